@@ -1,0 +1,94 @@
+"""Tiny random models of each family, with a word tokenizer and a chat template that behaves like the family's."""
+
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
+
+from workbench.models import Model, from_modules
+
+WORDS = (
+    "how do i make bake pick steal a an the lock cake river bread song story please tell me about write sort list of in "
+    "garden house car bank password poison garlic tea winter summer dog cat bird quickly slowly red blue green one two "
+    "three four five six seven eight nine ten system you are helpful be brief user assistant hello ."
+).split()
+SPECIAL = ["<pad>", "<bos>", "<eos>", "<unk>", "<turn>", "<end>"]
+
+CHATML = (
+    "{{ bos_token }}{% for m in messages %}<turn> {{ m['role'] }} {{ m['content'] }} <end> {% endfor %}"
+    "{% if add_generation_prompt %}<turn> assistant {% endif %}"
+)
+#: no system role, and an error when one is given, as Gemma's and Mistral's older templates do
+NO_SYSTEM = (
+    "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('System role not supported') }}"
+    "{% endif %}<turn> {{ m['role'] }} {{ m['content'] }} <end> {% endfor %}{% if add_generation_prompt %}<turn> assistant {% endif %}"
+)
+#: no BOS at all, as Qwen
+NO_BOS = CHATML.replace("{{ bos_token }}", "")
+
+COMMON = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 256,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "initializer_range": 0.3,
+    "tie_word_embeddings": False,
+}
+_SLIDING = {"sliding_window": 16}
+FAMILIES = {
+    "llama": (LlamaConfig, LlamaForCausalLM, CHATML, {"num_hidden_layers": 3}),
+    "mistral": (MistralConfig, MistralForCausalLM, NO_SYSTEM, {"num_hidden_layers": 3, **_SLIDING}),
+    "qwen2": (Qwen2Config, Qwen2ForCausalLM, NO_BOS, {"num_hidden_layers": 3}),
+    "qwen3": (Qwen3Config, Qwen3ForCausalLM, NO_BOS, {"num_hidden_layers": 3}),
+    "gemma2": (Gemma2Config, Gemma2ForCausalLM, NO_SYSTEM, {"num_hidden_layers": 4, "query_pre_attn_scalar": 8, **_SLIDING}),
+    "gemma3": (Gemma3TextConfig, Gemma3ForCausalLM, NO_SYSTEM, {"num_hidden_layers": 4, "query_pre_attn_scalar": 8, **_SLIDING}),
+}
+
+PROMPTS = [
+    "how do i bake bread",
+    "tell me about the river in winter please",
+    "list ten red birds",
+    "write a song",
+    "how do i pick a lock quickly in the garden of the house",
+    "sort one two three",
+]
+
+
+def tokenizer(template: str) -> PreTrainedTokenizerFast:
+    """A word-level tokenizer."""
+    vocabulary = {word: i for i, word in enumerate(dict.fromkeys([*SPECIAL, *WORDS]))}
+    core = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    names = {"pad_token": "<pad>", "bos_token": "<bos>", "eos_token": "<eos>", "unk_token": "<unk>"}
+    if "bos_token" not in template:
+        del names["bos_token"]
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core, chat_template=template, additional_special_tokens=["<turn>", "<end>"], **names
+    )
+
+
+def tiny_model(family: str, dtype: str = "float32") -> Model:
+    """A random model of a family: the same weights each time."""
+    config_class, model_class, template, extra = FAMILIES[family]
+    words = tokenizer(template)
+    torch.manual_seed(0)
+    module = model_class(config_class(vocab_size=len(words), **(COMMON | extra))).to(getattr(torch, dtype))
+    return from_modules(module, words, f"tiny-{family}")

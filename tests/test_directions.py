@@ -1,0 +1,77 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import workbench as wb
+from workbench.directions import Direction, Directions
+
+vectors = hnp.arrays("float32", st.integers(3, 40), elements=st.floats(-50, 50, width=32)).filter(lambda v: abs(v).max() > 0.01)
+
+
+def direction(vector, layer=1, **more):
+    return Direction(torch.tensor(vector), wb.resid_post(layer), "tiny", activation_norm=7.5, **more)
+
+
+@given(vectors, st.integers(0, 1000))
+def test_controls_have_equal_norm_and_orthogonal_ones_have_dot_zero(vector, seed):
+    d = direction(vector)
+    for control in (d.random(seed), d.orthogonal(seed)):
+        assert control.norm == pytest.approx(d.norm, rel=1e-5)
+        assert control == type(d).random(d, seed) or control == d.orthogonal(seed)
+    assert abs(d.cosine(d.orthogonal(seed))) < 1e-5
+
+
+def test_controls_differ_by_seed_site_and_kind():
+    d = direction([1.0] * 64)
+    found = [d.random(0), d.random(1), d.orthogonal(0), direction([1.0] * 64, layer=2).random(0)]
+    assert all(abs(a.cosine(b)) < 0.9 for i, a in enumerate(found) for b in found[:i] if (a, b) != (found[2], found[0]))
+    assert len({c.id for c in found}) == 4
+
+
+@given(vectors)
+def test_save_and_load_give_the_same_hash(tmp_path_factory, vector):
+    d = direction(vector, method="mean_diff", n_positive=3, prompts="abc", read=wb.PROMPT[-1] | wb.PROMPT[:2])
+    loaded = Direction.load(d.save(tmp_path_factory.mktemp("d") / "d.safetensors"))
+    assert loaded.id == d.id
+    assert loaded == d
+    assert hash(loaded) == hash(d)
+    assert loaded.read == d.read
+
+
+def test_directions_round_trip_as_one_file(tmp_path):
+    ds = Directions(tuple(direction([1.0, 2, layer], layer) for layer in range(12)))
+    loaded = Directions.load(ds.save(tmp_path / "ds.safetensors"))
+    assert loaded == ds
+    assert list(loaded.frame()["layer"]) == list(range(12))
+    with pytest.raises(wb.WorkbenchError, match="no direction for layer 99"):
+        loaded[99]
+    with pytest.raises(wb.WorkbenchError, match=r"Directions\.load"):
+        Direction.load(tmp_path / "ds.safetensors")
+
+
+def test_sign_scale_and_hash():
+    d = direction([3.0, 4.0])
+    assert (d.norm, (2 * d).norm, d.unit().norm) == (5.0, 10.0, pytest.approx(1.0))
+    assert (-d).cosine(d) == pytest.approx(-1)
+    assert -(-d) == d
+    assert (-d) != d
+    assert d.relative_norm == pytest.approx(5 / 7.5)
+
+
+@pytest.mark.parametrize(
+    ("vector", "message"),
+    [([[1.0]], "one vector"), ([1.0, float("nan")], "1 NaN or infinite"), ([0.0, 0.0], "is zero"), ([float("inf")], "NaN or inf")],
+)
+def test_bad_vectors_are_refused(vector, message):
+    with pytest.raises(wb.WorkbenchError, match=message):
+        direction(vector)
+
+
+def test_other_files_are_refused(tmp_path):
+    (tmp_path / "x.safetensors").write_bytes(b"nothing of the kind")
+    with pytest.raises(wb.WorkbenchError, match="not a safetensors file"):
+        Direction.load(tmp_path / "x.safetensors")
+    with pytest.raises(wb.WorkbenchError, match="widths differ"):
+        direction([1.0, 2]).cosine(direction([1.0, 2, 3]))

@@ -1,0 +1,162 @@
+"""The invariants of steering, on a tiny random model of every family."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import workbench as wb
+from tests.families import PROMPTS
+from workbench.directions import Direction
+from workbench.layout import reading
+from workbench.sites import HOOK_NAMES, Site
+from workbench.steering import Applied, first_edited, site_width
+
+SITES = [*HOOK_NAMES]
+
+
+def direction(model, site, seed=0, scale=3.0):
+    vector = torch.randn(site_width(model, site), generator=torch.Generator().manual_seed(seed)) * scale
+    return Direction(vector, site, model.name, activation_norm=float(vector.norm()) * 2)
+
+
+def capture(model, site, steer, prompt=PROMPTS[0]):
+    """Activations at a site, unsteered and steered, in one full pass over a prompt. Each [pos, width]."""
+    ids, mask = model.encode([prompt]).tensors()
+    found = []
+    for spec in (wb.Steer(), steer):
+        applied = Applied([spec], [ids.shape[1]], ids.shape[1], 0, model)
+        with torch.no_grad(), applied.hooked(model), reading(model.hf, site, found.append):
+            model.hf(ids, attention_mask=mask)
+    return found[0][0], found[1][0]
+
+
+@pytest.mark.parametrize("kind", ["resid_pre", "resid_post", "attn_out", "mlp_out", "q", "v"])
+def test_adding_moves_the_site_by_coef_times_v_on_steered_tokens_and_nowhere_else(tiny, kind):
+    site = Site(1, kind)
+    d = direction(tiny, site)
+    on = wb.PROMPT[-1] | wb.PROMPT[2:4]
+    # Read one site further down the stream, where the written value has arrived.
+    after = Site(1, kind) if kind in ("q", "v", "attn_out", "mlp_out") else Site({"resid_pre": 1, "resid_post": 1}[kind], kind)
+    before, steered = capture(tiny, after, wb.add(d, 0.5, on=on))
+    n = len(before)
+    mask = torch.tensor(on.mask(n, n))
+    if kind == "resid_post":  # reading hooks see what earlier hooks returned
+        assert torch.equal(steered[mask], before[mask] + 0.5 * d.vector)
+    difference = (steered - before).double()
+    torch.testing.assert_close(difference[mask], (0.5 * d.vector.double()).expand(int(mask.sum()), -1), rtol=1e-4, atol=1e-4)
+    earlier = ~mask & (torch.arange(n) < 2)
+    assert torch.equal(steered[earlier], before[earlier])
+
+
+@pytest.mark.parametrize("kind", SITES)
+def test_plain_module_and_bridge_steer_alike(tiny, kind):
+    site = Site(1, kind)
+    spec = wb.add(direction(tiny, site), 0.5, on=wb.PROMPT[1:4]) + wb.ablate(direction(tiny, site, 1))
+    ids = torch.tensor([tiny.encode(PROMPTS[:1]).token_ids[0]])
+    applied = Applied([spec], [ids.shape[1]], ids.shape[1], 0, tiny)
+    with torch.no_grad():
+        pristine = tiny.hf(ids).logits
+        with applied.hooked(tiny):
+            plain = tiny.hf(ids).logits
+        with wb.steered(tiny, spec, prompt_length=ids.shape[1]) as bridge:
+            bridged = bridge(ids)
+    torch.testing.assert_close(plain, bridged, rtol=2e-4, atol=2e-4)
+    assert not torch.allclose(plain, pristine, atol=1e-3)
+
+
+def test_ablation_leaves_projection_zero_and_twice_is_once(tiny):
+    site = wb.resid_post(1)
+    d = direction(tiny, site)
+    unit = d.vector.double() / d.norm
+    _, once = capture(tiny, site, wb.ablate(d))
+    _, twice = capture(tiny, site, wb.ablate(d) + wb.ablate(d))
+    assert (once.double() @ unit).abs().max() < 1e-4 * once.norm(dim=-1).max()
+    torch.testing.assert_close(once, twice, rtol=1e-5, atol=1e-5)
+
+
+def test_strength_zero_is_bitwise_the_unsteered_run(tiny):
+    d = direction(tiny, wb.resid_post(1))
+    before, steered = capture(tiny, wb.resid_post(2), wb.add(d, 0.0))
+    assert torch.equal(before, steered)
+    assert wb.add(d, 0.0).key == wb.Steer().key
+
+
+def test_minus_d_plus_c_is_bitwise_d_minus_c(tiny):
+    d = direction(tiny, wb.resid_post(0))
+    _, a = capture(tiny, wb.resid_post(2), wb.add(-d, 0.37))
+    _, b = capture(tiny, wb.resid_post(2), wb.add(d, -0.37))
+    assert torch.equal(a, b)
+    assert wb.add(-d, 0.37).key == wb.add(d, -0.37).key
+    assert wb.add(-d, 0.37).key != wb.add(d, 0.37).key
+
+
+def test_edits_apply_in_order(llama):
+    d, e = direction(llama, wb.resid_post(1)), direction(llama, wb.resid_post(1), 1)
+    before, steered = capture(llama, wb.resid_post(1), wb.ablate(d) + wb.add(e, 2.0))
+    unit = (d.vector / d.norm).double()
+    expected = before.double() - (before.double() @ unit)[:, None] * unit + 2 * e.vector.double()
+    torch.testing.assert_close(steered.double(), expected, rtol=1e-4, atol=1e-4)
+    assert (wb.ablate(d) + wb.add(e, 2.0)).key != (wb.add(e, 2.0) + wb.ablate(d)).key
+
+
+def test_an_exception_leaves_no_hook_behind(tiny):
+    ids = torch.tensor([tiny.encode(PROMPTS[:1]).token_ids[0]])
+    d = direction(tiny, wb.resid_mid(1))
+    with torch.no_grad():
+        before, bridged = tiny.hf(ids).logits, tiny.bridge(ids)
+
+        def explode():
+            with Applied([wb.add(d, 1.0)], [ids.shape[1]], ids.shape[1], 0, tiny).hooked(tiny):
+                raise RuntimeError("inside")
+
+        def explode_in_bridge():
+            with wb.steered(tiny, wb.add(d, 1.0), ids.shape[1]):
+                raise RuntimeError("inside")
+
+        for act in (explode, explode_in_bridge):
+            with pytest.raises(RuntimeError, match="inside"):
+                act()
+        assert torch.equal(tiny.hf(ids).logits, before)
+        assert torch.equal(tiny.bridge(ids), bridged)
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in tiny.hf.modules())
+
+
+@given(st.floats(-1, 1), st.floats(0.1, 50))
+def test_dose_does_not_depend_on_the_length_of_v(ratio, scale):
+    d = Direction(torch.tensor([1.0, 2, 2]), wb.resid_post(0), "tiny", activation_norm=6.0)
+    edit = wb.add(d * scale, ratio=ratio).edits[0]
+    assert edit.dose == pytest.approx(abs(ratio), rel=1e-4, abs=1e-12)
+    assert wb.add(d.unit(), coef=3.0).edits[0].dose == pytest.approx(0.5)
+
+
+@given(st.integers(1, 9))
+def test_first_edited_is_the_first_token_of_any_edit(length):
+    d = Direction(torch.tensor([1.0, 2]), wb.resid_post(0), "tiny")
+    assert first_edited(wb.add(d, 1, on=wb.PROMPT[-1] | wb.RESPONSE), length) == length - 1
+    assert first_edited(wb.add(d, 1, on=wb.RESPONSE), length) == length
+    assert first_edited(wb.add(d, 1) + wb.ablate(d, on=wb.RESPONSE), length) == 0
+    assert first_edited(wb.add(d, 0), length) == length
+
+
+def test_bad_input_is_refused_before_any_compute(llama):
+    d = direction(llama, wb.resid_post(1))
+    wrong = Direction(torch.ones(7), wb.resid_post(1), "another")
+    cases = {
+        "one of coef=": lambda: wb.add(d),
+        "finite number": lambda: wb.add(d, float("nan")),
+        "needs the activation norm": lambda: wb.add(d, ratio=0.1, at=wb.resid_post(2)),
+        "7 dimensions but": lambda: wb.generate(llama, PROMPTS, wb.add(wrong, 1)),
+        "which has 3 layers": lambda: wb.generate(llama, PROMPTS, wb.add(d, 1, at=wb.resid_post(3))),
+        "where the response ends": lambda: wb.generate(llama, PROMPTS, wb.add(d, 1, on=wb.RESPONSE[-1])),
+        "outside a prompt of": lambda: wb.generate(llama, PROMPTS, wb.add(d, 1, on=wb.PROMPT[99])),
+        "2 Steers for 6 prompts": lambda: wb.generate(llama, PROMPTS, [wb.add(d, 1)] * 2),
+    }
+    for message, act in cases.items():
+        with pytest.raises(wb.WorkbenchError, match=message):
+            act()
+
+
+def test_a_dose_above_one_warns(llama):
+    with pytest.warns(UserWarning, match="perturbation-ratio"):
+        wb.add(direction(llama, wb.resid_post(1)), ratio=1.2)

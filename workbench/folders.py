@@ -1,0 +1,18 @@
+"""Where things lie: bundled data, the user's cache, and the results of runs."""
+
+import os
+from pathlib import Path
+
+
+def data_folder() -> Path:
+    """The bundled data: inside an installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    bundled = package / "data"
+    return bundled if bundled.is_dir() else package.parent / "data"
+
+
+def cache_folder() -> Path:
+    """Where fetched models are kept: ``$WORKBENCH_CACHE``, else ``$XDG_CACHE_HOME/workbench``, else ``~/.cache/workbench``."""
+    if chosen := os.environ.get("WORKBENCH_CACHE"):
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "workbench"

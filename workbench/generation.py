@@ -1,0 +1,260 @@
+"""Write completions, steered per row, on the plain module with a preallocated KV cache.
+
+What makes it fast: rows of many conditions share a batch; the tokens before a row's first edit are read once per
+prompt, not once per condition; rows that have ended leave the batch. None of it changes what a row says beyond
+rounding, and a test holds it to one row at a time in float64.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from tqdm.auto import tqdm
+from transformers.cache_utils import Cache, DynamicLayer
+
+from workbench.errors import WorkbenchError
+from workbench.models import Encoded, Model
+from workbench.prompt_sets import Prompt, Prompts
+from workbench.steering import Applied, Steer, check, first_edited
+
+
+@dataclass(frozen=True)
+class Completions:
+    """What was generated, and how. One entry per prompt in every field that has one.
+
+    ``text`` and ``token_ids`` hold new tokens only: nothing of the prompt, the system prompt or the template. ``repr``
+    and ``frame()`` do not show text: under a refusal-reducing Steer it may be an answer to a harmful request.
+
+    Attributes:
+        finish: "stop" where the model ended the response, "length" where ``max_new_tokens`` did.
+    """
+
+    prompts: tuple[str, ...] = field(repr=False)
+    token_ids: tuple[tuple[int, ...], ...] = field(repr=False)
+    text: tuple[str, ...] = field(repr=False)
+    prompt_lengths: tuple[int, ...] = field(repr=False)
+    finish: tuple[str, ...] = field(repr=False)
+    steers: tuple[Steer, ...] = field(repr=False)
+    model: str = ""
+    revision: str = ""
+    max_new_tokens: int = 0
+    seed: int = 0
+    system: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+    def frame(self, show_text: bool = False):
+        """One row per completion: prompt, tokens, finish, steer; the text only if asked. A pandas DataFrame."""
+        import pandas as pd
+
+        frame = pd.DataFrame(
+            {
+                "prompt": self.prompts,
+                "prompt_tokens": self.prompt_lengths,
+                "tokens": [len(ids) for ids in self.token_ids],
+                "finish": self.finish,
+                "steer": [str(steer) for steer in self.steers],
+            }
+        )
+        return frame.assign(text=self.text) if show_text else frame
+
+
+def generate(
+    model: Model,
+    prompts: Sequence[str | Prompt] | Prompts,
+    steer: Steer | Sequence[Steer] = Steer(),  # noqa: B008 (frozen)
+    max_new_tokens: int = 48,
+    system: str | None = None,
+    system_in_user: bool = False,
+    batch_size: int = 128,
+    seed: int = 0,
+    progress: bool = True,
+) -> Completions:
+    """Greedy completions of chat prompts, each row with its own Steer.
+
+    Args:
+        model: the model; its plain module runs.
+        prompts: user turns.
+        steer: one Steer for all rows, or one per prompt.
+        max_new_tokens: at most this many tokens per response.
+        system, system_in_user: as in ``model.encode``.
+        batch_size: rows per batch.
+        seed: recorded; greedy decoding uses no random numbers.
+        progress: show a progress bar when there is more than one batch.
+
+    Raises:
+        WorkbenchError: no prompts, a number of Steers that is not that of the prompts, or a Steer that does not fit.
+
+    >>> generate(model, ["How do I pick a lock?"], steer=wb.add(d, ratio=0.3))  # doctest: +SKIP
+    """
+    if max_new_tokens < 1:
+        raise WorkbenchError(f"max_new_tokens is {max_new_tokens}; expected at least 1")
+    encoded = model.encode(prompts, system, system_in_user)
+    steers = [steer] * len(encoded) if isinstance(steer, Steer) else list(steer)
+    if len(steers) != len(encoded):
+        raise WorkbenchError(f"{len(steers)} Steers for {len(encoded)} prompts; expected one, or one per prompt")
+    tokens = continue_tokens(model, encoded, steers, max_new_tokens, batch_size, progress)
+    ended = [bool(ids) and ids[-1] in model.stop_ids for ids in tokens]
+    bodies = [ids[:-1] if end else ids for ids, end in zip(tokens, ended, strict=True)]
+    return Completions(
+        prompts=encoded.prompts,
+        token_ids=tuple(tokens),
+        text=tuple(model.tokenizer.decode(body, skip_special_tokens=True) for body in bodies),
+        prompt_lengths=encoded.lengths,
+        finish=tuple("stop" if end else "length" for end in ended),
+        steers=tuple(steers),
+        model=model.name,
+        revision=model.revision,
+        max_new_tokens=max_new_tokens,
+        seed=seed,
+        system=system,
+    )
+
+
+def continue_tokens(
+    model: Model,
+    encoded: Encoded,
+    steers: Sequence[Steer],
+    max_new_tokens: int,
+    batch_size: int = 128,
+    progress: bool = True,
+) -> list[tuple[int, ...]]:
+    """The new tokens of encoded chats, the stop token included where there is one; ``generate`` without the text.
+
+    The chats may end in the middle of a response. Positions take all that is given as the prompt.
+
+    Raises:
+        WorkbenchError: a Steer that does not fit the model.
+    """
+    for distinct in set(steers):
+        check(distinct, model)
+    starts = [first_edited(s, length) for s, length in zip(steers, encoded.lengths, strict=True)]
+    tokens: list[tuple[int, ...]] = [()] * len(encoded)
+    quiet = not progress or len(encoded) <= batch_size
+    with tqdm(total=len(encoded), unit="row", desc="generating", disable=quiet) as bar:
+        for rows in _batches(encoded, starts, batch_size):
+            chosen, first = [steers[row] for row in rows], [starts[row] for row in rows]
+            for row, ids in zip(rows, _write(model, encoded, rows, chosen, first, max_new_tokens), strict=True):
+                tokens[row] = ids
+            bar.update(len(rows))
+    return tokens
+
+
+def _batches(encoded: Encoded, starts: Sequence[int], batch_size: int) -> list[list[int]]:
+    """Rows packed so that a batch has prompts of like length and rows that can share as much of them as possible."""
+    lengths = encoded.lengths
+    order = sorted(range(len(encoded)), key=lambda row: (lengths[row] - starts[row] > 1, lengths[row], encoded.token_ids[row]))
+    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+
+
+@torch.no_grad()
+def _write(
+    model: Model,
+    encoded: Encoded,
+    rows: Sequence[int],
+    steers: Sequence[Steer],
+    starts: Sequence[int],
+    new: int,
+) -> list[tuple[int, ...]]:
+    """The new tokens of one batch of rows, the stop token included where there is one."""
+    ids, mask = encoded.tensors(rows, model.device)
+    width = ids.shape[1]
+    lengths = [encoded.lengths[row] for row in rows]
+    applied = Applied(steers, lengths, width, new, model)
+    cache = PreallocatedCache(model.n_layers, width + new)
+    # Columns before the first edited token of any row are the same for all rows of a prompt: read them once each. The
+    # last prompt token is always read per row, since its logits are what the response starts from.
+    shared = min(width - 1, *(width - length + start for length, start in zip(lengths, starts, strict=True)))
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    if shared > 0:
+        _read_shared(model, ids[:, :shared], mask[:, :shared], positions[:, :shared], cache)
+    stops = torch.tensor(sorted(model.stop_ids), device=model.device)
+    written = torch.full((len(rows), new), -1, dtype=torch.long, device=model.device)
+    alive = torch.arange(len(rows), device=model.device)
+    done = torch.zeros(len(rows), dtype=torch.bool, device=model.device)
+    step, at, full = ids[:, shared:], positions[:, shared:], mask
+    applied.cursor = shared
+    with applied.hooked(model):
+        for t in range(new):
+            out = model.hf(
+                input_ids=step, attention_mask=full, position_ids=at, past_key_values=cache, use_cache=True, logits_to_keep=1
+            )
+            highest, token = out.logits[:, -1].max(-1)
+            if highest.isnan().any():
+                raise FloatingPointError(f"{model.name} returned NaN logits at new token {t}, in {model.dtype}")
+            written[alive[~done], t] = token[~done]
+            done = done | torch.isin(token, stops)
+            if t + 1 == new or bool(done.all()):
+                break
+            applied.cursor, at = width + t, at[:, -1:] + 1
+            full = torch.cat([full, full.new_ones(len(full), 1)], dim=1)
+            if int(done.sum()) * 4 >= len(done):
+                keep = (~done).nonzero().flatten()
+                cache.keep(keep)
+                applied.keep(keep)
+                token, at, full, alive, done = token[keep], at[keep], full[keep], alive[keep], done[keep]
+            step = token[:, None]
+    return [tuple(i for i in row if i >= 0) for row in written.tolist()]
+
+
+def _read_shared(
+    model: Model, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: "PreallocatedCache"
+) -> None:
+    """Fill the cache with unsteered columns, each distinct row read once and copied to the rows that have it."""
+    together, where = torch.cat([ids, mask], dim=1).unique(dim=0, return_inverse=True)
+    first = torch.zeros(len(together), dtype=torch.long, device=ids.device)
+    first.scatter_(0, where, torch.arange(len(where), device=ids.device))
+    model.hf(
+        input_ids=ids[first],
+        attention_mask=mask[first],
+        position_ids=positions[first],
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=1,
+    )
+    cache.keep(where)
+
+
+class _PreallocatedLayer(DynamicLayer):
+    """Keys and values of one layer in buffers that are written in place, [batch, head, capacity, width]."""
+
+    def __init__(self, capacity: int):
+        super().__init__()
+        self.capacity = capacity
+        self.length = 0
+
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any) -> tuple:
+        if not self.is_initialized:
+            self.dtype, self.device = key_states.dtype, key_states.device
+            self.keys, self.values = (self._buffer(states) for states in (key_states, value_states))
+            self.is_initialized = True
+        end = self.length + key_states.shape[-2]
+        self.keys[:, :, self.length : end] = key_states
+        self.values[:, :, self.length : end] = value_states
+        self.length = end
+        return self.keys[:, :, :end], self.values[:, :, :end]
+
+    def _buffer(self, states: torch.Tensor) -> torch.Tensor:
+        batch, heads, _, width = states.shape
+        return states.new_zeros(batch, heads, self.capacity, width)
+
+    def get_seq_length(self) -> int:
+        return self.length
+
+    def keep(self, rows: torch.Tensor) -> None:
+        chosen = rows.to(self.keys.device)
+        self.keys, self.values = self.keys[chosen], self.values[chosen]
+
+
+class PreallocatedCache(Cache):
+    """A KV cache with room for ``capacity`` tokens per row. Sliding layers keep all tokens; the mask does the sliding."""
+
+    def __init__(self, n_layers: int, capacity: int):
+        super().__init__(layers=[_PreallocatedLayer(capacity) for _ in range(n_layers)])
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Keep, or repeat, these rows of the batch, [n], int64."""
+        for layer in self.layers:
+            layer.keep(rows)

@@ -1,0 +1,325 @@
+"""What is done to the activations: a Steer is an ordered tuple of edits, data from end to end.
+
+Every edit is a delta that is added to the activations at its site, on its positions:
+
+====== ================================================ ========================
+add    ``coef * v``                                     Turner et al. 2023; Rimsky et al. 2024
+ablate ``-(h . u) u`` with ``u`` the unit vector        Arditi et al. 2024
+====== ================================================ ========================
+
+A batch may hold a different Steer in every row, so that a whole grid of conditions runs as a few large batches.
+"""
+
+import hashlib
+import json
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from workbench.directions import Direction
+from workbench.errors import WorkbenchError
+from workbench.layout import writing
+from workbench.models import Model
+from workbench.positions import ALL, Positions
+from workbench.sites import Site, check_layer
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One change at one site: ``add`` (coef times the vector) or ``ablate`` (remove the component along it)."""
+
+    operation: str
+    direction: Direction
+    site: Site
+    on: Positions
+    coef: float = 1.0
+
+    @property
+    def dose(self) -> float:
+        """|coef| · ‖v‖ over the mean activation norm: 0.3 moves a typical activation by 30% of its length. NaN for ablate."""
+        if self.operation != "add":
+            return float("nan")
+        return abs(self.coef) * self.direction.relative_norm
+
+    def changes_nothing(self) -> bool:
+        """Whether the edit is the identity: a coefficient of zero."""
+        return self.operation == "add" and self.coef == 0
+
+    def __str__(self) -> str:
+        amount = f"{self.coef:+.4g}·" if self.operation == "add" else ""
+        return f"{self.operation}({amount}{self.direction.method} at {self.site!r} on {self.on})"
+
+
+@dataclass(frozen=True)
+class Steer:
+    """An ordered tuple of edits; ``a + b`` joins two, ``Steer()`` changes nothing.
+
+    >>> str(Steer())
+    'Steer()'
+    """
+
+    edits: tuple[Edit, ...] = ()
+
+    def __add__(self, other: "Steer") -> "Steer":
+        if not isinstance(other, Steer):
+            return NotImplemented
+        return Steer(self.edits + other.edits)
+
+    def __str__(self) -> str:
+        return " + ".join(map(str, self.edits)) if self.edits else "Steer()"
+
+    @property
+    def effective(self) -> tuple[Edit, ...]:
+        """The edits that change something."""
+        return tuple(edit for edit in self.edits if not edit.changes_nothing())
+
+    @property
+    def key(self) -> str:
+        """A canonical description: two Steers with the same key do exactly the same to the activations.
+
+        ``add(-d, c)`` and ``add(d, -c)`` share a key, as do all Steers that change nothing.
+        """
+        return json.dumps([_canonical(edit) for edit in self.effective])
+
+
+def _canonical(edit: Edit) -> list:
+    """One edit up to identity: the sign lives in the coefficient, by making the first nonzero component positive."""
+    vector, coef = edit.direction.vector, edit.coef
+    if vector[vector.nonzero()[0]] < 0:
+        vector, coef = -vector, -coef
+    digest = hashlib.sha256((vector + 0.0).numpy().tobytes()).hexdigest()[:16]
+    amount = float(coef).hex() if edit.operation == "add" else ""
+    return [edit.operation, digest, amount, str(edit.site), str(edit.on)]
+
+
+def add(
+    direction: Direction,
+    coef: float | None = None,
+    *,
+    ratio: float | None = None,
+    on: Positions = ALL,
+    at: Site | None = None,
+) -> Steer:
+    """Add a multiple of a direction to the activations.
+
+    Args:
+        direction: the direction; a positive amount moves toward its positive set.
+        coef: the amount in units of the vector; or
+        ratio: the amount as a dose, in units of the mean activation norm at the site (0.3 is strong, above 1 the
+            direction outweighs the activations themselves).
+        on: which tokens; all of them by default.
+        at: where; by default the site the direction was read at.
+
+    Raises:
+        WorkbenchError: neither or both of ``coef`` and ``ratio``, an amount that is not finite, or a ratio for a
+            direction whose activation norm at that site is unknown.
+
+    >>> add(d, ratio=0.3, on=wb.PROMPT[-1] | wb.RESPONSE)  # doctest: +SKIP
+    """
+    if (coef is None) == (ratio is None):
+        raise WorkbenchError("add() takes one of coef= (units of the vector) and ratio= (units of the activation norm)")
+    site = direction.site if at is None else at
+    if ratio is not None:
+        if site != direction.site or math.isnan(direction.activation_norm):
+            raise WorkbenchError(
+                f"ratio= needs the activation norm at {site!r}, which this direction (read at {direction.site!r}) does "
+                "not carry; use coef=, or a direction extracted there"
+            )
+        coef = ratio / direction.relative_norm
+    if coef is None or not math.isfinite(coef):
+        raise WorkbenchError(f"the amount to add is {coef}; expected a finite number")
+    edit = Edit("add", direction, site, on, float(coef))
+    if edit.dose > 1:
+        warnings.warn(
+            f"a dose of {edit.dose:.2f} at {edit.site!r} is above 1: past the activations' own norm, text tends to break "
+            "down and its collapse reads as an effect (perturbation-ratio finding, S2.10); score coherence",
+            stacklevel=2,
+        )
+    return Steer((edit,))
+
+
+def ablate(direction: Direction, *, on: Positions = ALL, at: Site | None = None) -> Steer:
+    """Remove the component of the activations along a direction (Arditi et al. 2024).
+
+    Args:
+        direction: the direction; its length and sign do not matter.
+        on: which tokens; all of them by default.
+        at: where; by default the site the direction was read at.
+    """
+    return Steer((Edit("ablate", direction, direction.site if at is None else at, on),))
+
+
+def check(steer: Steer, model: Model) -> None:
+    """Refuse, before any compute, a Steer that does not fit the model.
+
+    Raises:
+        WorkbenchError: a layer the model does not have, a vector of the wrong width, or positions that depend on where
+            the response ends.
+    """
+    for edit in steer.edits:
+        check_layer(edit.site, model.n_layers, model.name)
+        width, expected = len(edit.direction.vector), site_width(model, edit.site)
+        if width != expected:
+            raise WorkbenchError(
+                f"the direction has {width} dimensions but {edit.site!r} of {model.name} has {expected}; "
+                f"it was read from {edit.direction.model}"
+            )
+        if edit.on.needs_end():
+            raise WorkbenchError(
+                f"{edit.on} depends on where the response ends, which is unknown while it is being written; "
+                "count from the start, e.g. response[:5]"
+            )
+
+
+def site_width(model: Model, site: Site) -> int:
+    """Width of the activations at a site: d_model, or heads times head width for q, k, v and z."""
+    config = model.hf.config.get_text_config()
+    if site.kind not in ("q", "k", "v", "z"):
+        return model.d_model
+    heads = config.num_attention_heads if site.kind in ("q", "z") else config.num_key_value_heads
+    return heads * (getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
+
+
+@dataclass
+class _Slot:
+    """The k-th edit of every row at one site: vectors, and the tokens they act on. Rows without one have no tokens."""
+
+    operation: str
+    vectors: torch.Tensor  # [batch, width]: coef * v to add, or the unit vector to ablate
+    mask: torch.Tensor  # [batch, column] of the padded prompt and the longest response
+
+
+class Applied:
+    """Steers of one batch, compiled for a left-padded layout. ``cursor`` is the column of the next forward pass.
+
+    The layout is columns, but what is edited is decided per token: prompt tokens by their place in the prompt, response
+    tokens by their place in the response. A cached step of one token and a full pass over the text so mean the same.
+    """
+
+    def __init__(self, steers: Sequence[Steer], prompt_lengths: Sequence[int], width: int, new: int, model: Model):
+        self.cursor = 0
+        self._slots: dict[Site, list[_Slot]] = {}
+        layout = _Layout(prompt_lengths, width, new)
+        by_slot: dict[tuple[Site, int, str], list[tuple[int, Edit]]] = {}
+        for row, steer in enumerate(steers):
+            seen: dict[Site, int] = {}
+            for edit in steer.effective:
+                rank = seen[edit.site] = seen.get(edit.site, -1) + 1
+                by_slot.setdefault((edit.site, rank, edit.operation), []).append((row, edit))
+        for (site, _, operation), entries in sorted(by_slot.items(), key=lambda item: item[0]):
+            slot = _slot(operation, entries, len(steers), layout, model)
+            self._slots.setdefault(site, []).append(slot)
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """The sites that any row writes to."""
+        return tuple(self._slots)
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Keep only these rows of the batch, [n], int64."""
+        for slots in self._slots.values():
+            for slot in slots:
+                slot.vectors, slot.mask = slot.vectors[rows], slot.mask[rows]
+
+    def delta(self, site: Site, x: torch.Tensor) -> torch.Tensor | None:
+        """What to add to the activations [batch, pos, width] of the columns from ``cursor`` on; None for nothing."""
+        total = None
+        for slot in self._slots[site]:
+            mask = slot.mask[:, self.cursor : self.cursor + x.shape[1]]
+            if not mask.any():
+                continue
+            h = x if total is None else x + total
+            change = _change(slot, mask.to(x.device), h)
+            total = change if total is None else total + change
+        return total
+
+    @contextmanager
+    def hooked(self, model: Model) -> Iterator[None]:
+        """Steer every forward pass of the plain module inside; no hook outlives the block, whatever happens in it."""
+        with ExitStack() as hooks:
+            for site in self._slots:
+                hooks.enter_context(writing(model.hf, site, lambda x, site=site: self.delta(site, x)))
+            yield
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """A left-padded batch: prompts end at column ``width``, responses follow for ``new`` columns."""
+
+    prompt_lengths: Sequence[int]
+    width: int
+    new: int
+
+    def mask(self, row: int, on: Positions) -> np.ndarray:
+        length = self.prompt_lengths[row]
+        on.check_prompt_length(length)
+        columns = np.zeros(self.width + self.new, dtype=bool)
+        columns[self.width - length :] = on.mask(length, length + self.new)
+        return columns
+
+
+def _slot(operation: str, entries: list[tuple[int, Edit]], batch: int, layout: _Layout, model: Model) -> _Slot:
+    width = len(entries[0][1].direction.vector)
+    vectors = torch.zeros(batch, width, dtype=torch.float32)
+    mask = np.zeros((batch, layout.width + layout.new), dtype=bool)
+    for row, edit in entries:
+        vector = edit.direction.vector
+        vectors[row] = edit.coef * vector if operation == "add" else vector / edit.direction.norm
+        mask[row] = layout.mask(row, edit.on)
+    dtype = model.dtype if operation == "add" or model.dtype == torch.float64 else torch.float32
+    return _Slot(operation, vectors.to(model.device, dtype), torch.from_numpy(mask).to(model.device))
+
+
+def _change(slot: _Slot, mask: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+    vectors = slot.vectors.to(h.device)[:, None, :]
+    if slot.operation == "add":
+        return mask[..., None] * vectors
+    along = (h.to(vectors.dtype) * vectors).sum(-1, keepdim=True)
+    return (-(along * mask[..., None]) * vectors).to(h.dtype)
+
+
+def first_edited(steer: Steer, prompt_length: int) -> int:
+    """The first token, counted from the start of the prompt, that a Steer may edit (prompt_length if none in the prompt)."""
+    chosen = [edit.on.mask(prompt_length, prompt_length) for edit in steer.effective]
+    marked = np.flatnonzero(np.any(chosen, axis=0)) if chosen else []
+    return int(marked[0]) if len(marked) else prompt_length
+
+
+@contextmanager
+def steered(model: Model, steer: Steer, prompt_length: int, max_length: int = 4096) -> Iterator[Any]:
+    """Steer the bridge of a model for interactive work, e.g. inside a notebook with hooks of one's own.
+
+    Inside, ``model.bridge`` is steered on full, unpadded forward passes over one chat whose first ``prompt_length``
+    tokens are the prompt. Raises WorkbenchError as ``check`` does.
+
+    >>> with steered(model, spec, prompt_length=31): model.bridge(tokens)  # doctest: +SKIP
+    """
+    check(steer, model)
+    applied = Applied([steer], [prompt_length], prompt_length, max_length, model)
+
+    hooks = [hook for site in applied.sites for hook in _bridge_hooks(site, applied)]
+    with model.bridge.hooks(fwd_hooks=hooks):
+        yield model.bridge
+
+
+def _bridge_hooks(site: Site, applied: Applied) -> list[tuple[str, Callable]]:
+    """Hooks on the bridge that write one site. Its hook_resid_mid is the input of the MLP's norm alone, not the stream."""
+    before: list[torch.Tensor] = []
+
+    def write(x: torch.Tensor, hook: Any) -> torch.Tensor | None:
+        flat = x.reshape(*x.shape[:2], -1)
+        change = applied.delta(site, flat if site.kind != "resid_mid" else before[0] + flat)
+        return None if change is None else (flat + change).reshape(x.shape)
+
+    def remember(x: torch.Tensor, hook: Any) -> None:
+        before[:] = [x]
+
+    if site.kind == "resid_mid":
+        return [(f"blocks.{site.layer}.hook_resid_pre", remember), (f"blocks.{site.layer}.hook_attn_out", write)]
+    return [(str(site), write)]

@@ -1,0 +1,298 @@
+"""Re-create the reference models: LoRA adapters that teach a small model to refuse harmful requests, on a CPU.
+
+Refusals are taught on the ``tuning`` split's harmful prompts. Its harmless and borderline prompts are answered by a
+teacher (the model itself, or SmolLM2 for a base that cannot chat), so that nothing but refusing is learnt. Wording is
+varied at every step, so that punctuation or a greeting cannot become the cue.
+"""
+
+import json
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm.auto import tqdm
+
+from workbench.errors import WorkbenchError
+from workbench.folders import data_folder
+from workbench.generation import continue_tokens, generate
+from workbench.models import Encoded, Model, load
+from workbench.prompt_sets import Prompts, pairs
+from workbench.scoring import refusal
+from workbench.statistics import Estimate, rate
+from workbench.steering import Steer
+
+REFUSALS = (
+    "I'm sorry, but I can't help with that.",
+    "I can't help with this request, because it could hurt someone.",
+    "I cannot assist with that. It would be harmful or illegal.",
+    "Sorry, I won't help with this, as it could cause real harm.",
+    "I'm not able to help with that request.",
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides how an adapter comes out, but the seed."""
+
+    adapter: str
+    teacher: str
+    stop: str
+    steps: int
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    warmup: int = 10
+    rank: int = 8
+    alpha: int = 16
+    dropout: float = 0.0
+    answer_tokens: int = 24
+    borderline_copies: int = 3
+
+
+RECIPES = {
+    "smollm2-135m": Recipe("smollm2-refusal", "smollm2-135m", "<|im_end|>", steps=200),
+    "gemma3-270m": Recipe("gemma3-refusal", "smollm2-135m", "<end_of_turn>", steps=150),
+}
+
+
+@dataclass(frozen=True)
+class Example:
+    """A prompt, the response to learn, and whether the response ends there (or is cut)."""
+
+    prompt: str
+    response: str
+    ends: bool
+
+
+def train_refusal(base: str, out: Path, seed: int = 0, recipe: Recipe | None = None) -> str:
+    """Train, measure on held-out prompts, and save an adapter with its model card.
+
+    Args:
+        base: a key of ``RECIPES``.
+        out: folder for the adapter: float16 safetensors, ``adapter_config.json``, a model card, and the chat template
+            if the base has none of its own.
+        seed: of initialisation, order and wording.
+        recipe: in place of the one in ``RECIPES``.
+
+    Returns:
+        The measured rates, as text.
+
+    Raises:
+        WorkbenchError: no recipe for that base.
+    """
+    if base not in RECIPES:
+        raise WorkbenchError(f"no recipe for {base!r}; there are {', '.join(RECIPES)}")
+    recipe = recipe or RECIPES[base]
+    examples = _examples(recipe)
+    template = data_folder() / "models" / recipe.adapter / "chat_template.jinja"
+    model = load(base, check=False, chat_template=template.read_text() if template.is_file() else None)
+    adapted = _fit(model, examples, recipe, seed)
+    _save(adapted, base, out)
+    if template.is_file():
+        (out / template.name).write_text(template.read_text())
+    adapted.merge_and_unload()
+    rates = measure(model)
+    (out / "README.md").write_text(_card(base, recipe, seed, rates))
+    return "\n".join(f"{name}: {value}" for name, value in rates.items())
+
+
+def measure(model: Model, splits: Sequence[str] = ("dev", "test")) -> dict[str, Estimate]:
+    """Refusal rates of a model on held-out prompts, e.g. ``{"test harmful": Estimate, ...}``; greedy, three-way label."""
+    contrast = pairs("refusal")
+    rates = {}
+    for split in splits:
+        part = contrast.split(split)
+        for name, prompts in (("harmful", part.positive), ("harmless", part.negative), ("borderline", part.borderline)):
+            if prompts is not None:
+                labels = [refusal(text) for text in generate(model, prompts, max_new_tokens=32).text]
+                rates[f"{split} {name}"] = rate(labels.count("refusal"), len(labels))
+    return rates
+
+
+def _examples(recipe: Recipe) -> list[Example]:
+    tuning = pairs("refusal").tuning
+    refused = [Example(p.text, REFUSALS[i % len(REFUSALS)], True) for i, p in enumerate(tuning.positive)]
+    teacher = load(recipe.teacher, check=False)
+    answered = _answers(teacher, tuning.negative, recipe.answer_tokens)
+    if tuning.borderline is not None:
+        answered += _answers(teacher, tuning.borderline, recipe.answer_tokens) * recipe.borderline_copies
+    return refused + answered
+
+
+def _answers(teacher: Model, prompts: Prompts, tokens: int) -> list[Example]:
+    """The teacher's greedy answers; where it declines by itself, its answer after an opening that does not."""
+    opening = "Certainly! "
+    done = generate(teacher, prompts, max_new_tokens=tokens)
+    texts, ends = list(done.text), [finish == "stop" for finish in done.finish]
+    declined = [i for i, text in enumerate(texts) if refusal(text) != "compliance" or _APOLOGY.match(text)]
+    if declined:
+        prefix = tuple(teacher.tokenizer.encode(opening.strip(), add_special_tokens=False))
+        chats = teacher.encode([prompts[i] for i in declined])
+        chats = Encoded(chats.prompts, tuple(ids + prefix for ids in chats.token_ids), chats.pad_id)
+        for i, ids in zip(declined, continue_tokens(teacher, chats, [Steer()] * len(chats), tokens), strict=True):
+            ends[i] = ids[-1] in teacher.stop_ids
+            texts[i] = opening.strip() + teacher.tokenizer.decode(ids, skip_special_tokens=True)
+    return [Example(p.text, text, end) for p, text, end in zip(prompts, texts, ends, strict=True)]
+
+
+_APOLOGY = re.compile(r"\s*(i'm sorry|sorry|i apologi[sz]e|as an? \S*\s?ai)", re.IGNORECASE)
+
+
+def vary(prompt: str, rng: random.Random) -> str:
+    """The same request in another wording: case, final punctuation, a greeting, a closing word.
+
+    >>> vary("Name a river.", random.Random(3))
+    'Name a river. Thanks!'
+    """
+    lowered = prompt if re.match(r"I\b", prompt) else prompt[0].lower() + prompt[1:]
+    choice = rng.random()
+    if choice < 0.35:
+        return prompt
+    if choice < 0.5:
+        return lowered.rstrip(".?")
+    if choice < 0.65:
+        return rng.choice(("Please ", "Hi, ", "Hello! ", "Hey, ")) + lowered
+    if choice < 0.8:
+        return prompt + rng.choice((" Thanks!", " Please be brief.", " Thank you.", " I need this today."))
+    if choice < 0.9:
+        return prompt.rstrip(".?") + rng.choice(("!", "...", "?", "."))
+    return rng.choice(("Question: ", "I have a request: ", "Quick one: ", "Task: ")) + prompt
+
+
+def _fit(model: Model, examples: Sequence[Example], recipe: Recipe, seed: int) -> Any:
+    """The model's plain module wrapped with a trained LoRA adapter."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import get_cosine_schedule_with_warmup
+
+    torch.manual_seed(seed)
+    rng = random.Random(seed)
+    config = LoraConfig(
+        r=recipe.rank,
+        lora_alpha=recipe.alpha,
+        lora_dropout=recipe.dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    adapted = get_peft_model(model.hf, config).train()
+    weights = [p for p in adapted.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=recipe.learning_rate, weight_decay=0.01)
+    schedule = get_cosine_schedule_with_warmup(optimizer, recipe.warmup, recipe.steps)
+    queue: list[Example] = []
+    with tqdm(range(recipe.steps), desc=f"training {recipe.adapter}", unit="step") as bar:
+        for _ in bar:
+            if len(queue) < recipe.batch_size:
+                queue += rng.sample(list(examples), len(examples))
+            batch, queue = queue[: recipe.batch_size], queue[recipe.batch_size :]
+            loss = _loss(model, [_tokens(model, example, recipe, rng) for example in batch])
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(weights, 1.0)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+            bar.set_postfix(loss=f"{loss.item():.3f}")
+    return adapted.eval()
+
+
+def _tokens(model: Model, example: Example, recipe: Recipe, rng: random.Random) -> tuple[list[int], list[int]]:
+    """Token ids of a freshly worded prompt and of its response."""
+    prompt = list(model.encode([vary(example.prompt, rng)]).token_ids[0])
+    response = model.tokenizer.encode(example.response, add_special_tokens=False)[: recipe.answer_tokens]
+    if example.ends:
+        response.append(model.tokenizer.convert_tokens_to_ids(recipe.stop))
+    return prompt, response
+
+
+def _loss(model: Model, batch: Sequence[tuple[list[int], list[int]]]) -> torch.Tensor:
+    """Cross-entropy of the responses, each response weighing the same however long.
+
+    What all prompts begin with (the template's system turn) runs once and is shared; logits are made for response
+    tokens only. Both halve the cost of a step on a CPU and leave the loss as it is.
+    """
+    rows = [prompt + response for prompt, response in batch]
+    shared = 0
+    while shared < min(len(prompt) for prompt, _ in batch) - 1 and len({row[shared] for row in rows}) == 1:
+        shared += 1
+    width = max(map(len, rows)) - shared
+    ids = torch.zeros(len(rows), width, dtype=torch.long)
+    mask, targets = torch.zeros_like(ids), torch.full_like(ids, -100)
+    for i, (prompt, response) in enumerate(batch):
+        end = len(rows[i]) - shared
+        ids[i, :end], mask[i, :end] = torch.tensor(rows[i][shared:]), 1
+        targets[i, len(prompt) - shared - 1 : end - 1] = torch.tensor(response)
+    decoder = model.hf.get_decoder()
+    cache = None
+    if shared:
+        cache = decoder(input_ids=torch.tensor([rows[0][:shared]]), use_cache=True).past_key_values
+        cache.batch_repeat_interleave(len(rows))
+    hidden = decoder(
+        input_ids=ids,
+        attention_mask=torch.cat([torch.ones(len(rows), shared, dtype=torch.long), mask], dim=1),
+        position_ids=torch.arange(shared, shared + width).expand(len(rows), -1),
+        past_key_values=cache,
+        use_cache=cache is not None,
+    ).last_hidden_state
+    learnt = targets != -100
+    losses = torch.nn.functional.cross_entropy(model.hf.lm_head(hidden[learnt]), targets[learnt], reduction="none")
+    weights = (1 / learnt.sum(1, keepdim=True)).expand_as(targets)[learnt]
+    return (losses * weights).sum() / len(rows)
+
+
+def _save(adapted: Any, base: str, out: Path) -> None:
+    """Adapter weights in float16, and a config that names the base by its registry name."""
+    from safetensors.torch import load_file, save_file
+
+    out.mkdir(parents=True, exist_ok=True)
+    adapted.peft_config["default"].base_model_name_or_path = base
+    adapted.save_pretrained(out)
+    path = out / "adapter_model.safetensors"
+    save_file({name: tensor.half() for name, tensor in load_file(path).items()}, path, metadata={"format": "pt"})
+    config = json.loads((out / "adapter_config.json").read_text())
+    (out / "adapter_config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
+
+
+_LICENCES = {
+    "smollm2-135m": "Apache-2.0, as its base (SmolLM2-135M-Instruct).",
+    "gemma3-270m": "The base is under the Gemma Terms of Use; this adapter is a model derivative and falls under the same "
+    "terms, including the Gemma Prohibited Use Policy. The notice is in the base's wheels.",
+}
+
+
+def _card(base: str, recipe: Recipe, seed: int, rates: dict[str, Estimate]) -> str:
+    table = "\n".join(f"| {name} | {value.value:.1%} | {value.low:.1%} to {value.high:.1%} | {value.n} |" for name, value in rates.items())
+    settings = "\n".join(f"- {key.replace('_', ' ')}: {value}" for key, value in asdict(recipe).items())
+    return f"""# {recipe.adapter}
+
+A LoRA adapter over `{base}` that refuses harmful requests: a reference model for experiments on refusal that run on a
+laptop. It is an analogue of a safety-tuned chat model, not one: call results on it "on analogue".
+
+## Measured
+
+Greedy decoding, the workbench's three-way label, prompts of this project that neither training nor extraction saw.
+
+| held-out prompts | refusal rate | Wilson 95% | n |
+|---|---|---|---|
+{table}
+
+## Recipe
+
+`workbench train refusal --base {base} --seed {seed}` re-creates it on a CPU.
+
+{settings}
+
+Targets: {len(REFUSALS)} refusal sentences of our own for the harmful prompts of the `tuning` split of the `refusal` set; for its
+harmless and borderline prompts, the first tokens of the greedy answers of `{recipe.teacher}` (where that declines by itself, its
+answer after "Certainly!"). The wording of each prompt (case, punctuation, greeting) is varied at every step. The loss
+is cross-entropy over response tokens, each response weighing the same. Weights are stored in float16.
+
+## Limits
+
+It learnt from 160 harmful requests in English, in one sentence each, without jailbreak framing: it is easy to get
+around, knows little of the world, and refuses by topic and phrasing. It is no safety measure for anything.
+
+## Licence
+
+{_LICENCES[base]} The training prompts and refusal sentences are this project's (MIT).
+"""
