@@ -20,11 +20,11 @@ from transformers import (
 
 from workbench.models import Model, from_modules
 
-WORDS = (
-    "how do i make bake pick steal a an the lock cake river bread song story please tell me about write sort list of in "
-    "garden house car bank password poison garlic tea winter summer dog cat bird quickly slowly red blue green one two "
-    "three four five six seven eight nine ten system you are helpful be brief user assistant hello ."
-).split()
+WORDS = """
+how do i make bake pick steal a an the lock cake river bread song story please tell me about write sort list of in garden
+house car bank password poison garlic tea winter summer dog cat bird quickly slowly red blue green one two three four five
+six seven eight nine ten system you are helpful be brief user assistant hello .
+""".split()  # noqa: SIM905
 SPECIAL = ["<pad>", "<bos>", "<eos>", "<unk>", "<turn>", "<end>"]
 
 CHATML = (
@@ -58,8 +58,18 @@ FAMILIES = {
     "mistral": (MistralConfig, MistralForCausalLM, NO_SYSTEM, {"num_hidden_layers": 3, **_SLIDING}),
     "qwen2": (Qwen2Config, Qwen2ForCausalLM, NO_BOS, {"num_hidden_layers": 3}),
     "qwen3": (Qwen3Config, Qwen3ForCausalLM, NO_BOS, {"num_hidden_layers": 3}),
-    "gemma2": (Gemma2Config, Gemma2ForCausalLM, NO_SYSTEM, {"num_hidden_layers": 4, "query_pre_attn_scalar": 8, **_SLIDING}),
-    "gemma3": (Gemma3TextConfig, Gemma3ForCausalLM, NO_SYSTEM, {"num_hidden_layers": 4, "query_pre_attn_scalar": 8, **_SLIDING}),
+    "gemma2": (
+        Gemma2Config,
+        Gemma2ForCausalLM,
+        NO_SYSTEM,
+        {"num_hidden_layers": 4, "query_pre_attn_scalar": 8, **_SLIDING},
+    ),
+    "gemma3": (
+        Gemma3TextConfig,
+        Gemma3ForCausalLM,
+        NO_SYSTEM,
+        {"num_hidden_layers": 4, "query_pre_attn_scalar": 8, **_SLIDING},
+    ),
 }
 
 PROMPTS = [

@@ -7,7 +7,9 @@ from hypothesis.extra import numpy as hnp
 import workbench as wb
 from workbench.directions import Direction, Directions
 
-vectors = hnp.arrays("float32", st.integers(3, 40), elements=st.floats(-50, 50, width=32)).filter(lambda v: abs(v).max() > 0.01)
+vectors = hnp.arrays("float32", st.integers(3, 40), elements=st.floats(-50, 50, width=32)).filter(
+    lambda v: abs(v).max() > 0.01
+)
 
 
 def direction(vector, layer=1, **more):
@@ -19,14 +21,14 @@ def test_controls_have_equal_norm_and_orthogonal_ones_have_dot_zero(vector, seed
     d = direction(vector)
     for control in (d.random(seed), d.orthogonal(seed)):
         assert control.norm == pytest.approx(d.norm, rel=1e-5)
-        assert control == type(d).random(d, seed) or control == d.orthogonal(seed)
     assert abs(d.cosine(d.orthogonal(seed))) < 1e-5
+    assert d.random(seed) == d.random(seed)
 
 
 def test_controls_differ_by_seed_site_and_kind():
     d = direction([1.0] * 64)
     found = [d.random(0), d.random(1), d.orthogonal(0), direction([1.0] * 64, layer=2).random(0)]
-    assert all(abs(a.cosine(b)) < 0.9 for i, a in enumerate(found) for b in found[:i] if (a, b) != (found[2], found[0]))
+    assert all(abs(a.cosine(b)) < 0.6 for i, a in enumerate(found) for b in found[:i])
     assert len({c.id for c in found}) == 4
 
 
@@ -55,14 +57,19 @@ def test_sign_scale_and_hash():
     d = direction([3.0, 4.0])
     assert (d.norm, (2 * d).norm, d.unit().norm) == (5.0, 10.0, pytest.approx(1.0))
     assert (-d).cosine(d) == pytest.approx(-1)
-    assert -(-d) == d
+    assert (-d) * -1 == d
     assert (-d) != d
     assert d.relative_norm == pytest.approx(5 / 7.5)
 
 
 @pytest.mark.parametrize(
     ("vector", "message"),
-    [([[1.0]], "one vector"), ([1.0, float("nan")], "1 NaN or infinite"), ([0.0, 0.0], "is zero"), ([float("inf")], "NaN or inf")],
+    [
+        ([[1.0]], "one vector"),
+        ([1.0, float("nan")], "1 NaN or infinite"),
+        ([0.0, 0.0], "is zero"),
+        ([float("inf")], "NaN or inf"),
+    ],
 )
 def test_bad_vectors_are_refused(vector, message):
     with pytest.raises(wb.WorkbenchError, match=message):

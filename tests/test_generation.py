@@ -67,7 +67,7 @@ def cached64(family):
 )
 def test_a_packed_batch_equals_its_rows_alone(family, rows, batch_size):
     model = cached64(family)
-    steers = [wb.add(direction(model, wb.resid_post(l)), c, on=Positions.parse(on)) for _, c, on, l in rows]
+    steers = [wb.add(direction(model, wb.resid_post(layer)), c, on=Positions.parse(on)) for _, c, on, layer in rows]
     prompts = [prompt for prompt, *_ in rows]
     packed = wb.generate(model, prompts, steers, max_new_tokens=8, batch_size=batch_size)
     for i, (prompt, steer) in enumerate(zip(prompts, steers, strict=True)):
@@ -98,7 +98,9 @@ def test_responses_hold_no_prompt_text(tiny):
     ids = tiny.encode([f"how do i {marker} {marker}"], system="winter tea", system_in_user=True).token_ids[0]
     assert out.prompt_lengths == (len(ids),)
     assert len(out.token_ids[0]) <= 6
-    assert out.text[0] == tiny.tokenizer.decode([i for i in out.token_ids[0] if i not in tiny.stop_ids], skip_special_tokens=True)
+    assert out.text[0] == tiny.tokenizer.decode(
+        [i for i in out.token_ids[0] if i not in tiny.stop_ids], skip_special_tokens=True
+    )
 
 
 def test_completions_do_not_show_text_unless_asked(llama):
@@ -109,7 +111,8 @@ def test_completions_do_not_show_text_unless_asked(llama):
 
 
 @pytest.mark.parametrize(
-    ("prompts", "message"), [([], "is empty"), (["  "], "expected text"), ("one string", "got one string"), ([None], "expected text")]
+    ("prompts", "message"),
+    [([], "is empty"), (["  "], "expected text"), ("one string", "got one string"), ([None], "expected text")],
 )
 def test_empty_prompts_are_refused(llama, prompts, message):
     with pytest.raises(wb.WorkbenchError, match=message):

@@ -22,7 +22,9 @@ def test_every_site_reads_what_the_bridge_reads(tiny):
         _, cache = tiny.bridge.run_with_cache(ids)
     for site in sites:
         expected = cache[str(site)].reshape(seen[site].shape)
-        torch.testing.assert_close(seen[site], expected, rtol=1e-4, atol=1e-4, msg=lambda m, site=site: f"{site!r}: {m}")
+        torch.testing.assert_close(
+            seen[site], expected, rtol=1e-4, atol=1e-4, msg=lambda m, site=site: f"{site!r}: {m}"
+        )
 
 
 def test_sandwich_norms_part_raw_from_out(tiny):
@@ -34,7 +36,7 @@ def test_sandwich_norms_part_raw_from_out(tiny):
 
 def test_other_families_are_refused(llama):
     class Other:
-        class config:  # noqa: N801
+        class config:
             model_type = "mamba"
 
     with pytest.raises(WorkbenchError, match="'mamba' are not supported"):

@@ -19,7 +19,9 @@ def test_hook_names_exist_in_the_bridge(tiny):
         assert str(Site(1, kind)) in tiny.bridge.hook_dict
 
 
-@pytest.mark.parametrize("name", ["blocks.1.hook_resid", "resid_post", "resid_post(-1)", "hook_embed", "blocks.x.hook_z"])
+@pytest.mark.parametrize(
+    "name", ["blocks.1.hook_resid", "resid_post", "resid_post(-1)", "hook_embed", "blocks.x.hook_z"]
+)
 def test_other_names_are_refused(name):
     with pytest.raises(wb.WorkbenchError, match="is no site"):
         Site.parse(name)

@@ -37,14 +37,20 @@ def test_adding_moves_the_site_by_coef_times_v_on_steered_tokens_and_nowhere_els
     d = direction(tiny, site)
     on = wb.PROMPT[-1] | wb.PROMPT[2:4]
     # Read one site further down the stream, where the written value has arrived.
-    after = Site(1, kind) if kind in ("q", "v", "attn_out", "mlp_out") else Site({"resid_pre": 1, "resid_post": 1}[kind], kind)
+    after = (
+        Site(1, kind)
+        if kind in ("q", "v", "attn_out", "mlp_out")
+        else Site({"resid_pre": 1, "resid_post": 1}[kind], kind)
+    )
     before, steered = capture(tiny, after, wb.add(d, 0.5, on=on))
     n = len(before)
     mask = torch.tensor(on.mask(n, n))
     if kind == "resid_post":  # reading hooks see what earlier hooks returned
         assert torch.equal(steered[mask], before[mask] + 0.5 * d.vector)
     difference = (steered - before).double()
-    torch.testing.assert_close(difference[mask], (0.5 * d.vector.double()).expand(int(mask.sum()), -1), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        difference[mask], (0.5 * d.vector.double()).expand(int(mask.sum()), -1), rtol=1e-4, atol=1e-4
+    )
     earlier = ~mask & (torch.arange(n) < 2)
     assert torch.equal(steered[earlier], before[earlier])
 

@@ -25,24 +25,24 @@ from workbench.sites import (
 
 if TYPE_CHECKING:
     from workbench import figures, statistics, store
-    from workbench.claims import Claim, Verdict, claim
+    from workbench.checks import preflight
+    from workbench.claims import Claim, Gate, Verdict, claim, decide
     from workbench.directions import Direction, Directions
     from workbench.extraction import METHODS, extract
     from workbench.fetching import fetch
     from workbench.generation import Completions, generate
     from workbench.models import Encoded, Model, load
-    from workbench.checks import preflight
     from workbench.prompt_sets import Pairs, Prompt, Prompts, pairs, prompts
     from workbench.scoring import Score, refusal, refusal_margin
     from workbench.statistics import Estimate
     from workbench.steering import Steer, ablate, add, steered
     from workbench.store import Store
-    from workbench.sweeps import Arm, grid, sweep
+    from workbench.sweeps import Arm, grid, outcomes, sweep
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "claims": ("Claim", "Verdict", "claim"),
+    "claims": ("Claim", "Gate", "Verdict", "claim", "decide"),
     "directions": ("Direction", "Directions"),
     "extraction": ("METHODS", "extract"),
     "fetching": ("fetch",),
@@ -54,7 +54,7 @@ _HOMES = {
     "statistics": ("Estimate",),
     "steering": ("Steer", "ablate", "add", "steered"),
     "store": ("Store",),
-    "sweeps": ("Arm", "grid", "sweep"),
+    "sweeps": ("Arm", "grid", "outcomes", "sweep"),
 }
 _LAZY = {name: home for home, names in _HOMES.items() for name in names}
 _MODULES = ("figures", "statistics", "store")
@@ -71,6 +71,7 @@ __all__ = [
     "Directions",
     "Encoded",
     "Estimate",
+    "Gate",
     "Model",
     "Pairs",
     "Positions",
@@ -87,6 +88,7 @@ __all__ = [
     "attn_out",
     "attn_raw",
     "claim",
+    "decide",
     "extract",
     "fetch",
     "figures",
@@ -96,6 +98,7 @@ __all__ = [
     "load",
     "mlp_out",
     "mlp_raw",
+    "outcomes",
     "pairs",
     "preflight",
     "prompts",

@@ -7,6 +7,7 @@ loses the small difference that a direction is made of.
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -71,14 +72,22 @@ def means(
         weights, others = _weights(encoded, rows, read, ids.shape[1], model.device)
         tokens += int(others.sum())
 
-        def see(x: torch.Tensor, site: Site, weights: torch.Tensor = weights, others: torch.Tensor = others) -> None:
-            total = torch.einsum("bp,bpd->d", weights.to(x.device), x.double()).cpu()
-            totals[site] = totals.get(site, 0) + total
-            norms[site] = norms[site] + (x.float().norm(dim=-1).double() * others.to(x.device)).sum().cpu()
+        read_at = weights.nonzero(as_tuple=True)
+
+        def see(
+            site: Site,
+            x: torch.Tensor,
+            at: tuple = read_at,
+            weights: torch.Tensor = weights,
+            others: torch.Tensor = others,
+        ) -> None:
+            total = (x[at].double() * weights[at][:, None].to(x.device)).sum(0).cpu()
+            totals[site] = totals[site] + total if site in totals else total
+            norms[site] = norms[site] + (x.norm(dim=-1).double() * others.to(x.device)).sum().cpu()
 
         with ExitStack() as hooks, torch.no_grad():
             for site in sites:
-                hooks.enter_context(reading(model.hf, site, lambda x, site=site: see(x, site)))
+                hooks.enter_context(reading(model.hf, site, partial(see, site)))
             positions = (mask.cumsum(-1) - 1).clamp(min=0)
             model.hf(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=1)
     n = len(encoded)

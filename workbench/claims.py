@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.folders import data_folder
@@ -73,7 +74,8 @@ class Claim:
         import pandas as pd
 
         rows = [
-            (c.model, c.arm, c.intervention, f"{c.percent:g}%", str(rate(c.successes, c.n)), c.source) for c in self.cells
+            (c.model, c.arm, c.intervention, f"{c.percent:g}%", str(rate(c.successes, c.n)), c.source)
+            for c in self.cells
         ]
         return pd.DataFrame(rows, columns=["model", "arm", "multiple of d", "logged", "Wilson 95%", "source"])
 
@@ -116,10 +118,12 @@ def read_claims(path: str | Path) -> list[Claim]:
     return claims
 
 
-def _build(kind: type, table: Mapping[str, object], where: str):
+def _build(kind: Any, table: Mapping[str, object], where: str):
     expected = set(kind.__dataclass_fields__)
     if unknown := set(table) - expected:
-        raise WorkbenchError(f"{where}: unknown {', '.join(sorted(unknown))}; the keys are {', '.join(sorted(expected))}")
+        raise WorkbenchError(
+            f"{where}: unknown {', '.join(sorted(unknown))}; the keys are {', '.join(sorted(expected))}"
+        )
     if missing := expected - set(table):
         raise WorkbenchError(f"{where}: lacks {', '.join(sorted(missing))}")
     return kind(**table)
@@ -197,7 +201,9 @@ class Verdict:
 
     def __str__(self) -> str:
         analogue = " (on analogue)" if self.on_analogue else ""
-        return f"{self.claim}: {self.outcome}{analogue}; effect {self.effect}, p = {self.p:.2g}. {' '.join(self.reasons)}"
+        return (
+            f"{self.claim}: {self.outcome}{analogue}; effect {self.effect}, p = {self.p:.2g}. {' '.join(self.reasons)}"
+        )
 
 
 def decide(

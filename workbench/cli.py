@@ -10,7 +10,7 @@ import typer
 from workbench.errors import WorkbenchError
 
 app = typer.Typer(
-    help="A replication bench for activation steering and refusal research.", no_args_is_help=True, add_completion=False
+    help="A replication bench for activation steering and refusal research.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
 train_app = typer.Typer(help="Re-create an adapter of data/models/ from scratch.", no_args_is_help=True)
 app.add_typer(train_app, name="train")
@@ -30,13 +30,13 @@ def fetch(
 @app.command()
 def models() -> None:
     """List the registered models, where they come from, and which are fetched."""
-    from workbench.registry import SOURCES, Embedded, Hub, Reference, is_fetched
+    from workbench.registry import SOURCES, Embedded, Hub, base_of, is_fetched
 
     for name, source in SOURCES.items():
         if isinstance(source, Hub):
             kind, about = "hub", f"{source.id} @ {source.revision[:12]} ({source.about})"
         else:
-            base = SOURCES[source.base] if isinstance(source, Reference) else source
+            base = base_of(source)
             fetched = isinstance(base, Embedded) and is_fetched(base)
             kind, about = ("fetched" if fetched else "not fetched"), source.about
         typer.echo(f"{name:<16} {kind:<12} {about}")
@@ -83,7 +83,9 @@ def run(
 
 
 def _kind(file: Path) -> str:
-    return {".html": "figure", ".parquet": "rows", ".json": "verdict", ".safetensors": "directions"}.get(file.suffix, "result")
+    return {".html": "figure", ".parquet": "rows", ".json": "verdict", ".safetensors": "directions"}.get(
+        file.suffix, "result"
+    )
 
 
 def _key_value(text: str) -> tuple[str, object]:
@@ -125,24 +127,19 @@ def train_refusal(
 
 def main() -> None:
     """Entry point: a WorkbenchError is one clear message on stderr and exit code 2."""
+    import click
+
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False) or 0
     except WorkbenchError as error:
         sys.stderr.write(f"error: {error}\n")
         code = 2
-    except typer.Exit as done:
-        code = done.exit_code
-    except typer.Abort:
-        sys.stderr.write("aborted\n")
+    except click.ClickException as error:  # a usage error of the command line itself
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        sys.stderr.write("interrupted; what was finished is kept\n")
         code = 130
-    except Exception as error:
-        if not hasattr(error, "exit_code"):  # anything but a usage error of the command line itself
-            raise
-        error.show()  # type: ignore[attr-defined]
-        code = error.exit_code  # type: ignore[attr-defined]
-    else:
-        return
-    sys.stderr.flush()
     sys.exit(code)
 
 

@@ -52,7 +52,9 @@ class Direction:
         if vector.ndim != 1:
             raise WorkbenchError(f"a direction is one vector of shape [width], not {tuple(vector.shape)}")
         if not torch.isfinite(vector).all():
-            raise WorkbenchError(f"the vector for {self.site!r} holds {int((~torch.isfinite(vector)).sum())} NaN or infinite values")
+            raise WorkbenchError(
+                f"the vector for {self.site!r} holds {int((~torch.isfinite(vector)).sum())} NaN or infinite values"
+            )
         if not vector.any():
             raise WorkbenchError(f"the vector for {self.site!r} is zero: the two sides do not differ there")
         object.__setattr__(self, "vector", vector)
@@ -99,7 +101,7 @@ class Direction:
 
     def random(self, seed: int) -> "Direction":
         """A control: a Gaussian direction of equal norm, the same for the same seed, site and width."""
-        noise = self._noise(seed)
+        noise = self._noise("random", seed)
         return replace(self, vector=(noise * (self.norm / noise.norm())).float(), method=f"random(seed={seed})")
 
     def orthogonal(self, seed: int) -> "Direction":
@@ -109,15 +111,15 @@ class Direction:
         >>> abs(d.cosine(d.orthogonal(seed=0))) < 1e-6
         True
         """
-        noise, unit = self._noise(seed), self.vector.double() / self.norm
+        noise, unit = self._noise("orthogonal", seed), self.vector.double() / self.norm
         for _ in range(2):  # the second pass removes what rounding left
             noise = noise - (noise @ unit) * unit
         return replace(self, vector=(noise * (self.norm / noise.norm())).float(), method=f"orthogonal(seed={seed})")
 
-    def _noise(self, seed: int) -> torch.Tensor:
+    def _noise(self, kind: str, seed: int) -> torch.Tensor:
         if len(self.vector) < 2:
             raise WorkbenchError("a control needs a vector of at least two dimensions")
-        key = hashlib.sha256(f"{seed}|{self.site}|{len(self.vector)}".encode()).digest()
+        key = hashlib.sha256(f"{kind}|{seed}|{self.site}|{len(self.vector)}".encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(key[:8], "big") >> 1)
         return torch.randn(len(self.vector), generator=generator, dtype=torch.float64)
 

@@ -60,7 +60,8 @@ def extract(
     sites = at.sites(model.n_layers) if isinstance(at, EveryLayer) else (at,)
     sides = [model.encode(side) for side in (pairs.positive, pairs.negative)]
     positive, negative = (
-        means(model, side, sites, read, batch_size, label) for side, label in zip(sides, ("positive", "negative"), strict=True)
+        means(model, side, sites, read, batch_size, label)
+        for side, label in zip(sides, ("positive", "negative"), strict=True)
     )
     directions = [
         Direction(

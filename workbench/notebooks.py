@@ -109,7 +109,12 @@ def _papermill(path: Path, target: Path, parameters: Mapping[str, object], progr
     try:
         with _no_chatter():
             papermill.execute_notebook(
-                str(path), str(target), parameters=dict(parameters), progress_bar=progress, kernel_name="python3", cwd=str(path.parent)
+                str(path),
+                str(target),
+                parameters=dict(parameters),
+                progress_bar=progress,
+                kernel_name="python3",
+                cwd=str(path.parent),
             )
     except PapermillExecutionError as error:
         raise WorkbenchError(

@@ -97,12 +97,11 @@ class Positions:
     def check_prompt_length(self, prompt_length: int) -> None:
         """Refuse a prompt index outside a prompt of ``prompt_length`` tokens."""
         for span in self.spans:
-            if span.region == "prompt" and span.index is not None:
-                if not -prompt_length <= span.index < prompt_length:
-                    raise WorkbenchError(
-                        f"{span} is outside a prompt of {prompt_length} tokens (template included); "
-                        f"expected an index from {-prompt_length} to {prompt_length - 1}"
-                    )
+            if span.region == "prompt" and span.index is not None and not -prompt_length <= span.index < prompt_length:
+                raise WorkbenchError(
+                    f"{span} is outside a prompt of {prompt_length} tokens (template included); "
+                    f"expected an index from {-prompt_length} to {prompt_length - 1}"
+                )
 
     def __str__(self) -> str:
         return " | ".join(map(str, self.spans))

@@ -222,7 +222,8 @@ def _read(path: Path, name: str) -> Prompts:
         rows = _csv_rows(path, text)
     else:
         raise WorkbenchError(f"{path}: expected a file that ends in .jsonl or .csv")
-    items, seen = [], {}
+    items: list[Prompt] = []
+    seen: dict[str, int] = {}
     for line, row in rows:
         prompt = _prompt(row, f"{path}, line {line}", default_id=f"{name}-{line}")
         if prompt.id in seen:

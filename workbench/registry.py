@@ -163,6 +163,15 @@ def resolve(name: str) -> Source | Path:
     )
 
 
+def base_of(source: Source | Path) -> Embedded | Hub | Path:
+    """Where the weights come from: the base of a reference model, anything else as it is."""
+    if isinstance(source, Reference):
+        base = SOURCES[source.base]
+        assert isinstance(base, Embedded)
+        return base
+    return source
+
+
 def is_fetched(source: Embedded) -> bool:
     """Whether the converted model is complete in the cache (the manifest is written last)."""
     return (source.folder / "workbench.json").is_file()

@@ -101,6 +101,7 @@ class SiteKind:
     kind: str
 
     def __call__(self, layer: int) -> Site:
+        """This kind of site at one layer."""
         return Site(layer, self.kind)
 
     @property

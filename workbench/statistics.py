@@ -101,7 +101,7 @@ def paired_difference(before: Sequence[bool], after: Sequence[bool], confidence:
     a, b, c, d = (int(x.sum()) for x in (first & second, first & ~second, ~first & second, ~first & ~second))
     old, new = rate(a + b, n, confidence), rate(a + c, n, confidence)
     margins = (a + b) * (c + d) * (a + c) * (b + d)
-    cross = a * d - b * c
+    cross = float(a * d - b * c)
     if cross > 0:
         cross = max(cross - n / 2, 0)
     phi = 0.0 if margins == 0 else cross / np.sqrt(margins)

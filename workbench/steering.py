@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -244,7 +245,7 @@ class Applied:
         """Steer every forward pass of the plain module inside; no hook outlives the block, whatever happens in it."""
         with ExitStack() as hooks:
             for site in self._slots:
-                hooks.enter_context(writing(model.hf, site, lambda x, site=site: self.delta(site, x)))
+                hooks.enter_context(writing(model.hf, site, partial(self.delta, site)))
             yield
 
 
@@ -287,8 +288,8 @@ def _change(slot: _Slot, mask: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
 def first_edited(steer: Steer, prompt_length: int) -> int:
     """The first token, counted from the start of the prompt, that a Steer may edit (prompt_length if none in the prompt)."""
     chosen = [edit.on.mask(prompt_length, prompt_length) for edit in steer.effective]
-    marked = np.flatnonzero(np.any(chosen, axis=0)) if chosen else []
-    return int(marked[0]) if len(marked) else prompt_length
+    marked = np.any(chosen, axis=0) if chosen else np.zeros(prompt_length, dtype=bool)
+    return int(marked.argmax()) if marked.any() else prompt_length
 
 
 @contextmanager

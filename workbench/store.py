@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 COLUMNS = ("key", "text", "tokens", "finish", "model", "revision", "prompt", "steer")
 
 
-def open(folder: str | Path) -> "Store":  # noqa: A001
+def open(folder: str | Path) -> "Store":
     """The store in a folder, which need not exist yet."""
     return Store(folder)
 

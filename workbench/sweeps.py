@@ -159,6 +159,28 @@ def sweep(
     return _frame(model, rows, shelf.frame({row.key for row in rows}), scores, show_text)
 
 
+def outcomes(rows: "pd.DataFrame", set: str, arm: Arm | str, label: str) -> "pd.Series":
+    """Whether each prompt got a label under an arm: what paired tests and rates are made of.
+
+    Args:
+        rows: of ``sweep``, with the score "refusal".
+        set: name of the prompt set, e.g. "positive".
+        arm: an Arm or its name.
+        label: "refusal", "compliance" or "collapse".
+
+    Returns:
+        A boolean Series indexed by prompt id, in the same order for every arm.
+
+    Raises:
+        WorkbenchError: there are no such rows.
+    """
+    name = arm if isinstance(arm, str) else arm.name
+    part = rows[(rows["set"] == set) & (rows["arm"] == name) & (rows["score"] == "refusal")]
+    if part.empty:
+        raise WorkbenchError(f"no rows of arm {name!r} on {set!r}; the arms are {', '.join(rows['arm'].unique()[:12])}")
+    return (part.set_index("prompt")["value"] == label).sort_index()
+
+
 def _sets(prompts: Pairs | Prompts | Sequence[str] | Mapping[str, Prompts]) -> dict[str, Prompts]:
     if isinstance(prompts, Pairs):
         sides = {"positive": prompts.positive, "negative": prompts.negative, "borderline": prompts.borderline}
@@ -186,7 +208,9 @@ def _generate_missing(model: Model, rows: Sequence[_Row], shelf: Store, max_new_
 
     known = shelf.keys()
     todo = list({row.key: row for row in rows if row.key not in known}.values())
-    order = sorted(todo, key=lambda row: (str([e.on for e in row.arm.steer.edits]), len(row.prompt.text), row.prompt.text))
+    order = sorted(
+        todo, key=lambda row: (str([e.on for e in row.arm.steer.edits]), len(row.prompt.text), row.prompt.text)
+    )
     waiting: list[pd.DataFrame] = []
     last = time.monotonic()
     with tqdm(total=len(order), desc="sweep", unit="row", disable=not order) as bar:

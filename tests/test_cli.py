@@ -1,0 +1,66 @@
+"""The command line as a new user meets it: quick, and one clear message per mistake."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+
+def run(*arguments, code=0):
+    done = subprocess.run([sys.executable, "-m", "workbench.cli", *arguments], capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_help_names_the_commands():
+    text = run("--help")
+    for command in ("fetch", "models", "check", "run", "audit", "train"):
+        assert command in text
+
+
+def test_importing_and_help_do_not_import_what_is_heavy():
+    code = "import sys, workbench.cli; print([m for m in ('torch', 'transformers', 'pandas', 'numpy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "torch" not in done.stdout
+    assert "pandas" not in done.stdout
+
+
+def test_models_and_audit():
+    listed = run("models")
+    assert "smollm2-refusal" in listed
+    assert "Qwen/Qwen3-8B" in listed
+    audited = run("audit", "S3.2")
+    assert "Fisher p = 0.37" in audited
+    assert "10 distinct prompts" in audited
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("fetch", "smolm2-refusal"), "did you mean 'smollm2-refusal'"),
+        (("check", "nope"), "unknown model 'nope'"),
+        (("run", "notebooks/99_none.ipynb"), "no notebook"),
+        (("run", "notebooks", "--model", "nope"), "unknown model"),
+        (("run", "notebooks/01_sign_inversion.ipynb", "-p", "seed"), "expected KEY=VALUE"),
+        (("audit", "S3.99"), "no claim 'S3.99'"),
+        (("train", "refusal", "--base", "gpt2"), "no recipe for 'gpt2'"),
+    ],
+)
+def test_mistakes_give_one_clear_message_and_no_traceback(arguments, message):
+    text = run(*arguments, code=2)
+    assert message in text
+    assert "Traceback" not in text
+    assert text.startswith("error: ")
+
+
+def test_usage_errors_are_typers():
+    assert "No such command" in run("fech", code=2)
+
+
+@pytest.mark.model
+def test_check(smollm2_refusal):
+    started = time.monotonic()
+    text = run("check", "smollm2-refusal")
+    assert text.count("ok  ") == 4
+    assert time.monotonic() - started < 120

@@ -1,0 +1,91 @@
+"""Every notebook runs top to bottom; parameters are checked; a failing cell loses nothing. Notebooks in git are bare."""
+
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+import workbench as wb
+from workbench.notebooks import execute, find, known_parameters
+
+NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_a_notebook_in_git_reads_like_a_short_paper(path):
+    cells = nbformat.read(path, as_version=4).cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    assert cells[0].source.startswith("# ")
+    for part in ("**Question.**", "**Logged finding", "## Verdict", "**Limits.**"):
+        assert part in text
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    assert sum("parameters" in cell.metadata.get("tags", []) for cell in code) == 1
+    assert len(code) <= 16
+    assert max(len(cell.source.splitlines()) for cell in code) <= 22
+    assert {"model", "profile", "seed"} <= set(known_parameters(path))
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("model", ["smollm2-refusal", "gemma3-refusal"])
+def test_sign_inversion_runs(tmp_path, model):
+    done = execute(NOTEBOOKS[0], model, "smoke", {"seed": 3}, tmp_path, progress=False)
+    record = json.loads((done.results / "verdict.json").read_text())
+    assert record["claim"] == "S3.2"
+    assert record["outcome"] in ("reproduced", "not reproduced", "inconclusive")
+    assert record["model"] == model
+    rows = wb.store.open(tmp_path / "store").frame()
+    assert len(rows) > 30
+    html = (done.results / "dose_response.html").read_text()
+    assert "https://" not in re.sub(r"<script[^>]*>.*?</script>", "", html, flags=re.DOTALL)
+    notebook = done.notebook.read_text()
+    shown = [text for text in rows["text"] if len(text) > 30 and text[:30] in notebook]
+    assert shown == []  # what the model wrote is counted, not shown
+
+
+def write(path, *cells, parameters="x = 1"):
+    book = nbformat.v4.new_notebook()
+    book.cells = [nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})]
+    book.cells += [nbformat.v4.new_code_cell(cell) for cell in cells]
+    nbformat.write(book, path)
+    return path
+
+
+def test_an_unknown_parameter_is_an_error_that_lists_the_known(tmp_path):
+    path = write(tmp_path / "01_a.ipynb", parameters="model = ''\nprofile = ''\nout = ''\nseed = 0")
+    with pytest.raises(wb.WorkbenchError, match=r"no parameter 'sead'; did you mean 'seed'\? It has: .*seed = 0"):
+        execute(path, "m", "smoke", {"sead": 1}, tmp_path)
+    with pytest.raises(wb.WorkbenchError, match="unknown profile 'fast'; there are smoke, quick, full"):
+        execute(path, "m", "fast", {}, tmp_path)
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_failing_cell_is_shown_and_the_notebook_kept(tmp_path):
+    path = write(
+        tmp_path / "01_a.ipynb",
+        "print('before')",
+        "1 / 0",
+        "print('after')",
+        parameters="model = ''\nprofile = ''\nout = ''",
+    )
+    with pytest.raises(
+        wb.WorkbenchError, match=r"ZeroDivisionError: division by zero\nThe cell:\n    1 / 0\nThe partly executed"
+    ) as error:
+        execute(path, "m", "smoke", {}, tmp_path, progress=False)
+    kept = Path(str(error.value).rsplit(": ", 1)[1])
+    outputs = [cell.get("outputs") for cell in nbformat.read(kept, as_version=4).cells if cell.cell_type == "code"]
+    assert any("before" in json.dumps(o) for o in outputs)
+    assert not any("after" in json.dumps(o) for o in outputs)
+
+
+def test_find(tmp_path):
+    for name in ("02_b.ipynb", "01_a.ipynb", "scratch.ipynb"):
+        write(tmp_path / name)
+    assert [p.name for p in find(tmp_path)] == ["01_a.ipynb", "02_b.ipynb"]
+    with pytest.raises(wb.WorkbenchError, match="no notebook"):
+        find(tmp_path / "03_c.ipynb")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(wb.WorkbenchError, match="no numbered notebooks"):
+        find(tmp_path / "empty")

@@ -1,0 +1,159 @@
+"""The bundled prompts keep their promises; a user's broken file is refused at its line."""
+
+import json
+import re
+from collections import Counter
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+import workbench as wb
+
+SIZES = {"tuning": (160, 160, 40), "train": (128, 128, None), "dev": (40, 40, 20), "test": (120, 120, 80)}
+SETS = ("harmful", "harmless", "borderline")
+
+
+def words(text):
+    return frozenset(re.findall(r"[a-z0-9']+", text.lower()))
+
+
+@pytest.fixture(scope="module")
+def everything():
+    return {name: wb.prompts(f"refusal/{name}") for name in SETS}
+
+
+def test_sizes_and_splits(everything):
+    assert [len(everything[name]) for name in SETS] == [448, 448, 140]
+    for split, sizes in SIZES.items():
+        part = wb.pairs("refusal").split(split)
+        border = None if part.borderline is None else len(part.borderline)
+        assert (len(part.positive), len(part.negative), border) == sizes
+
+
+def test_no_near_duplicates_within_or_across_sets_and_splits(everything):
+    texts = [prompt.text for name in SETS for prompt in everything[name]]
+    bags = [words(text) for text in texts]
+    for (a, first), (b, second) in combinations(zip(texts, bags, strict=True), 2):
+        assert len(first & second) / len(first | second) < 0.6, (a, b)
+
+
+def test_no_prompt_is_in_two_splits_and_ids_are_unique(everything):
+    prompts = [prompt for name in SETS for prompt in everything[name]]
+    assert len({p.id for p in prompts}) == len({p.text.lower() for p in prompts}) == len(prompts)
+    splits = {}
+    for prompt in prompts:
+        assert splits.setdefault(prompt.base, prompt.split) == prompt.split, prompt.base
+
+
+def test_categories_are_balanced_in_every_split(everything):
+    for name in ("harmful", "harmless"):
+        for split in SIZES:
+            counts = Counter(p.category for p in everything[name].split(split))
+            assert len(counts) == 4
+            assert len(set(counts.values())) == 1
+
+
+def test_one_sentence_each_without_operational_detail(everything):
+    for prompt in everything["harmful"]:
+        assert "\n" not in prompt.text
+        assert len(re.findall(r"[.?!](?:\s|$)", prompt.text)) <= 1, prompt.text
+        assert 4 <= len(prompt.text.split()) <= 28, prompt.text
+        assert not re.search(r"\d+ ?(?:g|mg|ml|kg|grams?|%|°)\b|https?:|CVE-", prompt.text), prompt.text
+
+
+def test_the_two_sides_are_matched_in_form(everything):
+    """Surface confounds: what a direction could pick up instead of harm. Final character and length carry nothing."""
+    harmful, harmless = everything["harmful"], everything["harmless"]
+    ends = [Counter(p.text[-1] if p.text[-1] in ".?!" else "none" for p in side) for side in (harmful, harmless)]
+    assert ends[0] == ends[1]
+    by_base = {p.base: p.text for p in harmless}
+    gaps = [len(p.text.split()) - len(by_base[p.base].split()) for p in harmful]
+    assert abs(np.mean(gaps)) < 0.5
+    assert max(map(abs, gaps)) <= 2
+
+
+def test_report_of_surface_confounds(everything, record_property):
+    """Length and first word barely separate the sides; the bag of words does, since harm is a matter of topic."""
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import cross_val_score
+
+    texts = everything["harmful"].texts + everything["harmless"].texts
+    labels = np.repeat([1, 0], 448)
+    model = LogisticRegression(max_iter=2000)
+
+    def accuracy(features):
+        return cross_val_score(model, features, labels, cv=5).mean()
+
+    lengths = np.array([[len(t.split()), len(t)] for t in texts], dtype=float)
+    found = {
+        "length": accuracy((lengths - lengths.mean(0)) / lengths.std(0)),
+        "last character": accuracy(CountVectorizer(analyzer="char").fit_transform([t[-1] for t in texts])),
+        "first word": accuracy(CountVectorizer().fit_transform([t.split()[0] for t in texts])),
+        "bag of words": accuracy(CountVectorizer(binary=True).fit_transform(texts)),
+    }
+    for name, value in found.items():
+        record_property(name, value)
+    assert found["last character"] < 0.55
+    assert found["length"] < 0.65
+    assert found["first word"] < 0.65
+    assert found["bag of words"] > 0.7
+
+
+def test_take_is_balanced_and_never_repeats(everything):
+    test = everything["harmful"].split("test")
+    few = test.take(10)
+    assert len({p.id for p in few}) == 10
+    assert max(Counter(p.category for p in few).values()) <= 3
+    assert test.take(20).texts[:10] == few.texts
+    with pytest.raises(wb.WorkbenchError, match="120 distinct prompts; 121"):
+        test.take(121)
+
+
+def test_user_files(tmp_path):
+    (tmp_path / "a.jsonl").write_text('"Hello."\n\n{"text": "Bye.", "id": "b", "category": "c"}\n')
+    (tmp_path / "b.csv").write_text('id,text\nx,"Hello, you."\ny,Bye.\n')
+    assert [(p.id, p.text) for p in wb.prompts(tmp_path / "a.jsonl")] == [("a-1", "Hello."), ("b", "Bye.")]
+    assert wb.prompts(tmp_path / "b.csv").texts == ["Hello, you.", "Bye."]
+    assert repr(wb.Pairs(["a"], ["b", "c"])) == "Pairs('custom', positive=1, negative=2)"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", '"fine"\n{"text": \n', r"a\.jsonl, line 2: not JSON"),
+        ("a.jsonl", '{"prompt": "x"}\n', r"line 1: 'text' is None"),
+        ("a.jsonl", "[1]\n", "line 1: expected a string or an object"),
+        ("a.jsonl", '{"text": "x", "id": "q"}\n{"text": "y", "id": "q"}', "line 2: id 'q' is already that of line 1"),
+        ("a.jsonl", '{"text": "x", "category": 3}', "line 1: 'category' is 3"),
+        ("a.jsonl", "", "is empty"),
+        ("a.csv", "prompt\nx\n", "line 1: no column 'text'"),
+        ("a.csv", "text,id\na,b,c\n", "line 2: expected 2 columns"),
+        ("a.txt", "x", r"ends in \.jsonl or \.csv"),
+    ],
+)
+def test_broken_files_are_refused_at_their_line(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(wb.WorkbenchError, match=message):
+        wb.prompts(tmp_path / name)
+
+
+def test_other_encodings_missing_sets_and_splits_are_named(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(b'"caf\xe9"')
+    with pytest.raises(wb.WorkbenchError, match="not UTF-8"):
+        wb.prompts(tmp_path / "a.jsonl")
+    with pytest.raises(wb.WorkbenchError, match="bundled are refusal/borderline"):
+        wb.prompts("refusal/harmfull")
+    with pytest.raises(wb.WorkbenchError, match="no bundled contrast set"):
+        wb.pairs("refusals")
+    with pytest.raises(wb.WorkbenchError, match="no split 'validation'; it has tuning, train, dev, test"):
+        wb.pairs("refusal").split("validation")
+
+
+def test_files_are_plain_lines_of_json():
+    from workbench.prompt_sets import bundled_files
+
+    for path in bundled_files():
+        for line in path.read_text().splitlines():
+            assert {"id", "base", "category", "split", "text"} <= set(json.loads(line))

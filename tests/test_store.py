@@ -1,0 +1,52 @@
+import subprocess
+import sys
+import time
+
+import pandas as pd
+
+import workbench as wb
+
+
+def rows(*keys):
+    return pd.DataFrame({"key": keys, "text": [f"text of {k}" for k in keys]})
+
+
+def test_rows_come_back_once_each(tmp_path):
+    store = wb.store.open(tmp_path / "s")
+    assert store.keys() == set()
+    assert store.frame().empty
+    store.append(rows("a", "b"))
+    store.append(rows("b", "c"))
+    store.append(rows())
+    assert store.keys() == {"a", "b", "c"}
+    assert sorted(store.frame()["key"]) == ["a", "b", "c"]
+    assert list(store.frame({"c"})["text"]) == ["text of c"]
+    assert store.frame(set()).empty
+
+
+def test_drafts_and_foreign_files_are_not_read(tmp_path):
+    store = wb.store.open(tmp_path)
+    store.append(rows("a"))
+    (tmp_path / ".part-torn.parquet.123").write_bytes(b"PAR1 torn")
+    (tmp_path / "notes.txt").write_text("mine")
+    assert store.keys() == {"a"}
+
+
+def test_killed_while_writing_leaves_whole_parts_only(tmp_path):
+    script = (
+        "import sys, itertools, pandas as pd, workbench as wb\n"
+        "store = wb.store.open(sys.argv[1])\n"
+        "for i in itertools.count():\n"
+        "    store.append(pd.DataFrame({'key': [f'{i}-{j}' for j in range(50)], 'text': ['x' * 2000] * 50}))\n"
+    )
+    for wait in (0.01, 0.05, 0.12):
+        process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)])
+        while not list(tmp_path.glob("part-*")):
+            time.sleep(0.02)
+        time.sleep(wait)
+        process.kill()
+        process.wait()
+        frame = wb.store.open(tmp_path).frame()
+        counts = frame["key"].str.split("-").str[0].value_counts()
+        assert len(frame) > 0
+        assert (counts == 50).all()
