@@ -75,6 +75,7 @@ def test_a_model_without_a_template_says_so():
         ({"name": "smollm2-refusl"}, "did you mean 'smollm2-refusal'"),
         ({"name": "./nowhere"}, "unknown model"),
         ({"name": "smollm2-refusal", "dtype": "int8"}, "expected float32"),
+        ({"name": "smollm2-refusal", "device": "cuda:7"}, "no GPU is available"),
         ({"name": "smollm2-refusal", "revision": "abc"}, "pinned by its sha256"),
     ],
 )

@@ -149,6 +149,8 @@ def test_other_encodings_missing_sets_and_splits_are_named(tmp_path):
         wb.pairs("refusals")
     with pytest.raises(wb.WorkbenchError, match="no split 'validation'; it has tuning, train, dev, test"):
         wb.pairs("refusal").split("validation")
+    with pytest.raises(AttributeError, match="no split 'validation'; it has tuning, train, dev, test"):
+        wb.pairs("refusal").validation  # noqa: B018
 
 
 def test_files_are_plain_lines_of_json():

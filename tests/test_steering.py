@@ -156,11 +156,21 @@ def test_bad_input_is_refused_before_any_compute(llama):
         "which has 3 layers": lambda: wb.generate(llama, PROMPTS, wb.add(d, 1, at=wb.resid_post(3))),
         "where the response ends": lambda: wb.generate(llama, PROMPTS, wb.add(d, 1, on=wb.RESPONSE[-1])),
         "outside a prompt of": lambda: wb.generate(llama, PROMPTS, wb.add(d, 1, on=wb.PROMPT[99])),
+        "not 12": lambda: wb.add(d, 1, at=12),
+        "expected positions": lambda: wb.add(d, 1, on=-1),
+        "at character 1": lambda: wb.add(d, 1, on="promt[-1]"),
         "2 Steers for 6 prompts": lambda: wb.generate(llama, PROMPTS, [wb.add(d, 1)] * 2),
     }
     for message, act in cases.items():
         with pytest.raises(wb.WorkbenchError, match=message):
             act()
+
+
+def test_names_and_text_serve_as_sites_and_positions(llama):
+    d = direction(llama, wb.resid_post(1))
+    assert wb.add(d, 1, on="prompt[-1]", at="blocks.2.hook_resid_post") == wb.add(
+        d, 1, on=wb.PROMPT[-1], at=wb.resid_post(2)
+    )
 
 
 def test_a_dose_above_one_warns(llama):

@@ -10,7 +10,10 @@ import typer
 from workbench.errors import WorkbenchError
 
 app = typer.Typer(
-    help="A replication bench for activation steering and refusal research.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    help="A replication bench for activation steering and refusal research.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
 )
 train_app = typer.Typer(help="Re-create an adapter of data/models/ from scratch.", no_args_is_help=True)
 app.add_typer(train_app, name="train")

@@ -9,9 +9,9 @@ from workbench.activations import Means, means
 from workbench.directions import Direction, Directions
 from workbench.errors import WorkbenchError
 from workbench.models import Model
-from workbench.positions import PROMPT, Positions
+from workbench.positions import PROMPT, Positions, as_positions
 from workbench.prompt_sets import Pairs
-from workbench.sites import EveryLayer, Site, SiteKind
+from workbench.sites import EveryLayer, Site, SiteKind, as_site
 
 
 def mean_diff(positive: Means, negative: Means) -> torch.Tensor:
@@ -25,8 +25,8 @@ METHODS: dict[str, Callable[[Means, Means], torch.Tensor]] = {"mean_diff": mean_
 def extract(
     model: Model,
     pairs: Pairs,
-    at: Site | EveryLayer,
-    read: Positions = PROMPT[-1],
+    at: Site | EveryLayer | str,
+    read: Positions | str = PROMPT[-1],
     method: str = "mean_diff",
     batch_size: int = 32,
 ) -> Direction | Directions:
@@ -57,10 +57,11 @@ def extract(
             f"{pairs.name} holds the splits {', '.join(pairs.positive.splits)}: extract from one of them, "
             f"e.g. wb.pairs({pairs.name!r}).train, so that others stay held out"
         )
-    sites = at.sites(model.n_layers) if isinstance(at, EveryLayer) else (at,)
+    sites = at.sites(model.n_layers) if isinstance(at, EveryLayer) else (as_site(at),)
+    positions = as_positions(read)
     sides = [model.encode(side) for side in (pairs.positive, pairs.negative)]
     positive, negative = (
-        means(model, side, sites, read, batch_size, label)
+        means(model, side, sites, positions, batch_size, label)
         for side, label in zip(sides, ("positive", "negative"), strict=True)
     )
     directions = [
@@ -70,7 +71,7 @@ def extract(
             model.name,
             model.revision,
             method,
-            read,
+            positions,
             _hash(pairs),
             len(pairs.positive),
             len(pairs.negative),

@@ -89,8 +89,8 @@ def generate(
 
     >>> generate(model, ["How do I pick a lock?"], steer=wb.add(d, ratio=0.3))  # doctest: +SKIP
     """
-    if max_new_tokens < 1:
-        raise WorkbenchError(f"max_new_tokens is {max_new_tokens}; expected at least 1")
+    if max_new_tokens < 1 or batch_size < 1:
+        raise WorkbenchError(f"max_new_tokens is {max_new_tokens} and batch_size {batch_size}; expected at least 1")
     encoded = model.encode(prompts, system, system_in_user)
     steers = [steer] * len(encoded) if isinstance(steer, Steer) else list(steer)
     if len(steers) != len(encoded):

@@ -172,6 +172,8 @@ def load(
     source = resolve(name)
     if revision is not None and not isinstance(source, Hub):
         raise WorkbenchError(f"revision= is for models of a hub; {name} is pinned by its sha256")
+    if device is not None and device.startswith("cuda") and not torch.cuda.is_available():
+        raise WorkbenchError(f"device {device!r}: no GPU is available here; leave device= out to use the CPU")
     torch_dtype, place = _dtype(dtype, device), device or ("cuda" if torch.cuda.is_available() else "cpu")
     hf, tokenizer, revision, where = _weights(source, torch_dtype, device_map, revision)
     if device_map is None:

@@ -151,4 +151,17 @@ def _parse_error(text: str, cursor: int, expected: str) -> WorkbenchError:
     return WorkbenchError(f"positions: {expected}, at character {cursor + 1}:\n  {text}\n  {' ' * cursor}^")
 
 
+def as_positions(value: Positions | str) -> Positions:
+    """Positions as they are, or parsed from text; anything else is refused.
+
+    >>> as_positions("response[:5]") == RESPONSE[:5]
+    True
+    """
+    if isinstance(value, str):
+        return Positions.parse(value)
+    if not isinstance(value, Positions):
+        raise WorkbenchError(f"expected positions, e.g. wb.PROMPT[-1] or 'prompt[-1]', not {value!r}")
+    return value
+
+
 ALL, PROMPT, RESPONSE = (Positions((Span(region),)) for region in ("all", "prompt", "response"))

@@ -107,6 +107,13 @@ class Pairs:
         border = f", borderline={len(self.borderline)}" if self.borderline is not None else ""
         return f"Pairs({self.name!r}, positive={len(self.positive)}, negative={len(self.negative)}{border})"
 
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise AttributeError(
+            f"{self.name} has no split {name!r}; it has {', '.join(self.positive.splits) or 'no splits'}"
+        )
+
     def split(self, name: str) -> "Pairs":
         """The pairs of one split: positive, negative and borderline prompts alike."""
         border = self.borderline

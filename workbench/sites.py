@@ -5,7 +5,6 @@ Names are TransformerLens hook names. Layer ``L`` always means ``blocks.L``; ``r
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from workbench.errors import WorkbenchError
@@ -122,7 +121,15 @@ attn_out, mlp_out, attn_raw, mlp_raw = (
 )
 q, k, v, z = SiteKind("q"), SiteKind("k"), SiteKind("v"), SiteKind("z")
 
-Sites = Site | EveryLayer | Callable[[int], Site]
+
+def as_site(value: object) -> Site:
+    """A Site as it is, or parsed from its name; anything else is refused."""
+    if isinstance(value, str):
+        return Site.parse(value)
+    if not isinstance(value, Site):
+        hint = f"wb.{value!r}(12)" if isinstance(value, SiteKind) else "wb.resid_post(12)"
+        raise WorkbenchError(f"at= is a site at one layer, e.g. {hint}, not {value!r}")
+    return value
 
 
 def check_layer(site: Site, n_layers: int, model: str) -> None:

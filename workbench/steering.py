@@ -27,8 +27,8 @@ from workbench.directions import Direction
 from workbench.errors import WorkbenchError
 from workbench.layout import writing
 from workbench.models import Model
-from workbench.positions import ALL, Positions
-from workbench.sites import Site, check_layer
+from workbench.positions import ALL, Positions, as_positions
+from workbench.sites import Site, as_site, check_layer
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ def add(
     coef: float | None = None,
     *,
     ratio: float | None = None,
-    on: Positions = ALL,
-    at: Site | None = None,
+    on: Positions | str = ALL,
+    at: Site | str | None = None,
 ) -> Steer:
     """Add a multiple of a direction to the activations.
 
@@ -125,7 +125,7 @@ def add(
     """
     if (coef is None) == (ratio is None):
         raise WorkbenchError("add() takes one of coef= (units of the vector) and ratio= (units of the activation norm)")
-    site = direction.site if at is None else at
+    site = direction.site if at is None else as_site(at)
     if ratio is not None:
         if site != direction.site or math.isnan(direction.activation_norm):
             raise WorkbenchError(
@@ -135,7 +135,7 @@ def add(
         coef = ratio / direction.relative_norm
     if coef is None or not math.isfinite(coef):
         raise WorkbenchError(f"the amount to add is {coef}; expected a finite number")
-    edit = Edit("add", direction, site, on, float(coef))
+    edit = Edit("add", direction, site, as_positions(on), float(coef))
     if edit.dose > 1:
         warnings.warn(
             f"a dose of {edit.dose:.2f} at {edit.site!r} is above 1: past the activations' own norm, text tends to break "
@@ -145,7 +145,7 @@ def add(
     return Steer((edit,))
 
 
-def ablate(direction: Direction, *, on: Positions = ALL, at: Site | None = None) -> Steer:
+def ablate(direction: Direction, *, on: Positions | str = ALL, at: Site | str | None = None) -> Steer:
     """Remove the component of the activations along a direction (Arditi et al. 2024).
 
     Args:
@@ -153,7 +153,8 @@ def ablate(direction: Direction, *, on: Positions = ALL, at: Site | None = None)
         on: which tokens; all of them by default.
         at: where; by default the site the direction was read at.
     """
-    return Steer((Edit("ablate", direction, direction.site if at is None else at, on),))
+    site = direction.site if at is None else as_site(at)
+    return Steer((Edit("ablate", direction, site, as_positions(on)),))
 
 
 def check(steer: Steer, model: Model) -> None:

@@ -64,7 +64,7 @@ def grid(
     directions: Direction | Directions,
     ratios: Sequence[float],
     layers: Sequence[int] | None = None,
-    on: Positions = ALL,
+    on: Positions | str = ALL,
     controls: int = 0,
     seed: int = 0,
 ) -> tuple[Arm, ...]:

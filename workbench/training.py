@@ -64,7 +64,7 @@ class Recipe:
 
 RECIPES = {
     "smollm2-135m": Recipe("smollm2-refusal", "smollm2-135m", "<|im_end|>", steps=200, first_layer=10),
-    "gemma3-270m": Recipe("gemma3-refusal", "smollm2-135m", "<end_of_turn>", steps=150),
+    "gemma3-270m": Recipe("gemma3-refusal", "smollm2-135m", "<end_of_turn>", steps=200, learning_rate=5e-4),
 }
 
 
@@ -281,7 +281,10 @@ def _save(adapted: Any, base: str, out: Path, alpha: float) -> None:
         adapted.save_pretrained(out, save_embedding_layers=False)
     path = out / "adapter_model.safetensors"
     save_file({name: tensor.half() for name, tensor in load_file(path).items()}, path, metadata={"format": "pt"})
-    config = json.loads((out / "adapter_config.json").read_text()) | {"base_model_name_or_path": base, "lora_alpha": alpha}
+    config = json.loads((out / "adapter_config.json").read_text()) | {
+        "base_model_name_or_path": base,
+        "lora_alpha": alpha,
+    }
     (out / "adapter_config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
 
 

@@ -1,0 +1,71 @@
+"""Imports are quick, public names resolve, and a built wheel carries its data outside the checkout."""
+
+import os
+import subprocess
+import sys
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import workbench as wb
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_every_public_name_resolves():
+    for name in wb.__all__:
+        assert getattr(wb, name) is not None
+    assert set(wb._LAZY) <= set(wb.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        wb.nonsense  # noqa: B018
+
+
+def test_import_is_light():
+    code = "import sys, workbench; print(sorted({m.split('.')[0] for m in sys.modules} & {'torch', 'transformers', 'pandas', 'scipy'}))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_every_declared_dependency_is_used_and_pinned():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = [d.split(">")[0].split("[")[0] for d in project["dependencies"]]
+    pinned = {
+        line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line
+    }
+    assert {d.lower() for d in declared} <= pinned
+    code = "\n".join(p.read_text() for p in [*ROOT.glob("workbench/*.py"), *ROOT.glob("tests/*.py"), ROOT / "Makefile"])
+    modules = {
+        "transformer-lens": "transformer_lens",
+        "scikit-learn": "sklearn",
+        "pyarrow": "parquet",
+        "ipykernel": "kernel_name",
+    }
+    modules["ipywidgets"] = "tqdm.auto"  # its bars in notebooks
+    for name in declared:
+        assert modules.get(name, name) in code, name
+
+
+@pytest.mark.slow
+def test_a_wheel_carries_the_data_and_works_outside_the_checkout(tmp_path):
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("workbench-*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    for part in ("prompts/refusal/harmful.jsonl", "claims/S3.toml", "models/smollm2-refusal/adapter_model.safetensors"):
+        assert f"workbench/data/{part}" in names
+    venv.create(tmp_path / "venv", with_pip=False, system_site_packages=False)
+    site = next((tmp_path / "venv" / "lib").glob("python*/site-packages"))
+    zipfile.ZipFile(wheel).extractall(site)
+    here = next(p for p in sys.path if p.endswith("site-packages"))
+    code = (
+        "import workbench as wb; from workbench.folders import data_folder; print(wb.__file__);"
+        "print(len(wb.prompts('refusal/harmful')), wb.claim('S3.2').title, data_folder().parent.name)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), here])}
+    python = str(tmp_path / "venv" / "bin" / "python")
+    done = subprocess.run([python, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert str(site) in done.stdout.splitlines()[0]
+    assert done.stdout.splitlines()[1] == "448 Sign inversion workbench"
