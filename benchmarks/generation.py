@@ -35,7 +35,7 @@ def main() -> None:
     }
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     tokens = {}
-    for name, run in contenders.items():
+    for run in contenders.values():
         run(2)  # warm-up
     for _ in range(options.rounds):
         for name, run in contenders.items():

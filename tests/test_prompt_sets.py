@@ -69,7 +69,7 @@ def test_the_two_sides_are_matched_in_form(everything):
     assert ends[0] == ends[1]
     by_base = {p.base: p.text for p in harmless}
     gaps = [len(p.text.split()) - len(by_base[p.base].split()) for p in harmful]
-    assert abs(np.mean(gaps)) < 0.5
+    assert abs(np.mean(gaps)) < 0.75  # words, of about eleven
     assert max(map(abs, gaps)) <= 2
 
 

@@ -130,20 +130,11 @@ def train_refusal(
 
 def main() -> None:
     """Entry point: a WorkbenchError is one clear message on stderr and exit code 2."""
-    import click
-
     try:
-        code = app(standalone_mode=False) or 0
+        app()
     except WorkbenchError as error:
         sys.stderr.write(f"error: {error}\n")
-        code = 2
-    except click.ClickException as error:  # a usage error of the command line itself
-        error.show()
-        code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        sys.stderr.write("interrupted; what was finished is kept\n")
-        code = 130
-    sys.exit(code)
+        sys.exit(2)
 
 
 if __name__ == "__main__":
