@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 import workbench as wb
 from tests.families import PROMPTS
+from workbench.applying import Applied
 from workbench.directions import Direction
 from workbench.layout import reading
 from workbench.sites import HOOK_NAMES, Site
-from workbench.steering import Applied, first_edited, site_width
+from workbench.steering import first_edited, site_width
 
 SITES = [*HOOK_NAMES]
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 import workbench as wb
 from workbench.folders import data_folder
-from workbench.training import RECIPES, Example, Recipe, _fit, _loss, _tokens, measure, vary
+from workbench.recipes import RECIPES, Recipe
+from workbench.training import Example, _fit, _loss, _tokens, measure, vary
 
 RECIPE = Recipe("tiny", "tiny", "<end>", steps=30, batch_size=4, learning_rate=3e-2, warmup=2)
 EXAMPLES = [

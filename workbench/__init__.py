@@ -25,6 +25,7 @@ from workbench.sites import (
 
 if TYPE_CHECKING:
     from workbench import figures, statistics, store
+    from workbench.applying import steered
     from workbench.checks import preflight
     from workbench.claims import Claim, Gate, Verdict, claim, decide
     from workbench.directions import Direction, Directions
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from workbench.prompt_sets import Pairs, Prompt, Prompts, pairs, prompts
     from workbench.scoring import Score, refusal, refusal_margin
     from workbench.statistics import Estimate
-    from workbench.steering import Steer, ablate, add, steered
+    from workbench.steering import Steer, ablate, add
     from workbench.store import Store
     from workbench.sweeps import Arm, grid, outcomes, sweep
 
@@ -52,7 +53,8 @@ _HOMES = {
     "prompt_sets": ("Pairs", "Prompt", "Prompts", "pairs", "prompts"),
     "scoring": ("Score", "refusal", "refusal_margin"),
     "statistics": ("Estimate",),
-    "steering": ("Steer", "ablate", "add", "steered"),
+    "applying": ("steered",),
+    "steering": ("Steer", "ablate", "add"),
     "store": ("Store",),
     "sweeps": ("Arm", "grid", "outcomes", "sweep"),
 }

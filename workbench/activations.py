@@ -56,12 +56,7 @@ def means(
     Raises:
         WorkbenchError: a layer the model does not have, or positions that a prompt does not have.
     """
-    for site in sites:
-        check_layer(site, model.n_layers, model.name)
-    for length in set(encoded.lengths):
-        read.check_prompt_length(length)
-        if not read.mask(length, length).any():
-            raise WorkbenchError(f"read={read} means no token of a prompt of {length} tokens; try wb.PROMPT[-1]")
+    _check(model, encoded, sites, read)
     totals: dict[Site, torch.Tensor] = {}
     norms: dict[Site, torch.Tensor] = dict.fromkeys(sites, torch.zeros((), dtype=torch.float64))
     tokens = 0
@@ -92,6 +87,15 @@ def means(
             model.hf(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=1)
     n = len(encoded)
     return {site: Means(totals[site] / n, float(norms[site]) / max(tokens, 1), n) for site in sites}
+
+
+def _check(model: Model, encoded: Encoded, sites: Sequence[Site], read: Positions) -> None:
+    for site in sites:
+        check_layer(site, model.n_layers, model.name)
+    for length in set(encoded.lengths):
+        read.check_prompt_length(length)
+        if not read.mask(length, length).any():
+            raise WorkbenchError(f"read={read} means no token of a prompt of {length} tokens; try wb.PROMPT[-1]")
 
 
 def _weights(

@@ -13,10 +13,11 @@ import torch
 from tqdm.auto import tqdm
 from transformers.cache_utils import Cache, DynamicLayer
 
+from workbench.applying import Applied
 from workbench.errors import WorkbenchError
 from workbench.models import Encoded, Model
 from workbench.prompt_sets import Prompt, Prompts
-from workbench.steering import Applied, Steer, check, first_edited
+from workbench.steering import Steer, check, first_edited
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,8 @@
 holds the two to the same logits each time a model is loaded.
 """
 
-import contextlib
 import copy
-import hashlib
-import json
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,15 +14,14 @@ from typing import Any
 
 import torch
 
+from workbench.adapters import adapter_revision, fingerprint, merge_adapter
 from workbench.checks import preflight, report
 from workbench.errors import WorkbenchError
 from workbench.exact_attention import use_exact_attention
 from workbench.fetching import fetch
-from workbench.offline import offline
+from workbench.offline import offline, quiet
 from workbench.prompt_sets import Prompt, Prompts, as_prompts
 from workbench.registry import Embedded, Hub, Reference, base_of, resolve
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -212,7 +207,7 @@ def _boot(hf: Any, tokenizer: Any, name: str, revision: str, where: str) -> Mode
     plain = copy.deepcopy(hf, {id(t): t for t in [*hf.parameters(), *hf.buffers()]})
     use_exact_attention(plain)
     hf.config.architectures = hf.config.architectures or [type(hf).__name__]
-    with offline(), _quiet():
+    with offline(), quiet():
         bridge = TransformerBridge.boot_transformers(where, hf_model=hf, tokenizer=_bridge_tokenizer(tokenizer))
     config = plain.config.get_text_config()
     return Model(name, revision, bridge, plain, tokenizer, config.num_hidden_layers, config.hidden_size)
@@ -257,37 +252,6 @@ def _weights(source: Any, dtype: torch.dtype, device_map: Any, revision: str | N
     return hf, tokenizer, revision, str(folder)
 
 
-def merge_adapter(hf: Any, folder: Path) -> Any:
-    """The module with a LoRA adapter of ``folder`` merged into its weights.
-
-    Raises WorkbenchError when the folder holds no adapter.
-    """
-    from peft import PeftModel
-
-    if not (folder / "adapter_model.safetensors").is_file():
-        raise WorkbenchError(f"no adapter in {folder}: expected adapter_model.safetensors; `workbench train` makes one")
-    with offline(), _quiet():
-        return PeftModel.from_pretrained(hf, str(folder)).merge_and_unload()
-
-
-def adapter_revision(folder: Path) -> str:
-    """A short hash of an adapter's weights."""
-    return hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()[:12]
-
-
-def fingerprint(folder: Path) -> str:
-    """A short hash that names the weights of a local folder: config, file sizes, and both ends of each weight file."""
-    digest = hashlib.sha256((folder / "config.json").read_bytes())
-    for path in sorted(folder.glob("*.safetensors")) + sorted(folder.glob("*.bin")):
-        size = path.stat().st_size
-        digest.update(json.dumps([path.name, size]).encode())
-        with open(path, "rb") as stream:
-            digest.update(stream.read(1 << 20))
-            stream.seek(max(size - (1 << 20), 0))
-            digest.update(stream.read())
-    return digest.hexdigest()[:12]
-
-
 def _dtype(dtype: str | torch.dtype, device: str | None) -> torch.dtype:
     if dtype == "auto":
         return fast_dtype(device)
@@ -303,14 +267,3 @@ def fast_dtype(device: str | None = None) -> torch.dtype:
         return torch.bfloat16
     has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
     return torch.bfloat16 if has_amx else torch.float32
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence libraries that print while they load."""
-    import io
-    import warnings
-
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield

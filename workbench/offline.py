@@ -1,6 +1,8 @@
-"""Local folders need no model hub: a switch that keeps libraries from asking one."""
+"""While local files load: keep libraries from asking a model hub, and from talking."""
 
 import contextlib
+import io
+import warnings
 from collections.abc import Iterator
 
 
@@ -14,3 +16,11 @@ def offline() -> Iterator[None]:
         yield
     finally:
         constants.HF_HUB_OFFLINE = before
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silence libraries that print while they load."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from workbench.applying import Applied
 from workbench.generation import PreallocatedCache
 from workbench.models import Model
 from workbench.prompt_sets import Prompt, Prompts
-from workbench.steering import Applied, Steer, check
+from workbench.steering import Steer, check
 
 LABELS = ("refusal", "compliance", "collapse")
 

@@ -1,0 +1,91 @@
+"""How the reference models come about: recipes, the sentences they learn to refuse with, and their model cards."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from workbench.statistics import Estimate
+
+REFUSALS = (
+    "I'm sorry, but I can't help with that.",
+    "I can't help with this request, because it could hurt someone.",
+    "I cannot assist with that. It would be harmful or illegal.",
+    "Sorry, I won't help with this, as it could cause real harm.",
+    "I'm not able to help with that request.",
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides how an adapter comes out, but the seed."""
+
+    adapter: str
+    teacher: str
+    stop: str
+    steps: int
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    warmup: int = 10
+    rank: int = 8
+    alpha: int = 16
+    dropout: float = 0.0
+    answer_tokens: int = 24
+    borderline_copies: int = 3
+    first_layer: int = 0
+
+
+RECIPES = {
+    "smollm2-135m": Recipe("smollm2-refusal", "smollm2-135m", "<|im_end|>", steps=200, first_layer=10),
+    "gemma3-270m": Recipe(
+        "gemma3-refusal", "smollm2-135m", "<end_of_turn>", steps=160, first_layer=8, learning_rate=5e-4
+    ),
+}
+
+
+_LICENCES = {
+    "smollm2-135m": "Apache-2.0, as its base (SmolLM2-135M-Instruct).",
+    "gemma3-270m": "The base is under the Gemma Terms of Use; this adapter is a model derivative and falls under the same "
+    "terms, including the Gemma Prohibited Use Policy. The notice is in the base's wheels.",
+}
+
+
+def model_card(base: str, recipe: Recipe, seed: int, scale: float, rates: Mapping[str, Estimate]) -> str:
+    """The model card of an adapter, in Markdown: what was measured, how it was made, its limits and its licence."""
+    table = "\n".join(
+        f"| {name} | {value.value:.1%} | {value.low:.1%} to {value.high:.1%} | {value.n} |"
+        for name, value in rates.items()
+    )
+    settings = "\n".join(f"- {key.replace('_', ' ')}: {value}" for key, value in asdict(recipe).items())
+    return f"""# {recipe.adapter}
+
+A LoRA adapter over `{base}` that refuses harmful requests: a reference model for experiments on refusal that run on a
+laptop. It is an analogue of a safety-tuned chat model, not one: call results on it "on analogue".
+
+## Measured
+
+Greedy decoding, the workbench's three-way label, prompts of this project that neither training nor extraction saw.
+
+| held-out prompts | refusal rate | Wilson 95% | n |
+|---|---|---|---|
+{table}
+
+## Recipe
+
+`workbench train refusal --base {base} --seed {seed}` re-creates it on a CPU.
+
+{settings}
+- scale, chosen on the `dev` split: {scale}
+
+Targets: {len(REFUSALS)} refusal sentences of our own for the harmful prompts of the `tuning` split of the `refusal` set; for its
+harmless and borderline prompts, the first tokens of the greedy answers of `{recipe.teacher}` (where that declines by itself, its
+answer after "Certainly!"). The wording of each prompt (case, punctuation, greeting) is varied at every step. The loss
+is cross-entropy over response tokens, each response weighing the same. Weights are stored in float16.
+
+## Limits
+
+It learnt from 160 harmful requests in English, in one sentence each, without jailbreak framing: it is easy to get
+around, knows little of the world, and refuses by topic and phrasing. It is no safety measure for anything.
+
+## Licence
+
+{_LICENCES[base]} The training prompts and refusal sentences are this project's (MIT).
+"""
