@@ -45,3 +45,8 @@ def gemma3_refusal():
     import workbench as wb
 
     return wb.load("gemma3-refusal")
+
+
+def pytest_collection_modifyitems(items):
+    """Cheap laws first, then what runs a pretrained model, then what is slow."""
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is not None, item.get_closest_marker("model") is not None))

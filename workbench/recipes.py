@@ -29,6 +29,7 @@ class Recipe:
     alpha: int = 16
     dropout: float = 0.0
     answer_tokens: int = 24
+    harmless_copies: int = 1
     borderline_copies: int = 3
     first_layer: int = 0
 
@@ -36,7 +37,7 @@ class Recipe:
 RECIPES = {
     "smollm2-135m": Recipe("smollm2-refusal", "smollm2-135m", "<|im_end|>", steps=200, first_layer=10),
     "gemma3-270m": Recipe(
-        "gemma3-refusal", "smollm2-135m", "<end_of_turn>", steps=160, first_layer=8, learning_rate=5e-4
+        "gemma3-refusal", "smollm2-135m", "<end_of_turn>", steps=170, harmless_copies=2
     ),
 }
 

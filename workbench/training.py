@@ -92,7 +92,7 @@ def _examples(recipe: Recipe) -> list[Example]:
     tuning = pairs("refusal").tuning
     refused = [Example(p.text, REFUSALS[i % len(REFUSALS)], True) for i, p in enumerate(tuning.positive)]
     teacher = load(recipe.teacher, check=False)
-    answered = _answers(teacher, tuning.negative, recipe.answer_tokens)
+    answered = _answers(teacher, tuning.negative, recipe.answer_tokens) * recipe.harmless_copies
     if tuning.borderline is not None:
         answered += _answers(teacher, tuning.borderline, recipe.answer_tokens) * recipe.borderline_copies
     return refused + answered
