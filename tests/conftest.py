@@ -49,4 +49,6 @@ def gemma3_refusal():
 
 def pytest_collection_modifyitems(items):
     """Cheap laws first, then what runs a pretrained model, then what is slow."""
-    items.sort(key=lambda item: (item.get_closest_marker("slow") is not None, item.get_closest_marker("model") is not None))
+    items.sort(
+        key=lambda item: (item.get_closest_marker("slow") is not None, item.get_closest_marker("model") is not None)
+    )
