@@ -46,7 +46,8 @@ def test_sign_inversion_runs(tmp_path, model):
 
 
 def write(path, *cells, parameters="x = 1"):
-    book = nbformat.v4.new_notebook()
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    book = nbformat.v4.new_notebook(metadata={"kernelspec": kernel})
     book.cells = [nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})]
     book.cells += [nbformat.v4.new_code_cell(cell) for cell in cells]
     nbformat.write(book, path)

@@ -41,8 +41,9 @@ def test_every_declared_dependency_is_used_and_pinned():
         "scikit-learn": "sklearn",
         "pyarrow": "parquet",
         "ipykernel": "kernel_name",
+        "ipywidgets": "tqdm.auto",  # its bars in notebooks
+        "jupyterlab": "jupyter lab",
     }
-    modules["ipywidgets"] = "tqdm.auto"  # its bars in notebooks
     for name in declared:
         assert modules.get(name, name) in code, name
 

@@ -212,7 +212,10 @@ def _loss(model: Model, batch: Sequence[tuple[list[int], list[int]]]) -> torch.T
         use_cache=cache is not None,
     ).last_hidden_state
     learnt = targets != -100
-    losses = torch.nn.functional.cross_entropy(model.hf.lm_head(hidden[learnt]), targets[learnt], reduction="none")
+    logits = model.hf.lm_head(hidden[learnt])
+    if cap := getattr(model.hf.config, "final_logit_softcapping", None):  # Gemma 2
+        logits = torch.tanh(logits / cap) * cap
+    losses = torch.nn.functional.cross_entropy(logits, targets[learnt], reduction="none")
     weights = (1 / learnt.sum(1, keepdim=True)).expand_as(targets)[learnt]
     return (losses * weights).sum() / len(rows)
 
