@@ -52,7 +52,9 @@ def preflight(model: "Model") -> list[Check]:
         Check("bridge = transformers (logits)", _difference(bridged, plain[1:]), tolerance),
         Check("resid_pre + attn_out + mlp_out = resid_post", _difference(pre + attn + mlp, post), tolerance / 10),
         Check("one BOS", float(abs(_leading_bos(model, prompts[0]) - _expected_bos(model))), 0.0),
-        Check("padding changes nothing", _difference(plain[:1, -1], alone), tolerance),
+        # Rarely, the first forward pass of a process comes out 1.2e-4 away from all later ones (float32, CPU, cause
+        # unknown); a mask or position slip is off by a hundred times more.
+        Check("padding changes nothing", _difference(plain[:1, -1], alone), 5 * tolerance),
     ]
 
 
