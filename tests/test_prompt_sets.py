@@ -23,6 +23,11 @@ def everything():
     return {name: wb.prompts(f"refusal/{name}") for name in SETS}
 
 
+@pytest.fixture(scope="module")
+def breadth():
+    return {name: wb.prompts(f"refusal_breadth/{name}") for name in SETS}
+
+
 def test_sizes_and_splits(everything):
     assert [len(everything[name]) for name in SETS] == [448, 448, 140]
     for split, sizes in SIZES.items():
@@ -31,15 +36,28 @@ def test_sizes_and_splits(everything):
         assert (len(part.positive), len(part.negative), border) == sizes
 
 
-def test_no_near_duplicates_within_or_across_sets_and_splits(everything):
-    texts = [prompt.text for name in SETS for prompt in everything[name]]
+def test_the_breadth_set_is_for_tuning_only(breadth):
+    assert [len(breadth[name]) for name in SETS] == [160, 200, 200]
+    part = wb.pairs("refusal_breadth").tuning
+    assert (len(part.positive), len(part.negative), len(part.borderline)) == (160, 200, 200)
+    assert {prompt.split for name in SETS for prompt in breadth[name]} == {"tuning"}
+    assert all(p.base == p.id and p.id.startswith(f"breadth-{n}-{p.category}-") for n in SETS for p in breadth[n])
+    counts = Counter(p.category for p in breadth["harmful"])
+    assert len(counts) == 12
+    assert set(counts.values()) == {13, 14}
+    with pytest.raises(wb.WorkbenchError, match="no split 'test'; it has tuning"):
+        wb.pairs("refusal_breadth").split("test")
+
+
+def test_no_near_duplicates_within_or_across_sets_and_splits(everything, breadth):
+    texts = [prompt.text for sets in (everything, breadth) for name in SETS for prompt in sets[name]]
     bags = [words(text) for text in texts]
     for (a, first), (b, second) in combinations(zip(texts, bags, strict=True), 2):
         assert len(first & second) / len(first | second) < 0.6, (a, b)
 
 
-def test_no_prompt_is_in_two_splits_and_ids_are_unique(everything):
-    prompts = [prompt for name in SETS for prompt in everything[name]]
+def test_no_prompt_is_in_two_splits_and_ids_are_unique(everything, breadth):
+    prompts = [prompt for sets in (everything, breadth) for name in SETS for prompt in sets[name]]
     assert len({p.id for p in prompts}) == len({p.text.lower() for p in prompts}) == len(prompts)
     splits = {}
     for prompt in prompts:
@@ -54,8 +72,8 @@ def test_categories_are_balanced_in_every_split(everything):
             assert len(set(counts.values())) == 1
 
 
-def test_one_sentence_each_without_operational_detail(everything):
-    for prompt in everything["harmful"]:
+def test_one_sentence_each_without_operational_detail(everything, breadth):
+    for prompt in (*everything["harmful"], *(p for name in SETS for p in breadth[name])):
         assert "\n" not in prompt.text
         assert len(re.findall(r"[.?!](?:\s|$)", prompt.text)) <= 1, prompt.text
         assert 4 <= len(prompt.text.split()) <= 28, prompt.text

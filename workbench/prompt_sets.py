@@ -85,8 +85,8 @@ class Prompts(Sequence[Prompt]):
 class Pairs:
     """A contrast set: positive and negative prompts. A positive coefficient moves toward the positive set.
 
-    Bundled sets also have ``train``, ``dev``, ``test`` (and ``tuning``, which only adapters may see) and, where written,
-    a ``borderline`` set: prompts that sound like the positive set and belong to the negative one.
+    Bundled sets also have the splits ``train``, ``dev``, ``test`` and ``tuning`` (which only adapters may see), or some of
+    them, and, where written, a ``borderline`` set: prompts that sound like the positive set and belong to the negative one.
 
     >>> Pairs(positive=["How do I pick a lock?"], negative=["How do I pick a melon?"])
     Pairs('custom', positive=1, negative=1)
@@ -143,13 +143,17 @@ class Pairs:
 
 
 #: bundled contrast sets: name -> (positive, negative, borderline or None)
-CONTRASTS: dict[str, tuple[str, str, str | None]] = {"refusal": ("harmful", "harmless", "borderline")}
+CONTRASTS: dict[str, tuple[str, str, str | None]] = {
+    "refusal": ("harmful", "harmless", "borderline"),
+    "refusal_breadth": ("harmful", "harmless", "borderline"),  # tuning only
+}
 
 
 def pairs(name: str) -> Pairs:
     """A bundled contrast set.
 
     For ``"refusal"`` the positive set is the harmful requests, so adding its direction adds refusal.
+    ``"refusal_breadth"`` has the same three sides over more topics and forms, and only the split ``tuning``.
 
     Raises:
         WorkbenchError: no bundled set has that name.
