@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 
 import workbench as wb
+from workbench.edits import Steer
 from workbench.models import Model
-from workbench.steering import Steer
 
 
 def main() -> None:

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import workbench as wb
-from workbench.directions import Direction, Directions
+from workbench.direction_sets import Directions
+from workbench.directions import Direction
 
 vectors = hnp.arrays("float32", st.integers(3, 40), elements=st.floats(-50, 50, width=32)).filter(
     lambda v: abs(v).max() > 0.01

@@ -4,7 +4,8 @@ import torch
 import workbench as wb
 import workbench.sweeps
 from tests.families import PROMPTS
-from workbench.directions import Direction, Directions
+from workbench.direction_sets import Directions
+from workbench.directions import Direction
 from workbench.scoring import Score
 
 SETS = {

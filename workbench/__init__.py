@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from workbench.applying import steered
     from workbench.checks import preflight
     from workbench.claims import Claim, Gate, Verdict, claim, decide
-    from workbench.directions import Direction, Directions
+    from workbench.direction_sets import Directions
+    from workbench.directions import Direction
+    from workbench.edits import Edit, Steer
     from workbench.extraction import METHODS, extract
     from workbench.fetching import fetch
     from workbench.generation import Completions, generate
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from workbench.prompt_sets import Pairs, Prompt, Prompts, pairs, prompts
     from workbench.scoring import Score, refusal, refusal_margin
     from workbench.statistics import Estimate
-    from workbench.steering import Steer, ablate, add
+    from workbench.steering import ablate, add, clamp
     from workbench.store import Store
     from workbench.sweeps import Arm, grid, outcomes, sweep
 
@@ -44,7 +46,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "claims": ("Claim", "Gate", "Verdict", "claim", "decide"),
-    "directions": ("Direction", "Directions"),
+    "direction_sets": ("Directions",),
+    "directions": ("Direction",),
+    "edits": ("Edit", "Steer"),
     "extraction": ("METHODS", "extract"),
     "fetching": ("fetch",),
     "generation": ("Completions", "generate"),
@@ -54,7 +58,7 @@ _HOMES = {
     "scoring": ("Score", "refusal", "refusal_margin"),
     "statistics": ("Estimate",),
     "applying": ("steered",),
-    "steering": ("Steer", "ablate", "add"),
+    "steering": ("ablate", "add", "clamp"),
     "store": ("Store",),
     "sweeps": ("Arm", "grid", "outcomes", "sweep"),
 }
@@ -71,6 +75,7 @@ __all__ = [
     "Completions",
     "Direction",
     "Directions",
+    "Edit",
     "Encoded",
     "Estimate",
     "Gate",
@@ -90,6 +95,7 @@ __all__ = [
     "attn_out",
     "attn_raw",
     "claim",
+    "clamp",
     "decide",
     "extract",
     "fetch",

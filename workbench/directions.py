@@ -5,15 +5,18 @@ that is toward refusal. The mean activation norm at the site travels with the ve
 compare across layers, methods and models.
 """
 
+import base64
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from workbench.errors import WorkbenchError
+from workbench.gguf_files import read_control_vectors, write_control_vectors
 from workbench.positions import PROMPT, Positions
 from workbench.sites import Site
 
@@ -116,6 +119,33 @@ class Direction:
             noise = noise - (noise @ unit) * unit
         return replace(self, vector=(noise * (self.norm / noise.norm())).float(), method=f"orthogonal(seed={seed})")
 
+    def transfer(self, model: str, revision: str = "", activation_norm: float | None = None) -> "Direction":
+        """The same vector for another model (base to tuned, tuned to its twin): said, not assumed.
+
+        Args:
+            model, revision: whose activations it is to be used on, e.g. ``other.name, other.revision``.
+            activation_norm: mean activation norm there, if known; doses are otherwise in units of the model it came from.
+        """
+        norm = self.activation_norm if activation_norm is None else activation_norm
+        method = f"{self.method} of {self.model}"
+        return replace(self, model=model, revision=revision, activation_norm=norm, method=method)
+
+    def orthogonal_to(self, *others: "Direction") -> "Direction":
+        """What is left of the vector when its components along others are removed, in float64.
+
+        Raises:
+            WorkbenchError: widths differ, or nothing is left.
+        """
+        for other in others:
+            self._check_width(other)
+        spanned = torch.linalg.qr(torch.stack([o.vector.double() for o in others], dim=1)).Q
+        rest = self.vector.double()
+        for _ in range(2):  # the second pass removes what rounding left
+            rest = rest - spanned @ (spanned.T @ rest)
+        if rest.norm() < 1e-6 * self.norm:
+            raise WorkbenchError(f"nothing is left of the direction at {self.site!r}: the others span it")
+        return replace(self, vector=rest.float(), method=f"{self.method} orthogonalised")
+
     def _noise(self, kind: str, seed: int) -> torch.Tensor:
         if len(self.vector) < 2:
             raise WorkbenchError("a control needs a vector of at least two dimensions")
@@ -158,69 +188,88 @@ class Direction:
         Raises:
             WorkbenchError: no such file, or no direction in it.
         """
-        tensors, metadata = _read(path)
+        tensors, metadata = load_tensors(path)
         if set(tensors) != {"vector"}:
             raise WorkbenchError(f"{path}: holds {', '.join(tensors)}, not one direction; try wb.Directions.load")
-        return _from_metadata(tensors["vector"], metadata, path)
-
-
-@dataclass(frozen=True)
-class Directions:
-    """One direction per site, from one pass over the prompts: ``ds[12]`` is that of layer 12."""
-
-    items: tuple[Direction, ...]
-
-    def __post_init__(self) -> None:
-        layers = [d.site.layer for d in self.items]
-        if len(set(layers)) != len(layers) or len({d.site.kind for d in self.items}) > 1:
-            raise WorkbenchError("Directions hold one direction per layer, all at one kind of site")
-
-    def __getitem__(self, layer: int) -> Direction:
-        for direction in self.items:
-            if direction.site.layer == layer:
-                return direction
-        raise WorkbenchError(f"no direction for layer {layer!r}; there are {', '.join(map(str, self.layers))}")
-
-    def __iter__(self) -> Iterator[Direction]:
-        return iter(self.items)
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __neg__(self) -> "Directions":
-        return Directions(tuple(-d for d in self.items))
-
-    @property
-    def layers(self) -> tuple[int, ...]:
-        """The layers there is a direction for, in order."""
-        return tuple(d.site.layer for d in self.items)
-
-    def frame(self):
-        """One row per layer: norm, mean activation norm, and their ratio. A pandas DataFrame."""
-        import pandas as pd
-
-        columns = [(d.site.layer, d.norm, d.activation_norm, d.relative_norm, d.method, d.id) for d in self.items]
-        return pd.DataFrame(columns, columns=["layer", "norm", "activation_norm", "relative_norm", "method", "id"])
-
-    def save(self, path: str | Path) -> Path:
-        """Write all directions as one safetensors file, and return its path."""
-        from safetensors.torch import save_file
-
-        metadata = {str(d.site): json.dumps(d.metadata()) for d in self.items}
-        save_file({str(d.site): d.vector for d in self.items}, path, metadata=metadata)
-        return Path(path)
+        return cls.from_metadata(tensors["vector"], metadata, path)
 
     @classmethod
-    def load(cls, path: str | Path) -> "Directions":
-        """Read directions that ``save`` wrote. Raises WorkbenchError for any other file."""
-        tensors, metadata = _read(path)
-        if not set(tensors) <= set(metadata):
-            raise WorkbenchError(f"{path}: not a file of directions; try wb.Direction.load")
-        items = [_from_metadata(vector, json.loads(metadata[name]), path) for name, vector in tensors.items()]
-        return cls(tuple(sorted(items, key=lambda d: d.site)))
+    def from_metadata(cls, vector: torch.Tensor, metadata: dict[str, str], where: str | Path) -> "Direction":
+        """A direction from a vector and what ``metadata`` returned; ``where`` names the file in errors."""
+        try:
+            return cls(
+                vector,
+                Site.parse(metadata["site"]),
+                metadata["model"],
+                metadata["revision"],
+                metadata["method"],
+                Positions.parse(metadata["read"]),
+                metadata["prompts"],
+                int(metadata["n_positive"]),
+                int(metadata["n_negative"]),
+                float.fromhex(metadata["activation_norm"]),
+            )
+        except (KeyError, ValueError, TypeError) as error:
+            raise WorkbenchError(f"{where}: no direction written by this project ({error!r})") from error
+
+    def to_json(self) -> str:
+        """Vector (base64 of little-endian float32) and provenance as JSON; reads back bit for bit."""
+        encoded = base64.b64encode(self.vector.numpy().astype("<f4").tobytes()).decode()
+        return json.dumps({"vector": encoded, **self.metadata()})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Direction":
+        """Read what ``to_json`` wrote. Raises WorkbenchError for anything else."""
+        try:
+            content = json.loads(text)
+            vector = np.frombuffer(base64.b64decode(content["vector"], validate=True), dtype="<f4").copy()
+        except (ValueError, KeyError, TypeError) as error:
+            raise WorkbenchError(f"not a Direction written by to_json ({error!r})") from error
+        return cls.from_metadata(torch.from_numpy(vector), content, "JSON")
+
+    def to_gguf(self, path: str | Path, model_hint: str = "llama") -> Path:
+        """Write a control-vector file with this one layer; see ``Directions.to_gguf``."""
+        return write_gguf(path, (self,), model_hint)
+
+    @classmethod
+    def from_gguf(cls, path: str | Path, model: str = "") -> "Direction":
+        """Read a control-vector file of one layer. Raises WorkbenchError if there are more; see ``Directions.from_gguf``."""
+        found = read_gguf(path, model)
+        if len(found) != 1:
+            layers = ", ".join(str(d.site.layer) for d in found)
+            raise WorkbenchError(f"{path}: holds layers {layers}; use wb.Directions.from_gguf")
+        return found[0]
 
 
-def _read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+def write_gguf(path: str | Path, directions: Sequence[Direction], model_hint: str) -> Path:
+    """What ``Directions.to_gguf`` does."""
+    for direction in directions:
+        if direction.site.kind != "resid_post" or direction.site.layer == 0:
+            raise WorkbenchError(
+                f"a control-vector file holds directions at resid_post of layers 1 and up, not at {direction.site!r}"
+            )
+    vectors = {d.site.layer: d.vector.numpy() for d in directions}
+    return write_control_vectors(
+        path, vectors, model_hint, json.dumps({d.site.layer: d.metadata() for d in directions})
+    )
+
+
+def read_gguf(path: str | Path, model: str) -> tuple[Direction, ...]:
+    """What ``Directions.from_gguf`` reads, in the order of layers."""
+    vectors, hint, provenance = read_control_vectors(path)
+    known = json.loads(provenance) if provenance else {}
+    items = []
+    for layer, vector in sorted(vectors.items()):
+        if str(layer) in known:
+            found = Direction.from_metadata(torch.from_numpy(vector), known[str(layer)], path)
+            items.append(replace(found, model=model) if model else found)
+        else:
+            items.append(Direction(torch.from_numpy(vector), Site(layer, "resid_post"), model or hint, method="gguf"))
+    return tuple(items)
+
+
+def load_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file. Raises WorkbenchError if it is none."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -228,21 +277,3 @@ def _read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise WorkbenchError(f"{path}: not a safetensors file of directions ({error})") from error
-
-
-def _from_metadata(vector: torch.Tensor, metadata: dict[str, str], path: str | Path) -> Direction:
-    try:
-        return Direction(
-            vector,
-            Site.parse(metadata["site"]),
-            metadata["model"],
-            metadata["revision"],
-            metadata["method"],
-            Positions.parse(metadata["read"]),
-            metadata["prompts"],
-            int(metadata["n_positive"]),
-            int(metadata["n_negative"]),
-            float.fromhex(metadata["activation_norm"]),
-        )
-    except KeyError as error:
-        raise WorkbenchError(f"{path}: has no {error} in its metadata; it was not written by Direction.save") from error

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import torch
 
 from workbench.activations import Means, means
-from workbench.directions import Direction, Directions
+from workbench.direction_sets import Directions
+from workbench.directions import Direction
 from workbench.errors import WorkbenchError
 from workbench.models import Model
 from workbench.positions import PROMPT, Positions, as_positions

@@ -5,7 +5,8 @@ prompt, not once per condition; rows that have ended leave the batch. None of it
 rounding, and a test holds it to one row at a time in float64.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,10 +15,11 @@ from tqdm.auto import tqdm
 from transformers.cache_utils import Cache, DynamicLayer
 
 from workbench.applying import Applied
+from workbench.edits import Steer
 from workbench.errors import WorkbenchError
 from workbench.models import Encoded, Model
 from workbench.prompt_sets import Prompt, Prompts
-from workbench.steering import Steer, check, first_edited
+from workbench.steering import check, first_edited
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,10 @@ def generate(
     )
 
 
+#: Given the Applied of a batch and the batch's rows, a context in which the batch is read (see ``tracing``).
+Watch = Callable[[Applied, Sequence[int]], AbstractContextManager]
+
+
 def continue_tokens(
     model: Model,
     encoded: Encoded,
@@ -121,10 +127,12 @@ def continue_tokens(
     max_new_tokens: int,
     batch_size: int = 128,
     progress: bool = True,
+    watch: Watch | None = None,
 ) -> list[tuple[int, ...]]:
     """The new tokens of encoded chats, the stop token included where there is one; ``generate`` without the text.
 
-    The chats may end in the middle of a response. Positions take all that is given as the prompt.
+    The chats may end in the middle of a response. Positions take all that is given as the prompt. With ``watch``, every
+    token is read in its own row (no shared prefixes), so that each batch can be observed.
 
     Raises:
         WorkbenchError: a Steer that does not fit the model.
@@ -137,7 +145,11 @@ def continue_tokens(
     with tqdm(total=len(encoded), unit="row", desc="generating", disable=quiet) as bar:
         for rows in _batches(encoded, starts, batch_size):
             chosen, first = [steers[row] for row in rows], [starts[row] for row in rows]
-            for row, ids in zip(rows, _write(model, encoded, rows, chosen, first, max_new_tokens), strict=True):
+            batch = _Batch.of(model, encoded, rows, chosen, first, max_new_tokens, watched=watch is not None)
+            cache = _read_shared(model, batch)
+            with batch.applied.hooked(model), watch(batch.applied, rows) if watch else nullcontext():
+                written = _write(model, batch, cache)
+            for row, ids in zip(rows, written, strict=True):
                 tokens[row] = ids
             bar.update(len(rows))
     return tokens
@@ -152,65 +164,94 @@ def _batches(encoded: Encoded, starts: Sequence[int], batch_size: int) -> list[l
     return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
 
 
+@dataclass
+class _Batch:
+    """Rows that are written together. Columns before ``shared`` are the same for all rows of a prompt."""
+
+    ids: torch.Tensor  # [batch, width], left-padded
+    mask: torch.Tensor
+    shared: int
+    new: int
+    applied: Applied
+
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        encoded: Encoded,
+        rows: Sequence[int],
+        steers: Sequence[Steer],
+        starts: Sequence[int],
+        new: int,
+        watched: bool,
+    ) -> "_Batch":
+        ids, mask = encoded.tensors(rows, model.device)
+        width = ids.shape[1]
+        lengths = [encoded.lengths[row] for row in rows]
+        # Nothing is edited in the columns before the first edited token of any row. The last prompt token is always
+        # read per row, since its logits are what the response starts from.
+        shared = min(width - 1, *(width - length + start for length, start in zip(lengths, starts, strict=True)))
+        applied = Applied(steers, lengths, width, new, model, record=watched)
+        return cls(ids, mask, 0 if watched else max(shared, 0), new, applied)
+
+    @property
+    def positions(self) -> torch.Tensor:
+        """The place of each column's token in its chat, [batch, width]."""
+        return (self.mask.cumsum(-1) - 1).clamp(min=0)
+
+
 @torch.no_grad()
-def _write(
-    model: Model,
-    encoded: Encoded,
-    rows: Sequence[int],
-    steers: Sequence[Steer],
-    starts: Sequence[int],
-    new: int,
-) -> list[tuple[int, ...]]:
-    """The new tokens of one batch of rows, the stop token included where there is one."""
-    ids, mask = encoded.tensors(rows, model.device)
-    width = ids.shape[1]
-    lengths = [encoded.lengths[row] for row in rows]
-    applied = Applied(steers, lengths, width, new, model)
-    cache = PreallocatedCache(model.n_layers, width + new)
-    # Columns before the first edited token of any row are the same for all rows of a prompt: read them once each. The
-    # last prompt token is always read per row, since its logits are what the response starts from.
-    shared = min(width - 1, *(width - length + start for length, start in zip(lengths, starts, strict=True)))
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    if shared > 0:
-        _read_shared(model, ids[:, :shared], mask[:, :shared], positions[:, :shared], cache)
-    stops = torch.tensor(sorted(model.stop_ids), device=model.device)
-    written = torch.full((len(rows), new), -1, dtype=torch.long, device=model.device)
-    alive = torch.arange(len(rows), device=model.device)
-    done = torch.zeros(len(rows), dtype=torch.bool, device=model.device)
-    step, at, full = ids[:, shared:], positions[:, shared:], mask
-    applied.cursor = shared
-    with applied.hooked(model):
-        for t in range(new):
-            out = model.hf(
-                input_ids=step,
-                attention_mask=full,
-                position_ids=at,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-            highest, token = out.logits[:, -1].max(-1)
-            if highest.isnan().any():
-                raise FloatingPointError(f"{model.name} returned NaN logits at new token {t}, in {model.dtype}")
-            written[alive[~done], t] = token[~done]
-            done = done | torch.isin(token, stops)
-            if t + 1 == new or bool(done.all()):
-                break
-            applied.cursor, at = width + t, at[:, -1:] + 1
-            full = torch.cat([full, full.new_ones(len(full), 1)], dim=1)
-            if int(done.sum()) * 4 >= len(done):
-                keep = (~done).nonzero().flatten()
-                cache.keep(keep)
-                applied.keep(keep)
-                token, at, full, alive, done = token[keep], at[keep], full[keep], alive[keep], done[keep]
-            step = token[:, None]
+def _write(model: Model, batch: _Batch, cache: "PreallocatedCache") -> list[tuple[int, ...]]:
+    """The new tokens of each row, the stop token included where there is one; the cache holds the shared columns."""
+    applied, new, (rows, width), device = batch.applied, batch.new, batch.ids.shape, batch.ids.device
+    stops = torch.tensor(sorted(model.stop_ids), device=device)
+    written = torch.full((rows, new), -1, dtype=torch.long, device=device)
+    alive = torch.arange(rows, device=device)
+    done = torch.zeros(rows, dtype=torch.bool, device=device)
+    step, at, full = batch.ids[:, batch.shared :], batch.positions[:, batch.shared :], batch.mask
+    applied.cursor = batch.shared
+    for t in range(new):
+        token = _next_token(model, step, full, at, cache, t)
+        written[alive[~done], t] = token[~done]
+        done = done | torch.isin(token, stops)
+        if t + 1 == new or bool(done.all()):
+            break
+        applied.cursor, at = width + t, at[:, -1:] + 1
+        full = torch.cat([full, full.new_ones(len(full), 1)], dim=1)
+        if int(done.sum()) * 4 >= len(done):
+            keep = (~done).nonzero().flatten()
+            cache.keep(keep)
+            applied.keep(keep)
+            token, at, full, alive, done = token[keep], at[keep], full[keep], alive[keep], done[keep]
+        step = token[:, None]
     return [tuple(i for i in row if i >= 0) for row in written.tolist()]
 
 
-def _read_shared(
-    model: Model, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: "PreallocatedCache"
-) -> None:
-    """Fill the cache with unsteered columns, each distinct row read once and copied to the rows that have it."""
+def _next_token(
+    model: Model, step: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Cache, t: int
+) -> torch.Tensor:
+    """The likeliest next token of each row, [batch], int64, after reading ``step`` into the cache."""
+    out = model.hf(
+        input_ids=step,
+        attention_mask=mask,
+        position_ids=positions,
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=1,
+    )
+    highest, token = out.logits[:, -1].max(-1)
+    if highest.isnan().any():
+        raise FloatingPointError(f"{model.name} returned NaN logits at new token {t}, in {model.dtype}")
+    return token
+
+
+@torch.no_grad()
+def _read_shared(model: Model, batch: _Batch) -> "PreallocatedCache":
+    """A cache that holds the unsteered columns, each distinct row read once and copied to the rows that have it."""
+    cache = PreallocatedCache(model.n_layers, batch.ids.shape[1] + batch.new)
+    if batch.shared == 0:
+        return cache
+    ids, mask, positions = (x[:, : batch.shared] for x in (batch.ids, batch.mask, batch.positions))
     together, where = torch.cat([ids, mask], dim=1).unique(dim=0, return_inverse=True)
     first = torch.zeros(len(together), dtype=torch.long, device=ids.device)
     first.scatter_(0, where, torch.arange(len(where), device=ids.device))
@@ -223,6 +264,7 @@ def _read_shared(
         logits_to_keep=1,
     )
     cache.keep(where)
+    return cache
 
 
 class _PreallocatedLayer(DynamicLayer):

@@ -23,6 +23,8 @@ HOOK_NAMES: dict[str, str] = {
     "v": "attn.hook_v",
     "z": "attn.hook_z",
 }
+_STAGE = {"resid_pre": 0, "q": 1, "k": 1, "v": 1, "z": 2, "attn_raw": 3, "attn_out": 4, "resid_mid": 5}
+_STAGE |= {"mlp_raw": 6, "mlp_out": 7, "resid_post": 8}
 _KINDS = {hook: kind for kind, hook in HOOK_NAMES.items()}
 
 
@@ -51,6 +53,11 @@ class Site:
             raise WorkbenchError(f"unknown kind of site {self.kind!r}; the kinds are {', '.join(HOOK_NAMES)}")
         if isinstance(self.layer, bool) or not isinstance(self.layer, int) or self.layer < 0:
             raise WorkbenchError(f"a layer is a whole number from 0, not {self.layer!r}; e.g. wb.{self.kind}(12)")
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Its place in the forward pass: sites of a lower order are computed earlier or alongside, never later."""
+        return self.layer, _STAGE[self.kind]
 
     def __str__(self) -> str:
         return f"blocks.{self.layer}.{HOOK_NAMES[self.kind]}"

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING
 
 from tqdm.auto import tqdm
 
-from workbench.directions import Direction, Directions
+from workbench.direction_sets import Directions
+from workbench.directions import Direction
+from workbench.edits import Steer
 from workbench.errors import WorkbenchError
 from workbench.generation import generate
 from workbench.models import Model
 from workbench.positions import ALL, Positions
 from workbench.prompt_sets import Pairs, Prompt, Prompts, as_prompts
 from workbench.scoring import Score
-from workbench.steering import Steer, add, check
+from workbench.steering import add, check
 from workbench.store import Store
 
 if TYPE_CHECKING:

@@ -16,16 +16,16 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
+from workbench.edits import Steer
 from workbench.errors import WorkbenchError
 from workbench.folders import data_folder
 from workbench.generation import continue_tokens, generate
 from workbench.models import Encoded, Model, load
 from workbench.offline import offline
 from workbench.prompt_sets import Prompts, pairs
-from workbench.recipes import GOALS, RECIPES, REFUSALS, Recipe, model_card
+from workbench.recipes import GOALS, RECIPES, REFUSALS, TUNING_SETS, Recipe, model_card
 from workbench.scoring import refusal
 from workbench.statistics import Estimate, rate
-from workbench.steering import Steer
 
 _SCALES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7)
 _LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -87,13 +87,15 @@ def measure(model: Model, splits: Sequence[str] = ("dev", "test")) -> dict[str, 
 
 
 def _examples(recipe: Recipe) -> list[Example]:
-    tuning = pairs("refusal").tuning
-    refused = [Example(p.text, REFUSALS[i % len(REFUSALS)], True) for i, p in enumerate(tuning.positive)]
     teacher = load(recipe.teacher, check=False)
-    answered = _answers(teacher, tuning.negative, recipe.answer_tokens) * recipe.harmless_copies
-    if tuning.borderline is not None:
-        answered += _answers(teacher, tuning.borderline, recipe.answer_tokens) * recipe.borderline_copies
-    return refused + answered
+    examples: list[Example] = []
+    for name in TUNING_SETS:
+        tuning = pairs(name).tuning
+        examples += [Example(p.text, REFUSALS[i % len(REFUSALS)], True) for i, p in enumerate(tuning.positive)]
+        examples += _answers(teacher, tuning.negative, recipe.answer_tokens) * recipe.harmless_copies
+        if tuning.borderline is not None:
+            examples += _answers(teacher, tuning.borderline, recipe.answer_tokens) * recipe.borderline_copies
+    return examples
 
 
 def _answers(teacher: Model, prompts: Prompts, tokens: int) -> list[Example]:
