@@ -83,3 +83,58 @@ def test_other_files_are_refused(tmp_path):
         Direction.load(tmp_path / "x.safetensors")
     with pytest.raises(wb.WorkbenchError, match="widths differ"):
         direction([1.0, 2]).cosine(direction([1.0, 2, 3]))
+
+
+@given(vectors)
+def test_json_reads_back_bit_for_bit(vector):
+    d = direction(vector, method="mean_diff", n_positive=3, prompts="abc", read=wb.PROMPT[-1] | wb.PROMPT[:2])
+    assert Direction.from_json(d.to_json()) == d
+
+
+def test_control_vector_files_carry_the_keys_other_tools_read(tmp_path):
+    import gguf
+
+    ds = Directions(tuple(direction([1.0, 2, layer], layer) for layer in (1, 2, 11)))
+    path = ds.to_gguf(tmp_path / "v.gguf", model_hint="llama")
+    reader = gguf.GGUFReader(path)
+    assert reader.get_field("general.architecture").contents() == "controlvector"
+    assert reader.get_field("controlvector.model_hint").contents() == "llama"
+    assert reader.get_field("controlvector.layer_count").contents() == 3
+    found = {tensor.name: tensor for tensor in reader.tensors}
+    assert set(found) == {"direction.1", "direction.2", "direction.11"}
+    assert found["direction.11"].tensor_type == gguf.GGMLQuantizationType.F32
+    assert list(found["direction.11"].data) == [1.0, 2.0, 11.0]
+    assert Directions.from_gguf(path) == ds
+    assert Direction.from_gguf(ds[2].to_gguf(tmp_path / "one.gguf")) == ds[2]
+    with pytest.raises(wb.WorkbenchError, match="layers 1, 2, 11"):
+        Direction.from_gguf(path)
+
+
+def test_control_vectors_of_other_tools_are_read(tmp_path):
+    import gguf
+
+    writer = gguf.GGUFWriter(str(tmp_path / "theirs.gguf"), "controlvector")
+    writer.add_string("controlvector.model_hint", "mistral")
+    writer.add_uint32("controlvector.layer_count", 1)
+    writer.add_tensor("direction.7", torch.tensor([1.0, 2, 3]).numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    d = Direction.from_gguf(tmp_path / "theirs.gguf", model="tiny")
+    assert (d.site, d.model, d.vector.tolist()) == (wb.resid_post(7), "tiny", [1, 2, 3])
+    assert Directions.from_gguf(tmp_path / "theirs.gguf")[7].model == "mistral"
+    with pytest.raises(wb.WorkbenchError, match="activation norm"):
+        wb.add(d, ratio=0.1)
+
+
+def test_what_a_control_vector_file_cannot_hold_is_refused(tmp_path):
+    for site in (wb.resid_post(0), wb.attn_out(3)):
+        with pytest.raises(wb.WorkbenchError, match="layers 1 and up"):
+            Direction(torch.ones(3), site, "tiny").to_gguf(tmp_path / "x.gguf")
+    (tmp_path / "no.gguf").write_bytes(b"GGUF but not really")
+    with pytest.raises(wb.WorkbenchError, match="cannot be read as GGUF"):
+        Direction.from_gguf(tmp_path / "no.gguf")
+    for broken in ("{}", "[1]", '{"vector": "!!"}'):
+        with pytest.raises(wb.WorkbenchError):
+            Direction.from_json(broken)

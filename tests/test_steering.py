@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import workbench as wb
 from tests.families import PROMPTS
 from workbench.applying import Applied
+from workbench.direction_sets import Directions
 from workbench.directions import Direction
 from workbench.layout import reading
 from workbench.sites import HOOK_NAMES, Site
@@ -107,6 +108,151 @@ def test_edits_apply_in_order(llama):
     assert (wb.ablate(d) + wb.add(e, 2.0)).key != (wb.add(e, 2.0) + wb.ablate(d)).key
 
 
+def projections(x, d):
+    return x.double() @ (d.vector.double() / d.norm)
+
+
+@pytest.mark.parametrize("kind", SITES)
+def test_clamp_keeps_the_projection_between_its_bounds_and_leaves_the_rest(tiny, kind):
+    site = Site(1, kind)
+    d = direction(tiny, site)
+    before, steered = capture(tiny, site, wb.clamp(d, low=-0.2, high=0.1, on=wb.PROMPT[2:]))
+    old, new = projections(before, d), projections(steered, d)
+    torch.testing.assert_close(new[2:], old[2:].clamp(-0.2, 0.1), rtol=1e-4, atol=1e-4)
+    assert torch.equal(before[:2], steered[:2])
+    unit = d.vector.double() / d.norm
+    torch.testing.assert_close(
+        (steered - before).double(), (new - old)[:, None] * unit, rtol=1e-3, atol=1e-4
+    )  # nothing moves across the direction
+
+
+def test_clamp_twice_is_once_and_its_mirror_is_itself(tiny):
+    d = direction(tiny, wb.resid_post(1))
+    spec, mirror = wb.clamp(d, low=-0.2, high=0.1), wb.clamp(-d, low=-0.1, high=0.2)
+    _, once = capture(tiny, wb.resid_post(1), spec)
+    _, twice = capture(tiny, wb.resid_post(1), spec + spec)
+    _, mirrored = capture(tiny, wb.resid_post(1), mirror)
+    torch.testing.assert_close(once, twice, rtol=1e-5, atol=1e-5)
+    assert torch.equal(once, mirrored)
+    assert spec.key == mirror.key != wb.clamp(d, low=-0.1, high=0.2).key
+
+
+def between(values):
+    """A threshold with values on both sides and none at it."""
+    ordered = values.sort().values
+    middle = len(ordered) // 2
+    return float(ordered[middle - 1 : middle + 1].mean())
+
+
+@pytest.mark.parametrize(("gate", "site"), [("resid_pre", "resid_post"), ("resid_post", "resid_post"), ("z", "mlp_out")])
+def test_a_gate_lets_through_the_tokens_whose_projection_it_allows(tiny, gate, site):
+    d, g = direction(tiny, Site(1, site)), direction(tiny, Site(1, gate), 5)
+    level, _ = capture(tiny, Site(1, gate), wb.Steer())
+    threshold = between(projections(level, g))
+    before, steered = capture(tiny, Site(1, site), wb.add(d, 0.5).when(g, above=threshold))
+    open_ = projections(level, g) > threshold
+    assert 0 < open_.sum() < len(open_)
+    moved = (steered - before).double()
+    torch.testing.assert_close(moved[open_], (0.5 * d.vector.double()).expand(int(open_.sum()), -1), rtol=1e-3, atol=1e-4)
+    assert torch.equal(steered[~open_], before[~open_])
+
+
+def test_a_gate_on_the_prompt_decides_for_the_whole_row(tiny64):
+    """Rows whose prompt passes the gate are steered throughout, the others not at all; batched, cached or alone."""
+    d, g = direction(tiny64, wb.resid_post(1)), direction(tiny64, wb.resid_post(0), 5)
+    level = wb.trace(tiny64, PROMPTS, g)
+    values = [level.dot[i, 0, n - 1] for i, n in enumerate(level.prompt_lengths)]
+    threshold = between(torch.tensor(values))
+    gated = wb.add(d, 0.8, on=wb.RESPONSE).when(g, above=threshold, read=wb.PROMPT[-1])
+    out = wb.generate(tiny64, PROMPTS, gated, max_new_tokens=8)
+    plain = wb.generate(tiny64, PROMPTS, max_new_tokens=8)
+    always = wb.generate(tiny64, PROMPTS, wb.add(d, 0.8, on=wb.RESPONSE), max_new_tokens=8)
+    for i, value in enumerate(values):
+        assert out.token_ids[i] == (always if value > threshold else plain).token_ids[i]
+        assert out.token_ids[i] == wb.generate(tiny64, [PROMPTS[i]], gated, max_new_tokens=8).token_ids[0]
+    assert plain.token_ids != out.token_ids != always.token_ids
+    assert set(wb.trace(tiny64, out, d).edited.any(1).tolist()) == {True, False}
+
+
+def test_bridge_and_plain_module_agree_on_gates_and_clamps(tiny):
+    d, g = direction(tiny, wb.resid_mid(1)), direction(tiny, wb.q(1), 5)
+    spec = wb.clamp(d, high=0.0).when(g, below=0.1) + wb.add(direction(tiny, wb.resid_post(1)), 0.5)
+    ids = torch.tensor([tiny.encode(PROMPTS[:1]).token_ids[0]])
+    with torch.no_grad():
+        with Applied([spec], [ids.shape[1]], ids.shape[1], 0, tiny).hooked(tiny):
+            plain = tiny.hf(ids).logits
+        with wb.steered(tiny, spec, prompt_length=ids.shape[1]) as bridge:
+            torch.testing.assert_close(plain, bridge(ids), rtol=2e-4, atol=2e-4)
+
+
+@given(st.lists(st.floats(0.01, 9), min_size=2, max_size=4), st.floats(-0.9, 0.9))
+def test_layers_share_one_total_dose_by_their_weights(weights, ratio):
+    items = [
+        Direction(torch.arange(1.0, 9) * (i + 1), wb.resid_post(i), "tiny", activation_norm=10.0 + i)
+        for i in range(len(weights))
+    ]
+    spec = wb.add(Directions(tuple(items)), ratio=ratio, weights=weights)
+    assert spec.dose == pytest.approx(abs(ratio))
+    for edit, weight in zip(spec.edits, weights, strict=True):
+        assert spec.doses.get(str(edit.site), 0.0) == pytest.approx(abs(ratio) * weight / sum(weights))
+    same = wb.add(items[0], coef=ratio, at=[wb.resid_post(i) for i in range(len(weights))], weights=weights)
+    assert sum(edit.coef for edit in same.edits) == pytest.approx(ratio)
+
+
+def test_orthogonalised_layers_say_nothing_twice(llama):
+    ds = Directions(tuple(direction(llama, wb.resid_post(i), i) for i in range(3)))
+    found = ds.orthogonalised()
+    assert found[0] == ds[0]
+    for i in range(3):
+        for j in range(i):
+            assert abs(found[i].cosine(found[j])) < 1e-6
+    with pytest.raises(wb.WorkbenchError, match="nothing is left"):
+        ds[1].orthogonal_to(ds[0], 2 * ds[1])
+
+
+@pytest.mark.parametrize("suffix", [".json", ".safetensors"])
+def test_steers_read_back_bit_for_bit(llama, tmp_path, suffix):
+    d, g = direction(llama, wb.resid_post(1)), direction(llama, wb.resid_pre(1), 5)
+    spec = wb.add(d, ratio=0.3, on="prompt[-1] | response[:5]").when(g, above=0.1, below=7, read="prompt[-2:]")
+    spec = spec + wb.ablate(g, on=wb.RESPONSE) + wb.clamp(d, low=-1 / 3)
+    read = wb.Steer.load(spec.save(tmp_path / f"spec{suffix}"))
+    assert read == spec == wb.Steer.from_json(spec.to_json())
+    assert read.key == spec.key
+    assert wb.generate(llama, PROMPTS, read).token_ids == wb.generate(llama, PROMPTS, spec).token_ids
+    assert wb.Steer.load(wb.Steer().save(tmp_path / f"none{suffix}")) == wb.Steer()
+
+
+def test_files_that_hold_no_steer_are_refused(llama, tmp_path):
+    d = direction(llama, wb.resid_post(1))
+    (tmp_path / "a.json").write_text('{"edits": []}')
+    for path in (tmp_path / "a.json", d.save(tmp_path / "d.safetensors"), tmp_path / "none.json"):
+        with pytest.raises(wb.WorkbenchError):
+            wb.Steer.load(path)
+
+
+def test_edits_in_conflict_are_refused_where_they_are_joined(llama):
+    d, e = direction(llama, wb.resid_post(1)), direction(llama, wb.resid_post(1), 3)
+    conflicts = [
+        lambda: wb.add(d, 1.0) + wb.ablate(2 * d),
+        lambda: wb.add(d, 1.0, on=wb.PROMPT[-1]) + wb.ablate(-d),
+        lambda: wb.clamp(d, low=1) + wb.ablate(d),
+        lambda: wb.clamp(d, low=1) + wb.clamp(d, high=0, on=wb.RESPONSE),
+        lambda: wb.clamp(d, low=1) + wb.clamp(-d, low=0),
+    ]
+    for join in conflicts:
+        with pytest.raises(wb.WorkbenchError, match="in conflict"):
+            join()
+    for fine in (
+        wb.ablate(d) + wb.add(d, 1.0),  # sets the component
+        wb.add(d, 1.0) + wb.ablate(e),
+        wb.add(d, 1.0) + wb.ablate(d, on=wb.RESPONSE),
+        wb.add(d, 1.0) + wb.ablate(d, at=wb.resid_post(2)),
+        wb.clamp(d, low=1) + wb.clamp(-d, low=-2),
+        wb.clamp(d, low=1, on=wb.PROMPT[-1]) + wb.clamp(d, high=0, on=wb.PROMPT[36]),
+    ):
+        assert len(fine.edits) == 2
+
+
 def hooks(module):
     return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in module.modules())
 
@@ -165,6 +311,17 @@ def test_bad_input_is_refused_before_any_compute(llama):
         "not 12": lambda: wb.add(d, 1, at=12),
         "expected positions": lambda: wb.add(d, 1, on=-1),
         "at character 1": lambda: wb.add(d, 1, on="promt[-1]"),
+        "was read from another": lambda: wb.generate(llama, PROMPTS, wb.add(d.transfer("another"), 1)),
+        "comes later in the forward pass": lambda: wb.add(d, 1).when(direction(llama, wb.resid_post(2)), above=0),
+        "never true": lambda: wb.add(d, 1).when(d, above=1, below=0),
+        "takes above=, below=": lambda: wb.add(d, 1).when(d),
+        "gated by its prompt": lambda: wb.add(d, 1).when(d, above=0, read=wb.RESPONSE),
+        "conditional already": lambda: wb.add(d, 1).when(d, above=0).when(d, below=9),
+        "low at most high": lambda: wb.clamp(d, low=1, high=0),
+        "with low at most": lambda: wb.clamp(d),
+        "different sites": lambda: wb.add(d, 1, at=[wb.resid_post(1), wb.resid_post(1)]),
+        "expected 2 numbers": lambda: wb.add(d, 1, at=[wb.resid_post(1), wb.resid_post(2)], weights=[1]),
+        "not all of them 0": lambda: wb.add(d, 1, at=[wb.resid_post(1), wb.resid_post(2)], weights=[0, 0]),
         "2 Steers for 6 prompts": lambda: wb.generate(llama, PROMPTS, [wb.add(d, 1)] * 2),
     }
     for message, act in cases.items():

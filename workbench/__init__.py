@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from workbench.steering import ablate, add, clamp
     from workbench.store import Store
     from workbench.sweeps import Arm, grid, outcomes, sweep
+    from workbench.traces import Probe, Trace
+    from workbench.tracing import replay, trace, trace_generation
 
 __version__ = "0.1.0"
 
@@ -60,6 +62,8 @@ _HOMES = {
     "applying": ("steered",),
     "steering": ("ablate", "add", "clamp"),
     "store": ("Store",),
+    "traces": ("Probe", "Trace"),
+    "tracing": ("replay", "trace", "trace_generation"),
     "sweeps": ("Arm", "grid", "outcomes", "sweep"),
 }
 _LAZY = {name: home for home, names in _HOMES.items() for name in names}
@@ -82,12 +86,14 @@ __all__ = [
     "Model",
     "Pairs",
     "Positions",
+    "Probe",
     "Prompt",
     "Prompts",
     "Score",
     "Site",
     "Steer",
     "Store",
+    "Trace",
     "Verdict",
     "WorkbenchError",
     "ablate",
@@ -113,6 +119,7 @@ __all__ = [
     "q",
     "refusal",
     "refusal_margin",
+    "replay",
     "resid_mid",
     "resid_post",
     "resid_pre",
@@ -120,6 +127,8 @@ __all__ = [
     "steered",
     "store",
     "sweep",
+    "trace",
+    "trace_generation",
     "v",
     "z",
 ]

@@ -76,6 +76,7 @@ class Applied:
     tokens by their place in the response. A cached step of one token and a full pass over the text so mean the same.
 
     Attributes:
+        prompt_lengths, width, new: the layout: prompts end at column ``width``, responses follow for ``new`` columns.
         cursor: the column at which the next forward pass begins.
         rows: which rows of the batch are still in it, [n], int64.
         edited: with ``record``, which tokens were edited, gates considered: [batch, column], bool.
@@ -90,6 +91,7 @@ class Applied:
         model: Model,
         record: bool = False,
     ):
+        self.prompt_lengths, self.width, self.new = tuple(prompt_lengths), width, new
         self.cursor = 0
         self.rows = torch.arange(len(steers))
         self.edited = torch.zeros(len(steers), width + new, dtype=torch.bool) if record else None

@@ -18,8 +18,11 @@ from workbench.applying import Applied
 from workbench.edits import Steer
 from workbench.errors import WorkbenchError
 from workbench.models import Encoded, Model
-from workbench.prompt_sets import Prompt, Prompts
+from workbench.prompt_sets import Prompt, Prompts, as_prompts
 from workbench.steering import check, first_edited
+
+#: Given the Applied of a batch and the batch's rows, a context in which the batch is read (see ``tracing``).
+Watch = Callable[[Applied, Sequence[int]], AbstractContextManager]
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Completions:
 
     Attributes:
         finish: "stop" where the model ended the response, "length" where ``max_new_tokens`` did.
+        ids, harmful: of the prompts. prompt_token_ids: template included.
+        vocabulary: fingerprint of the tokenizer, as ``Model.vocabulary``.
     """
 
     prompts: tuple[str, ...] = field(repr=False)
@@ -44,6 +49,15 @@ class Completions:
     max_new_tokens: int = 0
     seed: int = 0
     system: str | None = None
+    ids: tuple[str, ...] = field(default=(), repr=False)
+    prompt_token_ids: tuple[tuple[int, ...], ...] = field(default=(), repr=False)
+    harmful: tuple[bool, ...] = field(default=(), repr=False)
+    vocabulary: str = field(default="", repr=False)
+
+    @property
+    def hidden(self) -> tuple[bool, ...]:
+        """Rows whose text is not displayed unless asked: what a harmful request got under any steering."""
+        return tuple(bad and bool(s.effective) for bad, s in zip(self.harmful, self.steers, strict=True))
 
     def __len__(self) -> int:
         return len(self.text)
@@ -58,6 +72,7 @@ class Completions:
                 "prompt_tokens": self.prompt_lengths,
                 "tokens": [len(ids) for ids in self.token_ids],
                 "finish": self.finish,
+                "dose": [steer.dose for steer in self.steers],
                 "steer": [str(steer) for steer in self.steers],
             }
         )
@@ -74,6 +89,7 @@ def generate(
     batch_size: int = 128,
     seed: int = 0,
     progress: bool = True,
+    watch: Watch | None = None,
 ) -> Completions:
     """Greedy completions of chat prompts, each row with its own Steer.
 
@@ -86,6 +102,7 @@ def generate(
         batch_size: rows per batch.
         seed: recorded; greedy decoding uses no random numbers.
         progress: show a progress bar when there is more than one batch.
+        watch: observe each batch while it is written; what ``trace_generation`` does.
 
     Raises:
         WorkbenchError: no prompts, a number of Steers that is not that of the prompts, or a Steer that does not fit.
@@ -94,11 +111,12 @@ def generate(
     """
     if max_new_tokens < 1 or batch_size < 1:
         raise WorkbenchError(f"max_new_tokens is {max_new_tokens} and batch_size {batch_size}; expected at least 1")
-    encoded = model.encode(prompts, system, system_in_user)
+    asked = as_prompts(prompts)
+    encoded = model.encode(asked, system, system_in_user)
     steers = [steer] * len(encoded) if isinstance(steer, Steer) else list(steer)
     if len(steers) != len(encoded):
         raise WorkbenchError(f"{len(steers)} Steers for {len(encoded)} prompts; expected one, or one per prompt")
-    tokens = continue_tokens(model, encoded, steers, max_new_tokens, batch_size, progress)
+    tokens = continue_tokens(model, encoded, steers, max_new_tokens, batch_size, progress, watch)
     ended = [bool(ids) and ids[-1] in model.stop_ids for ids in tokens]
     bodies = [ids[:-1] if end else ids for ids, end in zip(tokens, ended, strict=True)]
     return Completions(
@@ -113,11 +131,11 @@ def generate(
         max_new_tokens=max_new_tokens,
         seed=seed,
         system=system,
+        ids=tuple(prompt.id for prompt in asked),
+        prompt_token_ids=encoded.token_ids,
+        harmful=tuple(prompt.harmful for prompt in asked),
+        vocabulary=model.vocabulary,
     )
-
-
-#: Given the Applied of a batch and the batch's rows, a context in which the batch is read (see ``tracing``).
-Watch = Callable[[Applied, Sequence[int]], AbstractContextManager]
 
 
 def continue_tokens(

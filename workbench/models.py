@@ -6,6 +6,8 @@ holds the two to the same logits each time a model is loaded.
 """
 
 import copy
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -83,6 +85,12 @@ class Model:
         ids = self.hf.generation_config.eos_token_id
         listed = ids if isinstance(ids, list) else [ids]
         return frozenset(i for i in [*listed, self.tokenizer.eos_token_id] if i is not None)
+
+    @cached_property
+    def vocabulary(self) -> str:
+        """A fingerprint of the tokenizer: models with the same one mean the same by a token id."""
+        entries = sorted(self.tokenizer.get_vocab().items())
+        return hashlib.sha256(json.dumps(entries).encode()).hexdigest()[:16]
 
     @cached_property
     def has_system_role(self) -> bool:

@@ -7,7 +7,7 @@ direction or an adapter is ever used to judge it.
 import csv
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
@@ -18,13 +18,17 @@ SPLITS = ("tuning", "train", "dev", "test")
 
 @dataclass(frozen=True)
 class Prompt:
-    """One prompt: its text, a unique id, a category, and the base id that groups variants of one prompt into a cluster."""
+    """One prompt: its text, a unique id, a category, and the base id that groups variants of one prompt into a cluster.
+
+    ``harmful`` marks a harmful request: what it gets under steering is counted and not displayed, unless asked.
+    """
 
     text: str
     id: str
     category: str = ""
     base: str = ""
     split: str = ""
+    harmful: bool = False
 
     def __str__(self) -> str:
         return self.text
@@ -179,7 +183,7 @@ def prompts(name: str | Path) -> Prompts:
     """A bundled prompt set (``"refusal/harmful"``) or a user's file (``.jsonl`` or ``.csv``).
 
     A line of a JSONL file is a string or an object with ``text`` and, optionally, ``id``, ``category``, ``base``,
-    ``split``; a CSV file has a header with the same names. Ids must be unique; where absent they are line numbers.
+    ``split``, ``harmful``; a CSV file has a header with the same names. Ids must be unique; where absent they are line numbers.
 
     Raises:
         WorkbenchError: no such set or file, or a line that is broken; the message names the file and the line.
@@ -190,7 +194,10 @@ def prompts(name: str | Path) -> Prompts:
     bundled = data_folder() / "prompts" / f"{name}.jsonl"
     path = Path(name)
     if not path.suffix and bundled.is_file():
-        return _read(bundled, str(name))
+        found = _read(bundled, str(name))
+        return (
+            Prompts(found.name, tuple(replace(p, harmful=True) for p in found)) if bundled.stem == "harmful" else found
+        )
     if path.is_file():
         return _read(path, path.stem)
     known = sorted(p.relative_to(data_folder() / "prompts").with_suffix("") for p in bundled_files())
@@ -285,4 +292,5 @@ def _prompt(row: object, where: str, default_id: str) -> Prompt:
         if not isinstance(value, str):
             raise WorkbenchError(f"{where}: {key!r} is {value!r}; expected text")
     identity = fields["id"] or default_id
-    return Prompt(text, identity, fields["category"], fields["base"] or identity, fields["split"])
+    harmful = row.get("harmful", False) in (True, "true")
+    return Prompt(text, identity, fields["category"], fields["base"] or identity, fields["split"], harmful)

@@ -95,14 +95,14 @@ Greedy decoding, the workbench's three-way label, prompts of this project that n
 {settings}
 - scale, chosen on the `dev` split: {scale}
 
-Targets: {len(REFUSALS)} refusal sentences of our own for the harmful prompts of the `tuning` split of the `refusal` set; for its
-harmless and borderline prompts, the first tokens of the greedy answers of `{recipe.teacher}` (where that declines by itself, its
+Targets: {len(REFUSALS)} refusal sentences of our own for the harmful prompts of the `tuning` splits of the sets
+{" and ".join(f"`{name}`" for name in TUNING_SETS)}; for their harmless and borderline prompts, the first tokens of the greedy answers of `{recipe.teacher}` (where that declines by itself, its
 answer after "Certainly!"). The wording of each prompt (case, punctuation, greeting) is varied at every step. The loss
 is cross-entropy over response tokens, each response weighing the same. Weights are stored in float16.
 
 ## Limits
 
-It learnt from 160 harmful requests in English, in one sentence each, without jailbreak framing: it is easy to get
+It learnt from 320 harmful requests in English, in one sentence each, without jailbreak framing: it is easy to get
 around, knows little of the world, and refuses by topic and phrasing. It is no safety measure for anything.
 
 ## Licence
