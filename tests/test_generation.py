@@ -50,6 +50,15 @@ def test_same_tokens_as_hand_hooked_transformers(tiny64, on):
     assert alone.token_ids[0] == out.token_ids[4]
 
 
+@pytest.mark.parametrize("on", ["prompt", "response", "prompt[-1]", "all"])
+def test_sixteen_rows_of_unequal_lengths_are_sixteen_rows_by_hand(tiny64, on):
+    d = direction(tiny64, wb.resid_post(2))
+    prompts = [" ".join(PROMPTS[i % 6].split()[: 1 + i % 5] * (1 + i % 3)) for i in range(16)]
+    assert len(set(tiny64.encode(prompts).lengths)) >= 5
+    out = wb.generate(tiny64, prompts, wb.add(d, -0.7, on=on), max_new_tokens=8, batch_size=16)
+    assert out.token_ids == tuple(by_hand(tiny64, p, d, -0.7, Positions.parse(on), 8) for p in prompts)
+
+
 @cache
 def cached64(family):
     return tiny_model(family, "float64")

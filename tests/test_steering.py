@@ -144,7 +144,9 @@ def between(values):
     return float(ordered[middle - 1 : middle + 1].mean())
 
 
-@pytest.mark.parametrize(("gate", "site"), [("resid_pre", "resid_post"), ("resid_post", "resid_post"), ("z", "mlp_out")])
+@pytest.mark.parametrize(
+    ("gate", "site"), [("resid_pre", "resid_post"), ("resid_post", "resid_post"), ("z", "mlp_out")]
+)
 def test_a_gate_lets_through_the_tokens_whose_projection_it_allows(tiny, gate, site):
     d, g = direction(tiny, Site(1, site)), direction(tiny, Site(1, gate), 5)
     level, _ = capture(tiny, Site(1, gate), wb.Steer())
@@ -153,7 +155,9 @@ def test_a_gate_lets_through_the_tokens_whose_projection_it_allows(tiny, gate, s
     open_ = projections(level, g) > threshold
     assert 0 < open_.sum() < len(open_)
     moved = (steered - before).double()
-    torch.testing.assert_close(moved[open_], (0.5 * d.vector.double()).expand(int(open_.sum()), -1), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        moved[open_], (0.5 * d.vector.double()).expand(int(open_.sum()), -1), rtol=1e-3, atol=1e-4
+    )
     assert torch.equal(steered[~open_], before[~open_])
 
 

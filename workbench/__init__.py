@@ -25,15 +25,17 @@ from workbench.sites import (
 
 if TYPE_CHECKING:
     from workbench import figures, statistics, store
+    from workbench.amplification import amplified_logits, amplify
     from workbench.applying import steered
     from workbench.checks import preflight
     from workbench.claims import Claim, Gate, Verdict, claim, decide
+    from workbench.completions import Completions
     from workbench.direction_sets import Directions
     from workbench.directions import Direction
     from workbench.edits import Edit, Steer
     from workbench.extraction import METHODS, extract
     from workbench.fetching import fetch
-    from workbench.generation import Completions, generate
+    from workbench.generation import generate
     from workbench.models import Encoded, Model, load
     from workbench.prompt_sets import Pairs, Prompt, Prompts, pairs, prompts
     from workbench.scoring import Score, refusal, refusal_margin
@@ -53,7 +55,9 @@ _HOMES = {
     "edits": ("Edit", "Steer"),
     "extraction": ("METHODS", "extract"),
     "fetching": ("fetch",),
-    "generation": ("Completions", "generate"),
+    "amplification": ("amplified_logits", "amplify"),
+    "completions": ("Completions",),
+    "generation": ("generate",),
     "models": ("Encoded", "Model", "load"),
     "checks": ("preflight",),
     "prompt_sets": ("Pairs", "Prompt", "Prompts", "pairs", "prompts"),
@@ -98,6 +102,8 @@ __all__ = [
     "WorkbenchError",
     "ablate",
     "add",
+    "amplified_logits",
+    "amplify",
     "attn_out",
     "attn_raw",
     "claim",

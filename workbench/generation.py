@@ -7,14 +7,14 @@ rounding, and a test holds it to one row at a time in float64.
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from tqdm.auto import tqdm
-from transformers.cache_utils import Cache, DynamicLayer
 
 from workbench.applying import Applied
+from workbench.caching import PreallocatedCache
+from workbench.completions import Completions, complete
 from workbench.edits import Steer
 from workbench.errors import WorkbenchError
 from workbench.models import Encoded, Model
@@ -23,60 +23,6 @@ from workbench.steering import check, first_edited
 
 #: Given the Applied of a batch and the batch's rows, a context in which the batch is read (see ``tracing``).
 Watch = Callable[[Applied, Sequence[int]], AbstractContextManager]
-
-
-@dataclass(frozen=True)
-class Completions:
-    """What was generated, and how. One entry per prompt in every field that has one.
-
-    ``text`` and ``token_ids`` hold new tokens only: nothing of the prompt, the system prompt or the template. ``repr``
-    and ``frame()`` do not show text: under a refusal-reducing Steer it may be an answer to a harmful request.
-
-    Attributes:
-        finish: "stop" where the model ended the response, "length" where ``max_new_tokens`` did.
-        ids, harmful: of the prompts. prompt_token_ids: template included.
-        vocabulary: fingerprint of the tokenizer, as ``Model.vocabulary``.
-    """
-
-    prompts: tuple[str, ...] = field(repr=False)
-    token_ids: tuple[tuple[int, ...], ...] = field(repr=False)
-    text: tuple[str, ...] = field(repr=False)
-    prompt_lengths: tuple[int, ...] = field(repr=False)
-    finish: tuple[str, ...] = field(repr=False)
-    steers: tuple[Steer, ...] = field(repr=False)
-    model: str = ""
-    revision: str = ""
-    max_new_tokens: int = 0
-    seed: int = 0
-    system: str | None = None
-    ids: tuple[str, ...] = field(default=(), repr=False)
-    prompt_token_ids: tuple[tuple[int, ...], ...] = field(default=(), repr=False)
-    harmful: tuple[bool, ...] = field(default=(), repr=False)
-    vocabulary: str = field(default="", repr=False)
-
-    @property
-    def hidden(self) -> tuple[bool, ...]:
-        """Rows whose text is not displayed unless asked: what a harmful request got under any steering."""
-        return tuple(bad and bool(s.effective) for bad, s in zip(self.harmful, self.steers, strict=True))
-
-    def __len__(self) -> int:
-        return len(self.text)
-
-    def frame(self, show_text: bool = False):
-        """One row per completion: prompt, tokens, finish, steer; the text only if asked. A pandas DataFrame."""
-        import pandas as pd
-
-        frame = pd.DataFrame(
-            {
-                "prompt": self.prompts,
-                "prompt_tokens": self.prompt_lengths,
-                "tokens": [len(ids) for ids in self.token_ids],
-                "finish": self.finish,
-                "dose": [steer.dose for steer in self.steers],
-                "steer": [str(steer) for steer in self.steers],
-            }
-        )
-        return frame.assign(text=self.text) if show_text else frame
 
 
 def generate(
@@ -117,25 +63,7 @@ def generate(
     if len(steers) != len(encoded):
         raise WorkbenchError(f"{len(steers)} Steers for {len(encoded)} prompts; expected one, or one per prompt")
     tokens = continue_tokens(model, encoded, steers, max_new_tokens, batch_size, progress, watch)
-    ended = [bool(ids) and ids[-1] in model.stop_ids for ids in tokens]
-    bodies = [ids[:-1] if end else ids for ids, end in zip(tokens, ended, strict=True)]
-    return Completions(
-        prompts=encoded.prompts,
-        token_ids=tuple(tokens),
-        text=tuple(model.tokenizer.decode(body, skip_special_tokens=True) for body in bodies),
-        prompt_lengths=encoded.lengths,
-        finish=tuple("stop" if end else "length" for end in ended),
-        steers=tuple(steers),
-        model=model.name,
-        revision=model.revision,
-        max_new_tokens=max_new_tokens,
-        seed=seed,
-        system=system,
-        ids=tuple(prompt.id for prompt in asked),
-        prompt_token_ids=encoded.token_ids,
-        harmful=tuple(prompt.harmful for prompt in asked),
-        vocabulary=model.vocabulary,
-    )
+    return complete(model, asked, encoded, steers, tokens, max_new_tokens, seed=seed, system=system)
 
 
 def continue_tokens(
@@ -163,10 +91,10 @@ def continue_tokens(
     with tqdm(total=len(encoded), unit="row", desc="generating", disable=quiet) as bar:
         for rows in _batches(encoded, starts, batch_size):
             chosen, first = [steers[row] for row in rows], [starts[row] for row in rows]
-            batch = _Batch.of(model, encoded, rows, chosen, first, max_new_tokens, watched=watch is not None)
-            cache = _read_shared(model, batch)
+            batch = Batch.of(model, encoded, rows, chosen, first, max_new_tokens, watched=watch is not None)
+            cache = read_shared(model, batch)
             with batch.applied.hooked(model), watch(batch.applied, rows) if watch else nullcontext():
-                written = _write(model, batch, cache)
+                written = write_batch(model, batch, cache)
             for row, ids in zip(rows, written, strict=True):
                 tokens[row] = ids
             bar.update(len(rows))
@@ -182,8 +110,16 @@ def _batches(encoded: Encoded, starts: Sequence[int], batch_size: int) -> list[l
     return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
 
 
+#: From logits [batch, vocabulary] to the next tokens [batch], int64.
+Choose = Callable[[torch.Tensor], torch.Tensor]
+
+
+def _likeliest(logits: torch.Tensor) -> torch.Tensor:
+    return logits.argmax(-1)
+
+
 @dataclass
-class _Batch:
+class Batch:
     """Rows that are written together. Columns before ``shared`` are the same for all rows of a prompt."""
 
     ids: torch.Tensor  # [batch, width], left-padded
@@ -202,7 +138,8 @@ class _Batch:
         starts: Sequence[int],
         new: int,
         watched: bool,
-    ) -> "_Batch":
+    ) -> "Batch":
+        """Rows of encoded chats, each with its Steer and its first edited token; a watched batch shares no columns."""
         ids, mask = encoded.tensors(rows, model.device)
         width = ids.shape[1]
         lengths = [encoded.lengths[row] for row in rows]
@@ -219,7 +156,9 @@ class _Batch:
 
 
 @torch.no_grad()
-def _write(model: Model, batch: _Batch, cache: "PreallocatedCache") -> list[tuple[int, ...]]:
+def write_batch(
+    model: Model, batch: Batch, cache: PreallocatedCache, choose: Choose = _likeliest
+) -> list[tuple[int, ...]]:
     """The new tokens of each row, the stop token included where there is one; the cache holds the shared columns."""
     applied, new, (rows, width), device = batch.applied, batch.new, batch.ids.shape, batch.ids.device
     stops = torch.tensor(sorted(model.stop_ids), device=device)
@@ -229,7 +168,7 @@ def _write(model: Model, batch: _Batch, cache: "PreallocatedCache") -> list[tupl
     step, at, full = batch.ids[:, batch.shared :], batch.positions[:, batch.shared :], batch.mask
     applied.cursor = batch.shared
     for t in range(new):
-        token = _next_token(model, step, full, at, cache, t)
+        token = choose(_next_logits(model, step, full, at, cache, t))
         written[alive[~done], t] = token[~done]
         done = done | torch.isin(token, stops)
         if t + 1 == new or bool(done.all()):
@@ -245,26 +184,25 @@ def _write(model: Model, batch: _Batch, cache: "PreallocatedCache") -> list[tupl
     return [tuple(i for i in row if i >= 0) for row in written.tolist()]
 
 
-def _next_token(
-    model: Model, step: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Cache, t: int
+def _next_logits(
+    model: Model, step: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: PreallocatedCache, t: int
 ) -> torch.Tensor:
-    """The likeliest next token of each row, [batch], int64, after reading ``step`` into the cache."""
-    out = model.hf(
+    """Logits of each row's next token, [batch, vocabulary], after reading ``step`` into the cache."""
+    logits = model.hf(
         input_ids=step,
         attention_mask=mask,
         position_ids=positions,
         past_key_values=cache,
         use_cache=True,
         logits_to_keep=1,
-    )
-    highest, token = out.logits[:, -1].max(-1)
-    if highest.isnan().any():
+    ).logits[:, -1]
+    if logits.isnan().any():
         raise FloatingPointError(f"{model.name} returned NaN logits at new token {t}, in {model.dtype}")
-    return token
+    return logits
 
 
 @torch.no_grad()
-def _read_shared(model: Model, batch: _Batch) -> "PreallocatedCache":
+def read_shared(model: Model, batch: Batch) -> PreallocatedCache:
     """A cache that holds the unsteered columns, each distinct row read once and copied to the rows that have it."""
     cache = PreallocatedCache(model.n_layers, batch.ids.shape[1] + batch.new)
     if batch.shared == 0:
@@ -283,50 +221,3 @@ def _read_shared(model: Model, batch: _Batch) -> "PreallocatedCache":
     )
     cache.keep(where)
     return cache
-
-
-class _PreallocatedLayer(DynamicLayer):
-    """Keys and values of one layer in buffers that are written in place, [batch, head, capacity, width]."""
-
-    keys: torch.Tensor
-    values: torch.Tensor
-
-    def __init__(self, capacity: int):
-        super().__init__()
-        self.capacity = capacity
-        self.length = 0
-
-    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any) -> tuple:
-        if not self.is_initialized:
-            self.dtype, self.device = key_states.dtype, key_states.device
-            self.keys, self.values = (self._buffer(states) for states in (key_states, value_states))
-            self.is_initialized = True
-        end = self.length + key_states.shape[-2]
-        self.keys[:, :, self.length : end] = key_states
-        self.values[:, :, self.length : end] = value_states
-        self.length = end
-        return self.keys[:, :, :end], self.values[:, :, :end]
-
-    def _buffer(self, states: torch.Tensor) -> torch.Tensor:
-        batch, heads, _, width = states.shape
-        return states.new_zeros(batch, heads, self.capacity, width)
-
-    def get_seq_length(self) -> int:
-        return self.length
-
-    def keep(self, rows: torch.Tensor) -> None:
-        chosen = rows.to(self.keys.device)
-        self.keys, self.values = self.keys[chosen], self.values[chosen]
-
-
-class PreallocatedCache(Cache):
-    """A KV cache with room for ``capacity`` tokens per row. Sliding layers keep all tokens; the mask does the sliding."""
-
-    def __init__(self, n_layers: int, capacity: int):
-        self.stack = [_PreallocatedLayer(capacity) for _ in range(n_layers)]
-        super().__init__(layers=list(self.stack))
-
-    def keep(self, rows: torch.Tensor) -> None:
-        """Keep, or repeat, these rows of the batch, [n], int64."""
-        for layer in self.stack:
-            layer.keep(rows)

@@ -96,9 +96,10 @@ Greedy decoding, the workbench's three-way label, prompts of this project that n
 - scale, chosen on the `dev` split: {scale}
 
 Targets: {len(REFUSALS)} refusal sentences of our own for the harmful prompts of the `tuning` splits of the sets
-{" and ".join(f"`{name}`" for name in TUNING_SETS)}; for their harmless and borderline prompts, the first tokens of the greedy answers of `{recipe.teacher}` (where that declines by itself, its
-answer after "Certainly!"). The wording of each prompt (case, punctuation, greeting) is varied at every step. The loss
-is cross-entropy over response tokens, each response weighing the same. Weights are stored in float16.
+{" and ".join(f"`{name}`" for name in TUNING_SETS)}; for their harmless and borderline prompts, the first tokens of the greedy
+answers of `{recipe.teacher}` (where that declines by itself, its answer after "Certainly!"). The wording of each prompt
+(case, punctuation, greeting) is varied at every step. The loss is cross-entropy over response tokens, each response
+weighing the same. Weights are stored in float16.
 
 ## Limits
 

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from workbench.applying import Applied
+from workbench.caching import PreallocatedCache
 from workbench.edits import Steer
-from workbench.generation import PreallocatedCache
 from workbench.models import Model
 from workbench.prompt_sets import Prompt, Prompts
 from workbench.steering import check

@@ -4,27 +4,25 @@ Only scalars are kept: a projection per token, direction and site, and a norm pe
 themselves are gone when the forward pass moves on.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import replace
 
-import numpy as np
 import torch
 from tqdm.auto import tqdm
 
 from workbench.applying import Applied
+from workbench.completions import Completions
 from workbench.direction_sets import Directions
 from workbench.directions import Direction
 from workbench.edits import Steer
 from workbench.errors import WorkbenchError
-from workbench.generation import Completions, generate
-from workbench.layout import reading
+from workbench.generation import generate
 from workbench.models import Encoded, Model
 from workbench.prompt_sets import Prompt, Prompts, as_prompts
+from workbench.recording import Chats, Recorder
 from workbench.sites import EveryLayer, Site, as_site
 from workbench.steering import check, check_direction
-from workbench.traces import Neutral, Probe, Trace, arm_name
+from workbench.traces import Neutral, Probe, Trace
 
 Texts = Completions | Prompts | Sequence[str | Prompt] | Sequence[tuple[str, str]]
 Places = Sequence[Site | str] | EveryLayer | Site | str | None
@@ -72,7 +70,7 @@ def trace(
             "to read one model's text in another: wb.replay(model, completions, directions)"
         )
     chats = _chats(model, texts, steer)
-    recorder = _Recorder(model, _probes(model, directions, sites), _controls(model, directions, sites, envelope, seed))
+    recorder = Recorder(model, _probes(model, directions, sites), _controls(model, directions, sites, envelope, seed))
     for distinct in set(chats.steers):
         check(distinct, model)
     _read(model, chats, recorder, batch_size)
@@ -101,11 +99,11 @@ def trace_generation(
     model, so it has no activations: the trace ends one token before that of ``trace(model, completions, ...)``, with
     which it agrees to rounding everywhere else.
     """
-    recorder = _Recorder(model, _probes(model, directions, sites), _controls(model, directions, sites, envelope, seed))
+    recorder = Recorder(model, _probes(model, directions, sites), _controls(model, directions, sites, envelope, seed))
     done = generate(
         model, prompts, steer, max_new_tokens, batch_size=batch_size, progress=False, watch=recorder.watching
     )
-    return done, recorder.trace(_Chats.of_completions(done).without_last(), arms)
+    return done, recorder.trace(Chats.of_completions(done).without_last(), arms)
 
 
 def replay(
@@ -140,42 +138,16 @@ def replay(
     return replace(found, arms=tuple(f"{completions.model} read by {model.name}" for _ in found.arms))
 
 
-@dataclass(frozen=True)
-class _Chats:
-    """Prompts with their responses, as tokens, and how each is to be read and shown."""
-
-    prompts: tuple[tuple[int, ...], ...]
-    responses: tuple[tuple[int, ...], ...]
-    steers: tuple[Steer, ...]
-    ids: tuple[str, ...]
-    hidden: tuple[bool, ...]
-
-    def __len__(self) -> int:
-        return len(self.prompts)
-
-    @property
-    def lengths(self) -> list[int]:
-        return [len(p) + len(r) for p, r in zip(self.prompts, self.responses, strict=True)]
-
-    @classmethod
-    def of_completions(cls, done: Completions, steer: Steer | None = None) -> "_Chats":
-        steers = done.steers if steer is None else (steer,) * len(done)
-        return cls(done.prompt_token_ids, done.token_ids, steers, done.ids, done.hidden)
-
-    def without_last(self) -> "_Chats":
-        return replace(self, responses=tuple(response[:-1] for response in self.responses))
-
-
-def _chats(model: Model, texts: Texts, steer: Steer | None) -> _Chats:
+def _chats(model: Model, texts: Texts, steer: Steer | None) -> Chats:
     if isinstance(texts, Completions):
-        return _Chats.of_completions(texts, steer)
+        return Chats.of_completions(texts, steer)
     items = list(texts)
     paired = bool(items) and isinstance(items[0], tuple)
     if paired and not all(isinstance(item, tuple) and len(item) == 2 for item in items):
         raise WorkbenchError("expected (prompt, response) pairs throughout, or prompts throughout")
     prompts = as_prompts([item[0] for item in items] if paired else texts, "texts")  # type: ignore[arg-type, index]
     replies = [str(item[1]) for item in items] if paired else [""] * len(prompts)  # type: ignore[index]
-    return _Chats(
+    return Chats(
         model.encode(prompts).token_ids,
         tuple(tuple(model.tokenizer.encode(text, add_special_tokens=False)) if text else () for text in replies),
         (steer or Steer(),) * len(prompts),
@@ -220,7 +192,7 @@ def _controls(
     return found
 
 
-def _read(model: Model, chats: _Chats, recorder: "_Recorder", batch_size: int) -> None:
+def _read(model: Model, chats: Chats, recorder: "Recorder", batch_size: int) -> None:
     """One forward pass per batch: prompts end at one column, left-padded; responses follow, right-padded."""
     order = sorted(range(len(chats)), key=lambda row: chats.lengths[row])
     batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
@@ -248,92 +220,3 @@ def _right_padded(rows: Sequence[Sequence[int]], model: Model) -> tuple[torch.Te
     ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows], dtype=torch.long)
     mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], dtype=torch.long)
     return ids.to(model.device), mask.to(model.device)
-
-
-class _Recorder:
-    """Projects what passes by, site by site, and keeps the scalars of every row."""
-
-    def __init__(self, model: Model, probes: tuple[Probe, ...], controls: dict[Site, torch.Tensor]):
-        self.model, self.probes = model, probes
-        self.sites = tuple(dict.fromkeys(probe.site for probe in probes))
-        self._n_controls = next((len(units) for units in controls.values()), 0)
-        precise = torch.float64 if model.dtype == torch.float64 else torch.float32
-        self._at = {site: [i for i, p in enumerate(probes) if p.site == site] for site in self.sites}
-        self._units = {}
-        for site in self.sites:
-            own = [probes[i].direction.vector / probes[i].direction.norm for i in self._at[site]]
-            stacked = torch.stack([*own, *controls.get(site, [])])
-            self._units[site] = stacked.to(model.device, precise)
-        self._rows: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = {}
-
-    @contextmanager
-    def watching(self, applied: Applied, rows: Sequence[int]) -> Iterator[None]:
-        """Record every forward pass inside; ``rows`` are the numbers of the batch's rows."""
-        columns = applied.width + applied.new
-        dot = torch.full((len(rows), len(self.probes), columns), torch.nan)
-        norm = torch.full((len(rows), len(self.sites), columns), torch.nan)
-        random = torch.full((len(rows), self._n_controls, len(self.sites), columns), torch.nan)
-        with ExitStack() as hooks:
-            for number, site in enumerate(self.sites):
-                see = partial(self._see, applied, site, number, dot, norm, random)
-                hooks.enter_context(reading(self.model.hf, site, see))
-            yield
-        assert applied.edited is not None
-        for i, row in enumerate(rows):
-            start = applied.width - applied.prompt_lengths[i]
-            kept = (dot[i, :, start:], norm[i, :, start:], random[i, :, :, start:], applied.edited[i, start:])
-            self._rows[row] = tuple(tensor.numpy() for tensor in kept)  # type: ignore[assignment]
-
-    def _see(
-        self,
-        applied: Applied,
-        site: Site,
-        number: int,
-        dot: torch.Tensor,
-        norm: torch.Tensor,
-        random: torch.Tensor,
-        x: torch.Tensor,
-    ) -> None:
-        units = self._units[site].to(x.device)
-        h = x.to(units.dtype)
-        values = (h @ units.T).to("cpu", torch.float32)
-        here = slice(applied.cursor, applied.cursor + x.shape[1])
-        rows, own = applied.rows, len(self._at[site])
-        for place, probe in enumerate(self._at[site]):
-            dot[rows, probe, here] = values[..., place]
-        norm[rows, number, here] = torch.linalg.vector_norm(h, dim=-1).to("cpu", torch.float32)
-        for control in range(self._n_controls):
-            random[rows, control, number, here] = values[..., own + control]
-
-    def trace(self, chats: _Chats, arms: Sequence[str] | None) -> Trace:
-        """The Trace of all rows, each cut to its tokens."""
-        if arms is not None and len(arms) != len(chats):
-            raise WorkbenchError(f"{len(arms)} names in arms= for {len(chats)} rows")
-        lengths = chats.lengths
-        stacked = [self._stack([self._rows[row][part] for row in range(len(chats))], lengths) for part in range(4)]
-        decode = self.model.tokenizer.decode
-        ids = tuple(p + r for p, r in zip(chats.prompts, chats.responses, strict=True))
-        return Trace(
-            probes=self.probes,
-            sites=self.sites,
-            dot=stacked[0],
-            norm=stacked[1],
-            random=stacked[2],
-            edited=stacked[3].astype(bool),
-            token_ids=ids,
-            tokens=tuple(tuple(decode([i]) for i in row) for row in ids),
-            prompt_lengths=tuple(len(p) for p in chats.prompts),
-            arms=tuple(arms) if arms is not None else tuple(arm_name(steer) for steer in chats.steers),
-            prompt_ids=chats.ids,
-            hidden=chats.hidden,
-            model=self.model.name,
-        )
-
-    @staticmethod
-    def _stack(parts: list[np.ndarray], lengths: list[int]) -> np.ndarray:
-        """Rows of unequal lengths side by side, padded with NaN (False) at the end: [row, ..., position]."""
-        empty = False if parts[0].dtype == bool else np.nan
-        whole = np.full((len(parts), *parts[0].shape[:-1], max(lengths)), empty, dtype=parts[0].dtype)
-        for row, (part, length) in enumerate(zip(parts, lengths, strict=True)):
-            whole[row, ..., :length] = part[..., :length]
-        return whole

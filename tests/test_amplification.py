@@ -1,0 +1,61 @@
+"""Contrastive logit amplification: by hand on every family, and the no-op of log 000."""
+
+import numpy as np
+import pytest
+import torch
+
+import workbench as wb
+from tests.families import PROMPTS
+
+BASELINE = "hello please be brief"
+
+
+def by_hand(model, prompt, alpha, new):
+    """Greedy tokens under amplified logits, two full passes per token and no cache."""
+    target, baseline = (list(ids) for ids in model.encode([prompt, BASELINE]).token_ids)
+    written = []
+    while len(written) < new and (not written or written[-1] not in model.stop_ids):
+        with torch.no_grad():
+            t, b = (
+                model.hf(torch.tensor([ids + written]), use_cache=False).logits[0, -1] for ids in (target, baseline)
+            )
+        written.append(int((t + alpha * (t - b)).argmax()))
+    return tuple(written)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0, 2.0, -0.5])
+def test_every_step_is_amplified_with_the_same_continuation(tiny64, alpha):
+    out = wb.amplify(tiny64, PROMPTS, BASELINE, alpha, max_new_tokens=8, batch_size=4)
+    assert out.token_ids == tuple(by_hand(tiny64, prompt, alpha, 8) for prompt in PROMPTS)
+
+
+def test_the_variant_of_the_log_changes_no_token(tiny):
+    plain = wb.generate(tiny, PROMPTS, max_new_tokens=8)
+    for alpha in (0.1, 1.0, 2.0):
+        assert wb.amplify(tiny, PROMPTS, BASELINE, alpha, 8, every_step=False).token_ids == plain.token_ids
+    assert wb.amplify(tiny, PROMPTS, BASELINE, 2.0, 8).token_ids != plain.token_ids
+    assert wb.amplify(tiny, PROMPTS, BASELINE, 0.0, 8).token_ids == plain.token_ids
+
+
+def test_logits_are_linear_in_alpha_but_where_the_log_skips(tiny64):
+    logits = {a: wb.amplified_logits(tiny64, PROMPTS, BASELINE, a) for a in (0, 0.5, 1, 2)}
+    np.testing.assert_allclose(logits[2] - logits[1], 2 * (logits[1] - logits[0.5]), atol=1e-9)
+    skipped = wb.amplified_logits(tiny64, PROMPTS, BASELINE, 1, skip_at_one=True)
+    assert (skipped == logits[0]).all()
+    assert not np.allclose(skipped, logits[1])
+
+
+def test_harmful_requests_stay_hidden(llama):
+    prompts = wb.pairs("refusal").dev.positive[:2]
+    out = wb.amplify(llama, prompts, BASELINE, 1.5, max_new_tokens=3)
+    assert out.hidden == (True, True)
+    assert "amplified by 1.5 at every step" in out.decoding
+
+
+def test_bad_input_is_refused(llama):
+    with pytest.raises(wb.WorkbenchError, match="2 baselines for 6 prompts"):
+        wb.amplify(llama, PROMPTS, ["hello", "hello"], 1)
+    with pytest.raises(wb.WorkbenchError, match="finite"):
+        wb.amplify(llama, PROMPTS, BASELINE, float("nan"))
+    with pytest.raises(wb.WorkbenchError, match="is empty"):
+        wb.amplify(llama, [], BASELINE, 1)

@@ -1,0 +1,123 @@
+"""Contrastive logit amplification (log 000): ``L_t + alpha * (L_t - L_b)``, target against baseline prompt.
+
+The same formula as contrastive decoding (Li et al. 2023) with one model and two prompts. The log computed it at the last
+prompt token, for its tables, and never handed it to the sampler; here it decides every token, with the baseline prompt
+carrying the same continuation. The log's variant is kept as an option, so that the difference can be shown.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from workbench.completions import Completions, complete
+from workbench.edits import Steer
+from workbench.errors import WorkbenchError
+from workbench.generation import Batch, continue_tokens, read_shared, write_batch
+from workbench.models import Encoded, Model
+from workbench.prompt_sets import Prompt, Prompts, as_prompts
+
+
+def amplify(
+    model: Model,
+    prompts: Sequence[str | Prompt] | Prompts,
+    baseline: str | Sequence[str],
+    alpha: float,
+    max_new_tokens: int = 48,
+    every_step: bool = True,
+    batch_size: int = 64,
+) -> Completions:
+    """Greedy completions under amplified logits.
+
+    Args:
+        model: the model.
+        prompts: the targets.
+        baseline: one prompt for all of them, or one each; what the target is contrasted with.
+        alpha: 0 is plain greedy decoding; above, what the target prompt favours over the baseline is favoured more.
+        max_new_tokens: at most this many tokens per response.
+        every_step: False is the variant of log 000, whose amplified logits never reach the choice of a token: the text is
+            that of plain decoding for every alpha.
+        batch_size: targets per batch; each brings its baseline along.
+
+    Returns:
+        Completions of the targets; ``decoding`` says how.
+
+    Raises:
+        WorkbenchError: no prompts, a number of baselines that does not match, or an alpha that is not finite.
+
+    >>> amplify(model, prompts, "How do I bake bread?", alpha=1.5)  # doctest: +SKIP
+    """
+    targets, against = _encoded(model, prompts, baseline, alpha)
+    how = f"greedy, logits amplified by {alpha:g} at {'every step' if every_step else 'the last prompt token only'}"
+    steers = [Steer()] * len(targets)
+    if every_step:
+        tokens: list[tuple[int, ...]] = []
+        for start in range(0, len(targets), batch_size):
+            rows = range(len(targets))[start : start + batch_size]
+            tokens += _write_pairs(model, targets, against, rows, alpha, max_new_tokens)
+    else:
+        tokens = continue_tokens(model, targets, steers, max_new_tokens, batch_size)
+    return complete(model, as_prompts(prompts), targets, steers, tokens, max_new_tokens, decoding=how)
+
+
+def _write_pairs(
+    model: Model, targets: Encoded, against: Encoded, rows: Sequence[int], alpha: float, new: int
+) -> list[tuple[int, ...]]:
+    """One batch: targets first, their baselines after them, so that the halves stay in step."""
+    both = (*(targets.token_ids[row] for row in rows), *(against.token_ids[row] for row in rows))
+    pairs = Encoded(("",) * len(both), both, targets.pad_id)
+    order = range(len(both))
+    batch = Batch.of(model, pairs, order, [Steer()] * len(both), pairs.lengths, new, watched=False)
+
+    def choose(logits: torch.Tensor) -> torch.Tensor:
+        target, baseline = logits.chunk(2)
+        return _amplified(target, baseline, alpha).argmax(-1).repeat(2)
+
+    return write_batch(model, batch, read_shared(model, batch), choose)[: len(rows)]
+
+
+@torch.no_grad()
+def amplified_logits(
+    model: Model,
+    prompts: Sequence[str | Prompt] | Prompts,
+    baseline: str | Sequence[str],
+    alpha: float,
+    skip_at_one: bool = False,
+) -> np.ndarray:
+    """Amplified logits at the last prompt token: what log 000 tabulates.
+
+    Args:
+        model, prompts, baseline, alpha: as for ``amplify``.
+        skip_at_one: leave the logits as they are at ``alpha == 1``, as the log's code does.
+
+    Returns:
+        [prompt, vocabulary], float64.
+    """
+    targets, against = _encoded(model, prompts, baseline, alpha)
+    logits = []
+    for chats in (targets, against):
+        rows = [
+            model.hf(torch.tensor([ids], device=model.device), logits_to_keep=1).logits[0, -1]
+            for ids in chats.token_ids
+        ]
+        logits.append(torch.stack(rows).double())
+    if skip_at_one and alpha == 1:
+        return logits[0].cpu().numpy()
+    return _amplified(logits[0], logits[1], alpha).cpu().numpy()
+
+
+def _amplified(target: torch.Tensor, baseline: torch.Tensor, alpha: float) -> torch.Tensor:
+    return target + alpha * (target - baseline)
+
+
+def _encoded(
+    model: Model, prompts: Sequence[str | Prompt] | Prompts, baseline: str | Sequence[str], alpha: float
+) -> tuple[Encoded, Encoded]:
+    asked = as_prompts(prompts)
+    baselines = [baseline] * len(asked) if isinstance(baseline, str) else list(baseline)
+    if len(baselines) != len(asked):
+        raise WorkbenchError(f"{len(baselines)} baselines for {len(asked)} prompts; expected one, or one per prompt")
+    if not math.isfinite(alpha):
+        raise WorkbenchError(f"alpha is {alpha}; expected a finite number, 0 for plain decoding")
+    return model.encode(asked), model.encode(as_prompts(baselines, "baseline"))
