@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 #: pixels of the panels, of the names above and of the labels below them
-_PANELS, _TITLES, _BELOW = 396, 50, 56
+_PANELS, _TITLES, _BELOW = 396, 50, 76
 SET_NAMES = {"positive": "harmful", "negative": "harmless", "borderline": "borderline (harmless)"}
 
 
@@ -68,7 +68,7 @@ def _arrange(figure: "go.Figure", label: str, title: str, columns: int) -> None:
     for row, what in ((1, label), (2, "collapse")):
         figure.update_yaxes(title_text=f"{what} rate", row=row, col=1)
     figure.update_yaxes(range=[-0.04, 1.04], tickformat=".0%")
-    figure.update_xaxes(tickangle=0, nticks=5)
+    figure.update_xaxes(nticks=5, autotickangles=[0, -90])
     figure.update_xaxes(title_text="dose: coef·‖v‖ / mean ‖h‖", row=2, col=1 + columns // 2)
     figure.update_layout(
         template=theme.template(),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 #: plotly's name for the script that pages of a folder share
 _SCRIPT = "plotly.min.js"
-_CONFIG = {"responsive": True, "displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
+_CONFIG = {"responsive": True, "displaylogo": False, "showSendToCloud": False, "plotlyServerURL": ""}
 #: hover cards keep their own white text, which plotly puts in elements of the classes "nums" and "name"
 _STYLE = """
 :root { color-scheme: light dark; --ink: #2b2f33; --ground: #ffffff; }
@@ -66,6 +66,6 @@ def _plotly(figure: "go.Figure", folder: Path) -> str:
 
 
 def _title(figure: "go.Figure") -> str:
-    """The title without plotly's markup."""
-    text = re.sub(r"<[^>]*>", " ", figure.layout.title.text or "")
+    """The title without the small print under it and without plotly's markup."""
+    text = re.sub(r"<[^>]*>", " ", (figure.layout.title.text or "").split("<span")[0])
     return " ".join(html.unescape(text).split()) or "figure"

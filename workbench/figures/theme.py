@@ -26,6 +26,11 @@ BAND = "rgba(127,127,127,0.22)"
 DIVERGING = ((0.0, "#0072B2"), (0.5, "#F7F7F7"), (1.0, "#D55E00"))
 FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 MONO = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
+#: plotly's buttons that go: zooming is dragging and a double click, and no text of a model is ever offered for upload
+_BUTTONS = (
+    *("sendChartToCloud", "select2d", "lasso2d", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "autoScale2d"),
+    *("hoverClosestCartesian", "hoverCompareCartesian", "toggleSpikelines"),
+)
 #: what fits a line of a phone (390 px), in characters
 TITLE_WIDTH, SMALL_WIDTH = 46, 57
 _SMALL, _LINE, _PHONE = 12, 19.5, 314
@@ -142,6 +147,7 @@ def template() -> "go.layout.Template":
             "font": {"color": "#ffffff", "size": 13, "family": FONT},
             "namelength": -1,
         },
+        modebar={"remove": _BUTTONS, "bgcolor": "rgba(0,0,0,0)", "color": INK, "activecolor": COLOURS[0]},
         legend={"font": {"size": 13}, "bgcolor": "rgba(0,0,0,0)"},
         margin={"l": 62, "r": 14, "t": 80, "b": 60},
     )
