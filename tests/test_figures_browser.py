@@ -149,9 +149,7 @@ def test_words_do_not_lie_over_each_other(visitor, pages, kind, width, size):
     page = visitor.open(pages[kind, size], width)
     ticks = boxes(page, ".xtick text")
     assert len(ticks) >= (8 if size == 8 else 15)
-    parts = (
-        ".gtitle, .slider-label, .legend .traces, .annotation-text, .cbtitle text"
-    )
+    parts = ".gtitle, .slider-label, .legend .traces, .annotation-text, .cbtitle text"
     assert overlapping(ticks + boxes(page, f"{parts}, .cbaxis text")) == []
 
 
@@ -300,12 +298,19 @@ def test_tokens_are_reached_by_keyboard(visitor, tmp_path):
     assert overflow(page) <= 0
 
 
-@pytest.mark.parametrize("kind", ["trajectory", "tokens"])
-def test_a_page_prints_within_the_paper(visitor, pages, kind):
-    page = visitor.open(pages[kind, 300], scheme="dark")
-    page.emulate_media(media="print")
-    page.set_viewport_size({"width": 718, "height": 1000})
-    page.wait_for_timeout(400)
-    assert overflow(page) <= 0
-    assert luminance(colour_of(page, "body", "backgroundColor")) == 1
+def test_a_page_prints_within_the_paper_on_white(visitor, pages):
+    page = visitor.open(pages["trajectory", 300], scheme="dark")
+    width = "document.querySelector('.js-plotly-plot .main-svg').getBoundingClientRect().width"
+    screen = page.evaluate(width)
+    page.evaluate(
+        f"""addEventListener('beforeprint', () => {{ window.onPaper = {width}; }});
+            addEventListener('afterprint', () => {{ window.printed = true; }})"""
+    )
     assert page.pdf(format="A4")[:5] == b"%PDF-"
+    page.wait_for_function("window.printed")
+    page.wait_for_timeout(300)
+    assert page.evaluate("window.onPaper") == 700
+    assert page.evaluate(width) == screen
+    page.emulate_media(media="print", color_scheme="dark")
+    assert luminance(colour_of(page, "body", "backgroundColor")) == pytest.approx(1)
+    assert contrast(colour_of(page, ".xtick text", "fill"), (255, 255, 255)) >= 7

@@ -26,8 +26,8 @@ def trajectory_title(reading: Reading, index: int, color: str) -> str:
         return f"{opening}, by {color}"
     means = {part: part_mean(reading.lines, index, part) for part in ("prompt", "response")}
     if not names[1:]:
-        found = [f"{number(mean)} over the {part}" for part, mean in means.items() if mean is not None]
-        return f"{opening}\nmean {', '.join(found)}"
+        found = [f"{part}{_TIED}{number(mean)}" for part, mean in means.items() if mean is not None]
+        return f"{opening}\nmean — {' · '.join(found)}"
     part = "prompt" if means["response"] is None else "response"
     own = {name: [line for line in reading.lines if getattr(line, color) == name] for name in names}
     found = [f"{name}:{_TIED}{_shown(part_mean(lines, index, part))}" for name, lines in own.items()]

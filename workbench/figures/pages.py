@@ -23,10 +23,10 @@ body { margin: 0; padding: 8px; background: var(--ground); color: var(--ink);
 main { max-width: 1400px; margin: 0 auto; }
 .js-plotly-plot .main-svg text:not(.nums):not(.name) { fill: var(--ink) !important; }
 """
-#: plotly follows the window by itself, but not the paper
+#: plotly follows the window by itself, but not the paper: 700 pixels fit A4 and Letter, upright
 _PRINT = """<script>
-for (const event of ["beforeprint", "afterprint"])
-  addEventListener(event, () => document.querySelectorAll(".js-plotly-plot").forEach(plot => Plotly.Plots.resize(plot)));
+for (const [event, size] of [["beforeprint", {width: 700}], ["afterprint", {width: null, autosize: true}]])
+  addEventListener(event, () => document.querySelectorAll(".js-plotly-plot").forEach(plot => Plotly.relayout(plot, size)));
 </script>"""
 
 
