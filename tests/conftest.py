@@ -7,6 +7,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import pytest
 from hypothesis import settings
 
+from tests.browser import Visitor, launched
 from tests.families import FAMILIES, tiny_model
 
 settings.register_profile("workbench", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -47,8 +48,27 @@ def gemma3_refusal():
     return wb.load("gemma3-refusal")
 
 
+@pytest.fixture(scope="module")
+def chromium():
+    """A headless Chromium. Per module, since Playwright's event loop must be gone before notebooks start their own."""
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture
+def visitor(chromium):
+    """Opens pages without network; at the end no page may have complained or asked for anything beyond the disk."""
+    visitor = Visitor(chromium)
+    yield visitor
+    visitor.close()
+    assert visitor.complaints == []
+    assert visitor.abroad == []
+
+
+#: cheap laws first, then what opens a browser, what runs a pretrained model, and what is slow
+COSTS = ("slow", "model", "browser")
+
+
 def pytest_collection_modifyitems(items):
-    """Cheap laws first, then what runs a pretrained model, then what is slow."""
-    items.sort(
-        key=lambda item: (item.get_closest_marker("slow") is not None, item.get_closest_marker("model") is not None)
-    )
+    """Order tests by cost."""
+    items.sort(key=lambda item: [item.get_closest_marker(mark) is not None for mark in COSTS])

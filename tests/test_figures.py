@@ -31,7 +31,7 @@ def test_lines_hold_the_rates_with_the_baseline_at_zero():
 
 def test_panels_name_their_sets_and_n():
     titles = [a.text for a in figures.dose_response(rows()).layout.annotations]
-    assert titles[:2] == ["harmful, n = 3", "harmless, n = 3"]
+    assert titles[:2] == ["harmful<br>n = 3", "harmless<br>n = 3"]
 
 
 def test_a_saved_page_is_offline_and_shares_its_script(tmp_path):

@@ -1,17 +1,18 @@
-"""Frames in, figures out: interactive plotly, colour-blind safe, with titles that say what is seen."""
+"""Rates against the dose of a direction, with controls: what a sweep found."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
+from workbench.figures import theme
+from workbench.figures.words import escaped
 from workbench.statistics import rate
 
 if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
-#: Okabe and Ito's palette, which stays distinct with every common form of colour blindness.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+#: pixels of the panels, of the names above and of the labels below them
+_PANELS, _TITLES, _BELOW = 396, 50, 76
 SET_NAMES = {"positive": "harmful", "negative": "harmless", "borderline": "borderline (harmless)"}
 
 
@@ -46,27 +47,36 @@ def dose_response(rows: "pd.DataFrame", title: str = "", label: str = "refusal")
         vertical_spacing=0.08,
         horizontal_spacing=0.03,
         subplot_titles=[
-            f"{name}, n = {rows[rows['set'] == s]['prompt'].nunique()}" for s, name in zip(sets, names, strict=True)
+            f"{escaped(name).replace(' ', '<br>')}<br>n = {rows[rows['set'] == s]['prompt'].nunique()}"
+            for s, name in zip(sets, names, strict=True)
         ],
     )
+    figure.update_annotations(font_size=13)
     for column, name in enumerate(sets, 1):
         part = rows[rows["set"] == name]
         for row, what in ((1, label), (2, "collapse")):
             _controls(figure, part, what, row, column)
             _lines(figure, part, what, row, column)
+    _arrange(figure, label, title, len(sets))
+    return figure
+
+
+def _arrange(figure: "go.Figure", label: str, title: str, columns: int) -> None:
+    text, top = theme.heading(title)
+    entries = [str(trace.name) for trace in figure.data if trace.showlegend is not False]
+    legend = theme.legend_height(entries)
     for row, what in ((1, label), (2, "collapse")):
         figure.update_yaxes(title_text=f"{what} rate", row=row, col=1)
     figure.update_yaxes(range=[-0.04, 1.04], tickformat=".0%")
-    figure.update_xaxes(zeroline=True, zerolinecolor="#888")
-    figure.update_xaxes(title_text="dose: coef·‖v‖ / mean ‖h‖", row=2)
+    figure.update_xaxes(nticks=5, autotickangles=[0, -90])
+    figure.update_xaxes(title_text="dose: coef·‖v‖ / mean ‖h‖", row=2, col=1 + columns // 2)
     figure.update_layout(
-        title=title,
-        template="plotly_white",
-        height=560,
-        legend_title_text="",
-        margin={"t": 90, "l": 70, "r": 20, "b": 60},
+        template=theme.template(),
+        title_text=text,
+        height=_PANELS + _TITLES + top + _BELOW + legend,
+        margin={"t": top + _TITLES, "b": _BELOW + legend},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -_BELOW / _PANELS, "yanchor": "top"},
     )
-    return figure
 
 
 def _lines(figure: "go.Figure", part: "pd.DataFrame", what: str, row: int, column: int) -> None:
@@ -97,7 +107,7 @@ def _lines(figure: "go.Figure", part: "pd.DataFrame", what: str, row: int, colum
                 name=f"layer {layer}",
                 legendgroup=f"layer {layer}",
                 showlegend=row == 1 and column == 1,
-                line={"color": COLOURS[i % len(COLOURS)], "dash": ("solid", "dash", "dot", "dashdot")[i % 4]},
+                line={"color": theme.colour(i), "dash": theme.DASHES[i % len(theme.DASHES)]},
                 customdata=[[str(r)] for r in rates],
                 hovertemplate=f"layer {layer}, dose %{{x:+.2f}}<br>{what} %{{customdata[0]}}<extra></extra>",
             ),
@@ -131,15 +141,3 @@ def _controls(figure: "go.Figure", part: "pd.DataFrame", what: str, row: int, co
             row=row,
             col=column,
         )
-
-
-def save(figure: "go.Figure", path: str | Path) -> Path:
-    """Write a figure as an HTML page that needs no network; pages of a folder share one plotly script.
-
-    Returns:
-        The path of the page.
-    """
-    target = Path(path).with_suffix(".html")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    figure.write_html(target, include_plotlyjs="directory", full_html=True)
-    return target

@@ -1,0 +1,66 @@
+"""A real Chromium for the tests of pages: no network, and whatever a page complains about is kept."""
+
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def executable():
+    """The system's Chromium; without one these tests fail, since a skipped test proves nothing about a page."""
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.fail(f"no browser: none of {', '.join(NAMES)} is on the PATH. Type: apt-get install chromium")
+    return found
+
+
+@contextmanager
+def launched():
+    """A headless Chromium, closed at the end together with Playwright's event loop."""
+    from playwright.sync_api import sync_playwright
+
+    path = executable()
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path)
+        try:
+            yield chromium
+        finally:
+            chromium.close()
+
+
+class Visitor:
+    """Opens pages from disk with the network cut, and remembers every complaint and every request beyond the disk."""
+
+    def __init__(self, chromium):
+        self.chromium = chromium
+        self.complaints = []
+        self.requests = []
+        self._contexts = []
+
+    def open(self, path: Path, width: int = 1280, scheme: str = "light"):
+        context = self.chromium.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True, service_workers="block"
+        )
+        self._contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("requestfailed", lambda request: self.complaints.append(f"failed: {request.url[:200]}"))
+        page.on("dialog", lambda dialog: (self.complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.goto(path.resolve().as_uri())
+        page.wait_for_load_state("networkidle")
+        return page
+
+    @property
+    def abroad(self):
+        """Requests that were not for a file or for data within the page."""
+        return [url for url in self.requests if not url.startswith(("file:", "data:", "blob:"))]
+
+    def close(self):
+        for context in self._contexts:
+            context.close()

@@ -1,0 +1,10 @@
+"""Frames in, figures out: interactive, colour-blind safe, with titles that say what is seen."""
+
+from workbench.figures.attentions import attention
+from workbench.figures.dose import dose_response
+from workbench.figures.heatmaps import heatmap
+from workbench.figures.pages import save
+from workbench.figures.strips import tokens
+from workbench.figures.trajectories import trajectory
+
+__all__ = ["attention", "dose_response", "heatmap", "save", "tokens", "trajectory"]

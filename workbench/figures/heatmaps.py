@@ -1,0 +1,103 @@
+"""Projections by layer and token as a heatmap, one panel per response and direction."""
+
+from typing import TYPE_CHECKING
+
+from workbench.figures import theme
+from workbench.figures.axes import STEERED, Axis, axis_of, mark_boundary
+from workbench.figures.headlines import heatmap_title, small_print
+from workbench.figures.reading import VALUES, Framed, Line, Reading, check_panels, described, read, rounded
+from workbench.figures.words import escaped
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+#: pixels: of a layer, of a panel at least and at most, above a panel, of the colour scale
+_LAYER, _PANEL, _ABOVE, _SCALE = 13, (150, 420), 44, 70
+#: on cells, which have the same colours on a light and on a dark page
+_ON_CELLS = "#222222"
+
+
+def heatmap(
+    trace: "Framed | pd.DataFrame", value: str = "cosine", title: str | None = None, show_text: bool = False
+) -> "go.Figure":
+    """Projection by layer and token: where in the model, and when in the text, a direction is present.
+
+    Blue is negative, white 0, vermillion positive. The cosine is the default, because dots grow with the norm from layer to
+    layer. Tokens that were steered have a diamond before them. Attention sinks (over ten times the median norm, Sun et al.
+    2024) do not set the scale.
+
+    Args:
+        trace: a ``Trace``, or its frame, or some rows of it; up to six panels, each one response along one direction.
+        value: "dot", "cosine" or "z".
+        title: what is seen, as a sentence; by default the layer where the response is farthest from 0.
+        show_text: show the text of tokens marked as hidden; they are ``▮`` otherwise.
+
+    Returns:
+        A plotly figure.
+
+    Raises:
+        WorkbenchError: see ``read``; more than six panels.
+
+    >>> wb.figures.heatmap(wb.trace(model, out, [d]))  # doctest: +SKIP
+    """
+    from plotly.subplots import make_subplots
+
+    reading = read(trace, value, show_text)
+    check_panels(reading.lines)
+    offsets = sorted({offset for line in reading.lines for offset in line.offsets.tolist()})
+    axes = [axis_of(line, offsets) for line in reading.lines]
+    tall = min(max(_LAYER * len(reading.layers), _PANEL[0]), _PANEL[1])
+    between = max(axis.height for axis in axes) + _ABOVE
+    height = tall * len(axes) + between * (len(axes) - 1)
+    figure = make_subplots(rows=len(axes), cols=1, vertical_spacing=between / height if axes[1:] else 0)
+    for row, (line, axis) in enumerate(zip(reading.lines, axes, strict=True), 1):
+        _panel(figure, reading, line, axis, row)
+    print_ = small_print(reading, axes[0])
+    steered = f"{STEERED} steered token" if any(line.steered.any() for line in reading.lines) else ""
+    text, top = theme.heading(title or heatmap_title(reading), " · ".join(note for note in (steered, print_) if note))
+    bottom = axes[-1].height + _SCALE
+    figure.update_layout(
+        template=theme.template(),
+        title_text=text,
+        height=top + _ABOVE + height + bottom,
+        margin={"t": top + _ABOVE, "b": bottom},
+        coloraxis=theme.diverging(reading.extent(), VALUES[value].axis, -(axes[-1].height + 4) / height),
+    )
+    mark_boundary(figure, axes[0], len(axes), _ON_CELLS)
+    return figure
+
+
+def _panel(figure: "go.Figure", reading: Reading, line: Line, axis: Axis, row: int) -> None:
+    import plotly.graph_objects as go
+
+    layers = [str(layer) for layer in reading.layers]
+    grid = go.Heatmap(
+        z=[rounded(values) for values in line.values],
+        x=axis.names(line.offsets),
+        y=layers,
+        customdata=[rounded(norms) for norms in line.norms],
+        text=[described(line)] * len(layers),
+        coloraxis="coloraxis",
+        hoverongaps=False,
+        hovertemplate=f"%{{text}}<br>{escaped(line.direction)}: <b>%{{z:{VALUES[reading.value].digits}}}</b><br>"
+        f"norm %{{customdata:.4~g}}, layer %{{y}}<br>{escaped(line.arm)}, prompt {escaped(line.prompt_id)}<extra></extra>",
+    )
+    figure.add_trace(grid, row=row, col=1)
+    figure.update_xaxes(**axis.layout(), matches="x" if row > 1 else None, row=row, col=1)
+    rows = {"type": "category", "categoryorder": "array", "categoryarray": layers, "showgrid": False}
+    figure.update_yaxes(title_text="layer", **rows, row=row, col=1)
+    if len(reading.lines) > 1:
+        name = escaped(" · ".join((line.arm, line.direction, line.prompt_id)))
+        number = "" if row == 1 else row
+        figure.add_annotation(
+            text=f"<b>{name}</b>",
+            x=0,
+            y=1,
+            xref=f"x{number} domain",
+            yref=f"y{number} domain",
+            xanchor="left",
+            yanchor="bottom",
+            yshift=18 if row == 1 else 2,
+            showarrow=False,
+        )

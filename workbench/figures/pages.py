@@ -1,0 +1,71 @@
+"""A figure as a page of its own: no network, light and dark, wide and narrow, on paper."""
+
+import html
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench.figures.markup import Markup
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+#: plotly's name for the script that pages of a folder share
+_SCRIPT = "plotly.min.js"
+_CONFIG = {"responsive": True, "displaylogo": False, "showSendToCloud": False, "plotlyServerURL": ""}
+#: hover cards keep their own white text, which plotly puts in elements of the classes "nums" and "name"
+_STYLE = """
+:root { color-scheme: light dark; --ink: #2b2f33; --ground: #ffffff; }
+@media (prefers-color-scheme: dark) { :root { --ink: #d6d9dc; --ground: #111111; } }
+@media print { :root { color-scheme: light; --ink: #000000; --ground: #ffffff; } }
+body { margin: 0; padding: 8px; background: var(--ground); color: var(--ink);
+       font: 15px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
+main { max-width: 1400px; margin: 0 auto; }
+.js-plotly-plot .main-svg text:not(.nums):not(.name) { fill: var(--ink) !important; }
+"""
+#: plotly follows the window by itself, but not the paper: 700 pixels fit A4 and Letter, upright
+_PRINT = """<script>
+for (const [event, size] of [["beforeprint", {width: 700}], ["afterprint", {width: null, autosize: true}]])
+  addEventListener(event, () => document.querySelectorAll(".js-plotly-plot").forEach(plot => Plotly.relayout(plot, size)));
+</script>"""
+
+
+def save(figure: "go.Figure | Markup", path: str | Path) -> Path:
+    """Write a figure as an HTML page that needs no network; pages of a folder share one plotly script.
+
+    Args:
+        figure: whatever a function of ``wb.figures`` returns, or any plotly figure.
+        path: where; the suffix becomes ``.html``.
+
+    Returns:
+        The path of the page.
+    """
+    target = Path(path).with_suffix(".html")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(figure, Markup):
+        title, body = figure.title, figure.body
+    else:
+        title, body = _title(figure), _plotly(figure, target.parent)
+    page = (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+    target.write_text(page, encoding="utf-8")
+    return target
+
+
+def _plotly(figure: "go.Figure", folder: Path) -> str:
+    from plotly.offline import get_plotlyjs
+
+    script = get_plotlyjs()
+    shared = folder / _SCRIPT
+    if not shared.exists() or shared.stat().st_size != len(script.encode()):
+        shared.write_text(script, encoding="utf-8")
+    return figure.to_html(full_html=False, include_plotlyjs="directory", config=_CONFIG) + _PRINT
+
+
+def _title(figure: "go.Figure") -> str:
+    """The title without the small print under it and without plotly's markup."""
+    text = re.sub(r"<[^>]*>", " ", (figure.layout.title.text or "").split("<span")[0])
+    return " ".join(html.unescape(text).split()) or "figure"
