@@ -26,8 +26,9 @@ from workbench.sites import (
 if TYPE_CHECKING:
     from workbench import figures, statistics, store
     from workbench.applying import steered
+    from workbench.audits import Audit, Finding
     from workbench.checks import preflight
-    from workbench.claims import Claim, Gate, Verdict, claim, decide
+    from workbench.claims import Claim, claim, logged_claims, read_claims
     from workbench.directions import Direction, Directions
     from workbench.extraction import METHODS, extract
     from workbench.fetching import fetch
@@ -39,11 +40,14 @@ if TYPE_CHECKING:
     from workbench.steering import Steer, ablate, add
     from workbench.store import Store
     from workbench.sweeps import Arm, grid, outcomes, sweep
+    from workbench.verdicts import Gate, Verdict, decide
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "claims": ("Claim", "Gate", "Verdict", "claim", "decide"),
+    "audits": ("Audit", "Finding"),
+    "claims": ("Claim", "claim", "logged_claims", "read_claims"),
+    "verdicts": ("Gate", "Verdict", "decide"),
     "directions": ("Direction", "Directions"),
     "extraction": ("METHODS", "extract"),
     "fetching": ("fetch",),
@@ -67,12 +71,14 @@ __all__ = [
     "PROMPT",
     "RESPONSE",
     "Arm",
+    "Audit",
     "Claim",
     "Completions",
     "Direction",
     "Directions",
     "Encoded",
     "Estimate",
+    "Finding",
     "Gate",
     "Model",
     "Pairs",
@@ -98,6 +104,7 @@ __all__ = [
     "grid",
     "k",
     "load",
+    "logged_claims",
     "mlp_out",
     "mlp_raw",
     "outcomes",
@@ -105,6 +112,7 @@ __all__ = [
     "preflight",
     "prompts",
     "q",
+    "read_claims",
     "refusal",
     "refusal_margin",
     "resid_mid",
