@@ -108,8 +108,9 @@ class Table:
 
         Raises LookupError when there is no such row or column.
         """
-        whole = keys is not None and any(_is(row[0], keys) for row in self.rows)
-        wanted = [keys] if whole else [key.strip() for key in keys.split(",")] if keys else []
+        wanted = [key.strip() for key in keys.split(",")] if keys else []
+        if keys and any(_is(row[0], keys) for row in self.rows):
+            wanted = [keys]
         rows = [row for row in self.rows if all(_is(c, key) for c, key in zip(row, wanted, strict=False))]
         if column is not None and column not in self.columns:
             raise LookupError(f"table {self.id} has no column {column!r}; there are {', '.join(self.columns)}")
@@ -138,6 +139,13 @@ class Table:
 
 def _texts(row: tuple[Cell, ...]) -> list[str]:
     return [str(c.value) for c in row if c.type == "text"]
+
+
+def aligned(*columns: tuple[Cell, ...]) -> list[tuple[Cell, ...]]:
+    """Columns of equal length, row by row. Raises WorkbenchError when they differ."""
+    if len({len(column) for column in columns}) != 1:
+        raise WorkbenchError(f"columns of {' and '.join(str(len(c)) for c in columns)} values do not fit row by row")
+    return list(zip(*columns, strict=True))
 
 
 def interval(cell: Cell) -> str:

@@ -5,14 +5,13 @@ failure means belongs to the kind of check, never to a file.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args, get_origin, get_type_hints
 
-from workbench.audits import arithmetic, power, procedure, wording
 from workbench.audits.findings import VERDICTS, Audit, Finding, Result, audited, combine
-from workbench.audits.tables import as_dict, details, summary
-from workbench.errors import WorkbenchError
+from workbench.audits.kinds import CHECKS, table_of_checks
+from workbench.audits.tables import details, summary
 from workbench.records import Cell, Fact, Record
 from workbench.schema import expect, known_keys, show, value_of
 from workbench.toml_lines import Lines, Place
@@ -24,89 +23,13 @@ __all__ = [
     "Check",
     "Finding",
     "Result",
-    "as_dict",
     "audited",
     "bind",
     "combine",
     "details",
     "summary",
+    "table_of_checks",
 ]
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of check: the function that computes it, and what it means when it fails."""
-
-    run: Callable[..., Result | list[Result]]
-    means: str
-
-
-def _kinds(means: str, **functions: Callable[..., Result | list[Result]]) -> dict[str, Kind]:
-    return {name: Kind(function, means) for name, function in functions.items()}
-
-
-#: Every check by its name in a claims file.
-CHECKS: Mapping[str, Kind] = {
-    **_kinds(
-        "inconsistent",
-        grim=arithmetic.grim,
-        sum=arithmetic.sum_of,
-        mean=arithmetic.mean_of,
-        product=arithmetic.product_of,
-        difference=arithmetic.difference,
-        ratio=arithmetic.ratio,
-        change=arithmetic.change,
-        pooled_sd=arithmetic.pooled_sd,
-        correlation=arithmetic.correlation,
-        subgroups=arithmetic.subgroups,
-        within=wording.within,
-        monotone=wording.monotone,
-        peak=wording.peak,
-        reversals=wording.reversals,
-        same=wording.same,
-        compatible=wording.compatible,
-        repeats=wording.repeats,
-        alike=wording.alike,
-        alike_means=wording.alike_means,
-        totals=wording.totals,
-        every=wording.every,
-        p_value=wording.p_value,
-        distinct=wording.distinct,
-        certain=wording.certain,
-        record=wording.record,
-        step_or_curve=procedure.step_or_curve,
-    ),
-    **_kinds(
-        "underpowered",
-        differs=power.differs,
-        paired_best=power.paired_best,
-        at_distinct=power.at_distinct,
-        vary=power.vary,
-        trend=power.trend,
-        best_of=power.best_of,
-        chance_match=power.chance_match,
-        limit=power.limit,
-        power=power.powered,
-        beyond_noise=power.beyond_noise,
-        means_differ=power.means_differ,
-        nonzero=power.nonzero,
-        separate=power.separate,
-        correlations_differ=power.correlations_differ,
-        governs=power.governs,
-        aucs_differ=power.aucs_differ,
-        auc_best_of=power.auc_best_of,
-    ),
-    **_kinds(
-        "artefact",
-        skipped_row=procedure.skipped_row,
-        union=procedure.union,
-        known_answers=procedure.known_answers,
-        recovers=procedure.recovers,
-        procedure=procedure.procedure,
-    ),
-    **_kinds("refuted (analytic)", variance_law=procedure.variance_law, identical=procedure.identical),
-    **_kinds("untestable", measured=procedure.measured, relation=procedure.relation),
-}
 
 
 @dataclass(frozen=True)
@@ -135,8 +58,8 @@ class Check:
         kind = CHECKS[self.test]
         try:
             found = kind.run(**self.arguments)
-        except WorkbenchError as error:
-            raise self.lines.error(self.place, f"check {self.test!r}: {error}") from error
+        except (ValueError, ArithmeticError) as error:
+            raise self.lines.error(self.place, f"check {self.test!r} cannot be computed: {error}") from error
         results = found if isinstance(found, list) else [found]
         return [
             Finding(
@@ -210,6 +133,7 @@ def _argument(hint: Any, value: object, record: Record, place: Place, lines: Lin
 def _cells(value: object, record: Record, place: Place, lines: Lines) -> tuple[Cell, ...]:
     """The cells of one reference, or of a list of references one after the other."""
     if isinstance(value, list):
+        expect(bool(value), place, lines, "a list of references must not be empty")
         return tuple(c for i, v in enumerate(value) for c in _cells(v, record, (*place, i), lines))
     expect(isinstance(value, str), place, lines, f"a reference to logged numbers is needed, got {show(value)}")
     try:

@@ -144,8 +144,12 @@ def recomputed(what: str, f: Callable[..., float], inputs: Sequence[Cells], clai
     compared = [(said, *_compare(f, row, said)) for row, said in rows if said is not None]
     outcomes = [outcome for _, outcome, _ in compared]
     worst: Outcome = "fails" if "fails" in outcomes else "slip" if "slip" in outcomes else "holds"
-    off = [f"{c} is printed ({c.name}), {v:.{_decimals(c)}f} recomputed" for c, o, v in compared if o != "holds"]
-    fine = ", ".join(f"{v:.{_decimals(c)}f}" for c, _, v in compared[:6]) + (", …" if len(compared) > 6 else "")
+    off = [f"{c} is printed ({c.name}), {_shown(c, v)} recomputed" for c, o, v in compared if o != "holds"]
+    if len(compared) == 1 and not off:
+        return Result(
+            worst, f"{what}: {compared[0][0]} printed, {_shown(*compared[0][::2])} recomputed", (compared[0][2],)
+        )
+    fine = ", ".join(_shown(c, v) for c, _, v in compared[:6]) + (", …" if len(compared) > 6 else "")
     head = f"{what}: {outcomes.count('holds')} of {len(compared)} as printed"
     return Result(worst, f"{head}; {'; '.join(off) or 'recomputed ' + fine}", tuple(v for _, _, v in compared))
 
@@ -178,7 +182,7 @@ def _compare(f: Callable[..., float], row: Sequence[Cell], said: Cell) -> tuple[
     return ("slip" if unit and off <= unit + reach + 1e-9 else "fails"), value
 
 
-def _decimals(cell: Cell) -> int:
-    """One place more than was printed, since that is where a slip shows."""
-    unit = cell.unit
-    return 1 if unit == 0 else max(0, round(-math.log10(unit))) + 1
+def _shown(said: Cell, value: float) -> str:
+    """A recomputed value with one place more than was printed, since that is where a slip shows."""
+    places = 1 if said.unit == 0 else max(0, round(-math.log10(said.unit))) + 1
+    return f"{value:.{places}f}"

@@ -11,7 +11,7 @@ from itertools import pairwise
 from workbench.audits.arithmetic import Cells
 from workbench.audits.findings import Result
 from workbench.errors import WorkbenchError
-from workbench.records import Cell, Fact
+from workbench.records import Cell, Fact, aligned
 from workbench.statistics import fisher, rate
 
 
@@ -33,7 +33,7 @@ def variance_law(
     """
     import numpy as np
 
-    rows = {s: float(a.number) for a, s in zip(alpha, sd, strict=True)}
+    rows = {s: float(a.number) for a, s in aligned(alpha, sd)}
     if len(from_) != 2 or any(s not in rows for s in from_):
         raise WorkbenchError("the variance law is solved from two cells of the column of SDs")
     variance = plain.number**2
@@ -59,7 +59,7 @@ def skipped_row(dose: Cells, of: Cells, row: Cell, tolerance: Decimal = Decimal(
 
     If (value - value of that row) / dose is the same for every other row, the others start from it: it is dose zero.
     """
-    slopes = [(y.number - row.number) / x.number for x, y in zip(dose, of, strict=True) if y != row]
+    slopes = [(y.number - row.number) / x.number for x, y in aligned(dose, of) if y != row]
     mean = math.fsum(slopes) / len(slopes)
     spread = (max(slopes) - min(slopes)) / abs(mean) if mean else float("inf")
     listed = ", ".join(f"{s:.2f}" for s in slopes)
@@ -78,7 +78,7 @@ def identical(of: Cells, system: Cells, intervention: Cells) -> list[Result]:
         intervention: what was done, as a multiple of one direction: equal numbers on one system are one condition.
     """
     groups: dict[tuple, list[Cell]] = defaultdict(list)
-    for cell, who, what in zip(of, system, intervention, strict=True):
+    for cell, who, what in aligned(of, system, intervention):
         groups[who.value, what.value].append(cell)
     results = []
     for (who, what), cells in groups.items():
@@ -97,8 +97,8 @@ def step_or_curve(dose: Cells, of: Cells, margin: Decimal = Decimal(6)) -> Resul
     import numpy as np
     import statsmodels.api as sm
 
-    x = np.array([d.number for d in dose])
-    k, n = (np.array(v, dtype=float) for v in ([c.successes for c in of], [c.units for c in of]))
+    rows = aligned(dose, of)
+    x, k, n = np.array([(d.number, c.successes, c.units) for d, c in rows], dtype=float).T
     if len(x) < 4:
         raise WorkbenchError(f"a dose-response needs at least 4 doses, got {len(x)}")
     fit = sm.GLM(np.c_[k, n - k], sm.add_constant(x), family=sm.families.Binomial()).fit()
@@ -126,20 +126,26 @@ def _binomial(k, n, p) -> float:
 
 def union(of: Cell, singles: Cells) -> Result:
     """A success rate belongs to one policy, not to the best of several chosen per prompt."""
-    best = max(singles, key=lambda c: c.share)
+    best = max(singles, key=lambda c: c.successes / c.units)
     shown, single = rate(of.successes, of.units), rate(best.successes, best.units)
-    sentence = f"{of} ({shown}) is a union over configurations; the best single one, {best.name}, has {best} ({single})"
-    return Result("fails" if of.share > best.share else "holds", sentence, (of.share, best.share))
+    sentence = f"{of} ({shown}); the best single configuration, {best.name}, has {best} ({single})"
+    if shown.value <= single.value + 1e-9:
+        return Result("holds", sentence, (shown.value, single.value))
+    return Result("fails", f"{sentence}: the rate is a union over configurations", (shown.value, single.value))
 
 
 def known_answers(flagged: Cells, logged: Cells) -> Result:
-    """A scorer does not give the logged rate to answers that are known to deserve the opposite label."""
-    results = []
-    for a, b in zip(flagged, logged, strict=True):
-        p = fisher(a.successes, a.units, b.successes, b.units)
-        results.append((a, b, p))
-    explained = [(a, b, p) for a, b, p in results if p >= 0.05]
-    listed = "; ".join(f"{a} flagged without a model, {b} logged (Fisher p = {p:.2g})" for a, b, p in results)
+    """A scorer does not give the logged rate to answers that are known to deserve the opposite label.
+
+    It does if it flags some of them beyond chance, at a rate that cannot be told from the logged one (Fisher's test).
+    """
+    rows = aligned(flagged, logged)
+    ps = [fisher(a.successes, a.units, b.successes, b.units) for a, b in rows]
+    fooled = [fisher(a.successes, a.units, 0, a.units) < 0.05 for a, _ in rows]
+    listed = "; ".join(
+        f"{a} flagged without a model, {b} logged (Fisher p = {p:.2g})" for (a, b), p in zip(rows, ps, strict=True)
+    )
+    explained = any(p >= 0.05 and f for p, f in zip(ps, fooled, strict=True))
     return Result("fails" if explained else "holds", listed, tuple(a.share for a in flagged))
 
 

@@ -1,8 +1,7 @@
-"""Audits as plain text and as JSON."""
+"""Audits as plain text."""
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from workbench.audits.findings import VERDICTS, Audit
 
@@ -27,11 +26,6 @@ def summary(audits: Sequence[tuple[str, str, Audit]]) -> str:
     return (
         f"{aligned([('claim', 'title', 'audit', 'failed checks', 'assertions'), *rows])}\n{len(audits)} claims: {total}"
     )
-
-
-def as_dict(audit: Audit) -> dict[str, object]:
-    """An audit as plain lists and dicts, for JSON."""
-    return asdict(audit)
 
 
 def aligned(rows: Sequence[tuple[str, ...]]) -> str:

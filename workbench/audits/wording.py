@@ -11,7 +11,8 @@ from typing import Literal
 
 from workbench.audits.arithmetic import Cells
 from workbench.audits.findings import Result
-from workbench.records import Cell, Fact
+from workbench.audits.power import heterogeneity_p
+from workbench.records import Cell, Fact, aligned
 from workbench.statistics import fisher, rate, two_proportion_z
 
 
@@ -93,24 +94,20 @@ def repeats(a: Cells, b: Cells) -> Result:
     from scipy.stats import chi2, chi2_contingency
 
     total = 0.0
-    for x, y in zip(a, b, strict=True):
+    for x, y in aligned(a, b):
         table = [[x.successes, x.units - x.successes], [y.successes, y.units - y.successes]]
         if 0 < x.successes + y.successes < x.units + y.units:
             total += float(chi2_contingency(table, correction=False)[0])
     p = float(chi2.sf(total, len(a)))
-    widest = max(abs(x.number - y.number) for x, y in zip(a, b, strict=True))
+    widest = max(abs(x.number - y.number) for x, y in aligned(a, b))
     sentence = f"{len(a)} repeated conditions differ by up to {widest:g} points: summed chi-squared p = {p:.2g}"
     return Result("fails" if p < 0.05 else "holds", sentence, (total,), p)
 
 
 def alike(of: Cells) -> Result:
-    """Rates said not to differ do not differ beyond chance (chi-squared over all of them)."""
-    from scipy.stats import chi2_contingency
-
-    table = [[c.successes, c.units - c.successes] for c in of]
-    flat = any(sum(column) == 0 for column in zip(*table, strict=True))
-    p = 1.0 if flat else float(chi2_contingency(table, correction=False)[1])
-    sentence = f"{', '.join(map(str, of))}: chi-squared p = {p:.2g} for equal rates"
+    """Rates said not to differ do not differ beyond chance (exact, or chi-squared where tables are too many)."""
+    p = heterogeneity_p([c.successes for c in of], [c.units for c in of])
+    sentence = f"{', '.join(map(str, of))}: p = {p:.2g} for equal rates"
     return Result("fails" if p < 0.05 else "holds", sentence, p=p)
 
 
@@ -128,7 +125,7 @@ def alike_means(means: Cells, sds: Cells, n: int) -> Result:
 
 def totals(classes: tuple[Cells, ...]) -> Result:
     """Counts of outcomes that exclude one another add up to no more than their n, row by row."""
-    rows = list(zip(*classes, strict=True))
+    rows = aligned(*classes)
     over = [row for row in rows if sum(c.successes for c in row) > row[0].units]
     sums = tuple(float(sum(c.successes for c in row)) for row in rows)
     if not over:
@@ -144,7 +141,7 @@ def every(of: Cells) -> Result:
     true = sum(c.value is True for c in of)
     missing = [c.name for c in of if c.value is not True]
     listed = "; ".join(missing[:4]) + ("; …" if len(missing) > 4 else "")
-    sentence = f"{true} of {len(of)}" + (f"; not: {listed}" if missing else "")
+    sentence = f"true of {true} of {len(of)}" + (f"; not of: {listed}" if missing else "")
     return Result("fails" if missing else "holds", sentence, (true, len(of)))
 
 
@@ -177,6 +174,6 @@ def distinct(found: Cell, expected: Cell) -> Result:
 def certain(of: Cell, said: Decimal = Decimal(100)) -> Result:
     """A rate said to be exact, always or never, is that in the counts."""
     shown = rate(of.successes, of.units)
-    fine = of.share == float(said) / 100
+    fine = 100 * of.successes == said * of.units
     sentence = f"said to be {said}%, counted {of.successes} of {of.n} ({shown})"
     return Result("holds" if fine else "fails", sentence, (of.share,))
