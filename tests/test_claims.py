@@ -201,6 +201,13 @@ def test_every_logged_claim_is_complete():
     assert [c.id for c in claims if c.criterion is None] == ["S1.10", "S3.9"]
 
 
+def test_no_table_or_fact_is_left_unused():
+    text = {path.stem: path.read_text() for path in FOLDER.glob("*.toml")}
+    ids = [item["id"] for t in text.values() for kind in ("table", "fact") for item in tomllib.loads(t).get(kind, [])]
+    everything = "".join(text.values())
+    assert [i for i in ids if not re.search(rf'["]{re.escape(i)}["\[.]', everything.replace(f'id = "{i}"', ""))] == []
+
+
 def test_provenance_tells_the_log_from_its_repository():
     cells = {c.name: c.provenance for t in wb.claim("S3.2").tables for row in t.rows for c in row}
     assert cells["S3-B[Mistral-7B, baseline].bypass"] == "P"
