@@ -1,10 +1,13 @@
 """The command line as a new user meets it: quick, and one clear message per mistake."""
 
+import json
 import subprocess
 import sys
 import time
 
 import pytest
+
+from workbench.folders import data_folder
 
 
 def run(*arguments, code=0):
@@ -31,8 +34,27 @@ def test_models_and_audit():
     assert "smollm2-refusal" in listed
     assert "Qwen/Qwen3-8B" in listed
     audited = run("audit", "S3.2")
+    assert "S3.2: supported (a: underpowered, b: supported, c: refuted (analytic), d: inconsistent)" in audited
     assert "Fisher p = 0.37" in audited
     assert "10 distinct prompts" in audited
+
+
+def test_audit_of_all_of_several_and_of_a_file_of_ones_own(tmp_path):
+    everything = run("audit")
+    assert everything.count("\n") == 49
+    assert "47 claims: 7 supported, 14 underpowered, 13 inconsistent, 5 untestable, 7 artefact, 1 refuted" in everything
+    several = json.loads(run("audit", "S0.3", "S2.6", "--format", "json"))
+    assert [(a["claim"], a["verdict"]) for a in several] == [("S0.3", "refuted (analytic)"), ("S2.6", "supported")]
+    assert several[1]["findings"][0]["outcome"] == "holds"
+    readme = (data_folder() / "claims" / "README.md").read_text()
+    mine = tmp_path / "log.toml"
+    mine.write_text(readme.split("```toml\n")[1].split("```")[0])
+    own = run("audit", str(mine))
+    assert "M.1: inconsistent" in own
+    assert "83.3% of n = 40" in own
+    mine.write_text(mine.read_text().replace("n = 40  ", "m = 40  ", 1))
+    assert "log.toml, line 10: unknown key 'm' in table" in run("audit", str(mine), code=2)
+    assert "| `grim` |" in run("audit", "--checks")
 
 
 @pytest.mark.parametrize(
@@ -44,6 +66,8 @@ def test_models_and_audit():
         (("run", "notebooks", "--model", "nope"), "unknown model"),
         (("run", "notebooks/01_sign_inversion.ipynb", "-p", "seed"), "expected KEY=VALUE"),
         (("audit", "S3.99"), "no claim 'S3.99'"),
+        (("audit", "nothing.toml"), "nothing.toml: cannot be read"),
+        (("audit", "S3.2", "--format", "xml"), "unknown format 'xml'"),
         (("train", "refusal", "--base", "gpt2"), "no recipe for 'gpt2'"),
     ],
 )

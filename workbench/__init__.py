@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from workbench import figures, statistics, store
     from workbench.amplification import amplified_logits, amplify
     from workbench.applying import steered
+    from workbench.audits import Audit, Finding
     from workbench.checks import preflight
-    from workbench.claims import Claim, Gate, Verdict, claim, decide
+    from workbench.claims import Claim, claim, logged_claims, read_claims
     from workbench.completions import Completions
     from workbench.direction_sets import Directions
     from workbench.directions import Direction
@@ -45,14 +46,17 @@ if TYPE_CHECKING:
     from workbench.sweeps import Arm, grid, outcomes, sweep
     from workbench.traces import Probe, Trace
     from workbench.tracing import replay, trace, trace_generation
+    from workbench.verdicts import Gate, Verdict, decide
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "claims": ("Claim", "Gate", "Verdict", "claim", "decide"),
     "direction_sets": ("Directions",),
     "directions": ("Direction",),
     "edits": ("Edit", "Steer"),
+    "audits": ("Audit", "Finding"),
+    "claims": ("Claim", "claim", "logged_claims", "read_claims"),
+    "verdicts": ("Gate", "Verdict", "decide"),
     "extraction": ("METHODS", "extract"),
     "fetching": ("fetch",),
     "amplification": ("amplified_logits", "amplify"),
@@ -79,6 +83,7 @@ __all__ = [
     "PROMPT",
     "RESPONSE",
     "Arm",
+    "Audit",
     "Claim",
     "Completions",
     "Direction",
@@ -86,6 +91,7 @@ __all__ = [
     "Edit",
     "Encoded",
     "Estimate",
+    "Finding",
     "Gate",
     "Model",
     "Pairs",
@@ -116,6 +122,7 @@ __all__ = [
     "grid",
     "k",
     "load",
+    "logged_claims",
     "mlp_out",
     "mlp_raw",
     "outcomes",
@@ -123,6 +130,7 @@ __all__ = [
     "preflight",
     "prompts",
     "q",
+    "read_claims",
     "refusal",
     "refusal_margin",
     "replay",

@@ -1,87 +1,115 @@
-"""Logged claims: their numbers, an audit of those numbers, and the rule that turns a replication into a verdict.
+"""Logged claims: what was said, with which numbers, what those numbers can carry, and how a replication is judged.
 
-Nothing here runs a model: numbers in, verdict out.
+Nothing here runs a model: numbers in, audit out. ``data/claims/README.md`` describes the files.
 """
 
-import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
+from workbench.audits import Audit, Check, Finding, audited, bind
+from workbench.criteria import NOTEBOOKS, Criterion, Kind, Log, Method, Replication
 from workbench.errors import WorkbenchError
 from workbench.folders import data_folder
-from workbench.statistics import Estimate, fisher, rate, two_proportion_z
+from workbench.record_files import read_number, read_table
+from workbench.records import NOT_GIVEN, Cell, Fact, Record, Table, interval
+from workbench.schema import build, expect, known_keys, show
+from workbench.toml_lines import Lines, Place, read_toml
 
-OUTCOMES = ("reproduced", "not reproduced", "inconclusive", "artefact", "not run")
+if TYPE_CHECKING:
+    import pandas as pd
 
-
-@dataclass(frozen=True)
-class Cell:
-    """One logged percentage: which model and arm, what was done (a multiple of the direction), and out of how many."""
-
-    model: str
-    arm: str
-    intervention: float
-    percent: float
-    n: int
-    source: str
-
-    @property
-    def successes(self) -> int:
-        """The count behind the percentage."""
-        return round(self.percent * self.n / 100)
-
-    @property
-    def is_possible(self) -> bool:
-        """GRIM: whether some count out of ``n`` rounds to this percentage, at the decimals it was logged with."""
-        decimals = len(repr(self.percent).partition(".")[2].rstrip("0"))
-        return round(100 * self.successes / self.n, decimals) == round(self.percent, decimals)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One result of an audit: a sentence with its numbers, and the p-value behind it where there is one."""
-
-    check: str
-    sentence: str
-    p: float | None = None
+T = TypeVar("T", Table, Fact)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One logged finding: what was said, with which numbers, and the rule by which a replication is judged."""
+    """One logged finding: what was said, with which numbers, and the rule by which a replication is judged.
+
+    Attributes:
+        parts: assertions inside the claim, by letter.
+        headline: the letters that the claim's own audit verdict rests on; the others are reported beside it.
+        tables: the logged numbers; ``numbers`` those in running text.
+        evidence: tables and facts that bear on it, as context.
+        premises: claims that it rests on, and is no better than.
+        criterion: None only for claims that are not to be run.
+    """
 
     id: str
     title: str
-    log: str
+    log: Log
     section: str
+    kind: Kind
     statement: str
     models: tuple[str, ...]
-    notebook: str
-    method: Mapping[str, object]
-    cells: tuple[Cell, ...]
-    criterion: Mapping[str, object]
+    method: Method
+    notebook: str = ""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    headline: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    numbers: Mapping[str, Cell] = field(default_factory=dict)
+    evidence: tuple[Table | Fact, ...] = ()
+    premises: tuple["Claim", ...] = ()
+    checks: tuple[Check, ...] = ()
+    criterion: Criterion | None = None
+    replication: Replication | None = None
 
     @property
     def minimum_effect(self) -> float:
-        """The smallest effect that counts as reproduced."""
-        return float(str(self.criterion["minimum_effect"]))
+        """The smallest effect that counts as reproduced. Raises WorkbenchError for a claim that is not to be run."""
+        if self.criterion is None:
+            raise WorkbenchError(f"{self.id} has no criterion: it is not to be run")
+        return float(self.criterion.minimum_effect)
 
-    def frame(self):
-        """The logged numbers with Wilson intervals, one row per cell. A pandas DataFrame."""
+    def frame(self) -> "pd.DataFrame":
+        """The logged numbers, one row each, with Wilson intervals of rates. A pandas DataFrame."""
         import pandas as pd
 
-        rows = [
-            (c.model, c.arm, c.intervention, f"{c.percent:g}%", str(rate(c.successes, c.n)), c.source)
-            for c in self.cells
-        ]
-        return pd.DataFrame(rows, columns=["model", "arm", "multiple of d", "logged", "Wilson 95%", "source"])
+        said = [("text", "", name, str(c), interval(c), c.provenance) for name, c in self.numbers.items()]
+        frames = [table.frame() for table in self.tables]
+        columns = ["table", "row", "column", "logged", "Wilson 95%", "from"]
+        return pd.concat([*frames, pd.DataFrame(said, columns=columns)], ignore_index=True)
 
-    def audit(self) -> list[Finding]:
-        """What the logged numbers say by themselves: impossible percentages, identical conditions, recomputed tests."""
-        return [*_grim(self), *_identical_conditions(self), *_against_baseline(self), *_repeated_prompts(self)]
+    def audit(self) -> Audit:
+        """What the logged numbers say by themselves: the checks the claim's file names, and the verdict they lead to.
+
+        Raises:
+            WorkbenchError: a check does not suit the numbers it is given; with file and line.
+        """
+        findings = [*_premises(self), *_repeated_prompts(self), *(f for check in self.checks for f in check.run())]
+        return audited(self.id, findings, self.parts, self.headline)
+
+
+def _premises(claim: Claim) -> Iterator[Finding]:
+    for premise in claim.premises:
+        verdict = premise.audit().verdict
+        sentence = f"rests on {premise.id} ({premise.title}), which is {verdict}"
+        fine = verdict == "supported"
+        yield Finding("premise", sentence, outcome="holds" if fine else "fails", verdict="" if fine else verdict)
+
+
+def _repeated_prompts(claim: Claim) -> Iterator[Finding]:
+    n, distinct = claim.method.n, claim.method.distinct_prompts
+    if isinstance(n, int) and distinct is not None and distinct < n:
+        sentence = (
+            f"n = {n} is {distinct} distinct prompts in variants: intervals that treat them as {n} are too narrow"
+        )
+        yield Finding("pseudo-replication", sentence)
+
+
+def logged_claims() -> tuple[Claim, ...]:
+    """All bundled claims, in the order of the logs.
+
+    >>> len(logged_claims())
+    47
+    """
+    return tuple(_logged())
+
+
+def _logged() -> Iterator[Claim]:
+    for path in sorted((data_folder() / "claims").glob("S*.toml")):
+        yield from read_claims(path)
 
 
 def claim(identity: str) -> Claim:
@@ -93,145 +121,159 @@ def claim(identity: str) -> Claim:
     >>> claim("S3.2").title
     'Sign inversion'
     """
-    found = {c.id: c for path in sorted((data_folder() / "claims").glob("*.toml")) for c in read_claims(path)}
-    if identity not in found:
-        raise WorkbenchError(f"no claim {identity!r}; there are {', '.join(found)}")
-    return found[identity]
+    found = next((c for c in _logged() if c.id == identity), None)
+    if found is None:
+        raise WorkbenchError(f"no claim {identity!r}; there are {', '.join(c.id for c in _logged())}")
+    return found
 
 
-def read_claims(path: str | Path) -> list[Claim]:
-    """The claims of a TOML file.
+@dataclass(frozen=True)
+class _FileText:
+    """A claims file as it stands."""
+
+    log: Log
+    claim: tuple[object, ...]
+    uses: tuple[str, ...] = ()
+    method: Mapping[str, object] = field(default_factory=dict)
+    table: tuple[object, ...] = ()
+    fact: tuple[object, ...] = ()
+
+
+@dataclass(frozen=True)
+class _EvidenceText:
+    """A file of shared tables and facts as it stands."""
+
+    table: tuple[object, ...] = ()
+    fact: tuple[object, ...] = ()
+
+
+@dataclass(frozen=True)
+class _ClaimText:
+    """A claim as it stands in a file."""
+
+    id: str
+    title: str
+    section: str
+    kind: Kind
+    statement: str
+    models: tuple[str, ...]
+    method: Mapping[str, object] = field(default_factory=dict)
+    notebook: str = ""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    headline: tuple[str, ...] | None = None
+    tables: tuple[str, ...] = ()
+    numbers: Mapping[str, object] = field(default_factory=dict)
+    evidence: tuple[str, ...] = ()
+    premises: tuple[str, ...] = ()
+    check: tuple[Mapping[str, object], ...] = ()
+    criterion: Criterion | None = None
+    replication: Replication | None = None
+
+
+def read_claims(path: str | Path) -> tuple[Claim, ...]:
+    """The claims of a TOML file, with the tables and facts of the files it ``uses``.
 
     Raises:
-        WorkbenchError: the file is not TOML, or a claim lacks a key or has an unknown one; the message names it.
+        WorkbenchError: the file is not TOML or not a claims file: an unknown key, a missing one, a wrong type, a missing n,
+            a duplicate id, or an unknown table, fact, check, gate, test or notebook. The message has file and line.
     """
-    try:
-        tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise WorkbenchError(f"{path}: not TOML ({error})") from error
-    claims = []
-    for table in tables.get("claim", []):
-        where = f"{path}, claim {table.get('id', '?')}"
-        rest = dict(table)
-        cells = tuple(_build(Cell, cell, f"{where}, cell {i}") for i, cell in enumerate(rest.pop("cell", []), 1))
-        claims.append(_build(Claim, rest | {"cells": cells, "models": tuple(rest.get("models", ()))}, where))
-    return claims
+    tables, lines = read_toml(path)
+    text = build(_FileText, tables, (), lines)
+    known_keys(text.method, list(Method.__dataclass_fields__), ("method",), lines)
+    record = _record(text.table, text.fact, lines)
+    for i, name in enumerate(text.uses):
+        other = Path(path).parent / name
+        expect(other.is_file(), ("uses", i), lines, f"there is no file {other}")
+        record = _joined(record, _evidence(other), ("uses", i), lines)
+    found: dict[str, Claim] = {}
+    for i, raw in enumerate(text.claim):
+        one = _claim(build(_ClaimText, raw, ("claim", i), lines), text, record, found, ("claim", i), lines)
+        expect(one.id not in found, ("claim", i, "id"), lines, f"there is another claim {one.id!r} above")
+        found[one.id] = one
+    return tuple(found.values())
 
 
-def _build(kind: Any, table: Mapping[str, object], where: str):
-    expected = set(kind.__dataclass_fields__)
-    if unknown := set(table) - expected:
-        raise WorkbenchError(
-            f"{where}: unknown {', '.join(sorted(unknown))}; the keys are {', '.join(sorted(expected))}"
-        )
-    if missing := expected - set(table):
-        raise WorkbenchError(f"{where}: lacks {', '.join(sorted(missing))}")
-    return kind(**table)
+def _evidence(path: Path) -> Record:
+    tables, lines = read_toml(path)
+    text = build(_EvidenceText, tables, (), lines)
+    return _record(text.table, text.fact, lines)
 
 
-def _grim(claim: Claim) -> list[Finding]:
-    impossible = [c for c in claim.cells if not c.is_possible]
-    return [Finding("GRIM", f"{c.model}, {c.arm}: {c.percent:g}% is no count out of n = {c.n}") for c in impossible]
+def _record(tables: tuple[object, ...], facts: tuple[object, ...], lines: Lines) -> Record:
+    """The tables and facts of one file; no two have the same id."""
+    read = [read_table(raw, ("table", i), lines) for i, raw in enumerate(tables)]
+    known = [build(Fact, raw, ("fact", i), lines) for i, raw in enumerate(facts)]
+    return Record(_by_id(read, "table", lines), _by_id(known, "fact", lines), {})
 
 
-def _identical_conditions(claim: Claim) -> list[Finding]:
-    findings = []
-    for a, b in combinations(claim.cells, 2):
-        if (a.model, a.intervention) == (b.model, b.intervention):
-            p = fisher(a.successes, a.n, b.successes, b.n)
-            findings.append(
-                Finding(
-                    "identical conditions",
-                    f"{a.model}: '{a.arm}' and '{b.arm}' are one intervention ({a.intervention:+g}·d), logged as "
-                    f"{a.percent:g}% and {b.percent:g}% (Fisher p = {p:.2f}): the difference is the noise of the measurement, "
-                    "not a second finding",
-                    p,
-                )
-            )
-    return findings
+def _by_id(items: list[T], kind: str, lines: Lines) -> dict[str, T]:
+    found: dict[str, T] = {}
+    for i, item in enumerate(items):
+        expect(item.id not in found, (kind, i, "id"), lines, f"there is another {kind} {item.id!r} above")
+        found[item.id] = item
+    return found
 
 
-def _against_baseline(claim: Claim) -> list[Finding]:
-    findings = []
-    baselines = {c.model: c for c in claim.cells if c.intervention == 0}
-    for cell in claim.cells:
-        base = baselines.get(cell.model)
-        if base is None or cell is base:
-            continue
-        p, z = (test(cell.successes, cell.n, base.successes, base.n) for test in (fisher, two_proportion_z))
-        word = "differs from" if p < 0.05 else "cannot be told from"
-        findings.append(
-            Finding(
-                "against baseline",
-                f"{cell.model}, {cell.arm}: {cell.percent:g}% {word} the baseline's {base.percent:g}% at n = {cell.n} "
-                f"(Fisher p = {p:.2g}, z test p = {z:.2g})",
-                p,
-            )
-        )
-    return findings
+def _joined(a: Record, b: Record, place: Place, lines: Lines) -> Record:
+    twice = [*(set(a.tables) & set(b.tables)), *(set(a.facts) & set(b.facts))]
+    expect(not twice, place, lines, f"defined here and in the file it uses: {', '.join(sorted(twice))}")
+    return Record({**a.tables, **b.tables}, {**a.facts, **b.facts}, {})
 
 
-def _repeated_prompts(claim: Claim) -> list[Finding]:
-    n, distinct = claim.method.get("n"), claim.method.get("distinct_prompts")
-    if not isinstance(n, int) or not isinstance(distinct, int) or n == distinct:
-        return []
-    sentence = f"n = {n} is {distinct} distinct prompts in variants: intervals that treat them as {n} are too narrow"
-    return [Finding("pseudo-replication", sentence)]
+def _claim(
+    text: _ClaimText, file: _FileText, record: Record, above: Mapping[str, Claim], place: Place, lines: Lines
+) -> Claim:
+    """One claim, its references resolved."""
+    _known(text.headline or (), text.parts, "letter", (*place, "headline"), lines)
+    _known(text.tables, record.tables, "table", (*place, "tables"), lines)
+    _known(text.evidence, {**record.tables, **record.facts}, "table or fact", (*place, "evidence"), lines)
+    _known(text.premises, above, "claim above this one", (*place, "premises"), lines)
+    _known_notebook(text.notebook, place, lines)
+    judged = text.criterion is not None or (text.replication and text.replication.expected == ("not run",))
+    expect(bool(judged), place, lines, f"claim {text.id!r} lacks a criterion, and is not expected to be 'not run'")
+    numbers = {n: read_number(n, raw, (*place, "numbers", n), lines) for n, raw in text.numbers.items()}
+    own = Record(record.tables, record.facts, numbers)
+    checks = tuple(bind(raw, text.parts, own, (*place, "check", i), lines) for i, raw in enumerate(text.check))
+    return Claim(
+        id=text.id,
+        title=text.title,
+        log=file.log,
+        section=text.section,
+        kind=text.kind,
+        statement=text.statement,
+        models=text.models,
+        method=_method(file.method, text.method, place, lines),
+        notebook=text.notebook,
+        parts=text.parts,
+        headline=tuple(text.parts) if text.headline is None else text.headline,
+        tables=tuple(record.tables[name] for name in text.tables),
+        numbers=numbers,
+        evidence=tuple(record.tables.get(name) or record.facts[name] for name in text.evidence),
+        premises=tuple(above[name] for name in text.premises),
+        checks=checks,
+        criterion=text.criterion,
+        replication=text.replication,
+    )
 
 
-@dataclass(frozen=True)
-class Gate:
-    """A condition that must hold before an effect may be read: what was measured, and whether it passes."""
-
-    name: str
-    passed: bool
-    measured: str
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What became of a claim when it was run again."""
-
-    claim: str
-    outcome: str
-    effect: Estimate
-    p: float
-    reasons: tuple[str, ...]
-    on_analogue: bool = True
-
-    def __str__(self) -> str:
-        analogue = " (on analogue)" if self.on_analogue else ""
-        return (
-            f"{self.claim}: {self.outcome}{analogue}; effect {self.effect}, p = {self.p:.2g}. {' '.join(self.reasons)}"
-        )
+def _method(common: Mapping[str, object], own: Mapping[str, object], place: Place, lines: Lines) -> Method:
+    """The method of a claim over that of its file; its n is a number, or said not to be given."""
+    method = build(Method, {**common, **own}, (*place, "method"), lines)
+    fine = method.n == NOT_GIVEN or (isinstance(method.n, int) and method.n > 0)
+    expect(
+        fine, (*place, "method", "n"), lines, f"n must be a whole number above 0 or {NOT_GIVEN!r}, got {show(method.n)}"
+    )
+    return method
 
 
-def decide(
-    claim: Claim, gates: Sequence[Gate], effect: Estimate, p: float, direction_holds: bool, on_analogue: bool = True
-) -> Verdict:
-    """The verdict of a replication, by the rule that the claim fixed beforehand.
+def _known_notebook(name: str, place: Place, lines: Lines) -> None:
+    beside = Path(lines.path).parent / f"{name}.ipynb"
+    fine = name in ("", *NOTEBOOKS) or beside.is_file()
+    message = f"unknown notebook {name!r}; there is no {beside}, and the workbench's are {', '.join(NOTEBOOKS)}"
+    expect(fine, (*place, "notebook"), lines, message)
 
-    Args:
-        claim: with its minimum effect.
-        gates: all must pass, or the result is inconclusive.
-        effect: signed in the claimed direction, with its interval.
-        p: of the claim's test (two-sided, alpha 0.05).
-        direction_holds: whether the signs are as claimed.
-        on_analogue: whether the model is not the one of the log.
 
-    Returns:
-        reproduced: gates pass, the direction holds, effect at least the minimum, and p below 0.05.
-        not reproduced: gates pass and the interval lies below the minimum, or the opposite is significant.
-        inconclusive: everything else.
-    """
-    failed = [gate for gate in gates if not gate.passed]
-    minimum = claim.minimum_effect
-    if failed:
-        outcome, reasons = "inconclusive", tuple(f"Gate failed: {g.name} ({g.measured})." for g in failed)
-    elif direction_holds and effect.value >= minimum and p < 0.05:
-        outcome, reasons = "reproduced", (f"At least the minimum effect of {minimum:.2f}, in the claimed direction.",)
-    elif effect.high < minimum or (effect.value < 0 and p < 0.05):
-        outcome, reasons = "not reproduced", (f"The interval lies below the minimum effect of {minimum:.2f}.",)
-    else:
-        outcome, reasons = "inconclusive", ("The interval holds both less and more than the minimum effect.",)
-    return Verdict(claim.id, outcome, effect, p, reasons, on_analogue)
+def _known(names: tuple[str, ...], known: Mapping[str, object], what: str, place: Place, lines: Lines) -> None:
+    for i, name in enumerate(names):
+        there = ", ".join(known) or "none"
+        expect(name in known, (*place, i), lines, f"unknown {what} {name!r}; there are {there}")

@@ -105,15 +105,40 @@ def _key_value(text: str) -> tuple[str, object]:
 
 
 @app.command()
-def audit(claim: Annotated[str, typer.Argument(help="Id of a logged claim, e.g. S3.2.")]) -> None:
-    """Audit the logged numbers of a claim; runs no model."""
-    from workbench.claims import claim as get
+def audit(
+    targets: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(
+            help="Ids of logged claims (S3.2) or claims files of your own (log.toml); by default all logged claims."
+        ),
+    ] = None,
+    format: Annotated[str, typer.Option(help="table or json.")] = "table",
+    checks: Annotated[bool, typer.Option("--checks", help="List the checks that a claims file may name.")] = False,
+) -> None:
+    """Audit the logged numbers of claims; runs no model.
 
-    found = get(claim)
-    typer.echo(f"{found.id} {found.title} (log {found.log}, {found.section})\n{found.statement}\n")
-    typer.echo(found.frame().to_string(index=False) + "\n")
-    for finding in found.audit():
-        typer.echo(f"- {finding.check}: {finding.sentence}")
+    data/claims/README.md says how to write a claims file. Exit code 2: a file is broken.
+    """
+    import json
+    from dataclasses import asdict
+
+    from workbench.audits import details, summary, table_of_checks
+    from workbench.claims import claim, logged_claims, read_claims
+
+    if checks:
+        typer.echo(table_of_checks())
+        return
+    if format not in ("table", "json"):
+        raise WorkbenchError(f"unknown format {format!r}; there are table and json")
+    chosen = [c for t in targets or [] for c in (read_claims(t) if t.endswith(".toml") else [claim(t)])]
+    audits = [(c, c.audit()) for c in (chosen if targets else logged_claims())]
+    if format == "json":
+        typer.echo(json.dumps([{"title": c.title, "log": c.log.id, **asdict(a)} for c, a in audits], indent=1))
+        return
+    for one, found in audits if targets else []:
+        typer.echo(f"{one.id} {one.title} (log {one.log.id}, {one.section})\n{one.statement}\n\n{details(found)}\n")
+    if len(audits) != 1:
+        typer.echo(summary([(c.id, c.title, a) for c, a in audits]))
 
 
 @train_app.command("refusal")
