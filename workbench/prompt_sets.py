@@ -21,6 +21,7 @@ class Prompt:
     """One prompt: its text, a unique id, a category, and the base id that groups variants of one prompt into a cluster.
 
     ``harmful`` marks a harmful request: what it gets under steering is counted and not displayed, unless asked.
+    ``answer`` is a written answer, where there is one, for reading under teacher forcing.
     """
 
     text: str
@@ -29,6 +30,7 @@ class Prompt:
     base: str = ""
     split: str = ""
     harmful: bool = False
+    answer: str = ""
 
     def __str__(self) -> str:
         return self.text
@@ -183,7 +185,7 @@ def prompts(name: str | Path) -> Prompts:
     """A bundled prompt set (``"refusal/harmful"``) or a user's file (``.jsonl`` or ``.csv``).
 
     A line of a JSONL file is a string or an object with ``text`` and, optionally, ``id``, ``category``, ``base``,
-    ``split``, ``harmful``; a CSV file has a header with the same names. Ids must be unique; where absent they are line numbers.
+    ``split``, ``harmful``, ``answer``; a CSV file has a header with the same names. Ids must be unique; where absent they are line numbers.
 
     Raises:
         WorkbenchError: no such set or file, or a line that is broken; the message names the file and the line.
@@ -287,10 +289,12 @@ def _prompt(row: object, where: str, default_id: str) -> Prompt:
     text = row.get("text")
     if not isinstance(text, str) or not text.strip():
         raise WorkbenchError(f"{where}: 'text' is {text!r}; expected a prompt")
-    fields = {key: row.get(key) or "" for key in ("id", "category", "base", "split")}
+    fields = {key: row.get(key) or "" for key in ("id", "category", "base", "split", "answer")}
     for key, value in fields.items():
         if not isinstance(value, str):
             raise WorkbenchError(f"{where}: {key!r} is {value!r}; expected text")
     identity = fields["id"] or default_id
     harmful = row.get("harmful", False) in (True, "true")
-    return Prompt(text, identity, fields["category"], fields["base"] or identity, fields["split"], harmful)
+    return Prompt(
+        text, identity, fields["category"], fields["base"] or identity, fields["split"], harmful, fields["answer"]
+    )
