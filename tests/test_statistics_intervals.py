@@ -43,14 +43,14 @@ def test_the_mean_of_single_rows_is_near_the_t_interval():
     assert (found.low, found.high) == pytest.approx((reference.low, reference.high), abs=0.06)
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(numbers, st.floats(0.1, 10), st.floats(-10, 10))
 def test_a_mean_moves_with_its_unit_and_stays_inside_its_values(values, unit, start):
     found = statistics.mean(values, resamples=199)
     assert min(values) - 1e-6 <= found.low <= found.high <= max(values) + 1e-6
     moved = statistics.mean([start + unit * v for v in values], resamples=199)
     expected = [start + unit * x for x in (found.value, found.low, found.high)]
-    assert [moved.value, moved.low, moved.high] == pytest.approx(expected, abs=1e-3)
+    assert [moved.value, moved.low, moved.high] == pytest.approx(expected, abs=1e-6)
 
 
 def test_copies_of_a_row_in_its_own_cluster_change_nothing():
@@ -85,7 +85,8 @@ def test_bootstrap_of_any_statistic_covers_and_resamples_whole_clusters():
         values = np.repeat(rng.exponential(size=20), 3)
 
         def median(rows, values=values):
-            seen.append(np.bincount(np.bincount(rows, minlength=60).reshape(20, 3).std(axis=1) > 0)[0] == 20)
+            times = np.bincount(rows, minlength=60).reshape(20, 3)
+            seen.append((times == times[:, :1]).all())
             return float(np.median(values[rows]))
 
         found = statistics.bootstrap(median, clusters=np.repeat(np.arange(20), 3), resamples=199)

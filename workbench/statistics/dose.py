@@ -7,7 +7,7 @@ import numpy as np
 
 from workbench.errors import WorkbenchError
 from workbench.statistics import inputs
-from workbench.statistics.curves import SHAPES, Curve, fit, log_likelihood
+from workbench.statistics.curves import SHAPES, Curve, fit, log_likelihood, refit
 from workbench.statistics.means import percentiles
 from workbench.statistics.results import Comparison, Estimate
 
@@ -79,7 +79,7 @@ def dose_response(
     n: Sequence[int] | np.ndarray | int = 1,
     clusters: Sequence[Hashable] | np.ndarray | None = None,
     confidence: float = 0.95,
-    resamples: int = 299,
+    resamples: int = 999,
     seed: int = 0,
 ) -> DoseResponse:
     """Fits a flat line, one step, and logistic curves to a rate over doses, by maximum likelihood, compared by BIC.
@@ -124,10 +124,10 @@ def dose_response(
         curve = fit(shape, entries.levels, entries.k, entries.n)
         middle, width = None, None
         if shape != "flat":
-            again = [fit(shape, entries.levels, k, of, near=curve) for k, of in zip(*resampled, strict=True)]
-            middle = _middle(curve, again, entries.levels, confidence, units, how)
+            middles, widths = refit(shape, entries.levels, *resampled, near=curve)
+            middle = _middle(curve, middles, entries.levels, confidence, units, how)
             if shape != "step":
-                low, high = percentiles(np.array([c.width for c in again]), confidence, units)
+                low, high = percentiles(widths, confidence, units)
                 width = Estimate(curve.width, low, high, units, how)
         found.append(_described(shape, curve, middle, width, entries))
     return DoseResponse(tuple(sorted(found, key=lambda one: one.bic)), int(entries.n.sum()))
@@ -246,9 +246,8 @@ def _resampled(
     return drawn @ own[0], drawn @ own[1]
 
 
-def _middle(curve: Curve, again: list[Curve], levels: np.ndarray, confidence: float, units: int, how: str) -> Estimate:
+def _middle(curve: Curve, middles: np.ndarray, levels: np.ndarray, confidence: float, units: int, how: str) -> Estimate:
     """The midpoint with its interval; that of a step reaches to the ends of the gaps it may be in."""
-    middles = np.array([c.midpoint for c in again])
     low, high = percentiles(middles, confidence, units)
     if curve.width == 0:
         low, high = levels[levels < low].max(), levels[levels > high].min()
@@ -256,7 +255,7 @@ def _middle(curve: Curve, again: list[Curve], levels: np.ndarray, confidence: fl
 
 
 def _bic(shape: str, curve: Curve, entries: _Entries) -> float:
-    likelihood = log_likelihood(curve, entries.levels, entries.k, entries.n)
+    likelihood = float(log_likelihood(curve.rate(entries.levels), entries.k, entries.n))
     return float(SHAPES[shape] * np.log(entries.n.sum()) - 2 * likelihood)
 
 
@@ -266,7 +265,7 @@ def _described(shape: str, curve: Curve, middle: Estimate | None, width: Estimat
 
     own = entries.k / entries.n
     free = float((xlogy(entries.k, own) + xlog1py(entries.n - entries.k, -own)).sum())
-    deviance = max(2 * (free - log_likelihood(curve, entries.levels, entries.k, entries.n)), 0.0)
+    deviance = max(2 * (free - float(log_likelihood(curve.rate(entries.levels), entries.k, entries.n))), 0.0)
     degrees = len(entries.levels) - SHAPES[shape]
     p = float(chi2.sf(deviance, degrees)) if degrees > 0 else float("nan")
     bic = _bic(shape, curve, entries)

@@ -55,9 +55,12 @@ def mean(
             wilson = rate(int(value) * k, k, confidence)
             return Estimate(value, wilson.low, wilson.high, k, "Wilson over clusters, which are all alike")
         return Estimate(value, value, value, k, "mean of clusters that are all alike")
+    # From the mean, in units of the spread and rounded: BCa counts resamples below the mean, and sums of the same numbers in
+    # another order must not fall on either side of it.
+    scale = float(np.abs(sums / sizes - value).max())
     found = scipy_bootstrap(
-        (sums, sizes),
-        lambda s, n, axis: s.sum(axis=axis) / n.sum(axis=axis),
+        ((sums - value * sizes) / scale, sizes),
+        lambda s, n, axis: np.round(s.sum(axis=axis) / n.sum(axis=axis), 12),
         paired=True,
         vectorized=True,
         confidence_level=widened(confidence, k),
@@ -65,7 +68,8 @@ def mean(
         batch=max(1, _BATCH // k),
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return Estimate(value, float(found.low), float(found.high), k, "cluster bootstrap, BCa")
+    low, high = value + scale * float(found.low), value + scale * float(found.high)
+    return Estimate(value, low, high, k, "cluster bootstrap, BCa")
 
 
 def bootstrap(

@@ -36,8 +36,8 @@ def benjamini_hochberg(p_values: inputs.Numbers) -> list[float]:
     Raises:
         WorkbenchError: NaN, or not between 0 and 1.
 
-    >>> benjamini_hochberg([0.01, 0.02, 0.3, 0.8])
-    [0.04, 0.04, 0.4, 0.8]
+    >>> benjamini_hochberg([0.01, 0.02, 0.9])
+    [0.03, 0.03, 0.9]
     """
     from scipy.stats import false_discovery_control
 
