@@ -1,0 +1,310 @@
+"""Doses and choices: planted shapes are found, planted doses lie in their intervals, choosing the best is paid for."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit
+
+from workbench import WorkbenchError, statistics
+
+NAN = float("nan")
+LOG_DOSES = [0, 8, 9, 10, 11, 12, 13, 14, 15, 16]
+LOG_COUNTS = [0, 16, 16, 33, 29, 46, 48, 50, 50, 50]
+
+# Doses
+
+
+def test_the_threshold_of_the_log_is_a_smooth_curve():
+    found = statistics.dose_response(LOG_DOSES, LOG_COUNTS, 50)
+    curve = found["logistic"]
+    assert found.best == curve
+    assert curve.midpoint.value == pytest.approx(9.54, abs=0.005)
+    assert found.behind("step") == pytest.approx(73, abs=0.5)
+    assert (curve.deviance, curve.deviance_p) == (pytest.approx(18.5, abs=0.05), pytest.approx(0.018, abs=5e-4))
+    logged = [0.0, 22.1, 39.2, 59.3, 76.8, 88.2, 94.4, 97.5, 98.9, 99.5]
+    assert 100 * curve.rate(LOG_DOSES) == pytest.approx(logged, abs=0.06)
+    assert curve.midpoint.low < 9.54 < curve.midpoint.high
+    assert statistics.largest_jump(LOG_DOSES, LOG_COUNTS, 50).p > 0.05
+    assert str(found).startswith("logistic from 0.00 to 1.00, midpoint 9.54 [")
+
+
+SHAPES = {
+    "flat": lambda d: np.full(d.shape, 0.3),
+    "step": lambda d: np.where(d > 4.5, 0.85, 0.1),
+    "logistic": lambda d: expit(0.9 * (d - 4.4)),
+    "logistic with plateaus": lambda d: 0.15 + 0.6 * expit(1.8 * (d - 5.2)),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("falling", [False, True])
+def test_a_planted_shape_is_found(shape, falling):
+    rng = np.random.default_rng(0)
+    doses = np.arange(12.0)
+    rates = 1 - SHAPES[shape](doses) if falling else SHAPES[shape](doses)
+    best = [statistics.dose_response(doses, rng.binomial(100, rates), 100, resamples=99).best for _ in range(6)]
+    assert [fit.shape for fit in best].count(shape) >= 5
+    for fit in best:
+        assert np.abs(fit.rate(doses) - rates).max() < 0.2
+        if fit.shape == shape != "flat":
+            assert (fit.before > fit.after) == falling
+
+
+def test_a_step_from_nothing_to_all_is_a_step_and_not_a_steep_curve():
+    found = statistics.dose_response(range(8), [0, 0, 0, 0, 50, 50, 50, 50], 50)
+    assert found.best.shape == "step"
+    assert found.behind("logistic") > 6
+    assert (found.best.midpoint.low, found.best.midpoint.value, found.best.midpoint.high) == (3, 3.5, 4)
+    assert found["logistic"].width.value == pytest.approx(1)  # no steeper than the gap between doses
+    assert statistics.largest_jump(range(8), [0, 0, 0, 0, 50, 50, 50, 50], 50).p < 0.01
+
+
+@pytest.mark.parametrize("count", [0, 50])
+def test_outcomes_that_are_all_alike_are_flat(count):
+    found = statistics.dose_response(range(6), [count] * 6, 50)
+    assert found.best.shape == "flat"
+    assert found.best.before == count / 50
+    assert np.isinf(found["logistic"].midpoint.high) or np.isinf(found["logistic"].midpoint.low)
+    assert str(found.best) == f"flat at {count / 50:.2f}"
+
+
+def test_the_midpoint_interval_covers_by_counts_and_by_prompts():
+    rng = np.random.default_rng(0)
+    doses = np.arange(8.0)
+    by_count = by_prompt = 0
+    for _ in range(40):
+        found = statistics.dose_response(doses, rng.binomial(40, expit(1.2 * (doses - 3.3))), 40, resamples=99)
+        by_count += found["logistic"].midpoint.low <= 3.3 <= found["logistic"].midpoint.high
+        own = 3.3 + rng.logistic(0, 0.8, size=30)  # each prompt breaks at its own dose
+        outcomes = (doses[None] > own[:, None]).ravel()
+        found = statistics.dose_response(
+            np.tile(doses, 30), outcomes, clusters=np.repeat(np.arange(30), 8), resamples=99
+        )["logistic"].midpoint
+        by_prompt += found.low <= 3.3 <= found.high
+        assert found.n == 30
+    assert by_count >= 35
+    assert by_prompt >= 35
+
+
+def test_copies_of_a_prompt_do_not_narrow_the_interval():
+    rng = np.random.default_rng(0)
+    doses = np.tile(np.arange(6.0), 20)
+    outcomes = rng.random(120) < expit(doses - 2.5)
+    prompts = np.repeat(np.arange(20), 6)
+
+    def width(found):
+        return found["logistic"].midpoint.high - found["logistic"].midpoint.low
+
+    once = width(statistics.dose_response(doses, outcomes, clusters=prompts))
+    copied = statistics.dose_response(np.tile(doses, 5), np.tile(outcomes, 5), clusters=np.tile(prompts, 5))
+    assert width(copied) == pytest.approx(once, rel=0.02)
+    assert width(statistics.dose_response(np.tile(doses, 5), np.tile(outcomes, 5))) < 0.6 * once
+
+
+@settings(max_examples=8)
+@given(st.lists(st.integers(0, 20), min_size=6, max_size=6), st.floats(0.1, 30))
+def test_doses_carry_their_unit_and_their_sign(counts, unit):
+    doses = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 6.0])
+    found = statistics.dose_response(doses, counts, 20, resamples=99)
+    scaled = statistics.dose_response(unit * doses, counts, 20, resamples=99)
+    turned = statistics.dose_response(-doses, counts, 20, resamples=99)
+    for shape in ("flat", "step", "logistic"):
+        assert scaled[shape].bic == pytest.approx(found[shape].bic, abs=0.02)
+        assert turned[shape].bic == pytest.approx(found[shape].bic, abs=0.02)
+    assert found["logistic with plateaus"].deviance <= found["logistic"].deviance + 0.02
+    assert found.best.bic == min(fit.bic for fit in found.fits)
+    assert ((0 <= found.best.rate(doses)) & (found.best.rate(doses) <= 1)).all()
+    again = statistics.midpoint(doses, counts, 20)
+    assert again == found["logistic"].midpoint.value
+    if abs(again) < 20 and found["logistic"].width.value < 20:
+        assert scaled["logistic"].midpoint.value == pytest.approx(unit * again, rel=0.02, abs=0.05 * unit)
+        assert turned["logistic"].midpoint.value == pytest.approx(-again, rel=0.02, abs=0.05)
+
+
+def test_rows_are_the_same_as_their_counts():
+    doses, outcomes = np.repeat(LOG_DOSES, 50), np.concatenate([np.arange(50) < k for k in LOG_COUNTS])
+    rows, counted = (
+        statistics.dose_response(doses, outcomes),
+        statistics.dose_response(LOG_DOSES, LOG_COUNTS, 50),
+    )
+    assert rows == counted
+
+
+def test_the_ratio_of_two_midpoints_over_the_same_prompts():
+    rng = np.random.default_rng(0)
+    doses, prompts = np.tile(np.arange(7.0), 25), np.repeat(np.arange(25), 7)
+    prompt_effect = rng.normal(0, 0.7, 25)[prompts]
+    bypass, collapse = (rng.random(175) < expit(1.5 * (doses - at + prompt_effect)) for at in (2.0, 4.0))
+    found = statistics.bootstrap(
+        lambda rows: statistics.midpoint(doses[rows], bypass[rows]) / statistics.midpoint(doses[rows], collapse[rows]),
+        clusters=prompts,
+        resamples=99,
+    )
+    assert found.low < 0.5 < found.high < 1
+    assert found.n == 25
+
+
+def test_the_largest_jump_is_rarely_surprising_under_a_smooth_curve():
+    rng = np.random.default_rng(0)
+    doses = np.arange(10.0)
+    smooth = [
+        statistics.largest_jump(doses, rng.binomial(40, expit(0.8 * (doses - 4.5))), 40, resamples=199).p
+        for _ in range(60)
+    ]
+    assert np.mean(np.array(smooth) <= 0.05) <= 0.12
+    assert np.mean(np.array(smooth) <= 0.5) > 0.25
+    stepped = [
+        statistics.largest_jump(doses, rng.binomial(200, np.where(doses > 4.5, 0.8, 0.2)), 200, resamples=199).p
+        for _ in range(10)
+    ]
+    assert np.median(stepped) <= 0.05
+
+
+# Choices
+
+
+def layers_times_prompts(rng, effects, prompts=40, shared=1.0):
+    """Scores of each prompt under each layer: prompts differ, layers add their effect, and the rest is noise."""
+    return rng.normal(0, shared, (prompts, 1)) + np.asarray(effects) + rng.normal(size=(prompts, len(effects)))
+
+
+def test_nested_choice_is_honest_where_the_in_sample_best_is_not():
+    rng = np.random.default_rng(0)
+    nested, in_sample, inside = [], [], 0
+    for _ in range(150):
+        values = layers_times_prompts(rng, np.zeros(12), shared=0.5)
+        found = statistics.nested_choice(values)
+        nested.append(found.estimate.value)
+        in_sample.append(found.in_sample.value)
+        inside += found.estimate.low <= 0 <= found.estimate.high
+    assert np.mean(in_sample) > 0.15
+    assert np.mean(nested) == pytest.approx(0, abs=0.04)
+    assert 0.93 <= inside / 150
+
+
+def test_nested_choice_finds_the_planted_layer():
+    effects = [0, 0, 0.2, 1.5, 0.2, 0]
+    values = layers_times_prompts(np.random.default_rng(0), effects, prompts=60)
+    found = statistics.nested_choice(values, options=[4, 8, 12, 16, 20, 24])
+    assert (found.best, found.chosen, found.stability) == (16, (16,) * 50, 1.0)
+    assert found.optimism == pytest.approx(0)
+    assert found.estimate.low < found.in_sample.low < found.in_sample.high < found.estimate.high
+    swapped = statistics.nested_choice(values[:, ::-1], options=[24, 20, 16, 12, 8, 4])
+    assert (swapped.estimate, swapped.best) == (found.estimate, 16)
+    outcomes = statistics.nested_choice(values > 0.5)
+    assert 0 <= outcomes.estimate.low < outcomes.estimate.high <= 1
+
+
+def test_folds_hold_whole_prompts():
+    rng = np.random.default_rng(0)
+    honest, leaky = [], []
+    for _ in range(10):
+        base = rng.normal(size=(12, 8))
+        copied, prompts = np.repeat(base, 4, axis=0), np.repeat(np.arange(12), 4)
+        found, alone = statistics.nested_choice(copied, clusters=prompts), statistics.nested_choice(base)
+        assert found.chosen == alone.chosen
+        assert (found.estimate.value, found.estimate.n) == (pytest.approx(alone.estimate.value), 12)
+        honest.append(found.optimism)
+        leaky.append(statistics.nested_choice(copied).optimism)
+    assert np.mean(leaky) < 0.5 * np.mean(honest)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("correlation", [0.0, 0.6])
+def test_the_correction_removes_most_of_the_winners_curse(spread, correlation):
+    rng = np.random.default_rng(0)
+    naive, corrected, shrunk, inside = [], [], [], 0
+    for _ in range(250):
+        truth = rng.normal(0, spread, 12)
+        noise = np.sqrt(correlation) * rng.normal() + np.sqrt(1 - correlation) * rng.normal(size=12)
+        found = statistics.winners_curse(truth + noise, 1.0, correlation, resamples=400)
+        own = truth[found.option]
+        naive.append(found.observed - own)
+        corrected.append(found.corrected.value - own)
+        shrunk.append(found.shrunk - own)
+        inside += found.corrected.low <= own <= found.corrected.high
+    assert np.mean(naive) > 0.25
+    assert abs(np.mean(corrected)) < max(0.25 * np.mean(naive), 0.1)
+    assert abs(np.mean(shrunk)) < max(0.3 * np.mean(naive), 0.1)
+    assert inside / 250 >= 0.94
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(st.floats(-10, 10, width=16), min_size=2, max_size=12),
+    st.floats(0.1, 3),
+    st.floats(0.1, 5),
+    st.floats(-5, 5),
+)
+def test_the_correction_moves_with_its_unit_and_never_raises_the_winner(x, error, unit, start):
+    found = statistics.winners_curse(x, error, resamples=999)
+    moved = statistics.winners_curse([start + unit * v for v in x], unit * error, resamples=999)
+    assert found.observed == max(x)
+    assert -0.1 * error < found.bias <= statistics.selection_bias(error, len(x)) + 0.15 * error
+    assert np.mean(x) - 1e-9 <= found.shrunk <= found.observed + 1e-9
+    assert found.corrected.value == pytest.approx(found.observed - found.bias)
+    assert found.corrected.low < found.corrected.value < found.corrected.high
+    assert (moved.bias, moved.shrunk) == pytest.approx((unit * found.bias, start + unit * found.shrunk), abs=1e-5)
+
+
+def test_the_best_of_equal_options_is_corrected_by_the_selection_bias():
+    found = statistics.winners_curse([0.5] * 9 + [0.56], 0.1)
+    assert found.bias == pytest.approx(statistics.selection_bias(0.1, 10), rel=0.05)
+    assert statistics.winners_curse([0.5] * 9 + [9.0], 0.1).bias == pytest.approx(0, abs=0.01)
+
+
+def test_counts_of_all_or_none_still_have_an_error():
+    found = statistics.winners_curse_rates([4, 3, 3, 2, 3], 4)
+    assert found.observed == 1
+    assert found.bias > 0.05
+    assert found.shrunk < 1
+    assert found == statistics.winners_curse_rates([4, 3, 3, 2, 3], [4] * 5)
+
+
+def test_selection_bias_is_the_mean_of_the_largest():
+    assert statistics.selection_bias(1, 1) == pytest.approx(0, abs=1e-9)
+    assert statistics.selection_bias(1, 2) == pytest.approx(1 / np.sqrt(np.pi))
+    assert statistics.selection_bias(2, 3) == pytest.approx(3 / np.sqrt(np.pi))
+    drawn = np.random.default_rng(0).normal(size=(20_000, 26)).max(axis=1).mean()
+    assert statistics.selection_bias(1, 26) == pytest.approx(drawn, abs=0.02)
+    assert statistics.selection_bias(1, 26, correlation=0.75) == pytest.approx(0.5 * statistics.selection_bias(1, 26))
+    error = statistics.auc_standard_error(0.5, 17, 118)  # the log's best of 26 layers by chance alone: 0.647
+    assert 0.5 + statistics.selection_bias(error, 26) == pytest.approx(0.647, abs=0.002)
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: statistics.dose_response([1, 2, 3], [1, 2, 3], 4), "3 different doses: at least four"),
+        (lambda: statistics.dose_response([], []), "at least 1 numbers"),
+        (lambda: statistics.dose_response([1, 2, 3, NAN], [1, 2, 3, 4], 4), "NaN"),
+        (lambda: statistics.dose_response([1, 2, 3, 4], [1, 2, 3, 5], 4), "is not a count"),
+        (lambda: statistics.dose_response([1, 2, 3, 4], [1, 2, 3], 4), "one value per unit"),
+        (lambda: statistics.dose_response([1, 2, 3, 4], [1, 2, 3, 4], [4, 4]), "one n per count"),
+        (lambda: statistics.dose_response([1, 2, 3, 4], [0, 0, 1, 1], clusters="aaaa"), "one cluster"),
+        (lambda: statistics.dose_response([1, 2, 3, 4], [0, 0, 1, 1], clusters="ab"), "one name per value"),
+        (lambda: statistics.dose_response([1, 2, 3, 4], [0, 0, 1, 1])["cubic"], "no shape 'cubic'; there are flat"),
+        (lambda: statistics.midpoint([1, 2, 3, 4], [0, 0, 1, 1], shape="flat"), "no midpoint for 'flat'"),
+        (lambda: statistics.largest_jump([1, 2], [0, 1]), "2 different doses"),
+        (lambda: statistics.nested_choice([1, 2, 3]), "unit, option"),
+        (lambda: statistics.nested_choice([["a", "b"], ["c", "d"]]), "table of numbers"),
+        (lambda: statistics.nested_choice([[1, 2], [NAN, 1]]), "NaN"),
+        (lambda: statistics.nested_choice([[1, 2], [2, 1]], options=["a"]), "one name per column"),
+        (lambda: statistics.nested_choice([[1, 2], [2, 1]], folds=3), "choose at most 2 folds"),
+        (lambda: statistics.nested_choice([[1, 2], [2, 1]], folds=1), "folds is 1"),
+        (lambda: statistics.winners_curse([0.5], 0.1), "at least 2"),
+        (lambda: statistics.winners_curse([0.5, 0.6], [0.1]), "at least 2|positive standard errors"),
+        (lambda: statistics.winners_curse([0.5, 0.6], 0), "see winners_curse_rates"),
+        (lambda: statistics.winners_curse([0.5, 0.6], 0.1, correlation=1), "correlation is 1"),
+        (lambda: statistics.winners_curse_rates([3, 5], 4), "is not a count"),
+        (lambda: statistics.selection_bias(0.1, 0), "options is 0"),
+        (lambda: statistics.selection_bias(0, 5), "error is 0"),
+    ],
+)
+def test_what_cannot_be_computed_is_refused_with_the_reason(call, message):
+    with pytest.raises(WorkbenchError, match=message):
+        call()
