@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from workbench.applying import steered
     from workbench.checks import preflight
     from workbench.claims import Claim, Gate, Verdict, claim, decide
+    from workbench.confounds import Confound, SurfaceReport, surface_confounds
     from workbench.directions import Direction, Directions
     from workbench.extraction import METHODS, extract
     from workbench.fetching import fetch
@@ -44,6 +45,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "claims": ("Claim", "Gate", "Verdict", "claim", "decide"),
+    "confounds": ("Confound", "SurfaceReport", "surface_confounds"),
     "directions": ("Direction", "Directions"),
     "extraction": ("METHODS", "extract"),
     "fetching": ("fetch",),
@@ -69,6 +71,7 @@ __all__ = [
     "Arm",
     "Claim",
     "Completions",
+    "Confound",
     "Direction",
     "Directions",
     "Encoded",
@@ -83,6 +86,7 @@ __all__ = [
     "Site",
     "Steer",
     "Store",
+    "SurfaceReport",
     "Verdict",
     "WorkbenchError",
     "ablate",
@@ -113,6 +117,7 @@ __all__ = [
     "statistics",
     "steered",
     "store",
+    "surface_confounds",
     "sweep",
     "v",
     "z",
