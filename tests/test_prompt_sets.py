@@ -91,32 +91,17 @@ def test_the_two_sides_are_matched_in_form(everything):
     assert max(map(abs, gaps)) <= 2
 
 
-def test_report_of_surface_confounds(everything, record_property):
+def test_report_of_surface_confounds(record_property):
     """Length and first word barely separate the sides; the bag of words does, since harm is a matter of topic."""
-    from sklearn.feature_extraction.text import CountVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import cross_val_score
-
-    texts = everything["harmful"].texts + everything["harmless"].texts
-    labels = np.repeat([1, 0], 448)
-    model = LogisticRegression(max_iter=2000)
-
-    def accuracy(features):
-        return cross_val_score(model, features, labels, cv=5).mean()
-
-    lengths = np.array([[len(t.split()), len(t)] for t in texts], dtype=float)
-    found = {
-        "length": accuracy((lengths - lengths.mean(0)) / lengths.std(0)),
-        "last character": accuracy(CountVectorizer(analyzer="char").fit_transform([t[-1] for t in texts])),
-        "first word": accuracy(CountVectorizer().fit_transform([t.split()[0] for t in texts])),
-        "bag of words": accuracy(CountVectorizer(binary=True).fit_transform(texts)),
-    }
-    for name, value in found.items():
-        record_property(name, value)
-    assert found["last character"] < 0.55
-    assert found["length"] < 0.65
-    assert found["first word"] < 0.65
-    assert found["bag of words"] > 0.7
+    report = wb.surface_confounds(wb.pairs("refusal"))
+    for confound in report.confounds:
+        record_property(confound.feature, str(confound.accuracy))
+    assert report["last character"].accuracy.value < 0.55
+    assert report["first word"].accuracy.value < 0.55
+    assert report["words"].accuracy.value < 0.65
+    assert report["characters"].accuracy.value < 0.65
+    assert report["bag of words"].accuracy.value > 0.7
+    assert "bag of words" in report.suspicious
 
 
 def test_take_is_balanced_and_never_repeats(everything):
@@ -161,7 +146,7 @@ def test_other_encodings_missing_sets_and_splits_are_named(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(b'"caf\xe9"')
     with pytest.raises(wb.WorkbenchError, match="not UTF-8"):
         wb.prompts(tmp_path / "a.jsonl")
-    with pytest.raises(wb.WorkbenchError, match="bundled are refusal/borderline"):
+    with pytest.raises(wb.WorkbenchError, match=r"bundled are .*refusal/borderline"):
         wb.prompts("refusal/harmfull")
     with pytest.raises(wb.WorkbenchError, match="no bundled contrast set"):
         wb.pairs("refusals")

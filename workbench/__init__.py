@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from workbench.checks import preflight
     from workbench.claims import Claim, claim, logged_claims, read_claims
     from workbench.completions import Completions
+    from workbench.confounds import Confound, SurfaceReport, surface_confounds
     from workbench.direction_sets import Directions
     from workbench.directions import Direction
     from workbench.edits import Edit, Steer
@@ -57,6 +58,7 @@ _HOMES = {
     "audits": ("Audit", "Finding"),
     "claims": ("Claim", "claim", "logged_claims", "read_claims"),
     "verdicts": ("Gate", "Verdict", "decide"),
+    "confounds": ("Confound", "SurfaceReport", "surface_confounds"),
     "extraction": ("METHODS", "extract"),
     "fetching": ("fetch",),
     "amplification": ("amplified_logits", "amplify"),
@@ -86,6 +88,7 @@ __all__ = [
     "Audit",
     "Claim",
     "Completions",
+    "Confound",
     "Direction",
     "Directions",
     "Edit",
@@ -103,6 +106,7 @@ __all__ = [
     "Site",
     "Steer",
     "Store",
+    "SurfaceReport",
     "Trace",
     "Verdict",
     "WorkbenchError",
@@ -140,6 +144,7 @@ __all__ = [
     "statistics",
     "steered",
     "store",
+    "surface_confounds",
     "sweep",
     "trace",
     "trace_generation",

@@ -56,7 +56,7 @@ def extract(
     if len(pairs.positive.splits) > 1:
         raise WorkbenchError(
             f"{pairs.name} holds the splits {', '.join(pairs.positive.splits)}: extract from one of them, "
-            f"e.g. wb.pairs({pairs.name!r}).train, so that others stay held out"
+            "e.g. its .train, so that others stay held out"
         )
     sites = at.sites(model.n_layers) if isinstance(at, EveryLayer) else (as_site(at),)
     positions = as_positions(read)
@@ -85,8 +85,10 @@ def extract(
 
 
 def _hash(pairs: Pairs) -> str:
-    """A short hash of the texts of both sides."""
+    """A short hash of the texts of both sides, with the system prompts where there are any."""
     digest = hashlib.sha256()
     for side in (pairs.positive, pairs.negative):
         digest.update(repr(side.texts).encode())
+        if any(prompt.system for prompt in side):
+            digest.update(repr([prompt.system for prompt in side]).encode())
     return digest.hexdigest()[:16]

@@ -114,27 +114,33 @@ class Model:
         """Chats as token ids: the model's own template, rendered straight to ids, so that there is one BOS.
 
         Args:
-            prompts: user turns.
+            prompts: user turns; a ``Prompt`` that has a system prompt of its own brings it along.
             system: a system prompt for all of them.
             system_in_user: allow a system prompt on a model whose template has no system role, by putting it before
                 the user's text.
 
         Raises:
-            WorkbenchError: no prompts, a blank prompt, no chat template, or a system prompt that the template drops.
+            WorkbenchError: no prompts, a blank prompt, no chat template, a system prompt that the template drops, or
+                two system prompts for one prompt.
 
         >>> model.encode(["Hello."]).lengths  # doctest: +SKIP
         (31,)
         """
-        texts = as_prompts(prompts).texts
+        items = as_prompts(prompts).items
+        texts = [prompt.text for prompt in items]
         if not self.tokenizer.chat_template:
             raise WorkbenchError(
                 f"{self.name} has no chat template (a pretrained model?); give one: wb.load(..., chat_template='...')"
             )
-        if system is not None and not self.has_system_role and not system_in_user:
+        if system is not None and (twice := [prompt.id for prompt in items if prompt.system]):
+            raise WorkbenchError(f"prompt {twice[0]!r} has a system prompt of its own; leave system= out")
+        systems = [prompt.system or system for prompt in items]
+        if any(s is not None for s in systems) and not self.has_system_role and not system_in_user:
             raise WorkbenchError(
-                f"the chat template of {self.name} has no system role; pass system_in_user=True to put it before the user's text"
+                f"the chat template of {self.name} has no system role; pass system_in_user=True to put it before the user's "
+                "text, or, where prompts bring their own, prompts.system_in_user()"
             )
-        rows = tuple(tuple(self._render(text, system)) for text in texts)
+        rows = tuple(tuple(self._render(text, own)) for text, own in zip(texts, systems, strict=True))
         return Encoded(tuple(texts), rows, self.tokenizer.pad_token_id)
 
     def _render(self, text: str, system: str | None) -> list[int]:

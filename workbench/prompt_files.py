@@ -1,0 +1,85 @@
+"""Reading a file of prompts, line by line; a broken line is named."""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+from workbench.errors import WorkbenchError
+from workbench.prompt_nouns import Prompt, Prompts, as_prompts
+
+#: what a line may carry beside its text
+OPTIONAL = tuple(field.name for field in fields(Prompt) if field.name not in ("text", "harmful"))
+
+
+def read_prompts(path: Path, name: str) -> Prompts:
+    """The prompts of a ``.jsonl`` or ``.csv`` file.
+
+    Raises:
+        WorkbenchError: a line that is broken or an id that occurs twice; the message names the file and the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise WorkbenchError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    if path.suffix == ".jsonl":
+        rows = _jsonl_rows(path, text)
+    elif path.suffix == ".csv":
+        rows = _csv_rows(path, text)
+    else:
+        raise WorkbenchError(f"{path}: expected a file that ends in .jsonl or .csv")
+    items: list[Prompt] = []
+    seen: dict[str, int] = {}
+    for line, row in rows:
+        prompt = _prompt(row, f"{path}, line {line}", default_id=f"{name}-{line}")
+        if prompt.id in seen:
+            raise WorkbenchError(f"{path}, line {line}: id {prompt.id!r} is already that of line {seen[prompt.id]}")
+        seen[prompt.id] = line
+        items.append(prompt)
+    return as_prompts(Prompts(name, tuple(items)), name)
+
+
+def _jsonl_rows(path: Path, text: str) -> Iterator[tuple[int, object]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except json.JSONDecodeError as error:
+                raise WorkbenchError(
+                    f"{path}, line {number}: not JSON ({error.msg} at character {error.colno}): {line[:60]!r}; "
+                    'expected {"text": "..."} or "..."'
+                ) from error
+
+
+def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, object]]:
+    reader = csv.DictReader(text.splitlines(keepends=True), strict=True)
+    try:
+        if "text" not in (reader.fieldnames or []):
+            raise WorkbenchError(f"{path}, line 1: no column 'text'; the header is {reader.fieldnames}")
+        for row in reader:
+            if None in row or None in row.values():
+                raise WorkbenchError(
+                    f"{path}, line {reader.line_num}: expected {len(reader.fieldnames or [])} columns, as in the header; "
+                    "quote a text that has commas"
+                )
+            yield reader.line_num, dict(row)
+    except csv.Error as error:
+        raise WorkbenchError(f"{path}, line {reader.line_num}: not CSV ({error})") from error
+
+
+def _prompt(row: object, where: str, default_id: str) -> Prompt:
+    if isinstance(row, str):
+        row = {"text": row}
+    if not isinstance(row, dict):
+        raise WorkbenchError(f"{where}: expected a string or an object with 'text', not {type(row).__name__}")
+    text = row.get("text")
+    if not isinstance(text, str) or not text.strip():
+        raise WorkbenchError(f"{where}: 'text' is {text!r}; expected a prompt")
+    values = {key: row.get(key) or "" for key in OPTIONAL}
+    for key, value in values.items():
+        if not isinstance(value, str):
+            raise WorkbenchError(f"{where}: {key!r} is {value!r}; expected text")
+    identity = values["id"] or default_id
+    harmful = row.get("harmful", False) in (True, "true")
+    return Prompt(text, **{**values, "id": identity, "base": values["base"] or identity}, harmful=harmful)
