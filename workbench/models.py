@@ -54,11 +54,31 @@ class Encoded:
         return ids, mask
 
 
+@dataclass(frozen=True)
+class Loading:
+    """What a model was loaded with: with it another process loads the same weights, on the best device it has.
+
+    Attributes:
+        name: a registry name, a hub id or the absolute path of a folder. revision: of a hub model, else None.
+    """
+
+    name: str
+    dtype: torch.dtype
+    device_map: str | dict | None
+    revision: str | None
+    chat_template: str | None
+
+    def again(self) -> "Model":
+        """The model, loaded anew. Raises WorkbenchError as ``load``."""
+        return load(self.name, self.dtype, None, self.device_map, self.revision, chat_template=self.chat_template)
+
+
 @dataclass(frozen=True, eq=False)
 class Model:
     """A loaded model.
 
-    ``revision`` names the weights: the hub commit, or a hash of the files (base and adapter) they came from.
+    ``revision`` names the weights: the hub commit, or a hash of the files (base and adapter) they came from. ``loading``
+    is None for a model that was made in memory.
     """
 
     name: str
@@ -68,6 +88,7 @@ class Model:
     tokenizer: Any = field(repr=False)
     n_layers: int = 0
     d_model: int = 0
+    loading: Loading | None = field(default=None, repr=False)
 
     @property
     def device(self) -> torch.device:
@@ -193,7 +214,9 @@ def load(
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     label = source.name if not isinstance(source, Path) else source.name or str(source)
-    model = _boot(hf.eval(), tokenizer, label, revision, where)
+    named = str(source) if isinstance(source, Path) else source.id if isinstance(source, Hub) else source.name
+    loading = Loading(named, torch_dtype, device_map, revision if isinstance(source, Hub) else None, chat_template)
+    model = _boot(hf.eval(), tokenizer, label, revision, where, loading)
     if check:
         results = preflight(model)
         if not all(result.passed for result in results):
@@ -212,7 +235,7 @@ def from_modules(hf: Any, tokenizer: Any, name: str, revision: str = "in memory"
     return _boot(hf.eval(), tokenizer, name, revision, name)
 
 
-def _boot(hf: Any, tokenizer: Any, name: str, revision: str, where: str) -> Model:
+def _boot(hf: Any, tokenizer: Any, name: str, revision: str, where: str, loading: Loading | None = None) -> Model:
     """The only place that boots TransformerLens. Booting rewires the module, so a copy on the same weights goes first."""
     from transformer_lens.model_bridge import TransformerBridge
 
@@ -224,7 +247,7 @@ def _boot(hf: Any, tokenizer: Any, name: str, revision: str, where: str) -> Mode
     with offline(), quiet():
         bridge = TransformerBridge.boot_transformers(where, hf_model=hf, tokenizer=_bridge_tokenizer(tokenizer))
     config = plain.config.get_text_config()
-    return Model(name, revision, bridge, plain, tokenizer, config.num_hidden_layers, config.hidden_size)
+    return Model(name, revision, bridge, plain, tokenizer, config.num_hidden_layers, config.hidden_size, loading)
 
 
 def _bridge_tokenizer(tokenizer: Any) -> Any:

@@ -5,9 +5,10 @@ store before the next begins, so that running again, or after an interruption, c
 """
 
 import hashlib
+import importlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,8 @@ from workbench.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from workbench.cluster import Ray
 
 #: Part of every content key: raised when generation is changed such that stored rows would come out differently.
 _GENERATION_VERSION = 1
@@ -111,7 +114,7 @@ def _with_controls(direction: Direction, controls: int, seed: int) -> Iterator[t
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
     """One prompt under one arm, and the key of its completion."""
 
     set: str
@@ -129,6 +132,7 @@ def sweep(
     max_new_tokens: int = 48,
     batch_size: int = 160,
     show_text: bool = False,
+    on: "str | Ray" = "local",
 ) -> "pd.DataFrame":
     """Every prompt under every arm, generated, stored and scored.
 
@@ -141,13 +145,15 @@ def sweep(
         max_new_tokens: at most this many tokens per response; greedy decoding.
         batch_size: rows per batch.
         show_text: add the text of the responses. Off by default: an answer to a harmful request is counted, not shown.
+        on: "local", this process; "ray", or a ``Ray``, workers that each hold the model (see ``workbench.cluster``).
 
     Returns:
         A long DataFrame, one row per prompt × arm × score: set, prompt, base, category, arm, kind, layer, ratio, seed,
         dose, score, value, tokens, finish, model, revision, key.
 
     Raises:
-        WorkbenchError: no arms or scores, or a Steer that does not fit the model; before anything is generated.
+        WorkbenchError: no arms or scores, a Steer that does not fit the model, or an unknown place to run on or one
+            without room for a worker; before anything is generated. Also workers that keep dying.
 
     >>> rows = sweep(model, wb.pairs("refusal").test, arms, scores=[wb.refusal])  # doctest: +SKIP
     """
@@ -155,9 +161,13 @@ def sweep(
         raise WorkbenchError(f"a sweep needs arms and scores; got {len(arms)} arms and {len(scores)} scores")
     for steer in {arm.steer for arm in arms}:
         check(steer, model)
+    # by name, since the cluster stands a floor above: it is imported when it is asked for
+    generated = _generated if on == "local" else importlib.import_module("workbench.cluster").place(on).generated
     rows = _rows(model, _sets(prompts), arms, max_new_tokens)
     shelf = Store(store)
-    _generate_missing(model, rows, shelf, max_new_tokens, batch_size)
+    todo = _missing(rows, shelf)
+    if todo:
+        _keep(generated(model, todo, max_new_tokens, batch_size), shelf, len(todo))
     return _frame(model, rows, shelf.frame({row.key for row in rows}), scores, show_text)
 
 
@@ -192,7 +202,7 @@ def _sets(prompts: Pairs | Prompts | Sequence[str] | Mapping[str, Prompts]) -> d
     return {"prompts": as_prompts(prompts)}
 
 
-def _rows(model: Model, sets: Mapping[str, Prompts], arms: Sequence[Arm], max_new_tokens: int) -> list[_Row]:
+def _rows(model: Model, sets: Mapping[str, Prompts], arms: Sequence[Arm], max_new_tokens: int) -> list[Row]:
     keys = {arm: arm.steer.key for arm in arms}
     decoding = f"greedy {max_new_tokens} {model.dtype} v{_GENERATION_VERSION}"
     rows = []
@@ -200,26 +210,35 @@ def _rows(model: Model, sets: Mapping[str, Prompts], arms: Sequence[Arm], max_ne
         for prompt, ids in zip(prompts, model.encode(prompts).token_ids, strict=True):
             for arm in arms:
                 content = json.dumps([model.name, model.revision, ids, keys[arm], decoding])
-                rows.append(_Row(name, prompt, arm, hashlib.sha256(content.encode()).hexdigest()[:32]))
+                rows.append(Row(name, prompt, arm, hashlib.sha256(content.encode()).hexdigest()[:32]))
     return rows
 
 
-def _generate_missing(model: Model, rows: Sequence[_Row], shelf: Store, max_new_tokens: int, batch_size: int) -> None:
-    """Generate each missing key once, in batches of like prompts, storing as it goes."""
-    import pandas as pd
-
+def _missing(rows: Sequence[Row], shelf: Store) -> list[Row]:
+    """The rows to generate, each key once, in an order that batches like prompts."""
     known = shelf.keys()
     todo = list({row.key: row for row in rows if row.key not in known}.values())
-    order = sorted(
+    return sorted(
         todo, key=lambda row: (str([e.on for e in row.arm.steer.edits]), len(row.prompt.text), row.prompt.text)
     )
+
+
+def _generated(model: Model, todo: Sequence[Row], max_new_tokens: int, batch_size: int) -> "Iterator[pd.DataFrame]":
+    """The finished rows, batch by batch, generated in this process."""
+    for start in range(0, len(todo), batch_size):
+        yield generate_rows(model, todo[start : start + batch_size], max_new_tokens, batch_size)
+
+
+def _keep(finished: "Iterable[pd.DataFrame]", shelf: Store, total: int) -> None:
+    """Store batches as they are finished, a part every few seconds."""
+    import pandas as pd
+
     waiting: list[pd.DataFrame] = []
     last = time.monotonic()
-    with tqdm(total=len(order), desc="sweep", unit="row", disable=not order) as bar:
+    with tqdm(total=total, desc="sweep", unit="row") as bar:
         try:
-            for start in range(0, len(order), batch_size):
-                batch = order[start : start + batch_size]
-                waiting.append(_generate_batch(model, batch, max_new_tokens, batch_size))
+            for batch in finished:
+                waiting.append(batch)
                 bar.update(len(batch))
                 if time.monotonic() - last > _FLUSH_SECONDS:
                     shelf.append(pd.concat(waiting))
@@ -229,7 +248,8 @@ def _generate_missing(model: Model, rows: Sequence[_Row], shelf: Store, max_new_
                 shelf.append(pd.concat(waiting))
 
 
-def _generate_batch(model: Model, batch: Sequence[_Row], max_new_tokens: int, batch_size: int) -> "pd.DataFrame":
+def generate_rows(model: Model, batch: Sequence[Row], max_new_tokens: int, batch_size: int) -> "pd.DataFrame":
+    """Rows as the store keeps them; what a worker of a cluster does too."""
     import pandas as pd
 
     done = generate(
@@ -255,7 +275,7 @@ def _generate_batch(model: Model, batch: Sequence[_Row], max_new_tokens: int, ba
 
 
 def _frame(
-    model: Model, rows: Sequence[_Row], stored: "pd.DataFrame", scores: Sequence[Score], show_text: bool
+    model: Model, rows: Sequence[Row], stored: "pd.DataFrame", scores: Sequence[Score], show_text: bool
 ) -> "pd.DataFrame":
     import pandas as pd
 
