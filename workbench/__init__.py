@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from workbench.audits import Audit, Finding
     from workbench.checks import preflight
     from workbench.claims import Claim, claim, logged_claims, read_claims
+    from workbench.cluster import Ray
     from workbench.completions import Completions
     from workbench.confounds import Confound, SurfaceReport, surface_confounds
     from workbench.direction_sets import Directions
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
     from workbench.extraction import METHODS, extract
     from workbench.fetching import fetch
     from workbench.generation import generate
+    from workbench.hardware import Hardware
     from workbench.models import Encoded, Model, load
+    from workbench.planning import Plan, calibrate, plan
     from workbench.prompt_sets import Pairs, Prompt, Prompts, pairs, prompts
     from workbench.scoring import Score, refusal, refusal_margin
     from workbench.statistics import Estimate
@@ -75,6 +78,9 @@ _HOMES = {
     "traces": ("Probe", "Trace"),
     "tracing": ("replay", "trace", "trace_generation"),
     "sweeps": ("Arm", "grid", "outcomes", "sweep"),
+    "cluster": ("Ray",),
+    "hardware": ("Hardware",),
+    "planning": ("Plan", "calibrate", "plan"),
 }
 _LAZY = {name: home for home, names in _HOMES.items() for name in names}
 _MODULES = ("figures", "statistics", "store")
@@ -96,12 +102,15 @@ __all__ = [
     "Estimate",
     "Finding",
     "Gate",
+    "Hardware",
     "Model",
     "Pairs",
+    "Plan",
     "Positions",
     "Probe",
     "Prompt",
     "Prompts",
+    "Ray",
     "Score",
     "Site",
     "Steer",
@@ -116,6 +125,7 @@ __all__ = [
     "amplify",
     "attn_out",
     "attn_raw",
+    "calibrate",
     "claim",
     "clamp",
     "decide",
@@ -131,6 +141,7 @@ __all__ = [
     "mlp_raw",
     "outcomes",
     "pairs",
+    "plan",
     "preflight",
     "prompts",
     "q",

@@ -6,6 +6,7 @@ to its store, so that no file system need be shared. Ray starts a dead worker ag
 
 import copy
 import pickle
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -73,21 +74,25 @@ class Ray:
         workers, gpus, cpus = self._room(ray.nodes())
         size = min(batch_size, -(-len(todo) // workers))
         blocks = [pd.DataFrame({"row": range(i, min(i + size, len(todo)))}) for i in range(0, len(todo), size)]
-        task = _Task(model.name, model.revision, _described(ray, model), max_new_tokens, size, cpus)
-        done = ray.data.from_pandas(blocks).map_batches(
-            _Worker,
-            fn_constructor_args=(task, ray.put(pickle.dumps(list(todo)))),
-            batch_size=None,
-            batch_format="pandas",
-            compute=ray.data.ActorPoolStrategy(size=min(workers, len(blocks)), max_tasks_in_flight_per_actor=2),
-            num_cpus=cpus,
-            num_gpus=gpus,
-            max_restarts=self.restarts,
-            max_task_retries=self.restarts,
-        )
+        source = model.loading or ray.put(_Shipped.of(model))
+        task = _Task(model.name, model.revision, source, max_new_tokens, size, cpus)
+        with warnings.catch_warnings():  # Ray means to drop the last two; pyproject.toml stops before it does
+            warnings.simplefilter("ignore", DeprecationWarning)
+            done = ray.data.from_pandas(blocks).map_batches(
+                _Worker,
+                fn_constructor_args=(task, ray.put(pickle.dumps(list(todo)))),
+                batch_size=None,
+                batch_format="pandas",
+                compute=ray.data.ActorPoolStrategy(size=min(workers, len(blocks)), max_tasks_in_flight_per_actor=2),
+                num_cpus=cpus,
+                num_gpus=gpus,
+                max_restarts=self.restarts,
+                max_task_retries=self.restarts,
+            )
         done.context.enable_progress_bars = False
         try:
-            yield from done.iter_batches(batch_size=None, batch_format="pandas", prefetch_batches=0)
+            for batch in done.iter_batches(batch_size=None, batch_format="pandas", prefetch_batches=0):
+                yield pd.DataFrame({name: batch[name].tolist() for name in batch})  # pandas' own types again
         except ray.exceptions.RayError as error:
             raise _told(error, self.restarts) from error
 
@@ -98,7 +103,9 @@ class Ray:
         gpus = min(most["GPU"], 1) if self.gpus is None else self.gpus
         cpus = (1 if gpus else min(most["CPU"], _CPU_SHARE)) if self.cpus is None else self.cpus
         if gpus < 0 or cpus < 1 or self.restarts < 0 or (self.workers is not None and self.workers < 1):
-            raise WorkbenchError(f"{self} on machines with {most}: expected workers and cpus from 1, gpus and restarts from 0")
+            raise WorkbenchError(
+                f"{self} on machines with {most}: expected workers and cpus from 1, gpus and restarts from 0"
+            )
         shares = [(int(m.get("CPU", 0)) // cpus, int(m.get("GPU", 0)) // gpus if gpus else None) for m in machines]
         fit = sum(cpu if gpu is None else min(cpu, gpu) for cpu, gpu in shares)
         wanted = self.workers or max(fit, 1)
@@ -142,6 +149,12 @@ class _Shipped:
     tokenizer: Any
     dtype: torch.dtype
 
+    @classmethod
+    def of(cls, model: Model) -> "_Shipped":
+        hf = model.hf
+        weights = {name: tensor.cpu() for name, tensor in hf.state_dict().items()}
+        return cls(type(hf), hf.config, hf.generation_config, weights, model.tokenizer, model.dtype)
+
     def unpacked(self, name: str, revision: str) -> Model:
         hf = self.kind(copy.deepcopy(self.config)).to(self.dtype)
         hf.load_state_dict(self.weights)
@@ -162,22 +175,13 @@ class _Worker:
         self.model = source.again() if isinstance(source, Loading) else source.unpacked(task.name, task.revision)
         if (self.model.name, self.model.revision) != (task.name, task.revision):
             raise WorkbenchError(
-                f"a worker on {ray.util.get_node_ip_address()} loaded {self.model.name} {self.model.revision}, but the sweep is of {task.name} "
-                f"{task.revision}; give every machine the same files"
+                f"the worker on {ray.util.get_node_ip_address()} loaded {self.model.name} {self.model.revision}, but the "
+                f"sweep is of {task.name} {task.revision}; give every machine the same files"
             )
 
     def __call__(self, batch: "pd.DataFrame") -> "pd.DataFrame":
         chosen = [self.rows[i] for i in batch["row"]]
         return generate_rows(self.model, chosen, self.task.max_new_tokens, self.task.batch_size)
-
-
-def _described(ray: Any, model: Model) -> Any:
-    """How a worker gets the model: by name where it was loaded by name, else its weights."""
-    if model.loading is not None:
-        return model.loading
-    weights = {name: tensor.cpu() for name, tensor in model.hf.state_dict().items()}
-    hf = model.hf
-    return ray.put(_Shipped(type(hf), hf.config, hf.generation_config, weights, model.tokenizer, model.dtype))
 
 
 def _told(error: Exception, restarts: int) -> WorkbenchError:
