@@ -1,8 +1,8 @@
 """What this machine does per second, measured by running a little of a sweep."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import perf_counter
 
 import numpy as np
 from scipy.optimize import nnls
@@ -28,9 +28,9 @@ class Measured:
 def timed(model: Model, prompts: Sequence[Prompt], steers: Sequence[Steer], new: int, batch_size: int) -> Measured:
     """Time every prompt under every Steer. The load has the number of tokens that were really written."""
     rows = [(prompt, steer) for prompt in prompts for steer in steers]
-    started = time.perf_counter()
+    started = perf_counter()
     done = generate(model, [p for p, _ in rows], [s for _, s in rows], new, batch_size=batch_size, progress=False)
-    took = time.perf_counter() - started
+    took = perf_counter() - started
     lengths = model.encode(list(prompts)).lengths
     starts = [[first_edited(steer, length) for steer in steers] for length in lengths]
     written = [len(ids) for ids in done.token_ids]
