@@ -38,7 +38,7 @@ def timed(model: Model, prompts: Sequence[Prompt], steers: Sequence[Steer], new:
 
 
 def fit(model: Model, runs: Sequence[Measured], memory: float) -> Hardware:
-    """The rates that explain the runs best: seconds = bytes / bandwidth + FLOPs read / prefill + FLOPs written / decode.
+    """The rates that explain the runs best: seconds = weights / bandwidth + FLOPs read / prefill + FLOPs written / decode.
 
     Non-negative least squares on relative errors; a resource whose time cannot be told from zero gets an infinite rate.
     """
@@ -46,7 +46,7 @@ def fit(model: Model, runs: Sequence[Measured], memory: float) -> Hardware:
     table = []
     for run in runs:
         read, write = phases(sizes, run.load, BYTES[dtype])
-        table.append(np.array([read.bytes + write.bytes, read.flops, write.flops]) / run.seconds)
+        table.append(np.array([read.weights + write.weights, read.flops, write.flops]) / run.seconds)
     columns = np.array(table)
     scale = columns.max(axis=0)
     scale[scale == 0] = 1.0

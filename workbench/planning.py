@@ -29,8 +29,8 @@ from workbench.workload import Load, Phase, memory_of, phases
 _CHARACTERS_PER_TOKEN, _TEMPLATE_TOKENS = 4.0, 20
 #: The share of a device's memory that is left to the framework and to fragments.
 _RESERVE = 0.1
-#: A calibration runs this share of the rows, but at least _SMALL and at most a batch.
-_SAMPLE, _SMALL = 0.1, 32
+#: A calibration runs a batch, or this share of the rows if that is less (but at least _SMALL rows).
+_SAMPLE, _SMALL = 0.25, 32
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def _calibrated(
     runs = []
     for rows in (max(1, many // 4), many):
         conditions = chance.sample(steers, min(len(steers), max(1, rows // 4)))
-        few = prompts[: -(-rows // len(conditions))]
+        few = prompts[: max(1, rows // len(conditions))]  # one batch: a second, small one would blur the cost of a pass
         runs += [timed(model, few, conditions, new, load.batch_size) for new in dict.fromkeys((1, load.longest))]
     last = runs[-1].load
     found = replace(load, new_tokens=last.new_tokens, longest=last.longest)
@@ -198,9 +198,14 @@ def _steers(model: Model, arms: Sequence[Arm] | int, on: Positions) -> list[Stee
 
 
 def seconds(device: Hardware, layers: int, phase: Phase, rate: float) -> float:
-    """The time of a phase at ``rate`` FLOP/s: of the slowest resource, or the sum of all, as the device works."""
-    parts = (phase.passes * layers * device.layer_seconds, phase.flops / rate, phase.bytes / device.bandwidth)
-    return max(parts) if device.overlaps else sum(parts)
+    """The time of a phase at ``rate`` FLOP/s: of the slowest resource, or the sum of all, as the device works.
+
+    Traffic of the KV cache grows with the rows, as FLOPs do; a calibrated ``decode`` rate has it in it already.
+    """
+    start = phase.passes * layers * device.layer_seconds
+    if device.overlaps:
+        return max(start, phase.flops / rate, (phase.weights + phase.cache) / device.bandwidth)
+    return start + phase.flops / rate + phase.weights / device.bandwidth
 
 
 def _flat(prompts: Pairs | Prompts | Sequence[str] | Mapping[str, Prompts]) -> Prompts:

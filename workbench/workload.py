@@ -60,11 +60,12 @@ class Load:
 
 @dataclass(frozen=True)
 class Phase:
-    """Reading or writing: forward passes, FLOPs, and bytes moved between memory and processor."""
+    """Reading or writing: forward passes, FLOPs, and bytes moved: of the weights in all passes, of the KV cache."""
 
     passes: float
     flops: float
-    bytes: float
+    weights: float
+    cache: float
 
 
 def phases(shape: Shape, load: Load, share: int) -> tuple[Phase, Phase]:
@@ -77,13 +78,15 @@ def phases(shape: Shape, load: Load, share: int) -> tuple[Phase, Phase]:
         load.batches,
         load.read_tokens * (layers + attention * mean_prompt) + load.rows * head,
         load.batches * weights,
+        0.0,
     )
     steps = load.batches * (load.longest - 1)  # the first new token comes out of reading
     written = load.rows * (load.new_tokens - 1)
     write = Phase(
         steps,
         written * (layers + head + attention * load.context),
-        steps * weights + written * load.context * shape.cached_numbers * share,
+        steps * weights,
+        written * load.context * shape.cached_numbers * share,
     )
     return read, write
 
