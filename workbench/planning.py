@@ -188,13 +188,14 @@ def _calibrated(
 
 
 def _steers(model: Model, arms: Sequence[Arm] | int, on: Positions) -> list[Steer]:
-    """The different conditions; where only their number is known, one random direction in the middle of the model."""
+    """The different conditions; where only their number is known, amounts of one random direction in the middle of the model."""
     if not isinstance(arms, int):
         return list({arm.steer.key: arm.steer for arm in arms}.values())
     generator = torch.Generator().manual_seed(0)
     vector = torch.randn(model.d_model, generator=generator)
     direction = Direction(vector, resid_post(model.n_layers // 2), model.name, model.revision, "random(seed=0)")
-    return [add(direction, coef=1e-6, on=on)] * arms  # too small to change what is written, as costly as any other
+    # too small to change what is written, as costly as any others: all different, since equal ones would be one
+    return [add(direction, coef=1e-6 * (i + 1), on=on) for i in range(arms)]
 
 
 def seconds(device: Hardware, layers: int, phase: Phase, rate: float) -> float:
