@@ -146,12 +146,14 @@ def test_nothing_is_offered_for_upload(visitor, tmp_path, kind):
 @pytest.mark.parametrize("kind", ["trajectory", "heatmap"])
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("size", SIZES)
-def test_words_do_not_lie_over_each_other(visitor, pages, kind, width, size):
+def test_words_lie_neither_over_each_other_nor_over_the_plot(visitor, pages, kind, width, size):
     page = visitor.open(pages[kind, size], width)
     ticks = boxes(page, ".xtick text")
     assert len(ticks) >= (8 if size == 8 else 15)
     parts = ".gtitle, .slider-label, .legend .traces, .annotation-text, .cbtitle text"
-    assert overlapping(ticks + boxes(page, f"{parts}, .cbaxis text")) == []
+    assert (
+        overlapping(ticks + boxes(page, f"{parts}, .cbaxis text") + boxes(page, ".nsewdrag, .slider-rail-rect")) == []
+    )
 
 
 def test_with_many_tokens_zooming_in_brings_every_token(visitor, pages):

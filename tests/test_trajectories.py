@@ -161,8 +161,9 @@ def test_the_title_tells_the_means_of_what_is_drawn():
     for arm, mean in means.items():
         assert f"{arm}:\u00a0{mean:.3g}".replace(":\u00a0-", ":\u00a0−") in title
     alone = figures.trajectory(table[table["arm"] == "base"], value="cosine").layout.title.text
-    assert alone.startswith("Cosine with refusal at layer 3 in base<br>mean — prompt\u00a0")
-    assert alone.endswith(f" · response\u00a0{means['base']:.3g}")
+    prompt = table[(table["arm"] == "base") & (table["layer"] == 3) & (table["offset"] < 0) & (table["position"] > 0)]
+    means_of_parts = f"mean — prompt\u00a0{prompt['cosine'].mean():.3g} · response\u00a0{means['base']:.3g}"
+    assert alone == f"Cosine with refusal at layer 3 in base<br>{means_of_parts}"
 
 
 def test_a_title_of_ones_own_stays_through_the_layers():
