@@ -166,6 +166,20 @@ def test_the_title_tells_the_means_of_what_is_drawn():
     assert alone == f"Cosine with refusal at layer 3 in base<br>{means_of_parts}"
 
 
+def test_the_title_tells_the_means_of_each_panel():
+    table = frame(n_response=12, directions=("refusal", "random 0"), prompts=2)
+    at = table[(table["layer"] == 3) & (table["offset"] >= 0)]
+    first, second, *lines = figures.trajectory(table, value="z").layout.title.text.split("<br>")
+    assert f"{first} {second}" == "z-score along 2 directions at layer 3, response\u00a0mean"
+    for direction, line in zip(("refusal", "random 0"), lines[:2], strict=True):
+        assert line.startswith(direction)
+        own = at[at["direction"] == direction].groupby(["arm", "row"])["z"].mean().groupby("arm").mean()
+        found = dict(part.rsplit(":\u00a0", 1) for part in line.split(" — ")[1].split(" · "))
+        assert {arm: float(mean.replace("−", "-")) for arm, mean in found.items()} == pytest.approx(
+            own.to_dict(), rel=1e-2
+        )
+
+
 def test_a_title_of_ones_own_stays_through_the_layers():
     figure = figures.trajectory(frame(layers=3), title="What I see")
     assert all(step.args[1]["title.text"].startswith("What I see<br>") for step in figure.layout.sliders[0].steps)
