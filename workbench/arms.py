@@ -125,7 +125,9 @@ def _check_axes(
             f"ratios={list(ratios)}, coefs={list(coefs)}, operations={list(operations)} and controls={controls}"
         )
     if bool(bounds) != ("clamp" in operations):
-        raise WorkbenchError(f"bounds= and the operation 'clamp' go together; got {list(bounds)} and {list(operations)}")
+        raise WorkbenchError(
+            f"bounds= and the operation 'clamp' go together; got {list(bounds)} and {list(operations)}"
+        )
 
 
 def _chosen(source: Direction | Directions, layers: Sequence[int] | None) -> list[Direction]:
@@ -163,7 +165,11 @@ def _conditions(
         elif operation == "clamp":
             for low, high in bounds:
                 steer = clamp(vector, low=low, high=high, on=on, at=site)
-                yield steer, math.nan, f"clamp[{'' if low is None else f'{low:g}'},{'' if high is None else f'{high:g}'}]"
+                yield (
+                    steer,
+                    math.nan,
+                    f"clamp[{'' if low is None else f'{low:g}'},{'' if high is None else f'{high:g}'}]",
+                )
         else:
             for ratio in dict.fromkeys(ratios):
                 if ratio != 0:

@@ -80,5 +80,6 @@ def draw(logits: torch.Tensor, sampling: Sampling, numbers: torch.Tensor) -> tor
         outside = ranked.cumsum(-1) - ranked >= sampling.top_p  # the likeliest token is always inside
         p = p.masked_fill(torch.zeros_like(outside).scatter(1, order, outside), 0.0)
     heights = p.cumsum(-1)
-    wanted = numbers.to(p)[:, None] * heights[:, -1:]
-    return torch.searchsorted(heights, wanted, right=True).squeeze(1).clamp(max=p.shape[1] - 1)
+    below = heights[:, -1:].nextafter(heights.new_zeros(()))  # a product may round up to the whole mass
+    wanted = torch.minimum(numbers.to(p)[:, None] * heights[:, -1:], below)
+    return torch.searchsorted(heights, wanted, right=True).squeeze(1)

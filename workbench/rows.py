@@ -92,7 +92,7 @@ def generate_missing(
     model: Model,
     rows: Sequence[Row],
     store: Store,
-    decoding: Decoding = Decoding(),  # noqa: B008 (frozen)
+    decoding: Decoding = Decoding(),
     batch_size: int = 160,
     flush_seconds: float = 20.0,
 ) -> None:

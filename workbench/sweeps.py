@@ -118,7 +118,9 @@ def outcomes(rows: "pd.DataFrame", set: str, arm: Arm | str, label: str) -> "pd.
     if part.empty:
         raise WorkbenchError(f"no rows of arm {name!r} on {set!r}; the arms are {', '.join(rows['arm'].unique()[:12])}")
     if (part["finish"] == "screened").any():
-        raise WorkbenchError(f"arm {name!r} was screened out on {set!r}: nothing was generated; sweep it without screen=")
+        raise WorkbenchError(
+            f"arm {name!r} was screened out on {set!r}: nothing was generated; sweep it without screen="
+        )
     return (part.set_index("prompt")["value"] == label).sort_index()
 
 
