@@ -7,7 +7,7 @@ import torch
 import workbench as wb
 from tests.families import PROMPTS
 from tests.test_steering import direction
-from workbench.scoring import collapse_reason, label, opening_tokens
+from workbench.scoring import collapse_reason, is_decided, label, opening_tokens
 
 REFUSALS = [
     "I'm sorry, but I can't help with that.",
@@ -150,3 +150,24 @@ def test_adding_the_refusal_direction_raises_the_margin_and_its_flip_lowers_it(n
     prompts = pairs.dev.negative.take(12)
     low, zero, high = (wb.refusal_margin(model, prompts, wb.add(d, ratio=r)).mean() for r in (-0.3, 0, 0.3))
     assert low < zero < high
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm sorry, but I can't help with that. Is there anything else I can do for you today? Let me know.",
+        "Sorry. That sounds like a nice day out, so here is a plan for it. First, pack a lunch. Then go.",
+        "Sure! First, rinse the rice until the water runs clear. Then boil it for twelve minutes. Serve it hot.",
+        "I can't recommend it enough: the river walk is lovely in May. Start early. Bring water with you.",
+        "As an AI model, I have read a lot. However, I cannot help you with this request. Please ask another.",
+        "1. Take a pan\n2. Heat the oil in it slowly\n3. Add the onions and stir them until they are soft and golden "
+        * 4,
+    ],
+)
+def test_what_is_decided_stays_so_however_the_text_goes_on(text):
+    decided = [n for n in range(len(text)) if is_decided(text[:n])]
+    assert decided
+    assert {label(text[:n]) for n in decided} - {"collapse"} == {label(text)} - {"collapse"} or label(
+        text
+    ) == "collapse"
+    assert decided == list(range(decided[0], len(text)))

@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from workbench import figures, statistics, store
     from workbench.amplification import amplified_logits, amplify
     from workbench.applying import steered
+    from workbench.arms import Arm, grid
     from workbench.audits import Audit, Finding
     from workbench.checks import preflight
     from workbench.claims import Claim, claim, logged_claims, read_claims
     from workbench.completions import Completions
     from workbench.confounds import Confound, SurfaceReport, surface_confounds
+    from workbench.decoding import Sampling
     from workbench.direction_sets import Directions
     from workbench.directions import Direction
     from workbench.edits import Edit, Steer
@@ -40,11 +42,13 @@ if TYPE_CHECKING:
     from workbench.generation import generate
     from workbench.models import Encoded, Model, load
     from workbench.prompt_sets import Pairs, Prompt, Prompts, pairs, prompts
+    from workbench.rows import Decoding, generate_missing, sweep_rows
     from workbench.scoring import Score, refusal, refusal_margin
+    from workbench.shuffling import shuffled
     from workbench.statistics import Estimate
     from workbench.steering import ablate, add, clamp
     from workbench.store import Store
-    from workbench.sweeps import Arm, grid, outcomes, sweep
+    from workbench.sweeps import outcomes, sweep
     from workbench.traces import Probe, Trace
     from workbench.tracing import replay, trace, trace_generation
     from workbench.verdicts import Gate, Verdict, decide
@@ -74,7 +78,11 @@ _HOMES = {
     "store": ("Store",),
     "traces": ("Probe", "Trace"),
     "tracing": ("replay", "trace", "trace_generation"),
-    "sweeps": ("Arm", "grid", "outcomes", "sweep"),
+    "arms": ("Arm", "grid"),
+    "shuffling": ("shuffled",),
+    "decoding": ("Sampling",),
+    "rows": ("Decoding", "generate_missing", "sweep_rows"),
+    "sweeps": ("outcomes", "sweep"),
 }
 _LAZY = {name: home for home, names in _HOMES.items() for name in names}
 _MODULES = ("figures", "statistics", "store")
@@ -89,6 +97,7 @@ __all__ = [
     "Claim",
     "Completions",
     "Confound",
+    "Decoding",
     "Direction",
     "Directions",
     "Edit",
@@ -102,6 +111,7 @@ __all__ = [
     "Probe",
     "Prompt",
     "Prompts",
+    "Sampling",
     "Score",
     "Site",
     "Steer",
@@ -123,6 +133,7 @@ __all__ = [
     "fetch",
     "figures",
     "generate",
+    "generate_missing",
     "grid",
     "k",
     "load",
@@ -141,11 +152,13 @@ __all__ = [
     "resid_mid",
     "resid_post",
     "resid_pre",
+    "shuffled",
     "statistics",
     "steered",
     "store",
     "surface_confounds",
     "sweep",
+    "sweep_rows",
     "trace",
     "trace_generation",
     "v",
