@@ -22,7 +22,7 @@ from workbench.generation import generate
 from workbench.models import Model
 from workbench.positions import ALL, Positions
 from workbench.prompt_sets import Pairs, Prompt, Prompts, as_prompts
-from workbench.scoring import Score
+from workbench.scoring import Scorer
 from workbench.steering import add, check
 from workbench.store import Store
 
@@ -124,7 +124,7 @@ def sweep(
     model: Model,
     prompts: Pairs | Prompts | Sequence[str] | Mapping[str, Prompts],
     arms: Sequence[Arm],
-    scores: Sequence[Score],
+    scores: Sequence[Scorer],
     store: str | Path = "runs/store",
     max_new_tokens: int = 48,
     batch_size: int = 160,
@@ -136,7 +136,8 @@ def sweep(
         model: the model.
         prompts: a contrast set (its sides are called positive, negative and borderline), prompts, or named sets of them.
         arms: as ``grid`` makes them.
-        scores: e.g. ``[wb.refusal]``; computed from the stored text, so a changed scorer generates nothing.
+        scores: e.g. ``[wb.refusal, wb.coherence]``; computed from the stored text, so a changed scorer generates nothing.
+            The model reads the responses again for those that need it.
         store: folder of the store.
         max_new_tokens: at most this many tokens per response; greedy decoding.
         batch_size: rows per batch.
@@ -255,7 +256,7 @@ def _generate_batch(model: Model, batch: Sequence[_Row], max_new_tokens: int, ba
 
 
 def _frame(
-    model: Model, rows: Sequence[_Row], stored: "pd.DataFrame", scores: Sequence[Score], show_text: bool
+    model: Model, rows: Sequence[_Row], stored: "pd.DataFrame", scores: Sequence[Scorer], show_text: bool
 ) -> "pd.DataFrame":
     import pandas as pd
 
@@ -278,8 +279,9 @@ def _frame(
     columns = ["text", "tokens", "finish"]
     frame = frame.join(stored[columns], on="key").assign(model=model.name, revision=model.revision)
     parts = []
+    asked, steers = [row.prompt for row in rows], [row.arm.steer for row in rows]
     for score in scores:
-        values = {text: score(text) for text in frame["text"].unique()}
-        parts.append(frame.assign(score=score.name, value=frame["text"].map(values)))
+        values = score.values(model, asked, frame["text"].tolist(), steers)
+        parts.append(frame.assign(score=score.name, value=values))
     long = pd.concat(parts, ignore_index=True)
     return long if show_text else long.drop(columns="text")
