@@ -30,7 +30,11 @@ class Endpoint:
             content.append({"token": self.then, "logprob": 0.0, "top_logprobs": []})
         choice = {"index": 0, "message": {"role": "assistant", "content": tops[0]["token"]}, "finish_reason": "length"}
         choice["logprobs"] = {"content": content} if self.logprobs else None
-        return {"object": "chat.completion", "choices": [choice], "usage": {"prompt_tokens": 100, "completion_tokens": 2}}
+        return {
+            "object": "chat.completion",
+            "choices": [choice],
+            "usage": {"prompt_tokens": 100, "completion_tokens": 2},
+        }
 
 
 @contextmanager
@@ -54,7 +58,11 @@ def serving(says):
         def answer(self, status, headers, body):
             text = json.dumps(body).encode()
             self.send_response(status)
-            for name, value in {"Content-Type": "application/json", "Content-Length": str(len(text)), **headers}.items():
+            for name, value in {
+                "Content-Type": "application/json",
+                "Content-Length": str(len(text)),
+                **headers,
+            }.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(text)

@@ -22,7 +22,10 @@ def by_cheer(question):
 @pytest.fixture
 def served():
     with serving(by_cheer) as (endpoint, url):
-        yield endpoint, wb.Endpoint("planted", url, key_from="", per_minute=1e6, retries=3, backoff=0.01, price=(2.0, 8.0))
+        yield (
+            endpoint,
+            wb.Endpoint("planted", url, key_from="", per_minute=1e6, retries=3, backoff=0.01, price=(2.0, 8.0)),
+        )
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,7 @@ def cross_entropy(
     model: Model,
     texts: Responses,
     steer: Steer | Sequence[Steer] = Steer(),
-    batch_size: int = 8,  # noqa: B008 (frozen)
+    batch_size: int = 8,
 ) -> np.ndarray:
     """Mean surprise of the model, steered or not, at each response of given texts.
 
@@ -83,7 +83,7 @@ def surprise_per_token(
     model: Model,
     texts: Responses,
     steer: Steer | Sequence[Steer] = Steer(),
-    batch_size: int = 8,  # noqa: B008 (frozen)
+    batch_size: int = 8,
 ) -> np.ndarray:
     """Minus the log-probability of every response token: [row, token], nats; NaN after the last. As ``cross_entropy``."""
     chats = _steered(chats_of(model, _paired(texts), None), steer)
