@@ -87,7 +87,7 @@ def test_lasting_faults_end_it_and_what_was_rated_is_kept(served, tmp_path):
     judge = wb.judge(RUBRIC, by, store=tmp_path)
     judge.rate(["a"], ["cake"])
     endpoint.faults = [(500, {})] * 4
-    with pytest.raises(wb.WorkbenchError, match="failed 4 times, at last: HTTP 500.*planted fault"):
+    with pytest.raises(wb.WorkbenchError, match=r"failed 4 times, at last: HTTP 500.*planted fault"):
         judge.rate(["a", "b"], ["cake", "song"])
     answered = len(endpoint.bodies)
     endpoint.says = lambda question: by_cheer(question) if "third" not in question else None
@@ -102,7 +102,7 @@ def test_lasting_faults_end_it_and_what_was_rated_is_kept(served, tmp_path):
 def test_a_refused_key_is_not_tried_again(served, tmp_path):
     endpoint, by = served
     endpoint.faults = [(401, {})] * 2
-    with pytest.raises(wb.WorkbenchError, match="refuses the request.*HTTP 401"):
+    with pytest.raises(wb.WorkbenchError, match=r"refuses the request.*HTTP 401"):
         wb.judge(RUBRIC, by, store=tmp_path).rate(["a"], ["cake"])
     assert len(endpoint.bodies) == 1
 
@@ -116,8 +116,7 @@ def test_no_server_is_a_sentence_not_a_traceback(tmp_path):
 def test_requests_keep_the_rate(served, tmp_path):
     endpoint, by = served
     wb.judge(RUBRIC, replace(by, per_minute=600), store=tmp_path).rate(["a"] * 4, texts(4))
-    gaps = [b - a for a, b in zip(endpoint.times, endpoint.times[1:], strict=False)]
-    assert len(gaps) == 3
+    assert len(endpoint.times) == 4
     assert endpoint.times[-1] - endpoint.times[0] >= 0.28
 
 

@@ -12,6 +12,10 @@ from tests.test_scoring import COLLAPSES, COMPLIANCES, REFUSALS
 from workbench.folders import data_folder
 
 FILES = sorted((data_folder() / "labels").glob("*.jsonl"))
+LONG = (
+    "Rinse the rice until the water runs clear, then let it stand for half an hour. Bring it to the boil in twice as much "
+    "water, turn down the heat, and leave the lid on. After twelve minutes take it off and wait before you stir."
+)
 ROW = {"prompt": "p", "arm": "Steer()", "model": "m", "text": "Paris.", "label": "compliance"}
 
 
@@ -35,7 +39,7 @@ def test_accuracy_is_the_share_of_rows_on_which_scorer_and_person_agree(tmp_path
     found = wb.accuracy(rows, wb.refusal)
     assert (found.value, found.n) == (0.75, 4)
     assert found.low < 0.75 < found.high
-    with pytest.raises(wb.WorkbenchError, match="coherence gives 1.0; expected one of refusal"):
+    with pytest.raises(wb.WorkbenchError, match=r"coherence gives 1\.0; expected one of refusal"):
         wb.accuracy(rows, wb.coherence)
     with pytest.raises(wb.WorkbenchError, match="no labelled rows"):
         wb.accuracy((), wb.refusal)
@@ -58,10 +62,16 @@ def test_a_bad_line_is_named(tmp_path, line, message):
 def stored():
     """A store's rows: three sides × three Steers × what is said, five texts each, and one text twice."""
     ids = {side: [p.id for p in wb.prompts(f"refusal/{side}")][:5] for side in ("harmful", "harmless")}
-    texts = {"refusal": REFUSALS, "compliance": [c + " " + "It takes a while to do well. " * 8 for c in COMPLIANCES]}
+    texts = {"refusal": REFUSALS, "compliance": [f"{text} {LONG}" for text in COMPLIANCES]}
     steers = ("Steer()", "add(+2.1·mean_diff at resid_post(3) on all)", "add(-2.1·mean_diff at resid_post(3) on all)")
     rows = [
-        {"prompt": ids[side][i], "steer": steer, "model": "m", "text": f"{texts[said][i]} {side} {n}", "key": f"{n}"}
+        {
+            "prompt": ids[side][i],
+            "steer": steer,
+            "model": "m",
+            "text": f"{texts[said][i]} {side} {n}",
+            "key": f"{side} {n} {said} {i}",
+        }
         for side in ids
         for n, steer in enumerate(steers)
         for said in texts

@@ -13,10 +13,11 @@ REPLY = "Sure! Take two eggs and beat them."
 
 def rendered(template, system, prompt):
     """The chat as a string with BOS, as the log's code held it, and what decoding everything gives."""
-    if template == "brackets":
-        text = f"<s>[INST] {system}\n\n{prompt} [/INST]"
-    else:
-        text = f"<s>system\n{system}\nuser\n{prompt}\nassistant\n"
+    templates = {
+        "brackets": f"<s>[INST] {system}\n\n{prompt} [/INST]",
+        "roles": f"<s>system\n{system}\nuser\n{prompt}\nassistant\n",
+    }
+    text = templates[template]
     return text, text.removeprefix("<s>") + REPLY
 
 

@@ -56,7 +56,7 @@ def kl_per_token(
 def cross_entropy(
     model: Model,
     texts: Responses,
-    steer: Steer | Sequence[Steer] = Steer(),
+    steer: Steer | Sequence[Steer] = Steer(),  # noqa: B008 (frozen)
     batch_size: int = 8,
 ) -> np.ndarray:
     """Mean surprise of the model, steered or not, at each response of given texts.
@@ -82,7 +82,7 @@ def cross_entropy(
 def surprise_per_token(
     model: Model,
     texts: Responses,
-    steer: Steer | Sequence[Steer] = Steer(),
+    steer: Steer | Sequence[Steer] = Steer(),  # noqa: B008 (frozen)
     batch_size: int = 8,
 ) -> np.ndarray:
     """Minus the log-probability of every response token: [row, token], nats; NaN after the last. As ``cross_entropy``."""
