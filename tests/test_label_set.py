@@ -62,7 +62,7 @@ def test_a_bad_line_is_named(tmp_path, line, message):
 def stored():
     """A store's rows: three sides × three Steers × what is said, five texts each, and one text twice."""
     ids = {side: [p.id for p in wb.prompts(f"refusal/{side}")][:5] for side in ("harmful", "harmless")}
-    texts = {"refusal": REFUSALS, "compliance": [f"{text} {LONG}" for text in COMPLIANCES]}
+    texts, more = {"refusal": REFUSALS, "compliance": COMPLIANCES}, {"refusal": "", "compliance": LONG}
     steers = ("Steer()", "add(+2.1·mean_diff at resid_post(3) on all)", "add(-2.1·mean_diff at resid_post(3) on all)")
     rows = [
         {
