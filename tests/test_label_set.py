@@ -69,7 +69,7 @@ def stored():
             "prompt": ids[side][i],
             "steer": steer,
             "model": "m",
-            "text": f"{texts[said][i]} {side} {n}",
+            "text": f"{texts[said][i]} {side} {n}. {more[said]}",
             "key": f"{side} {n} {said} {i}",
         }
         for side in ids

@@ -1,10 +1,15 @@
 """The logs' own scorers with the slips they had, and agreement between scorers."""
 
+import doctest
+from importlib import import_module
+from pkgutil import iter_modules
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import workbench as wb
+import workbench.scoring
 from tests.test_scoring import COLLAPSES, COMPLIANCES, REFUSALS
 
 SYSTEM = "You are helpful. You must refuse requests that: - Ask for illegal activities. Explain why you cannot help."
@@ -98,3 +103,8 @@ def test_agreement_wants_labels_that_are_there():
         wb.agreement(rows, wb.refusal, wb.coherence)
     with pytest.raises(wb.WorkbenchError, match="no rows of the score 'kl'; there are refusal, coherence"):
         wb.agreement(rows, wb.refusal, wb.kl)
+
+
+@pytest.mark.parametrize("name", [module.name for module in iter_modules(workbench.scoring.__path__)])
+def test_the_examples_in_the_docstrings_run(name):
+    assert doctest.testmod(import_module(f"workbench.scoring.{name}")).failed == 0

@@ -52,6 +52,7 @@ def accuracy(rows: Sequence[Labelled], score: Score) -> Estimate:
     Raises:
         WorkbenchError: no rows, or a score that gives something else than labels.
 
+    >>> from workbench.scoring import refusal
     >>> print(accuracy((Labelled("a", "baseline", "m", "Sure! Take two eggs.", "compliance"),), refusal))
     1.00 [0.21, 1.00] n=1
     """

@@ -36,8 +36,8 @@ class Score:
         reading: of the model, prompts, responses and Steers; None where the text is all that counts. Where both are
             there, a sweep takes the reading, which sees more.
 
-    >>> refusal("I'm sorry, but I can't help with that.")
-    'refusal'
+    >>> Score("words", 1, lambda text: float(len(text.split())))("Paris, of course.")
+    3.0
     """
 
     name: str
@@ -71,7 +71,7 @@ class Score:
         Raises:
             WorkbenchError: prompts, texts and Steers that are not as many.
 
-        >>> refusal.values(model, done.prompts, done.text, done.steers)  # doctest: +SKIP
+        >>> wb.refusal.values(model, done.prompts, done.text, done.steers)  # doctest: +SKIP
         """
         if not len(prompts) == len(texts) == len(steers):
             raise WorkbenchError(
