@@ -16,7 +16,7 @@ from workbench.errors import WorkbenchError
 from workbench.models import Model
 from workbench.prompt_sets import Pairs, Prompts, as_prompts
 from workbench.rows import Decoding, Row, generate_missing, sweep_rows
-from workbench.scoring import Score
+from workbench.scoring import Scorer
 from workbench.screening import margins, unmoved
 from workbench.steering import check
 from workbench.store import Store
@@ -29,7 +29,7 @@ def sweep(
     model: Model,
     prompts: Pairs | Prompts | Sequence[str] | Mapping[str, Prompts],
     arms: Sequence[Arm],
-    scores: Sequence[Score],
+    scores: Sequence[Scorer],
     store: str | Path = "runs/store",
     max_new_tokens: int = 48,
     batch_size: int = 160,
@@ -47,7 +47,8 @@ def sweep(
         model: the model.
         prompts: a contrast set (its sides are called positive, negative and borderline), prompts, or named sets of them.
         arms: as ``grid`` makes them.
-        scores: e.g. ``[wb.refusal]``; kept in the store by name and version, so a changed scorer generates nothing.
+        scores: e.g. ``[wb.refusal, wb.coherence]``; kept in the store by name and version, so a changed scorer generates
+            nothing. The model reads the responses again for those that need it.
         store: folder of the store.
         max_new_tokens: at most this many tokens per response.
         batch_size: rows per batch at most; fewer where memory would run out.
@@ -83,10 +84,10 @@ def sweep(
     frame.loc[frame["key"].isin(skipped), ["tokens", "finish"]] = [0, "screened"]
     if screen:
         frame["margin"] = frame["key"].map(found)
-    return _scored(frame, shelf, scores, show_text)
+    return _scored(model, rows, frame, shelf, scores, show_text)
 
 
-def _check(model: Model, arms: Sequence[Arm], scores: Sequence[Score], stop: str, screen: str | None) -> None:
+def _check(model: Model, arms: Sequence[Arm], scores: Sequence[Scorer], stop: str, screen: str | None) -> None:
     if not arms or not scores:
         raise WorkbenchError(f"a sweep needs arms and scores; got {len(arms)} arms and {len(scores)} scores")
     if stop not in ("end", "verdict") or screen not in (None, "margin"):
@@ -158,16 +159,21 @@ def _frame(model: Model, rows: Sequence[Row], stored: "pd.DataFrame", decoding: 
     return frame.assign(model=model.name, revision=model.revision, decoding=str(decoding))
 
 
-def _scored(frame: "pd.DataFrame", shelf: Store, scores: Sequence[Score], show_text: bool) -> "pd.DataFrame":
+def _scored(
+    model: Model, rows: Sequence[Row], frame: "pd.DataFrame", shelf: Store, scores: Sequence[Scorer], show_text: bool
+) -> "pd.DataFrame":
     """The frame once per score; values that the store does not hold yet are computed from the text, and stored."""
     import pandas as pd
 
     texts = frame.drop_duplicates("key").set_index("key")["text"].dropna()
+    written = {row.key: row for row in rows}
     parts = []
     for score in scores:
         places = {key: _score_key(key, score) for key in texts.index}
         known = shelf.scores.frame(set(places.values())).set_index("key")["value"].map(json.loads).to_dict()
-        new = {key: score(texts[key]) for key, place in places.items() if place not in known}
+        fresh = [key for key, place in places.items() if place not in known]
+        asked, steers = [written[key].prompt for key in fresh], [written[key].arm.steer for key in fresh]
+        new = dict(zip(fresh, score.values(model, asked, [texts[key] for key in fresh], steers), strict=True))
         shelf.scores.append(
             pd.DataFrame(
                 {
@@ -185,5 +191,5 @@ def _scored(frame: "pd.DataFrame", shelf: Store, scores: Sequence[Score], show_t
     return long if show_text else long.drop(columns="text")
 
 
-def _score_key(completion: str, score: Score) -> str:
+def _score_key(completion: str, score: Scorer) -> str:
     return hashlib.sha256(json.dumps([completion, score.name, score.version]).encode()).hexdigest()[:32]
