@@ -66,7 +66,7 @@ class Judge:
     @property
     def version(self) -> int:
         """Of how answers become ratings; what the judge is and is asked stands in its name."""
-        return 1
+        return _VERSION
 
     @property
     def decided(self) -> None:
@@ -75,9 +75,10 @@ class Judge:
 
     @property
     def name(self) -> str:
-        """The column ``score``: the rubric's first words and the judge."""
+        """The column ``score``: the rubric's first words, a hash of all that is asked, and the judge."""
         words = " ".join(self.rubric.split()[:6])
-        return f"judge {words!r} by {self.by.name if isinstance(self.by, Model) else self.by.model}"
+        asked = hashlib.sha256(repr((self.rubric, self.scale, self.least_mass)).encode()).hexdigest()[:6]
+        return f"judge {words!r} ({asked}) by {self.by.name if isinstance(self.by, Model) else self.by.model}"
 
     def rate(self, prompts: Sequence[str | Prompt], texts: Sequence[str]) -> tuple[Judgement, ...]:
         """One Judgement per response. What was asked before is read from the store.

@@ -36,4 +36,4 @@ def projection(direction: Direction, site: Site | str | None = None) -> Score:
         pairs = list(zip(prompts, texts, strict=True))
         return trace(model, pairs, direction, site, Steer()).mean("response")[:, 0].tolist()  # type: ignore[arg-type]
 
-    return Score(f"projection {direction.method} {site or direction.site}", 1, None, read)
+    return Score(f"projection {direction.method} ({direction.id[:6]}) {site or direction.site}", 1, None, read)
