@@ -19,7 +19,7 @@ from workbench.generation import generate
 from workbench.memory import Room
 from workbench.models import Model
 from workbench.prompt_sets import Prompt, Prompts
-from workbench.scoring import Score
+from workbench.scoring import Scorer
 from workbench.store import Store
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Decoding:
 
     max_new_tokens: int = 48
     sampling: Sampling = GREEDY
-    until: tuple[Score, ...] = ()
+    until: tuple[Scorer, ...] = ()
 
     def __str__(self) -> str:
         stops = "".join(f" until {score.name} {score.version} is decided" for score in self.until)
