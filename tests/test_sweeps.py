@@ -163,7 +163,7 @@ def test_sampled_rows_are_rows_of_their_own(llama, ds, tmp_path):
 
 
 def test_stopping_at_the_verdict_cuts_rows_and_says_so(llama, ds, tmp_path):
-    soon = Score("soon", 1, lambda text: len(text.split()) > 3, lambda text: len(text.split()) > 3)
+    soon = Score("soon", 1, lambda text: len(text.split()) > 3, decided=lambda text: len(text.split()) > 3)
     arms = wb.grid(ds, ratios=[0, 0.5])
     whole = wb.sweep(llama, SETS, arms, [soon], tmp_path, max_new_tokens=20, show_text=True)
     cut = wb.sweep(llama, SETS, arms, [soon], tmp_path, max_new_tokens=20, show_text=True, stop="verdict")
