@@ -35,7 +35,9 @@ def test_every_declared_dependency_is_used_and_pinned():
         line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line
     }
     assert {d.lower() for d in declared} <= pinned
-    code = "\n".join(p.read_text() for p in [*ROOT.glob("workbench/**/*.py"), *ROOT.glob("tests/*.py"), ROOT / "Makefile"])
+    code = "\n".join(
+        p.read_text() for p in [*ROOT.glob("workbench/**/*.py"), *ROOT.glob("tests/*.py"), ROOT / "Makefile"]
+    )
     modules = {
         "transformer-lens": "transformer_lens",
         "scikit-learn": "sklearn",
