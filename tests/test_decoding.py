@@ -45,7 +45,9 @@ def test_the_likeliest_token_is_drawn_where_the_nucleus_is_small_or_the_temperat
     logits = torch.randn(50, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     for sampling in (Sampling(1.0, top_p=1e-9), Sampling(1e-5)):
         for number in (1e-9, 0.5, 1 - 2**-53, 1.0):
-            assert torch.equal(draw(logits, sampling, torch.full((50,), number, dtype=torch.float64)), logits.argmax(-1))
+            assert torch.equal(
+                draw(logits, sampling, torch.full((50,), number, dtype=torch.float64)), logits.argmax(-1)
+            )
 
 
 @cache
