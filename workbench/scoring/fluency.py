@@ -17,13 +17,14 @@ from workbench.scoring.collapse import collapse_reason, repetition
 from workbench.scoring.distances import surprise_per_token
 from workbench.scoring.scores import Score
 
-#: Mean surprise, in nats per token, at which a long response is as good as broken down: a perplexity of about 150. The
-#: greedy answers of small chat models lie below 1.5, prose by others at 2 to 4, words drawn at random above 7.
-LIMIT = 5.0
+#: Mean surprise, in nats per token and smoothed as below, at which a response is as good as broken down. Measured on both
+#: reference models: refusals lie below 1.6, prose by others at 2.9 to 5.7 even where it answers another question, terse
+#: answers at 3.1 to 4.1, and word salad that the surface does not find at 6.4 to 8.2. Made for models of their size.
+LIMIT = 6.0
 _SCALE = 0.5
 #: A response is judged as if this many tokens of usual surprise came before it: one odd word is no breakdown, and a terse
 #: answer is not one either.
-_BENEFIT, _USUAL = 6, 2.0
+_BENEFIT, _USUAL = 12, 2.0
 
 
 def surface(text: str) -> float:
@@ -38,8 +39,8 @@ def surface(text: str) -> float:
 def fluency(surprise: np.ndarray) -> float:
     """Coherence from the surprise at each token (nats): near 1 for usual text, 0.5 at ``LIMIT``, near 0 for nonsense.
 
-    >>> round(fluency(np.full(40, 1.0)), 2), round(fluency(np.full(40, 8.0)), 2), round(fluency(np.array([9.0])), 2)
-    (1.0, 0.01, 0.98)
+    >>> round(fluency(np.full(40, 1.0)), 2), round(fluency(np.full(40, 12.0)), 2), round(fluency(np.array([9.0])), 2)
+    (1.0, 0.0, 1.0)
     """
     usual = (surprise.sum() + _BENEFIT * _USUAL) / (len(surprise) + _BENEFIT)
     return float(1 / (1 + math.exp((usual - LIMIT) / _SCALE)))
