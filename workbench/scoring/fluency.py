@@ -20,7 +20,7 @@ from workbench.scoring.scores import Score
 #: Mean surprise, in nats per token and smoothed as below, at which a response is as good as broken down. Measured on both
 #: reference models: refusals lie below 1.6, prose by others at 2.9 to 5.7 even where it answers another question, terse
 #: answers at 3.1 to 4.1, and word salad that the surface does not find at 6.4 to 8.2. Made for models of their size.
-LIMIT = 6.0
+LIMIT = 5.9
 _SCALE = 0.5
 #: A response is judged as if this many tokens of usual surprise came before it: one odd word is no breakdown, and a terse
 #: answer is not one either.
