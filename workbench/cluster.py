@@ -7,15 +7,17 @@ to its store, so that no file system need be shared. Ray starts a dead worker ag
 import copy
 import pickle
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from workbench.errors import WorkbenchError
-from workbench.models import Loading, Model, from_modules
-from workbench.sweeps import Row, generate_rows
+from workbench.loading import Loading
+from workbench.memory import Room
+from workbench.models import Model, from_modules, load
+from workbench.rows import Decoding, Row, complete_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,9 +47,9 @@ class Ray:
     restarts: int = 3
 
     def generated(
-        self, model: Model, todo: Sequence[Row], max_new_tokens: int, batch_size: int
-    ) -> "Iterator[pd.DataFrame]":
-        """The finished rows, batch by batch, in the order in which workers finish.
+        self, model: Model, rows: Sequence[Row], decoding: Decoding, batch_size: int
+    ) -> Generator["pd.DataFrame", None, None]:
+        """The completions of some rows, in parts as workers finish them.
 
         Joins the cluster of ``ray.init`` or ``RAY_ADDRESS``; if there is none, starts one on this machine and stops it.
 
@@ -60,27 +62,27 @@ class Ray:
         if ours:
             ray.init(include_dashboard=False, log_to_driver=False)
         try:
-            yield from self._stream(ray, model, todo, max_new_tokens, batch_size)
+            yield from self._stream(ray, model, rows, decoding, batch_size)
         finally:
             if ours:
                 ray.shutdown()
 
     def _stream(
-        self, ray: Any, model: Model, todo: Sequence[Row], max_new_tokens: int, batch_size: int
-    ) -> "Iterator[pd.DataFrame]":
+        self, ray: Any, model: Model, rows: Sequence[Row], decoding: Decoding, batch_size: int
+    ) -> Generator["pd.DataFrame", None, None]:
         import pandas as pd
         import ray.data
 
         workers, gpus, cpus = self._room(ray.nodes())
-        size = min(batch_size, -(-len(todo) // workers))
-        blocks = [pd.DataFrame({"row": range(i, min(i + size, len(todo)))}) for i in range(0, len(todo), size)]
+        size = min(batch_size, -(-len(rows) // workers))
+        blocks = [pd.DataFrame({"row": range(i, min(i + size, len(rows)))}) for i in range(0, len(rows), size)]
         source = model.loading or ray.put(_Shipped.of(model))
-        task = _Task(model.name, model.revision, source, max_new_tokens, size, cpus)
+        task = _Task(model.name, model.revision, source, decoding, size, cpus, 1 if gpus else workers)
         with warnings.catch_warnings():  # Ray means to drop the last two; pyproject.toml stops before it does
             warnings.simplefilter("ignore", DeprecationWarning)
             done = ray.data.from_pandas(blocks).map_batches(
                 _Worker,
-                fn_constructor_args=(task, ray.put(pickle.dumps(list(todo)))),
+                fn_constructor_args=(task, ray.put(pickle.dumps(list(rows)))),
                 batch_size=None,
                 batch_format="pandas",
                 compute=ray.data.ActorPoolStrategy(size=min(workers, len(blocks)), max_tasks_in_flight_per_actor=2),
@@ -128,14 +130,15 @@ def place(on: str | Ray) -> Ray:
 
 @dataclass(frozen=True)
 class _Task:
-    """What a worker is told: the model, how to get it, and how to write."""
+    """What a worker is told: the model, how to get it, how to write, and who else takes from its memory."""
 
     name: str
     revision: str
     model: Any  # a Loading, or a reference to a _Shipped
-    max_new_tokens: int
+    decoding: Decoding
     batch_size: int
     threads: int
+    sharers: int
 
 
 @dataclass(frozen=True)
@@ -172,16 +175,22 @@ class _Worker:
         torch.set_num_threads(task.threads)
         self.task, self.rows = task, pickle.loads(ray.get(rows))
         source = task.model if isinstance(task.model, Loading) else ray.get(task.model)
-        self.model = source.again() if isinstance(source, Loading) else source.unpacked(task.name, task.revision)
+        self.model = _loaded(source) if isinstance(source, Loading) else source.unpacked(task.name, task.revision)
         if (self.model.name, self.model.revision) != (task.name, task.revision):
             raise WorkbenchError(
                 f"the worker on {ray.util.get_node_ip_address()} loaded {self.model.name} {self.model.revision}, but the "
                 f"sweep is of {task.name} {task.revision}; give every machine the same files"
             )
+        self.room = Room(self.model, task.batch_size, task.sharers)
 
     def __call__(self, batch: "pd.DataFrame") -> "pd.DataFrame":
         chosen = [self.rows[i] for i in batch["row"]]
-        return generate_rows(self.model, chosen, self.task.max_new_tokens, self.task.batch_size)
+        return complete_rows(self.model, chosen, self.task.decoding, self.room)
+
+
+def _loaded(source: Loading) -> Model:
+    """The model that another process loaded, on the best device there is here."""
+    return load(source.name, source.dtype, None, source.device_map, source.revision, chat_template=source.chat_template)
 
 
 def _told(error: Exception, restarts: int) -> WorkbenchError:
