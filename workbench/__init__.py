@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from workbench.generation import generate
     from workbench.hardware import Hardware
     from workbench.models import Encoded, Model, load
-    from workbench.planning import Plan, calibrate, plan
+    from workbench.planning import calibrate, plan
+    from workbench.plans import Plan
     from workbench.prompt_sets import Pairs, Prompt, Prompts, pairs, prompts
     from workbench.rows import Decoding, generate_missing, sweep_rows
     from workbench.scoring import (
@@ -127,7 +128,8 @@ _HOMES = {
     "tracing": ("replay", "trace", "trace_generation"),
     "cluster": ("Ray",),
     "hardware": ("Hardware",),
-    "planning": ("Plan", "calibrate", "plan"),
+    "planning": ("calibrate", "plan"),
+    "plans": ("Plan",),
     "arms": ("Arm", "grid"),
     "shuffling": ("shuffled",),
     "decoding": ("Sampling",),

@@ -1,56 +1,123 @@
-"""What this machine does per second, measured by running a little of a sweep."""
+"""What this machine does per second, measured by running a little of a sweep, pass by pass."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from time import perf_counter
+from typing import Any
 
 import numpy as np
+import torch
 from scipy.optimize import nnls
 
-from workbench.edits import Steer
-from workbench.generation import generate
 from workbench.hardware import BYTES, Hardware
 from workbench.models import Model
-from workbench.prompt_sets import Prompt
+from workbench.rows import Decoding, Row, generate_missing
 from workbench.shapes import shape_of
-from workbench.steering import first_edited
+from workbench.store import Store
 from workbench.workload import Load, phases
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A run: its load, and the seconds it took."""
+    """A run of one batch: its load as it was, and the seconds of its forward passes and of all else."""
 
     load: Load
+    reading: float
+    writing: float
+    rest: float
+
+
+@dataclass(frozen=True)
+class _Pass:
+    rows: int
     seconds: float
 
 
-def timed(model: Model, prompts: Sequence[Prompt], steers: Sequence[Steer], new: int, batch_size: int) -> Measured:
-    """Time every prompt under every Steer. The load has the number of tokens that were really written."""
-    rows = [(prompt, steer) for prompt in prompts for steer in steers]
-    started = perf_counter()
-    done = generate(model, [p for p, _ in rows], [s for _, s in rows], new, batch_size=batch_size, progress=False)
-    took = perf_counter() - started
-    lengths = model.encode(list(prompts)).lengths
-    starts = [[first_edited(steer, length) for steer in steers] for length in lengths]
-    written = [len(ids) for ids in done.token_ids]
-    return Measured(Load.of(lengths, starts, float(np.mean(written)), max(written), batch_size), took)
+def timed(model: Model, rows: Sequence[Row], load: Load) -> Measured:
+    """Sweep some rows that make one batch, into a store that is thrown away; ``load`` is what is expected of them."""
+    with tempfile.TemporaryDirectory() as folder, _watched(model) as passes:
+        store, started = Store(folder), perf_counter()
+        generate_missing(model, rows, store, Decoding(load.longest), len(rows))
+        took = perf_counter() - started
+        written = store.frame()["tokens"]
+    (batch,) = load.batches
+    reading, writing = passes[: batch.passes], passes[batch.passes :]
+    found = replace(
+        load,
+        new_tokens=float(written.mean()),
+        longest=1 + len(writing),
+        steps=sum(one.rows for one in writing) / len(rows),
+    )
+    read, wrote = (sum(one.seconds for one in part) for part in (reading, writing))
+    return Measured(found, read, wrote, took - read - wrote)
+
+
+@contextmanager
+def _watched(model: Model) -> Iterator[list[_Pass]]:
+    """The forward passes that happen inside, as they happen."""
+    passes: list[_Pass] = []
+    started = [0.0]
+
+    def now() -> float:
+        if model.device.type == "cuda":
+            torch.cuda.synchronize(model.device)
+        return perf_counter()
+
+    def begin(_: Any, args: tuple, kwargs: dict) -> None:
+        started[0] = now()
+
+    def end(_: Any, args: tuple, kwargs: dict, out: Any) -> None:
+        passes.append(_Pass(len(kwargs["input_ids"]), now() - started[0]))
+
+    handles = [
+        model.hf.register_forward_pre_hook(begin, with_kwargs=True),
+        model.hf.register_forward_hook(end, with_kwargs=True),
+    ]
+    try:
+        yield passes
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def fit(model: Model, runs: Sequence[Measured], memory: float) -> Hardware:
-    """The rates that explain the runs best: seconds = weights / bandwidth + FLOPs read / prefill + FLOPs written / decode.
+    """The rates that explain the runs, from few to many rows. docs/planning.md says how, and why so.
 
-    Non-negative least squares on relative errors; a resource whose time cannot be told from zero gets an infinite rate.
+    A resource whose time cannot be told from zero gets an infinite rate.
     """
     sizes, dtype = shape_of(model.hf.config.to_dict(), model.name), str(model.dtype).removeprefix("torch.")
-    table = []
-    for run in runs:
-        read, write = phases(sizes, run.load, BYTES[dtype])
-        table.append(np.array([read.weights + write.weights, read.flops, write.flops]) / run.seconds)
-    columns = np.array(table)
-    scale = columns.max(axis=0)
-    scale[scale == 0] = 1.0
-    costs = nnls(columns / scale, np.ones(len(runs)))[0] / scale
-    bandwidth, prefill, decode = (float(1 / cost) if cost > 0 else float("inf") for cost in costs)
-    about = f"calibrated with {model.name}: {sum(run.seconds for run in runs):.0f} s of {len(runs)} runs"
-    return Hardware("here", memory, prefill, decode, bandwidth, 0.0, False, dtype, about)
+    loads = [phases(sizes, run.load, BYTES[dtype]) for run in runs]
+    writes = [(run.writing, write) for run, (_, write) in zip(runs, loads, strict=True) if write.passes]
+    per_byte, per_flop = _solved([(write.weights, write.flops) for _, write in writes], [took for took, _ in writes])
+    read = sum(read.flops for read, _ in loads)
+    reading = sum(run.reading - per_byte * read.weights for run, (read, _) in zip(runs, loads, strict=True))
+    last = runs[-1]
+    about = f"calibrated with {model.name}: {sum(r.reading + r.writing + r.rest for r in runs):.0f} s of its own rows"
+    return Hardware(
+        "here",
+        memory,
+        prefill=read / reading if reading > 0 else float("inf"),
+        decode=_rate(per_flop),
+        bandwidth=_rate(per_byte),
+        layer_seconds=0.0,
+        row_seconds=last.rest / last.load.rows,
+        overlaps=False,
+        dtype=dtype,
+        source=about,
+    )
+
+
+def _solved(amounts: Sequence[tuple[float, float]], seconds: Sequence[float]) -> tuple[float, float]:
+    """Costs per unit, none below zero, that come closest to the seconds; relative to them, so that no run dominates."""
+    if not amounts:
+        return 0.0, 0.0
+    table = np.array(amounts) / np.array(seconds)[:, None]
+    scale = table.max(axis=0)
+    first, second = nnls(table / scale, np.ones(len(seconds)))[0] / scale
+    return float(first), float(second)
+
+
+def _rate(cost: float) -> float:
+    return 1 / cost if cost > 0 else float("inf")

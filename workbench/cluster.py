@@ -73,11 +73,11 @@ class Ray:
         import pandas as pd
         import ray.data
 
-        workers, gpus, cpus = self._room(ray.nodes())
+        workers, gpus, cpus, together = self._room(ray.nodes())
         size = min(batch_size, -(-len(rows) // workers))
         blocks = [pd.DataFrame({"row": range(i, min(i + size, len(rows)))}) for i in range(0, len(rows), size)]
         source = model.loading or ray.put(_Shipped.of(model))
-        task = _Task(model.name, model.revision, source, decoding, size, cpus, 1 if gpus else workers)
+        task = _Task(model.name, model.revision, source, decoding, size, cpus, 1 if gpus else together)
         with warnings.catch_warnings():  # Ray means to drop the last two; pyproject.toml stops before it does
             warnings.simplefilter("ignore", DeprecationWarning)
             done = ray.data.from_pandas(blocks).map_batches(
@@ -98,8 +98,10 @@ class Ray:
         except ray.exceptions.RayError as error:
             raise _told(error, self.restarts) from error
 
-    def _room(self, nodes: Sequence[dict]) -> tuple[int, int, int]:
-        """Workers, and GPUs and CPUs of each, that fit the machines of a cluster (as ``ray.nodes`` lists them)."""
+    def _room(self, nodes: Sequence[dict]) -> tuple[int, int, int, int]:
+        """Workers that fit the machines of a cluster (as ``ray.nodes`` lists them), the GPUs and CPUs of each, and how many
+        of them one machine may have to hold.
+        """
         machines = [node["Resources"] for node in nodes if node["Alive"]]
         most = {kind: max((int(m.get(kind, 0)) for m in machines), default=0) for kind in ("GPU", "CPU")}
         gpus = min(most["GPU"], 1) if self.gpus is None else self.gpus
@@ -109,14 +111,15 @@ class Ray:
                 f"{self} on machines with {most}: expected workers and cpus from 1, gpus and restarts from 0"
             )
         shares = [(int(m.get("CPU", 0)) // cpus, int(m.get("GPU", 0)) // gpus if gpus else None) for m in machines]
-        fit = sum(cpu if gpu is None else min(cpu, gpu) for cpu, gpu in shares)
+        places = [cpu if gpu is None else min(cpu, gpu) for cpu, gpu in shares]
+        fit = sum(places)
         wanted = self.workers or max(fit, 1)
         if fit < wanted:
             raise WorkbenchError(
                 f"the Ray cluster has room for {fit} of {wanted} workers with {gpus} GPUs and {cpus} CPUs each; its largest "
                 f"machine has {most['GPU']} GPUs and {most['CPU']} CPUs. Give wb.Ray(workers=…, gpus=…, cpus=…) that fit"
             )
-        return wanted, gpus, cpus
+        return wanted, gpus, cpus, min(wanted, max(places))
 
 
 def place(on: str | Ray) -> Ray:

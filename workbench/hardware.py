@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 from workbench.errors import WorkbenchError
 
-#: Shares of the published peaks that are assumed to be reached, and the time that starting the kernels of one layer takes
-#: from Python: assumptions, to be replaced by a calibration wherever the hardware is at hand (docs/planning.md).
+#: Shares of the published peaks that are assumed to be reached, and the time that starting the kernels of one layer and
+#: all that is done with a row outside of the model take in Python: assumptions, to be replaced by a calibration wherever
+#: the hardware is at hand (docs/planning.md).
 FLOPS_EFFICIENCY = 0.5
 BANDWIDTH_EFFICIENCY = 0.7
 LAYER_SECONDS = 0.6e-3
+ROW_SECONDS = 1e-3
 BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
 
@@ -19,7 +21,8 @@ class Hardware:
 
     Attributes:
         memory: bytes. prefill, decode: FLOP/s while reading prompts and while writing. bandwidth: bytes/s.
-        layer_seconds: the least time one layer takes per forward pass.
+        layer_seconds: the least time one layer takes per forward pass. row_seconds: what a row takes outside of forward
+            passes: its tokens, its place in a batch, its text, the store.
         overlaps: whether arithmetic, memory traffic and starting kernels happen at the same time, so that the slowest of
             them counts (a GPU), or their times add up (how a calibration is fitted).
         dtype: that the rates hold for. source: where the numbers come from.
@@ -31,6 +34,7 @@ class Hardware:
     decode: float
     bandwidth: float
     layer_seconds: float
+    row_seconds: float
     overlaps: bool
     dtype: str
     source: str
@@ -82,4 +86,6 @@ def gpu(name: str, dtype: str) -> Hardware:
     reached = peak * FLOPS_EFFICIENCY
     bandwidth = found.bandwidth * 1e9 * BANDWIDTH_EFFICIENCY
     about = f"{found.source}; {FLOPS_EFFICIENCY:.0%} of peak FLOP/s and {BANDWIDTH_EFFICIENCY:.0%} of bandwidth assumed"
-    return Hardware(key, found.memory * 1e9, reached, reached, bandwidth, LAYER_SECONDS, True, dtype, about)
+    return Hardware(
+        key, found.memory * 1e9, reached, reached, bandwidth, LAYER_SECONDS, ROW_SECONDS, True, dtype, about
+    )

@@ -59,8 +59,7 @@ class Encoded:
 class Model:
     """A loaded model.
 
-    ``revision`` names the weights: the hub commit, or a hash of the files (base and adapter) they came from. ``loading``
-    is None for a model that was made in memory.
+    ``revision`` names the weights: the hub commit, or a hash of the files (base and adapter) they came from.
     """
 
     name: str
@@ -70,7 +69,7 @@ class Model:
     tokenizer: Any = field(repr=False)
     n_layers: int = 0
     d_model: int = 0
-    loading: Loading | None = field(default=None, repr=False)
+    loading: Loading | None = field(default=None, repr=False)  # None: made in memory
 
     @property
     def device(self) -> torch.device:
@@ -196,10 +195,8 @@ def load(
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     label = source.name if not isinstance(source, Path) else source.name or str(source)
-    named, pinned = (
-        (str(source), None) if isinstance(source, Path) else (name, revision if isinstance(source, Hub) else None)
-    )
-    loading = Loading(named, torch_dtype, device_map, pinned, chat_template)
+    named = str(source) if isinstance(source, Path) else name
+    loading = Loading(named, torch_dtype, device_map, revision if isinstance(source, Hub) else None, chat_template)
     model = replace(_boot(hf.eval(), tokenizer, label, revision, where), loading=loading)
     if check:
         results = preflight(model)

@@ -4,91 +4,42 @@ A sweep is so many forward passes, FLOPs and bytes (``Load``, ``Phase``); a devi
 A calibration measures the second by running a little of the sweep itself.
 """
 
-import os
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 
-from workbench.calibration import fit, timed
+from workbench.arms import Arm
+from workbench.calibration import Measured, fit, timed
 from workbench.directions import Direction
 from workbench.edits import Steer
 from workbench.errors import WorkbenchError
 from workbench.hardware import BYTES, Hardware, gpu
+from workbench.memory import free_bytes
 from workbench.models import Model
+from workbench.plans import Plan
 from workbench.positions import ALL, Positions, as_positions
 from workbench.prompt_sets import Pairs, Prompts, as_prompts
+from workbench.rows import Row, packing
 from workbench.shapes import Shape, shape, shape_of
 from workbench.sites import resid_post
 from workbench.steering import add, check, first_edited
-from workbench.sweeps import Arm
-from workbench.workload import Load, Phase, memory_of, phases
+from workbench.workload import BATCH_SHARE, Load, Task, row_bytes
 
 #: Without a tokenizer: characters per token of English, and tokens of a chat template around a user turn.
 _CHARACTERS_PER_TOKEN, _TEMPLATE_TOKENS = 4.0, 20
 #: The share of a device's memory that is left to the framework and to fragments.
 _RESERVE = 0.1
-#: A calibration runs a batch, or this share of the rows if that is less (but at least _SMALL rows).
-_SAMPLE, _SMALL = 0.25, 32
+#: A calibration runs a batch, or this share of the rows if that is less (but at least _SMALL rows), and a quarter of it.
+_SAMPLE, _SMALL, _QUARTER = 0.25, 32, 4
 
-
-@dataclass(frozen=True)
-class Plan:
-    """What a sweep will cost; prints as a table.
-
-    Attributes:
-        rows: prompt × arm; load.rows of them differ and are computed.
-        seconds: of the whole sweep, on all GPUs; prefill and decode are its parts.
-        memory: bytes on one copy of the model: weights, KV cache and workspace together; weights, cache alone.
-        per_copy: GPUs (or machines) that one copy of the model takes. copies: how many work side by side.
-    """
-
-    model: str
-    hardware: Hardware
-    rows: int
-    load: Load
-    prefill: float
-    decode: float
-    weights: float
-    cache: float
-    memory: float
-    per_copy: int
-    copies: int
-    assumed: tuple[str, ...]
-
-    @property
-    def seconds(self) -> float:
-        """Estimated time of the whole sweep, loading the model not included."""
-        return self.prefill + self.decode
-
-    def __str__(self) -> str:
-        load, giga = self.load, 1e9
-        lines = [
-            ("model", f"{self.model}, {self.hardware.dtype}"),
-            ("hardware", f"{self.copies} × {self.per_copy} × {self.hardware.name} ({self.hardware.source})"),
-            ("rows", f"{self.rows:,}, of which {load.rows:,} differ; batches of {load.batch_size}"),
-            (
-                "tokens",
-                f"{load.read_tokens:,} read of {load.prompt_tokens:,}, {load.rows * load.new_tokens:,.0f} written",
-            ),
-            (
-                "time",
-                f"{_duration(self.seconds)} (reading {_duration(self.prefill)}, writing {_duration(self.decode)})",
-            ),
-            ("rate", f"{load.rows / self.seconds:,.1f} completions/s"),
-            (
-                "memory",
-                f"{self.memory / giga:.1f} GB per copy (weights {self.weights / giga:.1f}, KV cache {self.cache / giga:.1f})",
-            ),
-            *(("assumed", text) for text in self.assumed),
-        ]
-        return "\n".join(f"{name:<9} {text}" for name, text in lines)
+Asked = Pairs | Prompts | Sequence[str] | Mapping[str, Prompts]
 
 
 def plan(
     model: Model | str,
-    prompts: Pairs | Prompts | Sequence[str] | Mapping[str, Prompts],
+    prompts: Asked,
     arms: Sequence[Arm] | int,
     max_new_tokens: int = 48,
     batch_size: int = 160,
@@ -102,8 +53,8 @@ def plan(
     Args:
         model: a loaded model, or the name of one whose sizes are known (``workbench.shapes``); a name loads nothing.
         prompts, arms, max_new_tokens, batch_size: as for ``sweep``; ``arms`` may be a number of conditions.
-        hardware: "here" (calibrated: runs a little of the sweep, a few seconds), the name of a GPU, or what
-            ``calibrate`` returned for another model on this machine.
+        hardware: "here" (calibrated: runs a little of the sweep), the name of a GPU, or what ``calibrate`` returned for
+            another model on this machine.
         gpus: how many such devices; a copy of the model takes as many as its memory needs, and copies work side by side.
         dtype: of the weights; default: that of the loaded model or of the hardware, else bfloat16.
         on: which tokens are steered, where ``arms`` is a number.
@@ -121,36 +72,22 @@ def plan(
         )
     sizes = shape(model) if isinstance(model, str) else shape_of(model.hf.config.to_dict(), model.name)
     asked = _flat(prompts)
-    lengths, assumed = _lengths(model, asked)
-    load, rows = _load(asked, lengths, arms, as_positions(on), max_new_tokens, batch_size)
+    rows, assumed = _rows(sizes, asked, arms, as_positions(on))
+    tasks, guessed = _tasks(model, rows)
     device = _device(model, hardware, dtype)
-    per_copy = _fit(sizes, load, device, gpus)
+    per_copy, most = _fit(sizes, max(task.tokens for task in tasks) + max_new_tokens, device, gpus, batch_size)
+    load = Load.of(tasks, sizes.layers, max_new_tokens, most)
     if isinstance(model, Model) and hardware == "here":
-        device, load = _calibrated(model, asked, arms, as_positions(on), load)
+        device, load = _calibrated(model, rows, tasks, load)
     elif max_new_tokens > 1:
         assumed += (f"every response is {max_new_tokens} tokens long",)
-    copies, share = gpus // per_copy, BYTES[device.dtype]
-    reading, writing = phases(sizes, load, share)
-    weights, cache, work = memory_of(sizes, load, share)
-    return Plan(
-        sizes.name,
-        device,
-        rows,
-        load,
-        seconds(device, sizes.layers, reading, device.prefill) / copies,
-        seconds(device, sizes.layers, writing, device.decode) / copies,
-        weights,
-        cache,
-        weights + cache + work,
-        per_copy,
-        copies,
-        assumed,
-    )
+    number = arms if isinstance(arms, int) else len(arms)
+    return Plan.of(sizes, device, len(asked) * number, load, per_copy, gpus // per_copy, guessed + assumed)
 
 
 def calibrate(
     model: Model,
-    prompts: Pairs | Prompts | Sequence[str] | Mapping[str, Prompts],
+    prompts: Asked,
     arms: Sequence[Arm] | int,
     max_new_tokens: int = 48,
     batch_size: int = 160,
@@ -160,56 +97,28 @@ def calibrate(
 
     Use it for a larger model that is not loaded: ``plan("qwen2-7b", …, hardware=calibrate(small, …))``.
     """
-    asked, positions = _flat(prompts), as_positions(on)
-    lengths, _ = _lengths(model, asked)
-    load, _ = _load(asked, lengths, arms, positions, max_new_tokens, batch_size)
-    return _calibrated(model, asked, arms, positions, load)[0]
+    return plan(model, prompts, arms, max_new_tokens, batch_size, on=on).hardware
 
 
-def _calibrated(
-    model: Model, asked: Prompts, arms: Sequence[Arm] | int, on: Positions, load: Load
-) -> tuple[Hardware, Load]:
-    """Rates fitted to four runs (few and many rows, one and all new tokens), and the load with the measured lengths."""
-    steers = _steers(model, arms, on)
-    for steer in steers:
+def _calibrated(model: Model, rows: Sequence[Row], tasks: Sequence[Task], load: Load) -> tuple[Hardware, Load]:
+    """Rates fitted to two batches of rows drawn from the sweep, and the load with the lengths that the larger one had."""
+    for steer in {id(row.arm.steer): row.arm.steer for row in rows}.values():
         check(steer, model)
     many = min(load.batch_size, max(_SMALL, round(_SAMPLE * load.rows)))
     chance = random.Random(0)
-    prompts = chance.sample(list(asked), len(asked))
-    timed(model, prompts[:1], steers[:1], 2, 1)  # warm-up
-    runs = []
-    for rows in (max(1, many // 4), many):
-        conditions = chance.sample(steers, min(len(steers), max(1, rows // 4)))
-        few = prompts[: max(1, rows // len(conditions))]  # one batch: a second, small one would blur the cost of a pass
-        runs += [timed(model, few, conditions, new, load.batch_size) for new in dict.fromkeys((1, load.longest))]
+
+    def run(size: int, new: int) -> Measured:
+        chosen = sorted(chance.sample(range(len(rows)), size))  # in the order of the sweep
+        return timed(model, [rows[i] for i in chosen], Load.of([tasks[i] for i in chosen], model.n_layers, new, size))
+
+    run(1, min(2, load.longest))  # to warm up
+    runs = [run(size, load.longest) for size in (max(1, many // _QUARTER), many)]
     last = runs[-1].load
-    found = replace(load, new_tokens=last.new_tokens, longest=last.longest)
-    return fit(model, runs, _memory_here()), found
+    found = replace(load, new_tokens=last.new_tokens, longest=last.longest, steps=last.steps)
+    return fit(model, runs, _memory_here(model)), found
 
 
-def _steers(model: Model, arms: Sequence[Arm] | int, on: Positions) -> list[Steer]:
-    """The different conditions; where only their number is known, amounts of one random direction in the middle of the model."""
-    if not isinstance(arms, int):
-        return list({arm.steer.key: arm.steer for arm in arms}.values())
-    generator = torch.Generator().manual_seed(0)
-    vector = torch.randn(model.d_model, generator=generator)
-    direction = Direction(vector, resid_post(model.n_layers // 2), model.name, model.revision, "random(seed=0)")
-    # too small to change what is written, as costly as any others: all different, since equal ones would be one
-    return [add(direction, coef=1e-6 * (i + 1), on=on) for i in range(arms)]
-
-
-def seconds(device: Hardware, layers: int, phase: Phase, rate: float) -> float:
-    """The time of a phase at ``rate`` FLOP/s: of the slowest resource, or the sum of all, as the device works.
-
-    Traffic of the KV cache grows with the rows, as FLOPs do; a calibrated ``decode`` rate has it in it already.
-    """
-    start = phase.passes * layers * device.layer_seconds
-    if device.overlaps:
-        return max(start, phase.flops / rate, (phase.weights + phase.cache) / device.bandwidth)
-    return start + phase.flops / rate + phase.weights / device.bandwidth
-
-
-def _flat(prompts: Pairs | Prompts | Sequence[str] | Mapping[str, Prompts]) -> Prompts:
+def _flat(prompts: Asked) -> Prompts:
     if isinstance(prompts, Pairs):
         sides = [side for side in (prompts.positive, prompts.negative, prompts.borderline) if side is not None]
         return as_prompts([prompt for side in sides for prompt in side])
@@ -218,33 +127,61 @@ def _flat(prompts: Pairs | Prompts | Sequence[str] | Mapping[str, Prompts]) -> P
     return as_prompts(prompts)
 
 
-def _lengths(model: Model | str, asked: Prompts) -> tuple[list[int], tuple[str, ...]]:
-    """Tokens of each prompt, template included, and what had to be assumed for it."""
-    if isinstance(model, Model):
-        return list(model.encode(asked).lengths), ()
-    about = f"{_CHARACTERS_PER_TOKEN:g} characters per token and {_TEMPLATE_TOKENS} tokens of chat template"
-    return [_TEMPLATE_TOKENS + round(len(p.text) / _CHARACTERS_PER_TOKEN) for p in asked], (about,)
-
-
-def _load(
-    asked: Prompts, lengths: Sequence[int], arms: Sequence[Arm] | int, on: Positions, new: int, batch_size: int
-) -> tuple[Load, int]:
-    """The load of a sweep, identical conditions once, and its number of rows."""
+def _rows(sizes: Shape, asked: Prompts, arms: Sequence[Arm] | int, on: Positions) -> tuple[list[Row], tuple[str, ...]]:
+    """The rows that differ, in the order in which a sweep runs them, and what had to be assumed for them."""
+    assumed: tuple[str, ...] = ()
     if isinstance(arms, int):
-        if arms < 1:
-            raise WorkbenchError(f"arms={arms}: expected at least 1")
-        starts = [[_first(on, length)] * arms for length in lengths]
-        return Load.of(lengths, starts, new, new, batch_size), arms * len(lengths)
-    distinct = list({arm.steer.key: arm.steer for arm in arms}.values())
-    if not distinct:
+        assumed = (f"every arm edits layer {sizes.layers // 2}",)
+        arms = [Arm(steer, "direction") for steer in _stand_ins(sizes, arms, on)]
+    if not arms:
         raise WorkbenchError("a sweep needs arms; got none")
-    starts = [[first_edited(steer, length) for steer in distinct] for length in lengths]
-    return Load.of(lengths, starts, new, new, batch_size), len(arms) * len(lengths)
+    distinct = {arm.steer.key: arm for arm in arms}
+    whole = {(prompt.text, prompt.system): prompt for prompt in asked}
+    rows = [
+        Row("", prompt, arm, f"{i} {key}") for i, prompt in enumerate(whole.values()) for key, arm in distinct.items()
+    ]
+    return sorted(rows, key=packing), assumed
 
 
-def _first(on: Positions, length: int) -> int:
-    marked = on.mask(length, length)
-    return int(marked.argmax()) if marked.any() else length
+def _stand_ins(sizes: Shape, number: int, on: Positions) -> list[Steer]:
+    """Where only the number of conditions is known: amounts of one random direction in the middle of the model."""
+    if number < 1:
+        raise WorkbenchError(f"arms={number}: expected at least 1")
+    vector = torch.randn(sizes.hidden, generator=torch.Generator().manual_seed(0))
+    direction = Direction(vector, resid_post(sizes.layers // 2), sizes.name, "", "random(seed=0)")
+    # too small to change what is written, as costly as any others: all different, since equal ones would be one
+    return [add(direction, coef=1e-6 * (i + 1), on=on) for i in range(number)]
+
+
+def _tasks(model: Model | str, rows: Sequence[Row]) -> tuple[list[Task], tuple[str, ...]]:
+    """What each row asks of a model, and what had to be assumed for it."""
+    asked = list({(row.prompt.text, row.prompt.system): row.prompt for row in rows}.values())
+    assumed: tuple[str, ...] = ()
+    if isinstance(model, Model):
+        counts = list(model.encode(asked).lengths)
+    else:
+        counts = [_TEMPLATE_TOKENS + round(len(f"{p.system}{p.text}") / _CHARACTERS_PER_TOKEN) for p in asked]
+        assumed = (f"{_CHARACTERS_PER_TOKEN:g} characters per token and {_TEMPLATE_TOKENS} tokens of chat template",)
+    lengths = {(p.text, p.system): count for p, count in zip(asked, counts, strict=True)}
+    steers = {id(row.arm.steer): row.arm.steer for row in rows}
+    layers = {place: _lowest(steer) for place, steer in steers.items()}
+    starts = {
+        (place, count): first_edited(steer, count) for place, steer in steers.items() for count in dict.fromkeys(counts)
+    }
+
+    def task(row: Row) -> Task:
+        place, prompt = id(row.arm.steer), (row.prompt.text, row.prompt.system)
+        count = lengths[prompt]
+        return Task("\0".join(prompt), count, starts[place, count], layers[place])
+
+    return [task(row) for row in rows], assumed
+
+
+def _lowest(steer: Steer) -> int | None:
+    """The lowest layer that a Steer writes to or a condition of it reads."""
+    sites = [edit.site for edit in steer.effective]
+    sites += [edit.condition.direction.site for edit in steer.effective if edit.condition is not None]
+    return min((site.layer for site in sites), default=None)
 
 
 def _device(model: Model | str, hardware: str | Hardware, dtype: str | None) -> Hardware:
@@ -256,49 +193,48 @@ def _device(model: Model | str, hardware: str | Hardware, dtype: str | None) -> 
         return hardware
     if hardware != "here":
         return gpu(hardware, dtype or own or "bfloat16")
-    if own is None:
+    if not isinstance(model, Model):
         raise WorkbenchError(
             f"hardware 'here' is calibrated with a loaded model: wb.plan(wb.load({model!r}), …), or, for a model too large "
             f"for that, wb.plan({model!r}, …, hardware=wb.calibrate(a_smaller_model, …)), or name a GPU"
         )
     if dtype not in (None, own):
         raise WorkbenchError(f"dtype {dtype}: the model is loaded in {own}; load it in the dtype to plan for")
-    return Hardware("here", _memory_here(), 1.0, 1.0, 1.0, 0.0, False, own, "not yet calibrated")
+    inf = float("inf")
+    return Hardware("here", _memory_here(model), inf, inf, inf, 0.0, 0.0, False, str(own), "not yet calibrated")
 
 
-def _memory_here() -> float:
-    if torch.cuda.is_available():
-        return float(torch.cuda.mem_get_info()[1])
-    return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+def _memory_here(model: Model) -> float:
+    """What this machine has for a model and its batches: what is free now, and what the loaded model takes."""
+    return float(free_bytes(model.device) + sum(p.nbytes for p in model.hf.parameters()))
 
 
-def _fit(sizes: Shape, load: Load, device: Hardware, gpus: int) -> int:
-    """Devices that one copy takes. Raises WorkbenchError, with what would fit, if there are not as many."""
+def _fit(sizes: Shape, tokens: int, device: Hardware, gpus: int, batch_size: int) -> tuple[int, int]:
+    """Devices that one copy takes, and rows per batch: smaller batches if there are too few devices for whole ones.
+
+    Raises:
+        WorkbenchError: not even one row fits; with what would.
+    """
     usable = device.memory * (1 - _RESERVE)
 
-    def needed(dtype: str, batch_size: int) -> int:
-        return -(-int(sum(memory_of(sizes, replace(load, batch_size=batch_size), BYTES[dtype]))) // int(usable))
+    def most(devices: int, dtype: str) -> int:
+        weights, row = sizes.parameters * BYTES[dtype], sum(row_bytes(sizes, tokens, BYTES[dtype]))
+        return min(batch_size, int(BATCH_SHARE * (devices * usable - weights) / row))
 
-    here = needed(device.dtype, load.batch_size)
-    if here <= gpus:
-        return here
-    ways = [f"gpus={here}"]
-    if device.dtype in ("float32", "float64") and needed("bfloat16", load.batch_size) <= gpus:
+    for devices in range(1, gpus + 1):
+        if most(devices, device.dtype) == batch_size:
+            return devices, batch_size
+    if (rows := most(gpus, device.dtype)) >= 1:
+        return gpus, rows
+    enough = gpus
+    while most(enough, device.dtype) < 1:
+        enough += 1
+    ways = [f"gpus={enough}"]
+    if device.dtype in ("float32", "float64") and most(gpus, "bfloat16") >= 1:
         ways.append("dtype='bfloat16'")
-    smaller = load.batch_size
-    while smaller > 1 and needed(device.dtype, smaller) > gpus:
-        smaller //= 2
-    if needed(device.dtype, smaller) <= gpus:
-        ways.append(f"batch_size={smaller}")
-    total = sum(memory_of(sizes, load, BYTES[device.dtype]))
+    weights, row = sizes.parameters * BYTES[device.dtype], sum(row_bytes(sizes, tokens, BYTES[device.dtype]))
     raise WorkbenchError(
-        f"{sizes.name} in {device.dtype} with batches of {load.batch_size} takes {total / 1e9:.0f} GB, but {gpus} × "
-        f"{device.name} can hold {gpus * usable / 1e9:.0f} GB ({_RESERVE:.0%} is kept free); what would fit: {' or '.join(ways)}"
+        f"{sizes.name} in {device.dtype} takes {weights / 1e9:.0f} GB, and {row / 1e9:.2g} GB more per row, but {gpus} × "
+        f"{device.name} can hold {gpus * usable / 1e9:.0f} GB ({_RESERVE:.0%} is kept free, and {1 - BATCH_SHARE:.0%} of "
+        f"what batches could take); what would fit: {' or '.join(ways)}"
     )
-
-
-def _duration(seconds: float) -> str:
-    for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.1f} s"

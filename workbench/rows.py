@@ -79,14 +79,14 @@ def sweep_rows(model: Model, sets: Mapping[str, Prompts], arms: Sequence[Arm], d
 def missing(rows: Sequence[Row], store: Store) -> list[Row]:
     """The rows whose completions a store does not hold, each key once, in the order in which they pack best."""
     known = store.keys()
-    todo = {row.key: row for row in rows if row.key not in known}.values()
+    return sorted({row.key: row for row in rows if row.key not in known}.values(), key=packing)
 
-    def place(row: Row) -> tuple:
-        edits = row.arm.steer.effective
-        layer = min((edit.site.layer for edit in edits), default=0)
-        return str([edit.on for edit in edits]), layer, len(row.prompt.text), row.prompt.text
 
-    return sorted(todo, key=place)
+def packing(row: Row) -> tuple:
+    """Sorts rows such that neighbours are of like length and can share what they read."""
+    edits = row.arm.steer.effective
+    layer = min((edit.site.layer for edit in edits), default=0)
+    return str([edit.on for edit in edits]), layer, len(row.prompt.text), row.prompt.text
 
 
 def generate_here(
