@@ -12,13 +12,12 @@ import torch
 
 import workbench as wb
 from tests.families import PROMPTS, tiny_model
-from workbench.cluster import Ray, _Shipped, place
+from workbench.arms import BASELINE
+from workbench.cluster import Ray, _loaded, _Shipped, place
 from workbench.models import load
 from workbench.scoring import Score
-from workbench.sweeps import BASELINE
 
 LENGTH = Score("length", 1, len)
-NEW = 150
 
 
 def machine(alive=True, **resources):
@@ -28,12 +27,12 @@ def machine(alive=True, **resources):
 @pytest.mark.parametrize(
     ("asked", "nodes", "room"),
     [
-        (Ray(), [machine(CPU=16)], (4, 0, 4)),
-        (Ray(), [machine(CPU=2)], (1, 0, 2)),
-        (Ray(), [machine(CPU=64, GPU=8), machine(CPU=64, GPU=4)], (12, 1, 1)),
-        (Ray(gpus=4), [machine(CPU=64, GPU=8), machine(CPU=64, GPU=6)], (3, 4, 1)),
-        (Ray(), [machine(CPU=3, GPU=8)], (3, 1, 1)),
-        (Ray(workers=2, cpus=1), [machine(CPU=2), machine(CPU=2, alive=False)], (2, 0, 1)),
+        (Ray(), [machine(CPU=16)], (4, 0, 4, 4)),
+        (Ray(), [machine(CPU=2)], (1, 0, 2, 1)),
+        (Ray(), [machine(CPU=64, GPU=8), machine(CPU=64, GPU=4)], (12, 1, 1, 8)),
+        (Ray(gpus=4), [machine(CPU=64, GPU=8), machine(CPU=64, GPU=6)], (3, 4, 1, 2)),
+        (Ray(), [machine(CPU=3, GPU=8)], (3, 1, 1, 3)),
+        (Ray(workers=2, cpus=1), [machine(CPU=2), machine(CPU=2, alive=False)], (2, 0, 1, 2)),
     ],
 )
 def test_one_worker_per_gpu_or_per_share_of_the_cpus(asked, nodes, room):
@@ -78,7 +77,7 @@ def test_a_loaded_model_says_how_to_load_it_again(tmp_path):
     made.hf.save_pretrained(tmp_path / "tiny")
     made.tokenizer.save_pretrained(tmp_path / "tiny")
     first = load(str(tmp_path / "tiny"), dtype="float64")
-    again = pickle.loads(pickle.dumps(first.loading)).again()
+    again = _loaded(pickle.loads(pickle.dumps(first.loading)))
     assert (again.name, again.revision, again.dtype) == (first.name, first.revision, torch.float64)
     assert again.loading == first.loading
     assert made.loading is None
@@ -137,30 +136,27 @@ def arms(model):
     return wb.grid(direction, ratios=[-0.5, 0, 0.5], controls=2, on=wb.PROMPT[-1] | wb.RESPONSE)
 
 
-def run(model, arms, store, on):
-    return wb.sweep(model, PROMPTS, arms, [LENGTH], store, max_new_tokens=NEW, batch_size=4, show_text=True, on=on)
-
-
-@pytest.fixture(scope="module")
-def local(model, arms, tmp_path_factory):
-    return run(model, arms, tmp_path_factory.mktemp("local"), "local")
+def run(model, arms, store, on, **options):
+    return wb.sweep(model, PROMPTS, arms, [wb.refusal], store, 100, batch_size=4, show_text=True, on=on, **options)
 
 
 @pytest.mark.slow
-def test_a_killed_worker_changes_nothing(cluster, model, arms, local, tmp_path):
-    rows = run(model, arms, tmp_path, Killing(workers=2, cpus=1))
+def test_a_killed_worker_changes_nothing(cluster, model, arms, tmp_path):
+    options = {"temperature": 0.9, "seed": 3}
+    rows = run(model, arms, tmp_path / "ray", Killing(workers=2, cpus=1), **options)
     assert len(SEEN["before"]) == 2
     assert "submit" in SEEN["doing"]  # it held a batch
     assert SEEN["ever"] - SEEN["before"]  # another was started in its place
-    assert rows.equals(local)
-    stored = [key for part in tmp_path.glob("part-*") for key in pd.read_parquet(part)["key"]]
+    assert rows.equals(run(model, arms, tmp_path / "here", "local", **options))
+    stored = [key for part in (tmp_path / "ray").glob("part-*") for key in pd.read_parquet(part)["key"]]
     assert sorted(stored) == sorted(rows["key"])  # each row once, also on disk
 
 
 @pytest.mark.slow
-def test_workers_that_keep_dying_end_the_sweep_and_what_is_finished_stays(cluster, model, arms, local, tmp_path):
+def test_workers_that_keep_dying_end_the_sweep_and_what_is_finished_stays(cluster, model, arms, tmp_path):
     with pytest.raises(wb.WorkbenchError, match="run the same sweep again to go on"):
-        run(model, arms, tmp_path, Killing(workers=1, cpus=1, restarts=0))
-    finished = wb.store.open(tmp_path).keys()
-    assert 0 < len(finished) < len(local)
-    assert run(model, arms, tmp_path, Ray(workers=2, cpus=1)).equals(local)
+        run(model, arms, tmp_path / "ray", Killing(workers=1, cpus=1, restarts=0), stop="verdict")
+    alone = run(model, arms, tmp_path / "here", "local", stop="verdict")
+    finished = wb.store.open(tmp_path / "ray").frame()
+    assert 0 < len(finished) < len(alone)
+    assert finished.set_index("key")["text"].to_dict().items() <= alone.set_index("key")["text"].to_dict().items()

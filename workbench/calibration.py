@@ -13,7 +13,7 @@ from scipy.optimize import nnls
 
 from workbench.hardware import BYTES, Hardware
 from workbench.models import Model
-from workbench.rows import Decoding, Row, generate_missing
+from workbench.rows import Decoding, Row, complete_rows
 from workbench.shapes import shape_of
 from workbench.store import Store
 from workbench.workload import Load, phases
@@ -39,7 +39,7 @@ def timed(model: Model, rows: Sequence[Row], load: Load) -> Measured:
     """Sweep some rows that make one batch, into a store that is thrown away; ``load`` is what is expected of them."""
     with tempfile.TemporaryDirectory() as folder, _watched(model) as passes:
         store, started = Store(folder), perf_counter()
-        generate_missing(model, rows, store, Decoding(load.longest), len(rows))
+        store.append(complete_rows(model, rows, Decoding(load.longest), len(rows)))
         took = perf_counter() - started
         written = store.frame()["tokens"]
     (batch,) = load.batches
@@ -102,7 +102,7 @@ def fit(model: Model, runs: Sequence[Measured], memory: float) -> Hardware:
         decode=_rate(per_flop),
         bandwidth=_rate(per_byte),
         layer_seconds=0.0,
-        row_seconds=last.rest / last.load.rows,
+        row_seconds=max(0.0, last.rest / last.load.rows),
         overlaps=False,
         dtype=dtype,
         source=about,
