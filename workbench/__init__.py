@@ -24,7 +24,7 @@ from workbench.sites import (
 )
 
 if TYPE_CHECKING:
-    from workbench import figures, statistics, store
+    from workbench import figures, ledger, statistics, store
     from workbench.amplification import amplified_logits, amplify
     from workbench.applying import steered
     from workbench.audits import Audit, Finding
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from workbench.sweeps import Arm, grid, outcomes, sweep
     from workbench.traces import Probe, Trace
     from workbench.tracing import replay, trace, trace_generation
-    from workbench.verdicts import Gate, Verdict, decide
+    from workbench.verdicts import Gate, Measured, Verdict, decide
 
 __version__ = "0.1.0"
 
@@ -57,7 +57,7 @@ _HOMES = {
     "edits": ("Edit", "Steer"),
     "audits": ("Audit", "Finding"),
     "claims": ("Claim", "claim", "logged_claims", "read_claims"),
-    "verdicts": ("Gate", "Verdict", "decide"),
+    "verdicts": ("Gate", "Measured", "Verdict", "decide"),
     "confounds": ("Confound", "SurfaceReport", "surface_confounds"),
     "extraction": ("METHODS", "extract"),
     "fetching": ("fetch",),
@@ -77,7 +77,7 @@ _HOMES = {
     "sweeps": ("Arm", "grid", "outcomes", "sweep"),
 }
 _LAZY = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ("figures", "statistics", "store")
+_MODULES = ("figures", "ledger", "statistics", "store")
 
 __all__ = [
     "ALL",
@@ -96,6 +96,7 @@ __all__ = [
     "Estimate",
     "Finding",
     "Gate",
+    "Measured",
     "Model",
     "Pairs",
     "Positions",
@@ -125,6 +126,7 @@ __all__ = [
     "generate",
     "grid",
     "k",
+    "ledger",
     "load",
     "logged_claims",
     "mlp_out",

@@ -109,7 +109,9 @@ def decide(
 def _check_p(identity: str, criterion: Criterion, found: Measured) -> None:
     needed = criterion.bound == "least" and not set(criterion.test) <= {"identity", "wilson"}
     if needed and not 0 <= found.p <= 1:
-        raise WorkbenchError(f"{identity} is judged by {' and '.join(criterion.test)}: p must be from 0 to 1, got {found.p}")
+        raise WorkbenchError(
+            f"{identity} is judged by {' and '.join(criterion.test)}: p must be from 0 to 1, got {found.p}"
+        )
 
 
 def _read(criterion: Criterion, found: Measured) -> tuple[str, str]:
@@ -131,9 +133,15 @@ def _at_least(criterion: Criterion, found: Measured) -> tuple[str, str]:
     significant = effect.value >= minimum if exact else found.p < _ALPHA
     if significant and found.direction_holds and effect.value > 0 and effect.high >= minimum:
         short = " The estimate itself falls short of it." if effect.value < minimum else ""
-        return "reproduced", f"In the claimed direction, and the interval reaches the minimum effect of {minimum:.2f}.{short}"
+        return (
+            "reproduced",
+            f"In the claimed direction, and the interval reaches the minimum effect of {minimum:.2f}.{short}",
+        )
     if effect.high < minimum:
         return "not reproduced", f"The interval lies below the minimum effect of {minimum:.2f}."
     if effect.value < 0 and found.p < _ALPHA:
         return "not reproduced", "The opposite is significant."
-    return "inconclusive", "The interval holds both less and more than the minimum effect, or the direction does not hold."
+    return (
+        "inconclusive",
+        "The interval holds both less and more than the minimum effect, or the direction does not hold.",
+    )
