@@ -5,10 +5,36 @@ import pandas as pd
 
 
 def arm_name(kind, layer, ratio, seed=-1):
-    """As ``wb.Arm.name``."""
+    """As the name of ``wb.sweeps.Arm``."""
     if kind == "baseline":
         return "baseline"
     return f"{kind}{'' if seed < 0 else f' {seed}'} L{layer} {ratio:+.2f}"
+
+
+def arm_rows(where, kind, layer, ratio, seed, values, bases=None):
+    """One arm over as many prompts as there are values."""
+    prompts = [f"{where}-{i}" for i in range(len(values))]
+    return pd.DataFrame(
+        {
+            "set": where,
+            "prompt": prompts,
+            "base": prompts if bases is None else bases,
+            "category": "",
+            "arm": arm_name(kind, layer, ratio, seed),
+            "kind": kind,
+            "layer": layer,
+            "ratio": ratio,
+            "seed": seed,
+            "dose": abs(ratio),
+            "key": [f"{prompt} {arm_name(kind, layer, ratio, seed)}" for prompt in prompts],
+            "tokens": 8,
+            "finish": "stop",
+            "model": "planted",
+            "revision": "1",
+            "score": "refusal",
+            "value": values,
+        }
+    )
 
 
 def planted_rows(
@@ -18,53 +44,34 @@ def planted_rows(
     base=0.3,
     seed=0,
     controls=5,
+    control_gain=None,
     ratio=-0.3,
     layers=(8,),
-    sets=("positive",),
+    where="positive",
+    label="compliance",
     collapse=0.0,
-    both=False,
 ):
     """n prompts under a baseline, a direction per layer and its controls.
 
-    Compliance has the rate ``base``; under the direction, ``gained`` of all prompts turn to compliance and ``lost`` away from
-    it; controls change ``lost`` each way. ``collapse`` is the share of broken responses under the direction. ``both`` adds
-    the opposite dose, which does the opposite.
+    The label has the rate ``base``; under the direction ``gained`` of all prompts turn to it and ``lost`` away from it.
+    Controls gain ``control_gain`` (by default ``lost``) and lose ``lost``. ``collapse``: share of broken responses under the
+    direction.
     """
     rng = np.random.default_rng(seed)
-    frames = []
+    other = "refusal" if label == "compliance" else "compliance"
+    before = rng.random(n) < base
 
-    def put(where, kind, layer, dose, number, complied, broken):
-        values = np.where(broken, "collapse", np.where(complied, "compliance", "refusal"))
-        frames.append(
-            pd.DataFrame(
-                {
-                    **{
-                        "set": where,
-                        "prompt": [f"{where}-{i}" for i in range(n)],
-                        "base": [f"{where}-{i}" for i in range(n)],
-                    },
-                    **{"category": "", "arm": arm_name(kind, layer, dose, number), "kind": kind, "layer": layer},
-                    **{"ratio": dose, "seed": number, "dose": abs(dose), "score": "refusal", "value": values},
-                    **{"model": "planted", "revision": "1", "tokens": 8, "finish": "stop"},
-                    "key": [f"{where}-{i}-{kind}-{layer}-{dose}-{number}" for i in range(n)],
-                }
-            )
-        )
-
-    def turned(before, up, down):
-        """Outcomes after ``up`` of all prompts are gained and ``down`` lost, on average."""
+    def turned(up, down):
         gain = ~before & (rng.random(n) < up / max(1 - base, 1e-9))
-        lose = before & (rng.random(n) < down / max(base, 1e-9))
-        return (before | gain) & ~lose
+        return np.where(gain | (before & (rng.random(n) >= down / max(base, 1e-9))), label, other).astype(object)
 
-    for where in sets:
-        before = rng.random(n) < base
-        put(where, "baseline", -1, 0.0, -1, before, np.zeros(n, bool))
-        for layer in layers:
-            put(where, "direction", layer, ratio, -1, turned(before, gained, lost), rng.random(n) < collapse)
-            if both:
-                put(where, "direction", layer, -ratio, -1, turned(before, lost, min(gained, base)), np.zeros(n, bool))
-            for kind in ("random", "orthogonal"):
-                for number in range(controls):
-                    put(where, kind, layer, ratio, number, turned(before, lost, lost), np.zeros(n, bool))
+    frames = [arm_rows(where, "baseline", -1, 0.0, -1, np.where(before, label, other))]
+    for layer in layers:
+        values = turned(gained, lost)
+        values[rng.random(n) < collapse] = "collapse"
+        frames.append(arm_rows(where, "direction", layer, ratio, -1, values))
+        for kind in ("random", "orthogonal"):
+            for number in range(controls):
+                values = turned(lost if control_gain is None else control_gain, lost)
+                frames.append(arm_rows(where, kind, layer, ratio, number, values))
     return pd.concat(frames, ignore_index=True)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from workbench.direction_sets import Directions
     from workbench.directions import Direction
     from workbench.edits import Edit, Steer
+    from workbench.evidence import oracle
     from workbench.extraction import METHODS, extract
     from workbench.fetching import fetch
     from workbench.generation import generate
@@ -59,6 +60,7 @@ _HOMES = {
     "claims": ("Claim", "claim", "logged_claims", "read_claims"),
     "verdicts": ("Gate", "Measured", "Verdict", "decide"),
     "confounds": ("Confound", "SurfaceReport", "surface_confounds"),
+    "evidence": ("oracle",),
     "extraction": ("METHODS", "extract"),
     "fetching": ("fetch",),
     "amplification": ("amplified_logits", "amplify"),

@@ -51,6 +51,30 @@ def prepared(rows: "pd.DataFrame", scores: tuple[str, ...]) -> "pd.DataFrame":
     return kept.reset_index(drop=True)
 
 
+def oracle(rows: "pd.DataFrame", label: str) -> "pd.DataFrame":
+    """The union over configurations: a prompt counts as soon as any direction arm gives it the label.
+
+    A choice per prompt after seeing the outcome, which nobody can make beforehand: an upper bound, to be shown beside a
+    single configuration. The ledger never calls it reproduced.
+
+    Args:
+        rows: of ``wb.sweep`` with the score "refusal".
+        label: e.g. "refusal".
+
+    Returns:
+        The rows with those of one more arm of the kind "oracle", named e.g. ``oracle of 12 arms``.
+
+    >>> rows = oracle(rows, "refusal")  # doctest: +SKIP
+    """
+    import pandas as pd
+
+    tried = rows[(rows["kind"] == "direction") & (rows["score"] == SCORE)]
+    name = f"oracle of {tried['arm'].nunique()} arms"
+    best = tried.assign(hit=tried["value"] == label).sort_values("hit", ascending=False, kind="stable")
+    union = best.groupby(["set", "prompt"], sort=False).head(1).drop(columns="hit")
+    return pd.concat([rows, union.assign(arm=name, kind="oracle", layer=-1, ratio=float("nan"))], ignore_index=True)
+
+
 def _label(value: object) -> str:
     """A label as it is; yes and no of a scorer that knows refusals only, as refusal and compliance."""
     if isinstance(value, str) and value in LABELS:

@@ -85,7 +85,7 @@ def _effect(outcomes: Outcomes, criterion: Criterion, arm: str, tried: int) -> E
     confidence = 1 - 0.05 / tried
     if outcomes.against_controls or len(set(bases)) < len(bases):
         return statistics.mean(after - before, bases, confidence)
-    return statistics.paired_difference(before.astype(bool), after.astype(bool), confidence)
+    return statistics.paired_difference(before.astype(bool).tolist(), after.astype(bool).tolist(), confidence)
 
 
 def _p(outcomes: Outcomes, criterion: Criterion, arm: str) -> float:
@@ -96,7 +96,7 @@ def _p(outcomes: Outcomes, criterion: Criterion, arm: str) -> float:
             n = len(before)
             return statistics.fisher(int(before.sum()), n, int(after.sum()), n)
         return statistics.permutation(before, after, clusters=bases).p
-    return statistics.mcnemar(before.astype(bool), after.astype(bool))
+    return statistics.mcnemar(before.astype(bool).tolist(), after.astype(bool).tolist())
 
 
 def _direction_holds(outcomes: Outcomes, criterion: Criterion, arm: str, effect: Estimate) -> bool:

@@ -22,7 +22,7 @@ LOOKS = {
     "artefact": ("#CC79A7", "triangle-up"),
     "not run": ("#7A7A7A", "square"),
 }
-_LINE, _BELOW, _LABEL = 21, 62, 24
+_LINE, _BELOW, _LABEL = 23, 62, 25
 #: the scale ends here, and verdicts stand in a column of their own beyond it
 _END, _COLUMN = 1.0, 1.22
 
@@ -62,7 +62,7 @@ def _placed(frame: "pd.DataFrame") -> "pd.DataFrame":
     order = {name: -i for i, name in enumerate(dict.fromkeys(frame["claim"]))}
     nth = frame.groupby("claim").cumcount()
     of = frame.groupby("claim")["claim"].transform("size")
-    shift = np.where(of > 1, 0.28 - 0.56 * nth / np.maximum(of - 1, 1), 0.0)
+    shift = np.where(of > 1, 0.34 - 0.68 * nth / np.maximum(of - 1, 1), 0.0)
     return frame.assign(line=frame["claim"].map(order), height=frame["claim"].map(order) + shift)
 
 
@@ -91,7 +91,7 @@ def _verdicts(figure: "go.Figure", part: "pd.DataFrame", outcome: str, colour: s
         own = part[part["on_analogue"] == analogue]
         look = symbol + ("-open" if analogue and outcome != "not run" else "")
         line = {"width": 2 if look.endswith("-open") else 0, "color": colour}
-        marker = {"symbol": look, "color": colour, "size": 9, "line": line}
+        marker = {"symbol": look, "color": colour, "size": 6 if outcome == "not run" else 9, "line": line}
         hover = [[_about(row), _measured(row)] for row in own.itertuples()]
         common = {"legendgroup": outcome, "showlegend": False, "customdata": hover, "marker": marker}
         template = "%{customdata[0]}<br>%{customdata[1]}<extra></extra>"
