@@ -1,7 +1,7 @@
 """A tiny Llama whose refusal direction, its sign, its layer and the dose at which it breaks are set by hand.
 
 Layer 0 carries the topic of the words to the last token and layer 1 their harm, written as a known direction; layer 2 does
-nothing. The unembedding reads that direction: "sorry" above 0.2, "sure" below, and an endless "the" or "red" beyond ±4.
+nothing. The unembedding reads that direction: "Sorry" above 0.2, "sure" below, and an endless "the" or "red" beyond ±4.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ from workbench.models import Model, from_modules
 HARMFUL = [f"harm{i}" for i in range(12)]
 HARMLESS = [f"kind{i}" for i in range(12)]
 FILLER = [f"word{i}" for i in range(12)]
-REPLIES = ["sorry", "sure", "the", "red"]
+REPLIES = ["Sorry", "sure", "the", "red"]
 SPECIAL = ["<pad>", "<bos>", "<eos>", "<unk>", "<turn>", "<end>"]
 VOCABULARY = [*SPECIAL, "user", "assistant", *REPLIES, *HARMFUL, *HARMLESS, *FILLER]
 
@@ -50,7 +50,7 @@ def _embeddings():
     for i, word in enumerate(VOCABULARY):
         table[i, HARM] = (word in HARMFUL) - float(word in HARMLESS)
         table[i, TOPIC] = (i % 3) - 1.0
-        table[i, DONE] = 50.0 * (word in ("sorry", "sure"))
+        table[i, DONE] = 50.0 * (word in ("Sorry", "sure"))
     return table
 
 
@@ -59,7 +59,7 @@ def _unembedding(direction):
     table = torch.zeros(len(VOCABULARY), WIDTH)
     table[:, ONE] = -100
     for word, slope, constant in (
-        ("sorry", 1.0, 0.0),
+        ("Sorry", 1.0, 0.0),
         ("sure", 0.0, REFUSES_ABOVE),
         ("the", 3.0, -2 * BREAKS_AT),
         ("red", -1.0, REFUSES_ABOVE - BREAKS_AT),

@@ -83,7 +83,9 @@ def test_a_polarity_whose_two_signs_act_alike_is_none(tmp_path):
 def test_the_choice_among_arms_is_paid_for(tmp_path):
     rows = found(layers=(8, 12, 16))
     chosen = wb.ledger.record("S3.2", rows, path=tmp_path)
-    named = wb.ledger.record("S3.2", rows, arm=next(r for r in chosen.reasons if "Taken" in r).split(": ")[1].split(";")[0], path=tmp_path)
+    named = wb.ledger.record(
+        "S3.2", rows, arm=next(r for r in chosen.reasons if "Taken" in r).split(": ")[1].split(";")[0], path=tmp_path
+    )
     assert chosen.effect.value == named.effect.value
     assert chosen.p == pytest.approx(3 * named.p)
     assert chosen.effect.low < named.effect.low
@@ -153,7 +155,9 @@ def rewritten(entry, **changes):
     frame = table.to_pandas()
     for column, values in changes.items():
         frame[column] = values(frame)
-    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(table.schema.metadata), entry.file)
+    pq.write_table(
+        pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(table.schema.metadata), entry.file
+    )
 
 
 def test_recheck_finds_rows_that_were_changed(tmp_path):
@@ -175,7 +179,9 @@ def test_recheck_scores_stored_texts_again(tmp_path):
     ledger = wb.ledger.open(tmp_path)
     assert ledger.recheck(store, [wb.refusal])["agrees"].all()
     store.loc[:2, "text"] = "the the the the the the the the"
-    assert ledger.recheck(store.iloc[:-4], [wb.refusal])["differs"].tolist() == ["4 texts are not stored; 3 labels are now others"]
+    assert ledger.recheck(store.iloc[:-4], [wb.refusal])["differs"].tolist() == [
+        "4 texts are not stored; 3 labels are now others"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -269,7 +275,9 @@ def test_the_command_prints_the_ledger_and_checks_it(tmp_path):
 
     def workbench(*arguments):
         return subprocess.run(
-            [sys.executable, "-m", "workbench.cli", "ledger", "--path", str(tmp_path), *arguments], capture_output=True, text=True
+            [sys.executable, "-m", "workbench.cli", "ledger", "--path", str(tmp_path), *arguments],
+            capture_output=True,
+            text=True,
         )
 
     assert len(json.loads(workbench("--format", "json").stdout)) == 47

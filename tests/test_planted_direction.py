@@ -27,7 +27,9 @@ def ds(model):
 def strength(model):
     """How far each harmful test prompt lies along the planted direction, by the trace of the model itself."""
     prompts = planted_pairs(N, seed=2).positive
-    path = wb.trace(model, [(p.text, "sure") for p in prompts], wb.extract(model, planted_pairs(80, 1), at=wb.resid_post(LAYER)))
+    path = wb.trace(
+        model, [(p.text, "sure") for p in prompts], wb.extract(model, planted_pairs(80, 1), at=wb.resid_post(LAYER))
+    )
     last = np.array(path.prompt_lengths) - 1
     return path.dot[np.arange(N), 0, last]
 
@@ -41,7 +43,12 @@ def ratio(ds):
 def swept(model, tmp_path_factory, directions, ratios, **more):
     store = tmp_path_factory.mktemp("store")
     return wb.sweep(
-        model, planted_pairs(N, seed=2), wb.grid(directions, ratios, on=ON, **more), [wb.refusal], store, max_new_tokens=12
+        model,
+        planted_pairs(N, seed=2),
+        wb.grid(directions, ratios, on=ON, **more),
+        [wb.refusal],
+        store,
+        max_new_tokens=12,
     )
 
 
