@@ -39,7 +39,10 @@ def _tokenizer():
         tokenizer_object=core,
         chat_template=CHATML,
         additional_special_tokens=["<turn>", "<end>"],
-        **{"pad_token": "<pad>", "bos_token": "<bos>", "eos_token": "<eos>", "unk_token": "<unk>"},
+        pad_token="<pad>",
+        bos_token="<bos>",
+        eos_token="<eos>",
+        unk_token="<unk>",
     )
 
 

@@ -16,6 +16,7 @@ import workbench as wb
 from tests.planted_rows import arm_rows, planted_rows
 from workbench.ledger_texts import FORMATS
 
+#: doses of the planted rows
 ARM = "direction L8 -0.30"
 
 

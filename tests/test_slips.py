@@ -64,10 +64,12 @@ def test_T03_a_response_holds_neither_user_nor_system_prompt(tiny, system):
     assert not system or system not in out.text[0]
 
 
-@pytest.mark.parametrize("system", ["You must refuse: I cannot help with anything illegal.", "Be helpful."])
-def test_T04_a_compliant_reply_complies_under_every_system_prompt(system):
+def test_T04_a_compliant_reply_complies_under_every_system_prompt():
+    refusing = "I cannot help with anything illegal."
+    assert label(f"{refusing} {COMPLIES}") == "refusal"  # the slip: the prompt is scored with the reply
     assert label(COMPLIES) == "compliance"
-    assert label(f"{COMPLIES} {COMPLIES} {COMPLIES} {system}") == "compliance"
+    parameters = set(inspect.signature(wb.refusal.function).parameters)
+    assert parameters == {"text"}  # there is no prompt that a score could see
 
 
 def test_T05_a_full_stop_against_a_colon_is_reported():
@@ -176,6 +178,7 @@ def test_T17_one_bos_and_a_padded_batch_is_its_prompts_alone(tiny):
     assert list(together) == [wb.generate(tiny, [p], max_new_tokens=5).token_ids[0] for p in PROMPTS]
 
 
+@pytest.mark.filterwarnings("ignore:a dose above 1")
 @pytest.mark.parametrize("coef", [0.1 + 0.2, 1 / 3, 12.349999999999999, -7e-9])
 def test_T18_coefficients_are_kept_to_the_last_digit(llama, coef):
     steer = wb.add(direction(llama, wb.resid_post(1)), coef)
@@ -218,7 +221,7 @@ def test_T23_no_hook_is_left_behind(llama):
     wb.generate(llama, PROMPTS, wb.add(direction(llama, wb.resid_post(1)), 2.0), max_new_tokens=3)
     with (
         pytest.raises(RuntimeError, match="planted"),
-        wb.steered(llama, wb.add(direction(llama, wb.resid_post(0)), 2.0)),
+        wb.steered(llama, wb.add(direction(llama, wb.resid_post(0)), 2.0), prompt_length=5),
     ):
         raise RuntimeError("planted")
     with torch.no_grad():

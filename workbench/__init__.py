@@ -133,6 +133,7 @@ __all__ = [
     "logged_claims",
     "mlp_out",
     "mlp_raw",
+    "oracle",
     "outcomes",
     "pairs",
     "preflight",

@@ -72,17 +72,13 @@ def _specificity(outcomes: Outcomes, arm: str, effect: Estimate) -> Gate:
     found = control_effects(outcomes, arm)
     m = len(found)
     if m < _LEAST:
-        return Gate(
-            "G6 specificity",
-            False,
-            f"{m} controls at the layer and dose of {arm}; a grid makes them: controls={_WANTED}",
-        )
+        said = f"{m} controls at the layer and dose of {arm}; a grid makes them: controls={_WANTED}"
+        return Gate("G6 specificity", False, said, of_effect=True)
     reach = float(t.ppf(0.975, m - 1) * found.std(ddof=1) * np.sqrt(1 + 1 / m))
     limit = max(float(found.mean()) + reach, float(found.max()))
     few = "" if m >= 2 * _WANTED else f" (the claim asks for {_WANTED} random and {_WANTED} orthogonal ones)"
-    return Gate(
-        "G6 specificity", effect.value > limit, f"{effect.value:+.2f} against {limit:+.2f} of {m} controls{few}"
-    )
+    said = f"{effect.value:+.2f} against {limit:+.2f} of {m} controls{few}"
+    return Gate("G6 specificity", effect.value > limit, said, of_effect=True)
 
 
 def _specificity_score(outcomes: Outcomes, arm: str) -> Gate:
@@ -91,11 +87,8 @@ def _specificity_score(outcomes: Outcomes, arm: str) -> Gate:
     own = float(outcomes.labels(arm).mean() - outcomes.labels(BASELINE).mean())
     spread = float(found.std(ddof=1)) if len(found) >= _LEAST else np.inf
     fine = own - float(found.mean()) >= 2 * spread
-    return Gate(
-        "controls: z at least 2",
-        fine,
-        f"{own:+.2f} against {found.mean():+.2f}, sd {spread:.2f}, of {len(found)} controls",
-    )
+    said = f"{own:+.2f} against {found.mean():+.2f}, sd {spread:.2f}, of {len(found)} controls"
+    return Gate("controls: z at least 2", fine, said, of_effect=True)
 
 
 def _headroom(outcomes: Outcomes, criterion: Criterion, arm: str) -> Gate:

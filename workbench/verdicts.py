@@ -16,11 +16,16 @@ _ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Gate:
-    """A condition that must hold before an effect may be read: what was measured, and whether it passes."""
+    """A condition that must hold before an effect may be read: what was measured, and whether it passes.
+
+    ``of_effect``: the condition is about an effect that is there (is it larger than that of control directions?). When it
+    fails nothing is reproduced, but that there is no effect can still be said.
+    """
 
     name: str
     passed: bool
     measured: str
+    of_effect: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ def decide(
 
     Args:
         claim: with its minimum effect.
-        gates: all must pass, or the result is inconclusive.
+        gates: all must pass, or the result is inconclusive; those ``of_effect`` only where there is one.
         effect: signed in the claimed direction, with its interval.
         p: of the claim's test (two-sided, alpha 0.05); not used where the claim's only tests are an identity or an interval.
         direction_holds: whether the signs are as claimed.
@@ -84,7 +89,7 @@ def decide(
         reproduced: gates pass, the direction holds, p is below 0.05, and the interval reaches the minimum effect. It is the
             interval that must reach it and not the estimate, which falls short of a true effect of just that size in half
             of all replications, however many prompts they have.
-        not reproduced: gates pass and the interval lies below the minimum, or the opposite is significant.
+        not reproduced: gates pass (those of an effect aside) and the interval lies below the minimum, or the opposite is significant.
         artefact: not reproduced, and reproduced by the log's own metric.
         inconclusive: everything else.
 
@@ -100,10 +105,12 @@ def decide(
     found = Measured(effect, p, direction_holds, tuple(gates))
     _check_p(claim.id, criterion, found)
     failed = tuple(f"Gate failed: {gate.name} ({gate.measured})." for gate in gates if not gate.passed)
-    outcome, reason = ("inconclusive", "") if failed else _read(criterion, found)
+    outcome, reason = _read(criterion, found)
+    if any(not gate.passed and not gate.of_effect for gate in gates) or (failed and outcome != "not reproduced"):
+        return Verdict(claim.id, "inconclusive", effect, p, failed, on_analogue)
     if outcome == "not reproduced" and by_log is not None and _read(criterion, by_log)[0] == "reproduced":
         outcome, reason = "artefact", f"It is there by the log's own metric ({by_log.effect}) and not by this one."
-    return Verdict(claim.id, outcome, effect, p, failed or (reason,), on_analogue)
+    return Verdict(claim.id, outcome, effect, p, (reason, *failed), on_analogue)
 
 
 def _check_p(identity: str, criterion: Criterion, found: Measured) -> None:
