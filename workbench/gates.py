@@ -30,18 +30,17 @@ def gates_of(outcomes: Outcomes, criterion: Criterion, arm: str, effect: Estimat
         "G8": lambda: _power(outcomes, criterion, arm, tried),
     }
     found = [known[name]() for name in criterion.gates if name in known]
-    found += [_specificity_score(outcomes, arm)] * outcomes.against_controls
-    kind = str(outcomes.arms.loc[arm, "kind"])
-    found += [Gate("one configuration", False, f"{arm!r} is no single configuration but an oracle")] * (
-        kind == "oracle"
-    )
+    if outcomes.against_controls:
+        found.append(_specificity_score(outcomes, arm))
+    if outcomes.arms.loc[arm, "kind"] == "oracle":
+        found.append(Gate("one configuration", False, f"{arm!r} is no single configuration but an oracle"))
     return (*_identity(outcomes), *found)
 
 
 def _identity(outcomes: Outcomes) -> list[Gate]:
     """Conditions that are the same must give the same: rows that occur twice, and arms of dose 0 beside the baseline."""
     zeros = [str(a) for a in outcomes.arms[outcomes.arms["ratio"] == 0].index if a != BASELINE]
-    moved = sum(int((outcomes.table[a].dropna() != outcomes.table[BASELINE]).sum()) for a in zeros)
+    moved = sum(int((outcomes.table[a] != outcomes.table[BASELINE])[outcomes.table[a].notna()].sum()) for a in zeros)
     compared = outcomes.repeats + sum(int(outcomes.table[a].notna().sum()) for a in zeros)
     if not compared:
         return []
