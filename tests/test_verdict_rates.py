@@ -82,6 +82,7 @@ def test_against_controls_too():
     claim = wb.claim("S3.3")
     null = verdicts("S3.3", lambda s: planted_rows(60, 0.1, 0.1, seed=s), runs=200)
     assert share(null).value <= 0.05, share(null)
-    n = max(needed_n_mean(claim.minimum_effect, sd=0.5), 60)
+    floor = float(claim.criterion.contrast.interval_above)  # the interval must exclude this, and not only 0
+    n = needed_n_mean(claim.minimum_effect - floor, sd=0.5)
     planted = verdicts("S3.3", lambda s: planted_rows(n, 0.32, 0.02, seed=s, control_gain=0.02), runs=200)
     assert share(planted).value >= 0.8, share(planted)

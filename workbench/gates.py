@@ -102,6 +102,7 @@ def _power(outcomes: Outcomes, criterion: Criterion, arm: str, tried: int) -> Ga
     """The smallest effect found with power 0.8, counted in base prompts and at the level that all tried arms leave."""
     before, after, bases = outcomes.pair(arm)
     n, wanted, alpha = len(set(bases)), float(criterion.minimum_effect), 0.05 / tried
+    wanted -= float(outcomes.contrast.interval_above or 0)  # what the interval must exclude, 0 or more
     if outcomes.against_controls:
         spread = float(np.std(after - before, ddof=1)) or 1 / n
         found, needed = (
