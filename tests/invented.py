@@ -132,6 +132,12 @@ CASES = {
         claims_file(rates(10, 30, 20, 60), 'test = "monotone"\nof = "T.rate"\ndirection = "rising"'),
         claims_file(rates(10, 20, 30, 60), 'test = "monotone"\nof = "T.rate"\ndirection = "rising"'),
     ),
+    "two peaks where one is named": (
+        "peak",
+        "inconsistent",
+        claims_file(rates(10, 60, 20, 60), 'test = "peak"\nof = "T.rate"\nat = "T[arm 1].rate"'),
+        claims_file(rates(10, 60, 20, 55), 'test = "peak"\nof = "T.rate"\nat = "T[arm 1].rate"'),
+    ),
     "two values for one thing": (
         "same",
         "inconsistent",
@@ -209,6 +215,12 @@ CASES = {
         claims_file(
             rates(60, 50, 65), 'test = "union"\nof = "all"\nsingles = "T.rate"', "all = { percent = 65, n = 40 }"
         ),
+    ),
+    "a dose-response that turns back": (
+        "reversals",
+        "inconsistent",
+        claims_file(rates(20, 80, 20), 'test = "reversals"\nof = "T.rate"'),
+        claims_file(rates(20, 80, 70), 'test = "reversals"\nof = "T.rate"'),  # back, but within chance
     ),
     "a scorer that flags its own prompt": (
         "known_answers",

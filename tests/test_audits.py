@@ -225,6 +225,15 @@ def test_a_check_that_does_not_suit_its_numbers_names_the_line():
             check.run()
 
 
+def test_what_cannot_be_told_from_a_scorers_mistakes_is_no_artefact_without_mistakes():
+    clean, low = Cell("clean", Decimal(0), "count", 20), Cell("low", Decimal(2), "count", 20)
+    assert CHECKS["known_answers"].run((clean,), (low,)).outcome == "holds"
+    assert CHECKS["known_answers"].run((Cell("often", Decimal(9), "count", 20),), (low,)).outcome == "holds"
+    assert (
+        CHECKS["known_answers"].run((Cell("often", Decimal(9), "count", 20),), (percent("50", 20),)).outcome == "fails"
+    )
+
+
 def test_every_check_is_documented_and_used():
     from workbench.folders import data_folder
 

@@ -6,24 +6,9 @@ import pytest
 
 import workbench as wb
 
-WORDS = [
-    "river",
-    "stone",
-    "garden",
-    "winter",
-    "lamp",
-    "bread",
-    "cloud",
-    "horse",
-    "candle",
-    "bridge",
-    "tower",
-    "forest",
-    "island",
-    "letter",
-    "window",
-    "ladder",
-]
+WORDS = """
+river stone garden winter lamp bread cloud horse candle bridge tower forest island letter window ladder
+""".split()  # noqa: SIM905
 SHAPE = ("last character", "first word", "words", "characters")
 
 
@@ -75,10 +60,14 @@ def test_shuffled_sides_are_not_suspicious(seed):
     assert report.sentence == "custom: no surface feature alone tells the sides apart (chance is 50%)."
 
 
-def test_unequal_sides_do_not_look_separable():
-    report = wb.surface_confounds(wb.Pairs(sentences(300, 5), sentences(30, 6)))
+def test_unequal_sides_neither_look_separable_nor_hide_what_separates_them():
+    many, few = sentences(300, 5), sentences(30, 6)
+    report = wb.surface_confounds(wb.Pairs(many, few))
     assert report.suspicious == ()
     assert all(abs(c.accuracy.value - 0.5) < 0.12 for c in report.confounds)
+    some = [text.replace(".", "!") if i % 4 == 0 else text for i, text in enumerate(many)]
+    most = [text.replace(".", "!") if i % 4 else text for i, text in enumerate(few)]
+    assert wb.surface_confounds(wb.Pairs(some, most)).suspicious == ("last character",)
 
 
 def variants(based):

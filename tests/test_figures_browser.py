@@ -109,10 +109,11 @@ def hover(page, trace, index):
 
 
 def card_at(page, x, y):
-    """The hover card for a place on the screen, once the mouse rests there."""
-    page.mouse.move(x - 40, y + 30)
-    page.mouse.move(x, y, steps=4)
-    page.wait_for_timeout(200)
+    """The hover card for a place on the screen: the mouse comes from outside, so no earlier card can be meant."""
+    page.mouse.move(1, 1)
+    page.wait_for_selector(".hoverlayer .hovertext", state="detached")
+    page.mouse.move(x, y)
+    page.wait_for_selector(".hoverlayer .hovertext")
     return page.text_content(".hoverlayer .hovertext")
 
 
@@ -145,12 +146,14 @@ def test_nothing_is_offered_for_upload(visitor, tmp_path, kind):
 @pytest.mark.parametrize("kind", ["trajectory", "heatmap"])
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("size", SIZES)
-def test_words_do_not_lie_over_each_other(visitor, pages, kind, width, size):
+def test_words_lie_neither_over_each_other_nor_over_the_plot(visitor, pages, kind, width, size):
     page = visitor.open(pages[kind, size], width)
     ticks = boxes(page, ".xtick text")
     assert len(ticks) >= (8 if size == 8 else 15)
     parts = ".gtitle, .slider-label, .legend .traces, .annotation-text, .cbtitle text"
-    assert overlapping(ticks + boxes(page, f"{parts}, .cbaxis text")) == []
+    assert (
+        overlapping(ticks + boxes(page, f"{parts}, .cbaxis text") + boxes(page, ".nsewdrag, .slider-rail-rect")) == []
+    )
 
 
 def test_with_many_tokens_zooming_in_brings_every_token(visitor, pages):
@@ -161,7 +164,7 @@ def test_with_many_tokens_zooming_in_brings_every_token(visitor, pages):
     page.mouse.down()
     page.mouse.move(right + 3, top, steps=5)
     page.mouse.up()
-    page.wait_for_timeout(600)
+    page.wait_for_function("document.querySelectorAll('.xtick text').length === 21")
     table = frame(**SIZES[300], layers=1)
     words = table["token"].tolist()[60:81]
     shown = page.evaluate(
@@ -180,7 +183,7 @@ def test_the_slider_changes_the_curve(visitor, tmp_path):
     rail = page.locator(".slider-rail-touch-rect").bounding_box()
     page.mouse.click(rail["x"] + rail["width"] - 12, rail["y"] + rail["height"] / 2)
     page.wait_for_function("document.querySelector('.slider-group > .slider-label').textContent === 'layer 5'")
-    page.wait_for_timeout(200)
+    page.wait_for_function("document.querySelector('.gtitle').textContent.includes('layer 5')")
     after = curve(page, "base")
     expected = table[table["layer"] == 5]
     assert after["y"] == pytest.approx(expected["dot"].tolist(), rel=1e-3)
@@ -308,9 +311,8 @@ def test_a_page_prints_within_the_paper_on_white(visitor, pages):
     )
     assert page.pdf(format="A4")[:5] == b"%PDF-"
     page.wait_for_function("window.printed")
-    page.wait_for_timeout(300)
     assert page.evaluate("window.onPaper") == 700
-    assert page.evaluate(width) == screen
+    page.wait_for_function(f"{width} === {screen}")
     page.emulate_media(media="print", color_scheme="dark")
     assert luminance(colour_of(page, "body", "backgroundColor")) == pytest.approx(1)
     assert contrast(colour_of(page, ".xtick text", "fill"), (255, 255, 255)) >= 7

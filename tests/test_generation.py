@@ -85,6 +85,27 @@ def test_a_packed_batch_equals_its_rows_alone(family, rows, batch_size):
         assert alone.text[0] == packed.text[i]
 
 
+@pytest.mark.parametrize("kind", ["resid_pre", "resid_mid", "resid_post", "attn_out", "k", "z"])
+def test_layers_below_the_first_edit_are_read_once_per_prompt_and_rows_stay_what_they_are(tiny64, kind):
+    read = []
+    handle = tiny64.hf.get_decoder().layers[0].register_forward_pre_hook(lambda _, args: read.append(len(args[0])))
+    gate = direction(tiny64, wb.resid_post(0), seed=3)
+    steers = [wb.add(direction(tiny64, getattr(wb, kind)(2 - i % 2)), c) for i, c in enumerate([0.4, -0.6, 0.9])]
+    try:
+        prompts = [prompt for prompt in PROMPTS[:4] for _ in steers]
+        out = wb.generate(tiny64, prompts, steers * 4, max_new_tokens=6)
+        assert read[0] == 4
+        assert max(read) == 12
+        read.clear()
+        gated = [s.when(gate, above=0.0, read="prompt[-3:]") for s in steers]
+        conditional = wb.generate(tiny64, prompts, gated * 4, max_new_tokens=6)
+    finally:
+        handle.remove()
+    for written, applied in ((out, steers), (conditional, gated)):
+        alone = [wb.generate(tiny64, [p], s, max_new_tokens=6).token_ids[0] for p in PROMPTS[:4] for s in applied]
+        assert list(written.token_ids) == alone
+
+
 def test_zero_and_sign_identities_hold_bit_for_bit(tiny):
     d = direction(tiny, wb.resid_post(1))
     kwargs = {"max_new_tokens": 8, "batch_size": 3}

@@ -58,7 +58,7 @@ def rows(model, ds, ratio, tmp_path_factory):
 
 
 def arm(layer, ratio):
-    return f"direction L{layer} {ratio:+.2f}"
+    return wb.Arm(wb.Steer(), "direction", layer, ratio).name
 
 
 def test_the_direction_is_recovered_from_its_layer_on_with_its_sign(ds):

@@ -203,15 +203,16 @@ def test_T21_arms_with_different_denominators_do_not_compare(tmp_path):
         wb.ledger.record("S3.2", filtered, path=tmp_path)
 
 
-def test_T22_two_runs_are_identical_and_there_is_no_unseeded_sampling(llama, tmp_path):
+def test_T22_two_runs_are_identical_and_sampling_is_asked_for_and_seeded(llama, tmp_path):
     arms = wb.grid(direction(llama, wb.resid_post(1)), ratios=[0, 0.5])
     runs = [
         wb.sweep(llama, PROMPTS, arms, [wb.refusal], tmp_path / str(i), max_new_tokens=5, show_text=True)
         for i in (0, 1)
     ]
     assert runs[0].equals(runs[1])
-    for function in (wb.generate, wb.sweep):
-        assert not {"temperature", "do_sample", "top_p"} & set(inspect.signature(function).parameters)
+    assert inspect.signature(wb.generate).parameters["temperature"].default == 0
+    drawn = [wb.generate(llama, PROMPTS, temperature=1.0, seed=seed, max_new_tokens=8).token_ids for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_T23_no_hook_is_left_behind(llama):

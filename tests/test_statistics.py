@@ -1,7 +1,9 @@
 """Rates, pairs, families and plans: known values, agreement with scipy and statsmodels, laws, error rates."""
 
+import dataclasses
 import doctest
 import importlib
+import json
 import pkgutil
 import subprocess
 import sys
@@ -30,7 +32,10 @@ pairs = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=2, max_size=6
 
 def test_every_name_is_there_and_nothing_heavy_is_imported_with_it():
     assert all(hasattr(statistics, name) for name in statistics.__all__)
-    code = "import sys, workbench.statistics; print(sorted({m.split('.')[0] for m in sys.modules} & {'scipy', 'statsmodels', 'pandas', 'torch'}))"
+    code = (
+        "import sys, workbench.statistics; heavy = {'scipy', 'statsmodels', 'pandas', 'torch'}; "
+        "print(sorted({m.split('.')[0] for m in sys.modules} & heavy))"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
@@ -43,6 +48,43 @@ def test_the_examples_in_the_docstrings_are_right(name):
 def test_every_public_function_has_an_example():
     functions = [getattr(statistics, name) for name in statistics.__all__]
     assert [f.__name__ for f in functions if callable(f) and not isinstance(f, type) and ">>>" not in f.__doc__] == []
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        lambda: statistics.rate(np.int64(3), np.int64(5)),
+        lambda: statistics.heterogeneity(np.array([3, 4]), np.array([5, 9])),
+        lambda: statistics.trend(np.arange(3), np.array([1, 2, 3]), 5),
+        lambda: statistics.mean(np.array([True, False, True])),
+        lambda: statistics.mean(np.ones(3)),
+        lambda: statistics.bootstrap(lambda rows: np.mean(rows), np.arange(5)),
+        lambda: statistics.cohens_d(np.arange(4), np.arange(1, 7)),
+        lambda: statistics.paired_difference(np.array([True, False]), np.array([True, True])),
+        lambda: statistics.permutation(np.arange(4), np.arange(1, 5)),
+        lambda: statistics.permutation_maximum(np.arange(6).reshape(3, 2)),
+        lambda: statistics.equivalence(np.array([True, False]), np.array([True, True]), 0.5),
+        lambda: statistics.equivalence(np.array([0.1, 0.3]), np.array([0.3, 0.4]), np.float64(0.5)),
+        lambda: statistics.equivalence_rates(np.int64(3), np.int64(5), np.int64(4), np.int64(5), 0.5),
+        lambda: statistics.dose_response(np.arange(4), np.array([1, 2, 4, 5]), np.full(4, 6)),
+        lambda: statistics.largest_jump(np.arange(4), np.array([1, 2, 4, 5]), np.full(4, 6)),
+        lambda: statistics.spearman(np.arange(9), np.arange(9) % 4),
+        lambda: statistics.auc(np.arange(9), np.arange(9) % 4 < 2),
+        lambda: statistics.auc_difference(np.arange(9), np.arange(9) % 5, np.arange(9) % 4 < 2),
+        lambda: statistics.kappa(["a", "b", "b"], ["a", "b", "a"]),
+        lambda: statistics.nested_choice(np.arange(12).reshape(6, 2) % 5),
+        lambda: statistics.winners_curse(np.arange(4), np.ones(4)),
+        lambda: statistics.winners_curse_rates(np.arange(4), np.full(4, 5)),
+    ],
+)
+def test_results_are_plain_numbers_and_print_on_few_lines(result):
+    found = result()
+    kept = json.loads(json.dumps(dataclasses.asdict(found)))
+    assert set(kept) == set(found.__dataclass_fields__)
+    assert "np." not in str(found)
+    assert found == result()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(found, next(iter(kept)), 0)
 
 
 # Rates
@@ -219,12 +261,12 @@ def test_copies_of_a_prompt_add_no_evidence():
 def test_the_best_of_many_is_tested_as_the_best_of_many():
     rng = np.random.default_rng(0)
     single, family = 0, 0
-    for _ in range(150):
+    for _ in range(100):
         noise = rng.normal(size=(12, 1)) + rng.normal(size=(12, 10))  # options share the prompts
         best = noise.mean(axis=0).argmax()
         single += statistics.permutation(np.zeros(12), noise[:, best]).p / 2 <= 0.05
-        family += statistics.permutation_maximum(noise, resamples=399).p <= 0.05
-    assert family / 150 <= 0.09 < 0.15 < single / 150
+        family += statistics.permutation_maximum(noise, resamples=199).p <= 0.05
+    assert family / 100 <= 0.1 < 0.15 < single / 100
     planted = rng.normal(size=(20, 10))
     planted[:, 3] += 1.2
     found = statistics.permutation_maximum(planted)
@@ -247,6 +289,7 @@ def test_equivalence_means_that_the_interval_is_inside_the_margin(units, margin,
     assert (back.p, back.difference.low) == pytest.approx((forth.p, -d.high), abs=1e-6)
 
 
+@settings(max_examples=40)
 @given(few, few, st.floats(0.05, 0.9))
 def test_equivalence_of_independent_rates_does_too(first, second, margin):
     forth = statistics.equivalence_rates(*first, *second, margin)
@@ -301,12 +344,12 @@ def test_equivalence_keeps_its_error_rate_at_the_margin_and_finds_equals():
         chance = binom.pmf(lost, n, 0.25) * binom.pmf(gained, n - lost, 0.10 / 0.75)
         a = [True] * lost + [False] * (n - lost)
         b = [False] * lost + [True] * gained + [False] * (n - lost - gained)
-        wrong += chance * statistics.equivalence(a, b, margin).holds if chance > 1e-4 else 0.0
+        wrong += chance * statistics.equivalence(a, b, margin).holds if chance > 3e-4 else 0.0
     assert 0.02 < wrong <= 0.06
-    size = sum(
-        binom.pmf(x, 100, 0.90) * binom.pmf(y, 100, 0.75) * statistics.equivalence_rates(x, 100, y, 100, margin).holds
-        for x, y in product(range(81, 99), range(62, 88))
-    )
+    size = 0.0
+    for x, y in product(range(81, 99), range(62, 88)):  # truth: 90% and 75%
+        chance = binom.pmf(x, 100, 0.90) * binom.pmf(y, 100, 0.75)
+        size += chance * statistics.equivalence_rates(x, 100, y, 100, margin).holds if chance > 3e-4 else 0.0
     assert 0.02 < size <= 0.06
     assert statistics.equivalence([True] * 90 + [False] * 110, [True] * 91 + [False] * 109, 0.1).holds
     assert not statistics.equivalence([True] * 9 + [False] * 11, [True] * 9 + [False] * 11, 0.1).holds

@@ -73,7 +73,7 @@ def test_the_midpoint_interval_covers_by_counts_and_by_prompts():
     rng = np.random.default_rng(0)
     doses = np.arange(8.0)
     by_count = by_prompt = 0
-    for _ in range(40):
+    for _ in range(30):
         found = statistics.dose_response(doses, rng.binomial(40, expit(1.2 * (doses - 3.3))), 40, resamples=99)
         by_count += found["logistic"].midpoint.low <= 3.3 <= found["logistic"].midpoint.high
         own = 3.3 + rng.logistic(0, 0.8, size=30)  # each prompt breaks at its own dose
@@ -83,8 +83,8 @@ def test_the_midpoint_interval_covers_by_counts_and_by_prompts():
         )["logistic"].midpoint
         by_prompt += found.low <= 3.3 <= found.high
         assert found.n == 30
-    assert by_count >= 35
-    assert by_prompt >= 35
+    assert by_count >= 26
+    assert by_prompt >= 26
 
 
 def test_copies_of_a_prompt_do_not_narrow_the_interval():
@@ -172,7 +172,7 @@ def layers_times_prompts(rng, effects, prompts=40, shared=1.0):
 def test_nested_choice_is_honest_where_the_in_sample_best_is_not():
     rng = np.random.default_rng(0)
     nested, in_sample, inside = [], [], 0
-    for _ in range(150):
+    for _ in range(100):
         values = layers_times_prompts(rng, np.zeros(12), shared=0.5)
         found = statistics.nested_choice(values)
         nested.append(found.estimate.value)
@@ -180,7 +180,7 @@ def test_nested_choice_is_honest_where_the_in_sample_best_is_not():
         inside += found.estimate.low <= 0 <= found.estimate.high
     assert np.mean(in_sample) > 0.15
     assert np.mean(nested) == pytest.approx(0, abs=0.04)
-    assert inside / 150 >= 0.93
+    assert inside / 100 >= 0.93
 
 
 def test_nested_choice_finds_the_planted_layer():
@@ -215,7 +215,7 @@ def test_folds_hold_whole_prompts():
 def test_the_correction_removes_most_of_the_winners_curse(spread, correlation):
     rng = np.random.default_rng(0)
     naive, corrected, shrunk, inside = [], [], [], 0
-    for _ in range(250):
+    for _ in range(200):
         truth = rng.normal(0, spread, 12)
         noise = np.sqrt(correlation) * rng.normal() + np.sqrt(1 - correlation) * rng.normal(size=12)
         found = statistics.winners_curse(truth + noise, 1.0, correlation, resamples=400)
@@ -227,7 +227,7 @@ def test_the_correction_removes_most_of_the_winners_curse(spread, correlation):
     assert np.mean(naive) > 0.25
     assert abs(np.mean(corrected)) < max(0.25 * np.mean(naive), 0.1)
     assert abs(np.mean(shrunk)) < max(0.3 * np.mean(naive), 0.1)
-    assert inside / 250 >= 0.94
+    assert inside / 200 >= 0.94
 
 
 @settings(max_examples=30)
@@ -254,12 +254,31 @@ def test_the_best_of_equal_options_is_corrected_by_the_selection_bias():
     assert statistics.winners_curse([0.5] * 9 + [9.0], 0.1).bias == pytest.approx(0, abs=0.01)
 
 
-def test_counts_of_all_or_none_still_have_an_error():
+@pytest.mark.parametrize("n", [4, 30])
+def test_the_correction_of_rates_removes_most_of_it_too(n):
+    rng = np.random.default_rng(0)
+    naive, corrected, inside = [], [], 0
+    for _ in range(200):
+        truth = np.clip(rng.normal(0.6, 0.1, 8), 0, 1)
+        found = statistics.winners_curse_rates(rng.binomial(n, truth), n, resamples=400)
+        own = truth[found.option]
+        naive.append(found.observed - own)
+        corrected.append(found.corrected.value - own)
+        inside += found.corrected.low <= own <= found.corrected.high
+        assert 0 <= found.corrected.low <= found.corrected.high <= 1
+    assert np.mean(naive) > 0.05
+    assert abs(np.mean(corrected)) < 0.35 * np.mean(naive)
+    assert inside / 200 >= 0.94
+
+
+def test_all_of_four_at_the_best_of_five_layers_is_mostly_luck():
     found = statistics.winners_curse_rates([4, 3, 3, 2, 3], 4)
-    assert found.observed == 1
-    assert found.bias > 0.05
-    assert found.shrunk < 1
+    assert (found.option, found.observed) == (0, 1.0)
+    assert found.bias > 0.15
+    assert found.shrunk == pytest.approx(0.75)  # no spread beyond chance: the pooled rate
     assert found == statistics.winners_curse_rates([4, 3, 3, 2, 3], [4] * 5)
+    far = statistics.winners_curse_rates([38, 4, 5], 40)
+    assert far.bias == pytest.approx(0, abs=0.01)
 
 
 def test_selection_bias_is_the_mean_of_the_largest():

@@ -50,3 +50,20 @@ def test_killed_while_writing_leaves_whole_parts_only(tmp_path):
         counts = frame["key"].str.split("-").str[0].value_counts()
         assert len(frame) > 0
         assert (counts == 50).all()
+
+
+def test_duckdb_reads_it(tmp_path):
+    import duckdb
+
+    store = wb.store.open(tmp_path)
+    store.append(rows("a", "b"))
+    store.append(rows("b", "c"))
+    query = f"SELECT DISTINCT ON (key) key, text FROM '{tmp_path}/part-*.parquet' ORDER BY key"
+    assert duckdb.sql(query).fetchall() == [(k, f"text of {k}") for k in "abc"]
+
+
+def test_scores_are_kept_apart_from_completions(tmp_path):
+    store = wb.store.open(tmp_path)
+    store.append(rows("a"))
+    store.scores.append(pd.DataFrame({"key": ["s"], "completion": ["a"], "value": ["1"]}))
+    assert (store.keys(), store.scores.keys()) == ({"a"}, {"s"})

@@ -161,8 +161,23 @@ def test_the_title_tells_the_means_of_what_is_drawn():
     for arm, mean in means.items():
         assert f"{arm}:\u00a0{mean:.3g}".replace(":\u00a0-", ":\u00a0−") in title
     alone = figures.trajectory(table[table["arm"] == "base"], value="cosine").layout.title.text
-    assert alone.startswith("Cosine with refusal at layer 3 in base<br>mean — prompt\u00a0")
-    assert alone.endswith(f" · response\u00a0{means['base']:.3g}")
+    prompt = table[(table["arm"] == "base") & (table["layer"] == 3) & (table["offset"] < 0) & (table["position"] > 0)]
+    means_of_parts = f"mean — prompt\u00a0{prompt['cosine'].mean():.3g} · response\u00a0{means['base']:.3g}"
+    assert alone == f"Cosine with refusal at layer 3 in base<br>{means_of_parts}"
+
+
+def test_the_title_tells_the_means_of_each_panel():
+    table = frame(n_response=12, directions=("refusal", "random 0"), prompts=2)
+    at = table[(table["layer"] == 3) & (table["offset"] >= 0)]
+    first, second, *lines = figures.trajectory(table, value="z").layout.title.text.split("<br>")
+    assert f"{first} {second}" == "z-score along 2 directions at layer 3, response\u00a0mean"
+    for direction, line in zip(("refusal", "random 0"), lines[:2], strict=True):
+        assert line.startswith(direction)
+        own = at[at["direction"] == direction].groupby(["arm", "row"])["z"].mean().groupby("arm").mean()
+        found = dict(part.rsplit(":\u00a0", 1) for part in line.split(" — ")[1].split(" · "))
+        assert {arm: float(mean.replace("−", "-")) for arm, mean in found.items()} == pytest.approx(
+            own.to_dict(), rel=1e-2
+        )
 
 
 def test_a_title_of_ones_own_stays_through_the_layers():

@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from workbench import figures, ledger, statistics, store
     from workbench.amplification import amplified_logits, amplify
     from workbench.applying import steered
+    from workbench.arms import Arm, grid
     from workbench.audits import Audit, Finding
     from workbench.checks import preflight
     from workbench.claims import Claim, claim, logged_claims, read_claims
     from workbench.completions import Completions
     from workbench.confounds import Confound, SurfaceReport, surface_confounds
+    from workbench.decoding import Sampling
     from workbench.direction_sets import Directions
     from workbench.directions import Direction
     from workbench.edits import Edit, Steer
@@ -41,11 +43,35 @@ if TYPE_CHECKING:
     from workbench.generation import generate
     from workbench.models import Encoded, Model, load
     from workbench.prompt_sets import Pairs, Prompt, Prompts, pairs, prompts
-    from workbench.scoring import Score, refusal, refusal_margin
+    from workbench.rows import Decoding, generate_missing, sweep_rows
+    from workbench.scoring import (
+        Endpoint,
+        Judge,
+        Judgement,
+        Score,
+        accuracy,
+        agreement,
+        coherence,
+        cross_entropy,
+        judge,
+        kl,
+        kl_per_token,
+        log000_mention,
+        log001_cut,
+        log001_keyword_refusal,
+        log001_type_token_coherence,
+        log003_coherent_flip,
+        log003_flip,
+        projection,
+        read_labelled,
+        refusal,
+        refusal_margin,
+    )
+    from workbench.shuffling import shuffled
     from workbench.statistics import Estimate
     from workbench.steering import ablate, add, clamp
     from workbench.store import Store
-    from workbench.sweeps import Arm, grid, outcomes, sweep
+    from workbench.sweeps import outcomes, sweep
     from workbench.traces import Probe, Trace
     from workbench.tracing import replay, trace, trace_generation
     from workbench.verdicts import Gate, Measured, Verdict, decide
@@ -69,14 +95,40 @@ _HOMES = {
     "models": ("Encoded", "Model", "load"),
     "checks": ("preflight",),
     "prompt_sets": ("Pairs", "Prompt", "Prompts", "pairs", "prompts"),
-    "scoring": ("Score", "refusal", "refusal_margin"),
+    "scoring": (
+        "Endpoint",
+        "Judge",
+        "Judgement",
+        "Score",
+        "accuracy",
+        "agreement",
+        "coherence",
+        "cross_entropy",
+        "judge",
+        "kl",
+        "kl_per_token",
+        "log000_mention",
+        "log001_cut",
+        "log001_keyword_refusal",
+        "log001_type_token_coherence",
+        "log003_coherent_flip",
+        "log003_flip",
+        "projection",
+        "read_labelled",
+        "refusal",
+        "refusal_margin",
+    ),
     "statistics": ("Estimate",),
     "applying": ("steered",),
     "steering": ("ablate", "add", "clamp"),
     "store": ("Store",),
     "traces": ("Probe", "Trace"),
     "tracing": ("replay", "trace", "trace_generation"),
-    "sweeps": ("Arm", "grid", "outcomes", "sweep"),
+    "arms": ("Arm", "grid"),
+    "shuffling": ("shuffled",),
+    "decoding": ("Sampling",),
+    "rows": ("Decoding", "generate_missing", "sweep_rows"),
+    "sweeps": ("outcomes", "sweep"),
 }
 _LAZY = {name: home for home, names in _HOMES.items() for name in names}
 _MODULES = ("figures", "ledger", "statistics", "store")
@@ -91,13 +143,17 @@ __all__ = [
     "Claim",
     "Completions",
     "Confound",
+    "Decoding",
     "Direction",
     "Directions",
     "Edit",
     "Encoded",
+    "Endpoint",
     "Estimate",
     "Finding",
     "Gate",
+    "Judge",
+    "Judgement",
     "Measured",
     "Model",
     "Pairs",
@@ -105,6 +161,7 @@ __all__ = [
     "Probe",
     "Prompt",
     "Prompts",
+    "Sampling",
     "Score",
     "Site",
     "Steer",
@@ -114,22 +171,36 @@ __all__ = [
     "Verdict",
     "WorkbenchError",
     "ablate",
+    "accuracy",
     "add",
+    "agreement",
     "amplified_logits",
     "amplify",
     "attn_out",
     "attn_raw",
     "claim",
     "clamp",
+    "coherence",
+    "cross_entropy",
     "decide",
     "extract",
     "fetch",
     "figures",
     "generate",
+    "generate_missing",
     "grid",
+    "judge",
     "k",
+    "kl",
+    "kl_per_token",
     "ledger",
     "load",
+    "log000_mention",
+    "log001_cut",
+    "log001_keyword_refusal",
+    "log001_type_token_coherence",
+    "log003_coherent_flip",
+    "log003_flip",
     "logged_claims",
     "mlp_out",
     "mlp_raw",
@@ -137,20 +208,24 @@ __all__ = [
     "outcomes",
     "pairs",
     "preflight",
+    "projection",
     "prompts",
     "q",
     "read_claims",
+    "read_labelled",
     "refusal",
     "refusal_margin",
     "replay",
     "resid_mid",
     "resid_post",
     "resid_pre",
+    "shuffled",
     "statistics",
     "steered",
     "store",
     "surface_confounds",
     "sweep",
+    "sweep_rows",
     "trace",
     "trace_generation",
     "v",

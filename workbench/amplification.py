@@ -11,10 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from workbench.batches import Batch, read_shared, write_batch
 from workbench.completions import Completions, complete
 from workbench.edits import Steer
 from workbench.errors import WorkbenchError
-from workbench.generation import Batch, continue_tokens, read_shared, write_batch
+from workbench.generation import continue_tokens
 from workbench.models import Encoded, Model
 from workbench.prompt_sets import Prompt, Prompts, as_prompts
 
@@ -70,7 +71,7 @@ def _write_pairs(
     order = range(len(both))
     batch = Batch.of(model, pairs, order, [Steer()] * len(both), pairs.lengths, new, watched=False)
 
-    def choose(logits: torch.Tensor) -> torch.Tensor:
+    def choose(logits: torch.Tensor, rows: torch.Tensor, step: int) -> torch.Tensor:
         target, baseline = logits.chunk(2)
         return _amplified(target, baseline, alpha).argmax(-1).repeat(2)
 

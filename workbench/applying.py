@@ -119,6 +119,11 @@ class Applied:
         found = [(site, slot.gate) for site, slots in self._slots.items() for slot in slots]
         return [gate for site, gate in found if gate is not None and gate.site != site]
 
+    @property
+    def first_layer(self) -> int:
+        """The lowest layer at which any row is written to or read by a gate; 0 if there is none."""
+        return min((site.layer for site in [*self._slots, *(gate.site for gate in self.gates)]), default=0)
+
     def keep(self, rows: torch.Tensor) -> None:
         """Keep only these rows of the batch, [n], int64."""
         self.rows = self.rows[rows.to(self.rows.device)]

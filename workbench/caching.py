@@ -47,7 +47,7 @@ class PreallocatedCache(Cache):
         self.stack = [_PreallocatedLayer(capacity) for _ in range(n_layers)]
         super().__init__(layers=list(self.stack))
 
-    def keep(self, rows: torch.Tensor) -> None:
-        """Keep, or repeat, these rows of the batch, [n], int64."""
-        for layer in self.stack:
+    def keep(self, rows: torch.Tensor, layers: int | None = None) -> None:
+        """Keep, or repeat, these rows of the batch, [n], int64; in the first so many layers only, if told."""
+        for layer in self.stack[:layers]:
             layer.keep(rows)

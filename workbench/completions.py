@@ -16,7 +16,8 @@ class Completions:
     and ``frame()`` do not show text: under a refusal-reducing Steer it may be an answer to a harmful request.
 
     Attributes:
-        finish: "stop" where the model ended the response, "length" where ``max_new_tokens`` did.
+        finish: "stop" where the model ended the response, "length" where ``max_new_tokens`` did, "verdict" where writing
+            was stopped because nothing more was asked of it.
         ids, harmful: of the prompts. prompt_token_ids: template included.
         vocabulary: fingerprint of the tokenizer, as ``Model.vocabulary``.
         decoding: "greedy", or what was done to the logits.
@@ -87,7 +88,7 @@ def complete(
         prompts=encoded.prompts,
         token_ids=tuple(tokens),
         text=tuple(model.tokenizer.decode(body, skip_special_tokens=True) for body in bodies),
-        finish=tuple("stop" if end else "length" for end in ended),
+        finish=tuple(_finish(ids, end, max_new_tokens) for ids, end in zip(tokens, ended, strict=True)),
         steers=tuple(steers),
         ids=tuple(prompt.id for prompt in prompts),
         prompt_token_ids=encoded.token_ids,
@@ -100,3 +101,9 @@ def complete(
         seed=seed,
         system=system,
     )
+
+
+def _finish(ids: Sequence[int], ended: bool, max_new_tokens: int) -> str:
+    if ended:
+        return "stop"
+    return "length" if len(ids) == max_new_tokens else "verdict"

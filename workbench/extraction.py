@@ -73,7 +73,7 @@ def extract(
             model.revision,
             method,
             positions,
-            _hash(pairs),
+            prompts_hash(pairs),
             len(pairs.positive),
             len(pairs.negative),
             (positive[site].norm * positive[site].n + negative[site].norm * negative[site].n)
@@ -84,7 +84,7 @@ def extract(
     return Directions(tuple(directions)) if isinstance(at, EveryLayer) else directions[0]
 
 
-def _hash(pairs: Pairs) -> str:
+def prompts_hash(pairs: Pairs) -> str:
     """A short hash of the texts of both sides, with the system prompts where there are any."""
     digest = hashlib.sha256()
     for side in (pairs.positive, pairs.negative):

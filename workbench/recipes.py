@@ -42,7 +42,7 @@ class Recipe:
 
 
 RECIPES = {
-    "smollm2-135m": Recipe("smollm2-refusal", "smollm2-135m", "<|im_end|>", steps=200, first_layer=10),
+    "smollm2-135m": Recipe("smollm2-refusal", "smollm2-135m", "<|im_end|>", steps=210, harmless_copies=2),
     "gemma3-270m": Recipe("gemma3-refusal", "smollm2-135m", "<end_of_turn>", steps=200),
 }
 

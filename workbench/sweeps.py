@@ -1,134 +1,45 @@
-"""Many conditions at once: a grid of arms, and a sweep of prompts over them.
+"""Many conditions at once: a sweep of prompts over arms, generated, stored and scored.
 
-Rows of all arms are packed into common batches; identical conditions are computed once; every finished batch is in the
-store before the next begins, so that running again, or after an interruption, computes only what is missing.
+Rows of all arms are packed into common batches; identical conditions are computed once; what is finished is stored as it
+comes, so that running again, or after an interruption, computes only what is missing.
 """
 
 import hashlib
 import json
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm.auto import tqdm
-
-from workbench.direction_sets import Directions
-from workbench.directions import Direction
-from workbench.edits import Steer
+from workbench.arms import Arm
+from workbench.decoding import Sampling
 from workbench.errors import WorkbenchError
-from workbench.generation import generate
 from workbench.models import Model
-from workbench.positions import ALL, Positions
-from workbench.prompt_sets import Pairs, Prompt, Prompts, as_prompts
-from workbench.scoring import Score
-from workbench.steering import add, check
+from workbench.prompt_sets import Pairs, Prompts, as_prompts
+from workbench.rows import Decoding, Row, generate_missing, sweep_rows
+from workbench.scoring import Scorer
+from workbench.screening import margins, unmoved
+from workbench.steering import check
 from workbench.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
-
-#: Part of every content key: raised when generation is changed such that stored rows would come out differently.
-_GENERATION_VERSION = 1
-_FLUSH_SECONDS = 20.0
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One condition of an experiment: a Steer, with what an analysis groups by.
-
-    Attributes:
-        kind: "baseline", "direction", "random" or "orthogonal".
-        seed: of a control, else -1.
-        layer: of the edit, -1 for the baseline. ratio: signed dose; 0 for the baseline.
-    """
-
-    steer: Steer
-    kind: str
-    layer: int = -1
-    ratio: float = 0.0
-    seed: int = -1
-
-    @property
-    def name(self) -> str:
-        """A readable, unique name, e.g. ``direction L12 +0.30``."""
-        if self.kind == "baseline":
-            return "baseline"
-        seed = "" if self.seed < 0 else f" {self.seed}"
-        return f"{self.kind}{seed} L{self.layer} {self.ratio:+.2f}"
-
-
-BASELINE = Arm(Steer(), "baseline")
-
-
-def grid(
-    directions: Direction | Directions,
-    ratios: Sequence[float],
-    layers: Sequence[int] | None = None,
-    on: Positions | str = ALL,
-    controls: int = 0,
-    seed: int = 0,
-) -> tuple[Arm, ...]:
-    """Arms over layers and doses, each layer with its own direction, and norm-matched controls as an axis of their own.
-
-    Args:
-        directions: one Direction, or one per layer.
-        ratios: signed doses in units of the mean activation norm; 0 is the baseline, which occurs once.
-        layers: which of the directions; all by default.
-        on: which tokens are steered.
-        controls: this many random and this many orthogonal directions beside each direction, of equal norm.
-        seed: seed of the first control; the others follow.
-
-    Returns:
-        A tuple of arms; join grids with ``+``.
-
-    Raises:
-        WorkbenchError: no ratios, a layer without a direction, or a negative number of controls.
-
-    >>> grid(ds, layers=[8, 12], ratios=[-0.3, 0, 0.3], controls=3)  # doctest: +SKIP
-    """
-    if not ratios or controls < 0:
-        raise WorkbenchError(f"a grid needs at least one ratio and controls >= 0; got {list(ratios)} and {controls}")
-    items = Directions((directions,)) if isinstance(directions, Direction) else directions
-    chosen = [items[layer] for layer in (items.layers if layers is None else layers)]
-    arms = [BASELINE] if any(ratio == 0 for ratio in ratios) else []
-    for direction in chosen:
-        for kind, number, vector in _with_controls(direction, controls, seed):
-            arms += [
-                Arm(add(vector, ratio=ratio, on=on), kind, direction.site.layer, float(ratio), number)
-                for ratio in dict.fromkeys(ratios)
-                if ratio != 0
-            ]
-    return tuple(arms)
-
-
-def _with_controls(direction: Direction, controls: int, seed: int) -> Iterator[tuple[str, int, Direction]]:
-    yield "direction", -1, direction
-    for number in range(seed, seed + controls):
-        yield "random", number, direction.random(number)
-        yield "orthogonal", number, direction.orthogonal(number)
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One prompt under one arm, and the key of its completion."""
-
-    set: str
-    prompt: Prompt
-    arm: Arm
-    key: str
 
 
 def sweep(
     model: Model,
     prompts: Pairs | Prompts | Sequence[str] | Mapping[str, Prompts],
     arms: Sequence[Arm],
-    scores: Sequence[Score],
+    scores: Sequence[Scorer],
     store: str | Path = "runs/store",
     max_new_tokens: int = 48,
     batch_size: int = 160,
     show_text: bool = False,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    seed: int = 0,
+    stop: str = "end",
+    screen: str | None = None,
+    screen_least: float = 0.5,
 ) -> "pd.DataFrame":
     """Every prompt under every arm, generated, stored and scored.
 
@@ -136,29 +47,56 @@ def sweep(
         model: the model.
         prompts: a contrast set (its sides are called positive, negative and borderline), prompts, or named sets of them.
         arms: as ``grid`` makes them.
-        scores: e.g. ``[wb.refusal]``; computed from the stored text, so a changed scorer generates nothing.
+        scores: e.g. ``[wb.refusal, wb.coherence]``; kept in the store by name and version, so a changed scorer generates
+            nothing. The model reads the responses again for those that need it.
         store: folder of the store.
-        max_new_tokens: at most this many tokens per response; greedy decoding.
-        batch_size: rows per batch.
+        max_new_tokens: at most this many tokens per response.
+        batch_size: rows per batch at most; fewer where memory would run out.
         show_text: add the text of the responses. Off by default: an answer to a harmful request is counted, not shown.
+        temperature, top_p, seed: as for ``generate``; greedy by default.
+        stop: "verdict" ends a row when every score is decided. Such rows have finish "verdict": what came after their last
+            token, a later collapse for instance, is not known. "end" writes every row out.
+        screen: "margin" first reads the refusal margin of every row, in one forward pass, and generates only for arms that
+            shift the mean margin of a set by ``screen_least`` nats. The rows of the others have finish "screened", no
+            value, and no tokens; all rows have a column ``margin``.
+        screen_least: see ``screen``.
 
     Returns:
         A long DataFrame, one row per prompt × arm × score: set, prompt, base, category, arm, kind, layer, ratio, seed,
-        dose, score, value, tokens, finish, model, revision, key.
+        dose (total), doses (JSON: dose per site), score, version (of the score), value, tokens, finish, model, revision,
+        decoding, key.
 
     Raises:
-        WorkbenchError: no arms or scores, or a Steer that does not fit the model; before anything is generated.
+        WorkbenchError: no arms or scores, an unknown ``stop`` or ``screen``, a score that is decided only at the end with
+            ``stop="verdict"``, or a Steer that does not fit the model; before anything is generated.
 
     >>> rows = sweep(model, wb.pairs("refusal").test, arms, scores=[wb.refusal])  # doctest: +SKIP
     """
+    _check(model, arms, scores, stop, screen)
+    sampling = Sampling(temperature, top_p, seed)
+    decoding = Decoding(max_new_tokens, sampling, tuple(scores) if stop == "verdict" else ())
+    rows = sweep_rows(model, _sets(prompts), arms, decoding)
+    found = margins(model, rows) if screen else {}
+    skipped = unmoved(model, rows, found, screen_least) if screen else set()
+    shelf = Store(store)
+    generate_missing(model, [row for row in rows if row.key not in skipped], shelf, decoding, batch_size)
+    frame = _frame(model, rows, shelf.frame({row.key for row in rows} - skipped), decoding)
+    frame.loc[frame["key"].isin(skipped), ["tokens", "finish"]] = [0, "screened"]
+    if screen:
+        frame["margin"] = frame["key"].map(found)
+    return _scored(model, rows, frame, shelf, scores, show_text)
+
+
+def _check(model: Model, arms: Sequence[Arm], scores: Sequence[Scorer], stop: str, screen: str | None) -> None:
     if not arms or not scores:
         raise WorkbenchError(f"a sweep needs arms and scores; got {len(arms)} arms and {len(scores)} scores")
+    if stop not in ("end", "verdict") or screen not in (None, "margin"):
+        raise WorkbenchError(f'stop={stop!r}, screen={screen!r}: expected "end" or "verdict", and None or "margin"')
+    late = [score.name for score in scores if score.decided is None]
+    if stop == "verdict" and late:
+        raise WorkbenchError(f'{late[0]} is decided only at the end of a response; leave it out, or stop="verdict"')
     for steer in {arm.steer for arm in arms}:
         check(steer, model)
-    rows = _rows(model, _sets(prompts), arms, max_new_tokens)
-    shelf = Store(store)
-    _generate_missing(model, rows, shelf, max_new_tokens, batch_size)
-    return _frame(model, rows, shelf.frame({row.key for row in rows}), scores, show_text)
 
 
 def outcomes(rows: "pd.DataFrame", set: str, arm: Arm | str, label: str) -> "pd.Series":
@@ -174,12 +112,16 @@ def outcomes(rows: "pd.DataFrame", set: str, arm: Arm | str, label: str) -> "pd.
         A boolean Series indexed by prompt id, in the same order for every arm.
 
     Raises:
-        WorkbenchError: there are no such rows.
+        WorkbenchError: there are no such rows, or they were screened out and nothing is known of them.
     """
     name = arm if isinstance(arm, str) else arm.name
     part = rows[(rows["set"] == set) & (rows["arm"] == name) & (rows["score"] == "refusal")]
     if part.empty:
         raise WorkbenchError(f"no rows of arm {name!r} on {set!r}; the arms are {', '.join(rows['arm'].unique()[:12])}")
+    if (part["finish"] == "screened").any():
+        raise WorkbenchError(
+            f"arm {name!r} was screened out on {set!r}: nothing was generated; sweep it without screen="
+        )
     return (part.set_index("prompt")["value"] == label).sort_index()
 
 
@@ -192,74 +134,11 @@ def _sets(prompts: Pairs | Prompts | Sequence[str] | Mapping[str, Prompts]) -> d
     return {"prompts": as_prompts(prompts)}
 
 
-def _rows(model: Model, sets: Mapping[str, Prompts], arms: Sequence[Arm], max_new_tokens: int) -> list[_Row]:
-    keys = {arm: arm.steer.key for arm in arms}
-    decoding = f"greedy {max_new_tokens} {model.dtype} v{_GENERATION_VERSION}"
-    rows = []
-    for name, prompts in sets.items():
-        for prompt, ids in zip(prompts, model.encode(prompts).token_ids, strict=True):
-            for arm in arms:
-                content = json.dumps([model.name, model.revision, ids, keys[arm], decoding])
-                rows.append(_Row(name, prompt, arm, hashlib.sha256(content.encode()).hexdigest()[:32]))
-    return rows
-
-
-def _generate_missing(model: Model, rows: Sequence[_Row], shelf: Store, max_new_tokens: int, batch_size: int) -> None:
-    """Generate each missing key once, in batches of like prompts, storing as it goes."""
+def _frame(model: Model, rows: Sequence[Row], stored: "pd.DataFrame", decoding: Decoding) -> "pd.DataFrame":
+    """One line per row, with its text; screened rows have none."""
     import pandas as pd
 
-    known = shelf.keys()
-    todo = list({row.key: row for row in rows if row.key not in known}.values())
-    order = sorted(
-        todo, key=lambda row: (str([e.on for e in row.arm.steer.edits]), len(row.prompt.text), row.prompt.text)
-    )
-    waiting: list[pd.DataFrame] = []
-    last = time.monotonic()
-    with tqdm(total=len(order), desc="sweep", unit="row", disable=not order) as bar:
-        try:
-            for start in range(0, len(order), batch_size):
-                batch = order[start : start + batch_size]
-                waiting.append(_generate_batch(model, batch, max_new_tokens, batch_size))
-                bar.update(len(batch))
-                if time.monotonic() - last > _FLUSH_SECONDS:
-                    shelf.append(pd.concat(waiting))
-                    waiting, last = [], time.monotonic()
-        finally:  # an interruption or an error keeps what is finished
-            if waiting:
-                shelf.append(pd.concat(waiting))
-
-
-def _generate_batch(model: Model, batch: Sequence[_Row], max_new_tokens: int, batch_size: int) -> "pd.DataFrame":
-    import pandas as pd
-
-    done = generate(
-        model,
-        [row.prompt for row in batch],
-        [row.arm.steer for row in batch],
-        max_new_tokens=max_new_tokens,
-        batch_size=batch_size,
-        progress=False,
-    )
-    return pd.DataFrame(
-        {
-            "key": [row.key for row in batch],
-            "text": done.text,
-            "tokens": [len(ids) for ids in done.token_ids],
-            "finish": done.finish,
-            "model": model.name,
-            "revision": model.revision,
-            "prompt": [row.prompt.id for row in batch],
-            "steer": [str(row.arm.steer) for row in batch],
-        }
-    )
-
-
-def _frame(
-    model: Model, rows: Sequence[_Row], stored: "pd.DataFrame", scores: Sequence[Score], show_text: bool
-) -> "pd.DataFrame":
-    import pandas as pd
-
-    stored = stored.set_index("key")
+    doses = {arm: (arm.steer.dose, json.dumps(arm.steer.doses)) for arm in {row.arm for row in rows}}
     frame = pd.DataFrame(
         {
             "set": [row.set for row in rows],
@@ -271,15 +150,46 @@ def _frame(
             "layer": [row.arm.layer for row in rows],
             "ratio": [row.arm.ratio for row in rows],
             "seed": [row.arm.seed for row in rows],
-            "dose": [sum(edit.dose for edit in row.arm.steer.effective) for row in rows],
+            "dose": [doses[row.arm][0] for row in rows],
+            "doses": [doses[row.arm][1] for row in rows],
             "key": [row.key for row in rows],
         }
     )
-    columns = ["text", "tokens", "finish"]
-    frame = frame.join(stored[columns], on="key").assign(model=model.name, revision=model.revision)
+    frame = frame.join(stored.set_index("key")[["text", "tokens", "finish"]], on="key")
+    return frame.assign(model=model.name, revision=model.revision, decoding=str(decoding))
+
+
+def _scored(
+    model: Model, rows: Sequence[Row], frame: "pd.DataFrame", shelf: Store, scores: Sequence[Scorer], show_text: bool
+) -> "pd.DataFrame":
+    """The frame once per score; values that the store does not hold yet are computed from the text, and stored."""
+    import pandas as pd
+
+    texts = frame.drop_duplicates("key").set_index("key")["text"].dropna()
+    written = {row.key: row for row in rows}
     parts = []
     for score in scores:
-        values = {text: score(text) for text in frame["text"].unique()}
-        parts.append(frame.assign(score=score.name, value=frame["text"].map(values)))
+        places = {key: _score_key(key, score) for key in texts.index}
+        known = shelf.scores.frame(set(places.values())).set_index("key")["value"].map(json.loads).to_dict()
+        fresh = [key for key, place in places.items() if place not in known]
+        asked, steers = [written[key].prompt for key in fresh], [written[key].arm.steer for key in fresh]
+        new = dict(zip(fresh, score.values(model, asked, [texts[key] for key in fresh], steers), strict=True))
+        shelf.scores.append(
+            pd.DataFrame(
+                {
+                    "key": [places[key] for key in new],
+                    "completion": list(new),
+                    "score": score.name,
+                    "version": score.version,
+                    "value": [json.dumps(value) for value in new.values()],
+                }
+            )
+        )
+        values = {key: new[key] if key in new else known[places[key]] for key in texts.index}
+        parts.append(frame.assign(score=score.name, version=score.version, value=frame["key"].map(values)))
     long = pd.concat(parts, ignore_index=True)
     return long if show_text else long.drop(columns="text")
+
+
+def _score_key(completion: str, score: Scorer) -> str:
+    return hashlib.sha256(json.dumps([completion, score.name, score.version]).encode()).hexdigest()[:32]

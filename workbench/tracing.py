@@ -69,7 +69,7 @@ def trace(
             f"these completions were written by {texts.model} {texts.revision}, not by {model.name} {model.revision}; "
             "to read one model's text in another: wb.replay(model, completions, directions)"
         )
-    chats = _chats(model, texts, steer)
+    chats = chats_of(model, texts, steer)
     recorder = Recorder(model, _probes(model, directions, sites), _controls(model, directions, sites, envelope, seed))
     for distinct in set(chats.steers):
         check(distinct, model)
@@ -138,7 +138,8 @@ def replay(
     return replace(found, arms=tuple(f"{completions.model} read by {model.name}" for _ in found.arms))
 
 
-def _chats(model: Model, texts: Texts, steer: Steer | None) -> Chats:
+def chats_of(model: Model, texts: Texts, steer: Steer | None) -> Chats:
+    """Texts as ``trace`` takes them, as tokens with the Steer each is read under."""
     if isinstance(texts, Completions):
         return Chats.of_completions(texts, steer)
     items = list(texts)
@@ -201,7 +202,7 @@ def _read(model: Model, chats: Chats, recorder: "Recorder", batch_size: int) -> 
         prompts = [chats.prompts[row] for row in rows]
         replies = [chats.responses[row] for row in rows]
         ids, mask = Encoded(("",) * len(rows), tuple(prompts), model.tokenizer.pad_token_id).tensors(None, model.device)
-        tail, seen = _right_padded(replies, model)
+        tail, seen = right_padded(replies, model)
         applied = Applied(
             [chats.steers[row] for row in rows], [len(p) for p in prompts], ids.shape[1], tail.shape[1], model, True
         )
@@ -215,7 +216,8 @@ def _read(model: Model, chats: Chats, recorder: "Recorder", batch_size: int) -> 
             )
 
 
-def _right_padded(rows: Sequence[Sequence[int]], model: Model) -> tuple[torch.Tensor, torch.Tensor]:
+def right_padded(rows: Sequence[Sequence[int]], model: Model) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and mask of responses, padded at the end. Each [batch, token], int64; the mask is 1 on real tokens."""
     width, pad = max(map(len, rows)), model.tokenizer.pad_token_id
     ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows], dtype=torch.long)
     mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], dtype=torch.long)

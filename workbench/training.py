@@ -221,7 +221,7 @@ def _loss(model: Model, batch: Sequence[tuple[list[int], list[int]]]) -> torch.T
 
 
 def _calibrate(model: Model, adapted: Any) -> float:
-    """The largest scale of the adapter at which the dev split meets the goals; it is left at that scale.
+    """The largest scale of the adapter at which the dev split stays below the goals; it is left at that scale.
 
     Training ends a little too eager to refuse. The scale is the one knob that trades refusals of harmful prompts against
     those of borderline ones without training again; it is turned on dev prompts, so that test prompts stay untouched.
@@ -229,7 +229,7 @@ def _calibrate(model: Model, adapted: Any) -> float:
     for scale in tqdm(_SCALES, desc="calibrating on dev", unit="scale"):
         _set_scale(adapted, scale)
         rates = {name.removeprefix("dev "): rate.value for name, rate in measure(model, ["dev"]).items()}
-        if rates["harmless"] <= GOALS["harmless"] and rates["borderline"] <= GOALS["borderline"]:
+        if rates["harmless"] < GOALS["harmless"] and rates["borderline"] < GOALS["borderline"]:
             return scale
     return _SCALES[-1]
 

@@ -8,36 +8,44 @@ from workbench.figures.axes import Axis
 from workbench.figures.reading import VALUES, Line, Reading
 from workbench.figures.words import HIDDEN, number
 
-_NAMES_IN_TITLE = 4
+_NAMES_IN_TITLE, _PEAKS_IN_TITLE = 6, 4
 _MANY = 60
 #: a space at which no line is broken
 _TIED = "\u00a0"
 
 
 def trajectory_title(reading: Reading, index: int, color: str) -> str:
-    """The mean over the response of each line at one layer; over prompt and response, if there is one line.
+    """The mean over the response of each line at one layer; over prompt and response, if there is one.
 
     Like all titles here: a line break where a line should end, before what is seen.
     """
-    names = reading.named(color)
-    panels = reading.named("direction" if color == "arm" else "arm")
+    by = "direction" if color == "arm" else "arm"
+    names, panels = reading.named(color), reading.named(by)
     opening = _opening(reading, index)
-    if panels[1:] or len(names) > _NAMES_IN_TITLE:
-        return f"{opening}, by {color}"
     means = {part: part_mean(reading.lines, index, part) for part in ("prompt", "response")}
-    if not names[1:]:
+    if len(names) == len(panels) == 1:
         found = [f"{part}{_TIED}{number(mean)}" for part, mean in means.items() if mean is not None]
         return f"{opening}\nmean — {' · '.join(found)}"
+    if len(names) * len(panels) > _NAMES_IN_TITLE:
+        return f"{opening}, by {color}"
     part = "prompt" if means["response"] is None else "response"
-    own = {name: [line for line in reading.lines if getattr(line, color) == name] for name in names}
-    found = [f"{name}:{_TIED}{_shown(part_mean(lines, index, part))}" for name, lines in own.items()]
-    return f"{opening}\n{part} mean — {' · '.join(found)}"
+    found = []
+    for panel in panels:
+        inside = [line for line in reading.lines if getattr(line, by) == panel]
+        own = {
+            name: part_mean([line for line in inside if getattr(line, color) == name], index, part) for name in names
+        }
+        numbers = " · ".join(f"{name}:{_TIED}{_shown(mean)}" for name, mean in own.items())
+        found.append(f"{panel} — {numbers}" if panels[1:] else numbers)
+    if panels[1:]:
+        return "\n".join([f"{opening}, {part}{_TIED}mean", *found])
+    return f"{opening}\n{part} mean — {found[0]}"
 
 
 def heatmap_title(reading: Reading) -> str:
     """The layer where each response (or prompt, if there is none) is farthest from 0 on average, and how far."""
     opening = f"{_opening(reading)} by layer and token"
-    if len(reading.lines) > _NAMES_IN_TITLE:
+    if len(reading.lines) > _PEAKS_IN_TITLE:
         return opening
     response = any((line.offsets >= 0).any() for line in reading.lines)
     part = "response" if response else "prompt"
@@ -62,7 +70,7 @@ def small_print(reading: Reading, axis: Axis, outside: Sequence[str] = ()) -> st
     notes = []
     rows = len({line.row for line in reading.lines})
     if max(_per_line(reading)) > 1:
-        notes.append(f"thin: each of {rows} responses; thick: their mean")
+        notes.append(f"thin: {rows} responses; thick: their means")
     if axis.borrowed:
         notes.append(f"text below: {axis.borrowed}, the others on hover")
     if axis.borrowed is None:

@@ -1,6 +1,7 @@
 """Projections token by token: one line per arm or direction, the text underneath, a slider over the layers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -19,6 +20,18 @@ if TYPE_CHECKING:
 
 #: pixels: of a panel, of the words above it, of the slider
 _PANEL, _WORDS, _SLIDER = (320, 220), 24, 76
+#: so many attention sinks are named
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class _View:
+    """What the slider changes beside the curves: heading, its pixels, and the scale."""
+
+    title: str
+    height: int
+    low: float
+    high: float
 
 
 def trajectory(
@@ -67,11 +80,9 @@ def trajectory(
     for curve in curves:
         figure.add_trace(curve.trace, row=curve.panel + 1, col=1)
     _explain_diamonds(figure, reading)
-    heads = [
-        _heading(reading, axis, i, title or trajectory_title(reading, i, color)) for i in range(len(reading.layers))
-    ]
-    _arrange(figure, reading, axis, panels, heads)
-    _slide(figure, reading, curves, heads, start)
+    views = _views(reading, axis, color, title)
+    _arrange(figure, reading, axis, panels, top=max(view.height for view in views))
+    _slide(figure, reading, curves, views, start)
     return figure
 
 
@@ -98,38 +109,54 @@ def _explain_diamonds(figure: "go.Figure", reading: Reading) -> None:
         figure.add_scatter(x=[None], y=[None], row=1, col=1, **look)
 
 
-def _scale(reading: Reading, index: int) -> tuple[float, float]:
-    """The range of the y axis: of this layer for dots, of all layers for cosines and z-scores, so that they compare."""
-    at = [index] if reading.value == "dot" else range(len(reading.layers))
-    found = []
-    for line in reading.lines:
-        for grid in (line.values, line.low, line.high):
-            found += [grid[i][~line.sink[i] & np.isfinite(grid[i])] for i in at] if grid is not None else []
-    values = np.concatenate(found) if found else np.zeros(0)
+def _views(reading: Reading, axis: Axis, color: str, title: str | None) -> list[_View]:
+    """Heading and scale of each layer: a scale for each layer of dots, one for all of cosines and z-scores, to compare."""
+    layers = range(len(reading.layers))
+    scales = (
+        [_scale(reading, [i]) for i in layers] if reading.value == "dot" else [_scale(reading, layers)] * len(layers)
+    )
+    views = []
+    for index, (low, high) in enumerate(scales):
+        notes = small_print(reading, axis, _outside(reading, index, low, high))
+        text, height = theme.heading(title or trajectory_title(reading, index, color), notes)
+        views.append(_View(text, height, low, high))
+    return views
+
+
+def _scale(reading: Reading, layers: Iterable[int]) -> tuple[float, float]:
+    """From the lowest to the highest value or band at these layers, attention sinks left out, with some room."""
+    at = list(layers)
+    grids = [
+        (grid[at], line.sink[at])
+        for line in reading.lines
+        for grid in (line.values, line.low, line.high)
+        if grid is not None
+    ]
+    values = np.concatenate([grid[~sink & np.isfinite(grid)] for grid, sink in grids])
     low, high = (float(values.min()), float(values.max())) if len(values) else (-1.0, 1.0)
     room = 0.06 * (high - low) or max(abs(high), 1.0) * 0.1
     return low - room, high + room
 
 
-def _heading(reading: Reading, axis: Axis, index: int, title: str) -> tuple[str, int]:
-    """Title and small print as plotly wants them, and their height in pixels."""
-    low, high = _scale(reading, index)
-    outside = {}
-    for line in reading.lines:
-        for place in np.flatnonzero(line.sink[index]).tolist():
-            if not low <= line.values[index][place] <= high:
-                outside[line.words[place]] = f"{line.words[place]} (over {SINK:.0f} times the median norm)"
-    return theme.heading(title, small_print(reading, axis, list(outside.values())))
+def _outside(reading: Reading, index: int, low: float, high: float) -> list[str]:
+    """The attention sinks that the scale leaves out at a layer."""
+    found = [
+        word
+        for line in reading.lines
+        for word, value, sink in zip(line.words, line.values[index], line.sink[index], strict=True)
+        if sink and not low <= value <= high
+    ]
+    words = list(dict.fromkeys(found))
+    more = f" and {len(words) - _NAMED} more" if len(words) > _NAMED else ""
+    return [f"{', '.join(words[:_NAMED])}{more} (over {SINK:.0f} times the median norm)"] if words else []
 
 
-def _arrange(
-    figure: "go.Figure", reading: Reading, axis: Axis, panels: Sequence[str], heads: Sequence[tuple[str, int]]
-) -> None:
+def _arrange(figure: "go.Figure", reading: Reading, axis: Axis, panels: Sequence[str], top: int) -> None:
     """Sizes and places: heading, legend, panels, text, slider, without overlap at 390 pixels."""
     entries = [str(trace.name) for trace in figure.data if trace.showlegend is not False and trace.name]
     legend = theme.legend_height(entries) if len(entries) > 1 else 0
     height = _PANEL[0] if len(panels) == 1 else _PANEL[1] * len(panels)
-    top = max(tall for _, tall in heads) + (_SLIDER if len(reading.layers) > 1 else 0) + _WORDS
+    top += (_SLIDER if len(reading.layers) > 1 else 0) + _WORDS
     bottom = axis.height + legend
     figure.update_layout(
         template=theme.template(),
@@ -149,23 +176,21 @@ def _arrange(
             figure.update_yaxes(title_text=f"<b>{escaped(name)}</b><br>{VALUES[reading.value].axis}", row=row, col=1)
 
 
-def _slide(
-    figure: "go.Figure", reading: Reading, curves: Sequence[Curve], heads: Sequence[tuple[str, int]], start: int
-) -> None:
+def _slide(figure: "go.Figure", reading: Reading, curves: Sequence[Curve], views: Sequence[_View], start: int) -> None:
     """One step per layer, which replaces values, norms, title and scale; and the figure as the first step leaves it."""
     scales = [key for key in figure.layout.to_plotly_json() if key.startswith("yaxis")]
     steps = []
-    for index, layer in enumerate(reading.layers):
+    for index, (layer, view) in enumerate(zip(reading.layers, views, strict=True)):
         values = [rounded(curve.values[index]) for curve in curves]
         norms = [[] if curve.norms is None else rounded(curve.norms[index]) for curve in curves]
-        layout: dict[str, object] = {f"{name}.range": list(_scale(reading, index)) for name in scales}
-        layout["title.text"] = heads[index][0]
+        layout: dict[str, object] = {f"{name}.range": [view.low, view.high] for name in scales}
+        layout["title.text"] = view.title
         data = {"y": values, "customdata": norms, "meta": layer}
         steps.append({"method": "update", "label": str(layer), "args": [data, layout, list(range(len(curves)))]})
         if index == start:
             for trace, y, customdata in zip(figure.data[: len(curves)], values, norms, strict=True):
                 trace.update(y=y, customdata=customdata, meta=layer)
-    figure.update_yaxes(range=list(_scale(reading, start)))
-    figure.update_layout(title_text=heads[start][0])
+    figure.update_yaxes(range=[views[start].low, views[start].high])
+    figure.update_layout(title_text=views[start].title)
     if steps[1:]:
         figure.update_layout(sliders=[theme.slider(steps, start, _WORDS)])

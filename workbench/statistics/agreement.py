@@ -69,7 +69,7 @@ def kappa(first: Sequence[Hashable], second: Sequence[Hashable], confidence: flo
     with np.errstate(invalid="ignore", divide="ignore"):
         found = cohens_kappa(table)
     value, error = float(found.kappa), float(found.std_kappa)
-    if error > 1e-9:
+    if error > 1e-6:
         reach, method = float(norm.isf((1 - confidence) / 2)) * error, "Cohen's kappa"
         low, high = value - reach, value + reach
     else:  # 0, or NaN by rounding

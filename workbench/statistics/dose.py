@@ -19,8 +19,8 @@ class DoseFit:
     ``before`` and ``after`` are the rates far below and far above the midpoint. ``midpoint`` is the dose where half the
     change is done (for "logistic", a rate of one half; for "step", the middle of the gap between two doses); None for
     "flat". ``width`` is the dose over which 10% to 90% of the change happens; None for "flat" and "step".
-    ``deviance`` compares the shape with one free rate per dose: a small ``deviance_p`` (NaN without degrees of freedom)
-    means that the shape does not fit, or that the rows of a dose are not independent.
+    ``deviance`` compares the shape with one free rate per dose: a small ``deviance_p`` (1 with as many numbers as
+    doses) means that the shape does not fit, or that the rows of a dose are not independent.
     """
 
     shape: str
@@ -267,6 +267,6 @@ def _described(shape: str, curve: Curve, middle: Estimate | None, width: Estimat
     free = float((xlogy(entries.k, own) + xlog1py(entries.n - entries.k, -own)).sum())
     deviance = max(2 * (free - float(log_likelihood(curve.rate(entries.levels), entries.k, entries.n))), 0.0)
     degrees = len(entries.levels) - SHAPES[shape]
-    p = float(chi2.sf(deviance, degrees)) if degrees > 0 else float("nan")
+    p = float(chi2.sf(deviance, degrees)) if degrees > 0 else 1.0
     bic = _bic(shape, curve, entries)
     return DoseFit(shape, curve.before, curve.after, middle, width, bic, deviance, p)

@@ -111,8 +111,8 @@ def equivalence_rates(
 
     def difference(level: float) -> Estimate:
         limits = confint_proportions_2indep(successes_b, n_b, successes_a, n_a, method="newcomb", alpha=1 - level)
-        value = successes_b / n_b - successes_a / n_a
-        return Estimate(value, float(limits[0]), float(limits[1]), n_a + n_b, "Newcombe")
+        value = float(successes_b / n_b - successes_a / n_a)
+        return Estimate(value, float(limits[0]), float(limits[1]), int(n_a + n_b), "Newcombe")
 
     return _by_interval(difference, margin, alpha)
 

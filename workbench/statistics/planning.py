@@ -6,9 +6,9 @@ import numpy as np
 
 from workbench.errors import WorkbenchError
 from workbench.statistics import inputs
+from workbench.statistics.enumeration import mcnemar_power, unpaired_power
 
 _TESTS = ("fisher", "z")
-_NEGLIGIBLE = 1e-12  # totals less likely than this are left out of exact sums
 _MOST = 10_000_000  # a search for n ends here
 
 
@@ -37,7 +37,7 @@ def power(
     sizes = n, n if n_after is None else n_after
     for size in sizes:
         inputs.whole(size, 1, "n")
-    return _unpaired_power((p_before, p_after), sizes, alpha, test)
+    return unpaired_power((p_before, p_after), sizes, alpha, test)
 
 
 def power_paired(gained: float, lost: float, n: int, alpha: float = 0.05) -> float:
@@ -59,7 +59,7 @@ def power_paired(gained: float, lost: float, n: int, alpha: float = 0.05) -> flo
     _check(alpha=alpha)
     _check_shares(gained, lost)
     inputs.whole(n, 1, "n")
-    return _mcnemar_power(n, gained, lost, alpha)
+    return mcnemar_power(n, gained, lost, alpha)
 
 
 def power_mean(effect: float, sd: float, n: int, paired: bool = True, alpha: float = 0.05) -> float:
@@ -109,7 +109,7 @@ def needed_n(p_before: float, p_after: float, power: float = 0.8, alpha: float =
         raise WorkbenchError("equal rates: no number of units tells them apart")
     effect = abs(proportion_effectsize(p_before, p_after))
     guess = int(NormalIndPower().solve_power(effect, power=power, alpha=alpha)) if effect < 1 else 8
-    return _smallest(lambda n: _unpaired_power((p_before, p_after), (n, n), alpha, test), power, guess)
+    return _smallest(lambda n: unpaired_power((p_before, p_after), (n, n), alpha, test), power, guess)
 
 
 def needed_n_paired(gained: float, lost: float, power: float = 0.8, alpha: float = 0.05) -> int:
@@ -129,7 +129,7 @@ def needed_n_paired(gained: float, lost: float, power: float = 0.8, alpha: float
     _check_shares(gained, lost)
     if gained == lost:
         raise WorkbenchError("equal shares gained and lost: no number of pairs tells them apart")
-    return _smallest(lambda n: _mcnemar_power(n, gained, lost, alpha), power, 4)
+    return _smallest(lambda n: mcnemar_power(n, gained, lost, alpha), power, 4)
 
 
 def needed_n_mean(effect: float, sd: float, paired: bool = True, power: float = 0.8, alpha: float = 0.05) -> int:
@@ -176,7 +176,7 @@ def detectable(
     sign = 1 if rise else -1
 
     def reached(change: float) -> float:
-        return _unpaired_power((p_before, p_before + sign * change), (n, n), alpha, test)
+        return unpaired_power((p_before, p_before + sign * change), (n, n), alpha, test)
 
     return _smallest_effect(reached, 1 - p_before if rise else p_before, power)
 
@@ -200,7 +200,7 @@ def detectable_paired(n: int, lost: float = 0.0, power: float = 0.8, alpha: floa
     _check(alpha=alpha, power=power)
     _check_shares(0.0, lost)
     inputs.whole(n, 1, "n")
-    return _smallest_effect(lambda change: _mcnemar_power(n, lost + change, lost, alpha), 1 - 2 * lost, power)
+    return _smallest_effect(lambda change: mcnemar_power(n, lost + change, lost, alpha), 1 - 2 * lost, power)
 
 
 def detectable_mean(sd: float, n: int, paired: bool = True, power: float = 0.8, alpha: float = 0.05) -> float:
@@ -223,57 +223,6 @@ def detectable_mean(sd: float, n: int, paired: bool = True, power: float = 0.8, 
     while power_mean(high, sd, n, paired, alpha) < power:
         low, high = high, 2 * high
     return float(brentq(lambda effect: power_mean(effect, sd, n, paired, alpha) - power, low, high, xtol=1e-6 * sd))
-
-
-def _unpaired_power(rates: tuple[float, float], sizes: tuple[int, int], alpha: float, test: str) -> float:
-    """The probability of all tables that the test rejects, one total number of successes at a time."""
-    from scipy.stats import binom
-
-    mass_a, mass_b = (binom.pmf(np.arange(n + 1), n, p) for n, p in zip(sizes, rates, strict=True))
-    likely_a, likely_b = (np.flatnonzero(mass > _NEGLIGIBLE) for mass in (mass_a, mass_b))
-    rejects = _fisher_rejects if test == "fisher" else _z_rejects
-    found = 0.0
-    for total in range(likely_a[0] + likely_b[0], likely_a[-1] + likely_b[-1] + 1):
-        x = np.arange(max(0, total - sizes[1]), min(sizes[0], total) + 1)
-        found += float((mass_a[x] * mass_b[total - x])[rejects(x, total, sizes, alpha)].sum())
-    return found
-
-
-def _fisher_rejects(x: np.ndarray, total: int, sizes: tuple[int, int], alpha: float) -> np.ndarray:
-    """Which splits ``x`` of a total the two-sided Fisher test rejects: tables no more likely than it sum to at most alpha."""
-    from scipy.special import gammaln
-
-    y = total - x
-    log = -gammaln(x + 1) - gammaln(sizes[0] - x + 1) - gammaln(y + 1) - gammaln(sizes[1] - y + 1)
-    likely = np.exp(log - log.max())
-    ordered = np.sort(likely)
-    below = np.searchsorted(ordered, likely * (1 + 1e-7), side="right")  # equally likely tables, up to rounding
-    return ordered.cumsum()[below - 1] <= alpha * ordered.sum()
-
-
-def _z_rejects(x: np.ndarray, total: int, sizes: tuple[int, int], alpha: float) -> np.ndarray:
-    """Which splits ``x`` of a total the pooled z test rejects."""
-    from scipy.stats import norm
-
-    pooled = total / sum(sizes)
-    spread = np.sqrt(pooled * (1 - pooled) * (1 / sizes[0] + 1 / sizes[1]))
-    return np.abs(x / sizes[0] - (total - x) / sizes[1]) > max(norm.isf(alpha / 2) * spread, _NEGLIGIBLE)
-
-
-def _mcnemar_power(n: int, gained: float, lost: float, alpha: float) -> float:
-    """Power of the exact McNemar test with ``n`` pairs: a sum over the number of discordant pairs."""
-    from scipy.stats import binom
-
-    if gained + lost == 0:
-        return 0.0
-    discordant = np.arange(n + 1)
-    weight = binom.pmf(discordant, n, gained + lost)
-    # The two-sided test rejects at or below the largest k whose lower tail is at most alpha / 2, and symmetrically.
-    critical = binom.ppf(alpha / 2, discordant, 0.5)
-    critical = np.where(binom.cdf(critical, discordant, 0.5) <= alpha / 2, critical, critical - 1)
-    share = gained / (gained + lost)
-    reject = binom.cdf(critical, discordant, share) + binom.sf(discordant - critical - 1, discordant, share)
-    return float((weight * np.where(critical >= 0, reject, 0.0)).sum())
 
 
 def _smallest(power_at: Callable[[int], float], power: float, guess: int) -> int:

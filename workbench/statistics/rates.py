@@ -25,8 +25,9 @@ def rate(successes: int, n: int, confidence: float = 0.95) -> Estimate:
     inputs.count(successes, n)
     inputs.between(confidence, 0, 1, "confidence")
     low, high = proportion_confint(successes, n, alpha=1 - confidence, method="wilson")
-    value = successes / n
-    return Estimate(value, min(float(low), value), max(float(high), value), n, "Wilson")  # up to rounding at 0 and n
+    value = float(successes / n)
+    # The limits hold the rate, up to rounding at 0 and n.
+    return Estimate(value, min(float(low), value), max(float(high), value), int(n), "Wilson")
 
 
 def fisher(successes_a: int, n_a: int, successes_b: int, n_b: int) -> float:

@@ -74,7 +74,7 @@ def nested_choice(
 
     >>> values = [[0, 1], [0, 1], [1, 1], [0, 0], [0, 1], [1, 1]]
     >>> print(nested_choice(values, options=["layer 4", "layer 8"], folds=3))
-    0.83 [0.36, 1.00] on held-out rows; best layer 8, chosen in 100% of 30 folds; in sample 0.83
+    0.83 [0.00, 1.00] n=6 on held-out rows; best layer 8, chosen in 100% of 30 folds; in sample 0.83
     """
     table = inputs.matrix(values, "values")
     names = tuple(range(table.shape[1])) if options is None else tuple(options)
@@ -157,7 +157,7 @@ def winners_curse(
         WorkbenchError: fewer than two options, NaN, or an error that is not positive.
 
     >>> print(winners_curse([0.30, 0.42, 0.35, 0.61, 0.44], 0.1))
-    best of 5: 0.61 observed, of which 0.09 expected by choosing; corrected 0.52 [0.35, 0.67], shrunk 0.48
+    best of 5: 0.61 observed, of which 0.09 expected by choosing; corrected 0.52 [0.35, 0.81], shrunk 0.48
     """
     from scipy.stats import norm
 
@@ -190,28 +190,44 @@ def winners_curse(
 def winners_curse_rates(
     successes: Sequence[int],
     n: Sequence[int] | int,
-    correlation: float = 0.0,
     confidence: float = 0.95,
     resamples: int = 9999,
     seed: int = 0,
 ) -> WinnersCurse:
-    """``winners_curse`` from counts; the standard errors are those of the Wilson interval, which are not 0 at 0 and n.
+    """``winners_curse`` for rates, from counts: binomial draws instead of normal errors, and Wilson limits.
+
+    Options are taken as measured on different units; on the same prompts they win less by luck, and the bias is an upper
+    bound. The lower limit is Wilson's at the level at which all options' limits hold at once (Sidak 1967).
 
     Args:
         successes, n: counts and denominators of the options, shape [option]; one number for a common n.
 
+    Returns:
+        Observed, bias, corrected with its interval, and shrunk, all rates. n: the options.
+
     Raises:
         WorkbenchError: fewer than two options, or not counts.
 
-    >>> print(winners_curse_rates([4, 3, 3, 2, 2], 4))
-    best of 5: 1.00 observed, of which 0.11 expected by choosing; corrected 0.89 [0.58, 1.14], shrunk 0.89
+    >>> print(winners_curse_rates([4, 3, 3, 2, 3], 4))
+    best of 5: 1.00 observed, of which 0.21 expected by choosing; corrected 0.79 [0.38, 1.00], shrunk 0.75
     """
-    from scipy.stats import norm
-
     k, total = inputs.counts(successes, n, 2)
-    limits = [rate(int(one), int(of)) for one, of in zip(k, total, strict=True)]
-    errors = np.array([(limit.high - limit.low) / (2 * norm.isf(0.025)) for limit in limits])
-    return winners_curse(k / total, errors, correlation, confidence, resamples, seed)
+    inputs.between(confidence, 0, 1, "confidence")
+    inputs.whole(resamples, 99, "resamples")
+    rates, pooled = k / total, (k.sum() + 0.5) / (total.sum() + 1)
+    centre, keep = _spread_of_truths(rates, pooled * (1 - pooled) / total)
+    best = int(rates.argmax())
+    truths = np.clip(centre + np.sqrt(keep) * (rates - centre), 0, 1)
+    rng = np.random.default_rng(seed)
+    again = rng.binomial(total, truths, (resamples, len(k))) / total
+    winner = (again + 1e-9 * rng.random(again.shape)).argmax(axis=1)  # ties are broken at random
+    bias = float((again[np.arange(resamples), winner] - truths[winner]).mean())
+    tail = 1 - ((1 + confidence) / 2) ** (1 / len(k))
+    low = rate(int(k[best]), int(total[best]), 1 - 2 * tail).low
+    high = rate(int(k[best]), int(total[best]), confidence).high
+    value = min(max(float(rates[best]) - bias, 0.0), 1.0)
+    corrected = Estimate(value, low, high, len(k), "winner's curse: binomial bootstrap, Wilson-Sidak")
+    return WinnersCurse(best, float(rates[best]), bias, corrected, float(centre + keep[best] * (rates[best] - centre)))
 
 
 def selection_bias(error: float, options: int, correlation: float = 0.0) -> float:

@@ -1,0 +1,166 @@
+"""The completions of a sweep: which there are to be, under which content keys, and how the missing ones come into a store.
+
+A key holds everything that decides a completion: model and revision (adapter included), prompt tokens, Steer, decoding,
+dtype and the version of generation. Equal conditions have equal keys, whatever their arms are called.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tqdm.auto import tqdm
+
+from workbench.arms import Arm
+from workbench.decoding import GREEDY, Sampling
+from workbench.generation import generate
+from workbench.memory import Room
+from workbench.models import Model
+from workbench.prompt_sets import Prompt, Prompts
+from workbench.scoring import Scorer
+from workbench.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Part of every content key: raised when generation is changed such that stored rows would come out differently.
+GENERATION_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How completions are written.
+
+    Attributes:
+        max_new_tokens: at most this many tokens per response.
+        sampling: greedy by default.
+        until: end a row as soon as all of these scores are decided; by default rows are written to their end.
+    """
+
+    max_new_tokens: int = 48
+    sampling: Sampling = GREEDY
+    until: tuple[Scorer, ...] = ()
+
+    def __str__(self) -> str:
+        stops = "".join(f" until {score.name} {score.version} is decided" for score in self.until)
+        return f"{self.sampling} {self.max_new_tokens}{stops}"
+
+    def decided(self, text: str) -> bool:
+        """Whether nothing more is asked of a response that is being written."""
+        return all(score.decided is not None and score.decided(text) for score in self.until)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One prompt of a set under one arm, and the key of its completion."""
+
+    set: str
+    prompt: Prompt
+    arm: Arm
+    key: str
+
+
+def sweep_rows(model: Model, sets: Mapping[str, Prompts], arms: Sequence[Arm], decoding: Decoding) -> list[Row]:
+    """Every prompt of every set under every arm."""
+    steers = {arm: arm.steer.key for arm in arms}
+    how = f"{decoding} {model.dtype} v{GENERATION_VERSION}"
+    rows = []
+    for name, prompts in sets.items():
+        for prompt, ids in zip(prompts, model.encode(prompts).token_ids, strict=True):
+            for arm in arms:
+                content = json.dumps([model.name, model.revision, ids, steers[arm], how])
+                rows.append(Row(name, prompt, arm, hashlib.sha256(content.encode()).hexdigest()[:32]))
+    return rows
+
+
+def missing(rows: Sequence[Row], store: Store) -> list[Row]:
+    """The rows whose completions a store does not hold, each key once, in the order in which they pack best."""
+    known = store.keys()
+    todo = {row.key: row for row in rows if row.key not in known}.values()
+
+    def place(row: Row) -> tuple:
+        edits = row.arm.steer.effective
+        layer = min((edit.site.layer for edit in edits), default=0)
+        return str([edit.on for edit in edits]), layer, len(row.prompt.text), row.prompt.text
+
+    return sorted(todo, key=place)
+
+
+def generate_missing(
+    model: Model,
+    rows: Sequence[Row],
+    store: Store,
+    decoding: Decoding = Decoding(),
+    batch_size: int = 160,
+    flush_seconds: float = 20.0,
+) -> None:
+    """Generate the completions that a store does not hold, each once, and append them as they come.
+
+    Args:
+        model, rows, store: rows as ``sweep_rows`` makes them for this model and decoding.
+        decoding: how they are written.
+        batch_size: rows per batch at most; fewer where memory would run out.
+        flush_seconds: finished rows are stored this often, and at the end, also when it comes by an exception. A process
+            that is killed loses what it finished since.
+
+    Raises:
+        WorkbenchError: a Steer that does not fit the model, or a store that cannot be written.
+    """
+    import pandas as pd
+
+    todo, room = missing(rows, store), Room(model, batch_size)
+    done, last = 0, time.monotonic()
+    finished: list[pd.DataFrame] = []
+
+    def flush() -> None:
+        if finished:
+            whole = pd.concat(finished)
+            finished.clear()  # first: if it cannot be written, it is not tried again on the way out
+            store.append(whole)
+
+    with tqdm(total=len(todo), desc="sweep", unit="completion", disable=not todo) as bar:
+        try:
+            while done < len(todo):
+                part = todo[done : done + room.most]
+                finished.append(complete_rows(model, part, decoding, room))
+                done += len(part)
+                bar.update(len(part))
+                if time.monotonic() - last >= flush_seconds:
+                    flush()
+                    last = time.monotonic()
+        finally:  # an interruption or an error keeps what is finished
+            flush()
+
+
+def complete_rows(model: Model, rows: Sequence[Row], decoding: Decoding, batch_size: int | Room) -> "pd.DataFrame":
+    """The completions of some rows, as a store holds them."""
+    import pandas as pd
+
+    sampling = decoding.sampling
+    done = generate(
+        model,
+        [row.prompt for row in rows],
+        [row.arm.steer for row in rows],
+        max_new_tokens=decoding.max_new_tokens,
+        batch_size=batch_size,
+        seed=sampling.seed,
+        progress=False,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        decided=decoding.decided if decoding.until else None,
+    )
+    return pd.DataFrame(
+        {
+            "key": [row.key for row in rows],
+            "text": done.text,
+            "tokens": [len(ids) for ids in done.token_ids],
+            "finish": done.finish,
+            "model": model.name,
+            "revision": model.revision,
+            "prompt": [row.prompt.id for row in rows],
+            "steer": [str(row.arm.steer) for row in rows],
+            "decoding": str(decoding),
+        }
+    )

@@ -1,0 +1,97 @@
+"""Whether a response has broken down, from its text alone: loops, noise, word salad, nothing at all."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+#: the number of a list item, which would make every item of a loop look new
+_NUMERAL = re.compile(r"(?m)^\s*(?:\d{1,3}[.):]|[-*•])\s+")
+_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+# The commonest words of English, Spanish, French and German; prose in these is a third to a half made of them.
+_FUNCTION_WORDS = frozenset(
+    """
+    the a an and or but if of to in on at for from by with as is are was were be been it its this that these those you your
+    i my we our he she his her they their not no do does did can could will would should have has had which who what when
+    where how there here so than then just more some any all one into about up out over after also may
+    el la los las un una y o de del que en por para con se es son su al como más
+    le les des une et ou du qui dans pour par avec ce cette est sont il elle ne pas sur au aux
+    der die das ein eine und oder von zu im mit auf für ist sind nicht sie er es den dem
+    """.split()  # noqa: SIM905
+)
+
+
+def collapse_reason(text: str) -> str:
+    """Why a response counts as broken down, in words with the measured value; empty where it does not.
+
+    Measured: emptiness, characters that carry no language, loops (a unit repeated over most of the text, few distinct
+    words, repeated 4-grams), and word salad (long runs of words with neither function words nor punctuation, or words
+    that mix scripts). Terse answers, lists, code and other languages are not collapse.
+    """
+    stripped = text.strip()
+    if not stripped:
+        return "empty"
+    odd = sum(not (c.isalnum() or c.isspace() or c in _PUNCTUATION) for c in stripped) / len(stripped)
+    if odd > 0.3 or stripped.count("\ufffd") / len(stripped) > 0.05:
+        return f"{odd:.0%} of the characters carry no language"
+    if not any(c.isalnum() for c in stripped):
+        return "no letter or digit"
+    return _loop_reason(stripped) or _salad_reason(stripped)
+
+
+_PUNCTUATION = frozenset(".,;:!?'\"()[]{}<>-–—_/\\|@#$%^&*+=~`’‘“”…•·°€£₹¿¡。、，；：？！（）「」《》\u200d")
+
+
+def _loop_reason(text: str) -> str:
+    squeezed = re.sub(r"\s+", " ", text.lower())
+    if loop := re.search(r"(.{1,60}?)\1{3,}", squeezed):
+        share = len(loop.group(0)) / len(squeezed)
+        if share > 0.5 and len(loop.group(0)) >= 12:
+            return f"one unit repeated over {share:.0%} of the text"
+    words = [w.lower() for w in _WORD.findall(_NUMERAL.sub("", text))]
+    if len(words) >= 8 and (distinct := len(set(words)) / len(words)) < 0.25:
+        return f"only {distinct:.0%} of the words are distinct"
+    if len(words) >= 16 and (repeated := _repeated(words)) > 0.4:
+        return f"{repeated:.0%} of the 4-grams are repeats"
+    return ""
+
+
+def repetition(text: str) -> float:
+    """Share of the 4-grams of words that have occurred before, 0 to 1; 0 for a text of fewer than 16 words.
+
+    >>> repetition("one two three four five six seven eight " * 3)
+    0.6190476190476191
+    """
+    words = [w.lower() for w in _WORD.findall(_NUMERAL.sub("", text))]
+    return _repeated(words) if len(words) >= 16 else 0.0
+
+
+def _repeated(words: Sequence[str]) -> float:
+    grams = Counter(zip(words, words[1:], words[2:], words[3:], strict=False))
+    return 1 - len(grams) / grams.total()
+
+
+def _salad_reason(text: str) -> str:
+    words = _WORD.findall(text)
+    latin = [w for w in words if w.isascii() or re.fullmatch(r"[\u0000-\u024f'’-]+", w)]
+    if len(words) >= 6 and 0.15 < len(latin) / len(words) < 0.85 and _scripts(words) >= 3:
+        return f"{_scripts(words)} scripts mixed"
+    if len(latin) < 10 or len(latin) < 0.8 * len(words):
+        return ""
+    joined = sum(bool(re.search(r"[a-z][A-Z]|\d[A-Za-z]{2}|[A-Za-z]\d", w)) or len(w) > 25 for w in latin) / len(latin)
+    function = sum(w.lower() in _FUNCTION_WORDS for w in latin) / len(latin)
+    marks = sum(c in ".,;:!?()\n•*=|" for c in text) / len(words)
+    if function > 0.9 and len(latin) >= 16:
+        return f"{len(latin)} words, {function:.0%} function words"
+    if function < 0.08 and marks < 0.2:
+        return f"{len(latin)} words, {function:.0%} function words, hardly any punctuation"
+    if joined > 0.4 and function < 0.15 and marks < 0.5:
+        return f"{joined:.0%} of the words are fragments run together"
+    return ""
+
+
+def _scripts(words: Sequence[str]) -> int:
+    """How many writing systems occur (Japanese mixes three by nature and counts as one with Chinese)."""
+    ranges = ["\u0041-\u024f", "\u0370-\u03ff", "\u0400-\u04ff", "\u0590-\u05ff", "\u0600-\u06ff", "\u0900-\u0dff"]
+    ranges += ["\u0e00-\u0e7f", "\u3040-\u30ff\u4e00-\u9fff", "\uac00-\ud7af"]
+    text = " ".join(words)
+    return sum(bool(re.search(f"[{r}]", text)) for r in ranges)

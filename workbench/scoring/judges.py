@@ -1,0 +1,238 @@
+"""A model as judge: the expected rating over the log-probabilities of the rating tokens (log 002).
+
+A judge that writes its rating says "70" or "80" and nothing between, and says it of gibberish too. The expectation over
+all ratings is finer, and shows when the judge is not rating at all: too little probability lies on ratings, and then there
+is no score.
+"""
+
+import hashlib
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench.edits import Steer
+from workbench.errors import WorkbenchError
+from workbench.models import Model
+from workbench.prompt_sets import Prompt
+from workbench.scoring.endpoints import Endpoint, Line
+from workbench.scoring.local_ratings import local_ratings
+from workbench.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_LOG = logging.getLogger(__name__)
+#: Part of every cache key: raised when the question put to the judge changes.
+_VERSION = 1
+_FLUSH_ROWS = 50
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One rating.
+
+    Attributes:
+        rating: expected rating, on the judge's scale; NaN where it is refused.
+        mass: probability that lay on ratings.
+        reason: why there is no rating; empty where there is one.
+        tokens_in, tokens_out: used when it was asked; 0 for a local model.
+    """
+
+    rating: float
+    mass: float
+    reason: str = ""
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Rates responses by a rubric. Made by ``judge``; a score for ``wb.sweep``.
+
+    Attributes:
+        rubric, by, scale, least_mass, store: as given to ``judge``.
+    """
+
+    rubric: str
+    by: Model | Endpoint
+    scale: tuple[int, int]
+    least_mass: float
+    store: str | Path
+
+    @property
+    def version(self) -> int:
+        """Of how answers become ratings; what the judge is and is asked stands in its name."""
+        return _VERSION
+
+    @property
+    def decided(self) -> None:
+        """A judge reads whole responses."""
+        return None
+
+    @property
+    def name(self) -> str:
+        """The column ``score``: the rubric's first words, a hash of all that is asked, and the judge."""
+        words = " ".join(self.rubric.split()[:6])
+        asked = hashlib.sha256(repr((self.rubric, self.scale, self.least_mass)).encode()).hexdigest()[:6]
+        return f"judge {words!r} ({asked}) by {self.by.name if isinstance(self.by, Model) else self.by.model}"
+
+    def rate(self, prompts: Sequence[str | Prompt], texts: Sequence[str]) -> tuple[Judgement, ...]:
+        """One Judgement per response. What was asked before is read from the store.
+
+        Args:
+            prompts, texts: what was asked, and what it got.
+
+        Raises:
+            WorkbenchError: as many prompts as there are not texts, a scale that the judge's tokenizer does not write in
+                single tokens, or an endpoint that fails for good (what is rated by then is stored).
+        """
+        if len(prompts) != len(texts):
+            raise WorkbenchError(f"{len(prompts)} prompts and {len(texts)} texts; expected one of each per row")
+        questions = [question(str(prompt), text) for prompt, text in zip(prompts, texts, strict=True)]
+        keys = [self._key(asked) for asked in questions]
+        shelf = Store(Path(self.store) / "judgements")
+        stored = _read(shelf, set(keys))
+        missing = {key: asked for key, asked in zip(keys, questions, strict=True) if key not in stored}
+        if missing and isinstance(self.by, Model):
+            stored |= self._ask_model(self.by, missing, shelf)
+        elif missing and isinstance(self.by, Endpoint):
+            stored |= self._ask_endpoint(self.by, missing, shelf)
+        return tuple(self._checked(stored[key]) for key in keys)
+
+    def values(
+        self, model: Model, prompts: Sequence[str | Prompt], texts: Sequence[str], steers: Sequence[Steer]
+    ) -> list[str | float]:
+        """One rating per row, NaN where it is refused. The model that wrote the rows, and its Steers, are not looked at."""
+        return [found.rating for found in self.rate(prompts, texts)]
+
+    def _ask_model(self, by: Model, missing: Mapping[str, str], shelf: Store) -> dict[str, Judgement]:
+        found = local_ratings(by, self._system, list(missing.values()), self.scale)
+        rated = {key: Judgement(*pair) for key, pair in zip(missing, found, strict=True)}
+        _write(shelf, rated)
+        return rated
+
+    def _ask_endpoint(self, by: Endpoint, missing: Mapping[str, str], shelf: Store) -> dict[str, Judgement]:
+        from tqdm.auto import tqdm
+
+        rated: dict[str, Judgement] = {}
+        waiting: dict[str, Judgement] = {}
+        spent = 0.0
+        with Line(by) as line, tqdm(missing.items(), desc="judging", unit="row", leave=False) as bar:
+            try:
+                for key, asked in bar:
+                    waiting[key] = self._one(line, asked)
+                    spent += by.price_of(waiting[key].tokens_in, waiting[key].tokens_out)
+                    bar.set_postfix_str(f"${spent:.4f}" if not math.isnan(spent) else "no price given")
+                    if len(waiting) >= _FLUSH_ROWS:
+                        _write(shelf, waiting)
+                        rated, waiting = rated | waiting, {}
+            finally:  # what was paid for is kept
+                _write(shelf, waiting)
+        rated |= waiting
+        read, written = (sum(getattr(j, name) for j in rated.values()) for name in ("tokens_in", "tokens_out"))
+        cost = "no price given" if math.isnan(spent) else f"${spent:.4f}"
+        _LOG.info("%s rated %d responses: %d tokens read, %d written, %s", by.model, len(rated), read, written, cost)
+        return rated
+
+    def _one(self, line: Line, asked: str) -> Judgement:
+        answer = line.ask([{"role": "system", "content": self._system}, {"role": "user", "content": asked}])
+        low, high = self.scale
+        if high > 9 and answer.second.isdigit():
+            raise WorkbenchError(
+                f"{line.endpoint.model} writes ratings above 9 in several tokens (it went on with {answer.second!r}), so the "
+                "first token is not the rating; use scale=(0, 9)"
+            )
+        weights: dict[int, float] = {}
+        for token, p in answer.first.items():  # "8" and " 8" are the same rating
+            if (number := _number(token)) is not None and low <= number <= high:
+                weights[number] = weights.get(number, 0.0) + p
+        return _expected(weights, answer.tokens_in, answer.tokens_out)
+
+    @property
+    def _system(self) -> str:
+        low, high = self.scale
+        return f"{self.rubric.strip()}\n\nRate from {low} to {high}. Answer with the number only."
+
+    def _key(self, asked: str) -> str:
+        who = [self.by.name, self.by.revision] if isinstance(self.by, Model) else [self.by.url, self.by.model]
+        return hashlib.sha256(json.dumps([_VERSION, who, self._system, asked]).encode()).hexdigest()[:32]
+
+    def _checked(self, found: Judgement) -> Judgement:
+        """Refused where too little probability lies on ratings."""
+        if found.mass >= self.least_mass:
+            return found
+        reason = f"only {found.mass:.0%} of the probability lies on ratings, fewer than {self.least_mass:.0%}"
+        return Judgement(math.nan, found.mass, reason, found.tokens_in, found.tokens_out)
+
+
+def judge(
+    rubric: str,
+    by: Model | Endpoint,
+    scale: tuple[int, int] = (0, 9),
+    least_mass: float = 0.25,
+    store: str | Path = "runs/store",
+) -> Judge:
+    """A score by an LLM judge: its expected rating over the probabilities of the rating tokens.
+
+    The method of log 002 (after Chen et al. 2025, persona vectors): one forward pass, the ratings' probabilities at the
+    first token, their mean. Where less than ``least_mass`` of the probability lies on ratings the judge is not rating, and
+    the row gets no score: NaN, with the reason in its Judgement.
+
+    Args:
+        rubric: what to rate, e.g. "How optimistic is the response? 0: hopeless. 9: elated."
+        by: a loaded Model, run on this machine, or an Endpoint.
+        scale: lowest and highest rating. Single digits are one token for every tokenizer; the log's (0, 100) only for some,
+            which is checked.
+        least_mass: as above; 0.25 is the log's.
+        store: folder of the store; every answer is kept there and asked for once.
+
+    Returns:
+        A Judge: for ``scores=`` of a sweep, or ``.rate(prompts, texts)``.
+
+    Raises:
+        WorkbenchError: a blank rubric, a scale that is not two whole numbers from 0 to 999, or a share outside 0 to 1.
+
+    >>> judge("How polite is the response? 0: rude. 9: courteous.", by=model)  # doctest: +SKIP
+    """
+    if not rubric.strip():
+        raise WorkbenchError("the rubric is blank; say what to rate, e.g. 'How optimistic is the response?'")
+    if not (all(isinstance(end, int) for end in scale) and 0 <= scale[0] < scale[1] <= 999):
+        raise WorkbenchError(f"scale {scale}: expected two whole numbers, e.g. (0, 9) or (0, 100)")
+    if not 0 < least_mass <= 1:
+        raise WorkbenchError(f"least_mass is {least_mass}; expected a share above 0, e.g. 0.25")
+    return Judge(rubric, by, (scale[0], scale[1]), least_mass, store)
+
+
+def question(prompt: str, response: str) -> str:
+    """What the judge is asked about one response, after the rubric."""
+    return f"Question:\n{prompt}\n\nResponse:\n{response}\n\nRating:"
+
+
+def _number(token: str) -> int | None:
+    bare = token.strip()
+    return int(bare) if bare.isascii() and bare.isdigit() else None
+
+
+def _expected(weights: Mapping[int, float], tokens_in: int, tokens_out: int) -> Judgement:
+    mass = sum(weights.values())
+    rating = sum(n * p for n, p in weights.items()) / mass if mass else math.nan
+    return Judgement(rating, mass, "", tokens_in, tokens_out)
+
+
+def _write(shelf: Store, rated: Mapping[str, Judgement]) -> None:
+    import pandas as pd
+
+    fields = ("rating", "mass", "tokens_in", "tokens_out")
+    shelf.append(pd.DataFrame([{"key": key} | {f: getattr(j, f) for f in fields} for key, j in rated.items()]))
+
+
+def _read(shelf: Store, keys: set[str]) -> dict[str, Judgement]:
+    found: pd.DataFrame = shelf.frame(keys)
+    return {
+        row.key: Judgement(row.rating, row.mass, "", int(row.tokens_in), int(row.tokens_out))
+        for row in found.itertuples(index=False)
+    }

@@ -1,0 +1,106 @@
+"""What a score is: a named, versioned value of a response, from its text or from a model that reads it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from workbench.edits import Steer
+from workbench.errors import WorkbenchError
+from workbench.models import Model
+from workbench.prompt_sets import Prompt
+
+Value = str | float
+#: Given the model, the prompts, the responses and the Steers they were written under: one value per row.
+Reading = Callable[[Model, Sequence[str | Prompt], Sequence[str], Sequence[Steer]], Sequence[Value]]
+
+
+class Scorer(Protocol):
+    """What ``sweep`` takes as a score: a ``Score``, or a ``Judge``."""
+
+    @property
+    def name(self) -> str:
+        """What the column ``score`` says."""
+
+    @property
+    def version(self) -> int:
+        """Raised when values would come out differently: stored ones are then computed again."""
+
+    @property
+    def decided(self) -> Callable[[str], bool] | None:
+        """As in ``Score``."""
+
+    def values(
+        self, model: Model, prompts: Sequence[str | Prompt], texts: Sequence[str], steers: Sequence[Steer]
+    ) -> list[Value]:
+        """One value per row."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A named, versioned value of a response. Called with a text, it is a function of the text alone.
+
+    Attributes:
+        function: of the text; None where the score means nothing without a model.
+        decided: given a response that is still being written, whether more text can no longer change the value, but for
+            what the score says it leaves out; None where only the end decides. What ``stop="verdict"`` asks.
+        reading: of the model, prompts, responses and Steers; None where the text is all that counts. Where both are
+            there, a sweep takes the reading, which sees more.
+
+    >>> Score("words", 1, lambda text: float(len(text.split())))("Paris, of course.")
+    3.0
+    """
+
+    name: str
+    version: int
+    function: Callable[[str], Value] | None
+    reading: Reading | None = None
+    decided: Callable[[str], bool] | None = None
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether there is no value without a model."""
+        return self.function is None
+
+    def __call__(self, text: str) -> Value:
+        """The value of one response, from its text alone. Raises WorkbenchError for a score that needs a model."""
+        if self.function is None:
+            raise WorkbenchError(
+                f"{self.name} cannot be told from the text alone: {self.name}.values(model, prompts, texts, steers), "
+                "or wb.sweep(..., scores=[...])"
+            )
+        return self.function(text)
+
+    def values(
+        self, model: Model, prompts: Sequence[str | Prompt], texts: Sequence[str], steers: Sequence[Steer]
+    ) -> list[Value]:
+        """One value per row; equal rows are scored once.
+
+        Args:
+            model: which wrote the responses. A score of the text alone does not look at it.
+            prompts, texts, steers: of the rows, e.g. those of Completions.
+
+        Raises:
+            WorkbenchError: prompts, texts and Steers that are not as many.
+
+        >>> wb.refusal.values(model, done.prompts, done.text, done.steers)  # doctest: +SKIP
+        """
+        if not len(prompts) == len(texts) == len(steers):
+            raise WorkbenchError(
+                f"{len(prompts)} prompts, {len(texts)} texts and {len(steers)} Steers; expected one of each per row"
+            )
+        if self.reading is None:
+            known = {text: self(text) for text in dict.fromkeys(texts)}
+            return [known[text] for text in texts]
+        rows = list(zip(map(_asked, prompts), texts, steers, strict=True))
+        first = {row: i for i, row in reversed(list(enumerate(rows)))}
+        chosen = sorted(first.values())
+        found = self.reading(
+            model, [prompts[i] for i in chosen], [texts[i] for i in chosen], [steers[i] for i in chosen]
+        )
+        by_row = dict(zip((rows[i] for i in chosen), found, strict=True))
+        return [by_row[row] for row in rows]
+
+
+def _asked(prompt: str | Prompt) -> tuple[str, str]:
+    """What the model saw of a prompt: its text, and the system prompt it brings."""
+    return (prompt.text, prompt.system) if isinstance(prompt, Prompt) else (prompt, "")
