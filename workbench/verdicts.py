@@ -5,11 +5,15 @@ Nothing here runs a model: numbers in, verdict out.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from workbench.claims import Claim
 from workbench.criteria import Criterion
 from workbench.errors import WorkbenchError
 from workbench.statistics import Estimate
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _ALPHA = 0.05
 
@@ -57,6 +61,14 @@ class Verdict:
     p: float
     reasons: tuple[str, ...]
     on_analogue: bool = True
+    gates: tuple[Gate, ...] = ()
+
+    def frame(self) -> "pd.DataFrame":
+        """The gates, one row each: gate, whether it passes, and what was measured."""
+        import pandas as pd
+
+        rows = [(gate.name, "pass" if gate.passed else "FAIL", gate.measured) for gate in self.gates]
+        return pd.DataFrame(rows, columns=["gate", "", "measured"])
 
     def __str__(self) -> str:
         analogue = " (on analogue)" if self.on_analogue else ""
@@ -107,10 +119,10 @@ def decide(
     failed = tuple(f"Gate failed: {gate.name} ({gate.measured})." for gate in gates if not gate.passed)
     outcome, reason = _read(criterion, found)
     if any(not gate.passed and not gate.of_effect for gate in gates) or (failed and outcome != "not reproduced"):
-        return Verdict(claim.id, "inconclusive", effect, p, failed, on_analogue)
+        return Verdict(claim.id, "inconclusive", effect, p, failed, on_analogue, found.gates)
     if outcome == "not reproduced" and by_log is not None and _read(criterion, by_log)[0] == "reproduced":
         outcome, reason = "artefact", f"It is there by the log's own metric ({by_log.effect}) and not by this one."
-    return Verdict(claim.id, outcome, effect, p, (reason, *failed), on_analogue)
+    return Verdict(claim.id, outcome, effect, p, (reason, *failed), on_analogue, found.gates)
 
 
 def _check_p(identity: str, criterion: Criterion, found: Measured) -> None:
