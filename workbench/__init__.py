@@ -24,7 +24,7 @@ from workbench.sites import (
 )
 
 if TYPE_CHECKING:
-    from workbench import figures, statistics, store
+    from workbench import figures, ledger, statistics, store
     from workbench.amplification import amplified_logits, amplify
     from workbench.applying import steered
     from workbench.arms import Arm, grid
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from workbench.direction_sets import Directions
     from workbench.directions import Direction
     from workbench.edits import Edit, Steer
+    from workbench.evidence import oracle
     from workbench.extraction import METHODS, extract
     from workbench.fetching import fetch
     from workbench.generation import generate
@@ -77,7 +78,7 @@ if TYPE_CHECKING:
     from workbench.sweeps import outcomes, sweep
     from workbench.traces import Probe, Trace
     from workbench.tracing import replay, trace, trace_generation
-    from workbench.verdicts import Gate, Verdict, decide
+    from workbench.verdicts import Gate, Measured, Verdict, decide
 
 __version__ = "0.1.0"
 
@@ -87,8 +88,9 @@ _HOMES = {
     "edits": ("Edit", "Steer"),
     "audits": ("Audit", "Finding"),
     "claims": ("Claim", "claim", "logged_claims", "read_claims"),
-    "verdicts": ("Gate", "Verdict", "decide"),
+    "verdicts": ("Gate", "Measured", "Verdict", "decide"),
     "confounds": ("Confound", "SurfaceReport", "surface_confounds"),
+    "evidence": ("oracle",),
     "extraction": ("METHODS", "extract"),
     "fetching": ("fetch",),
     "amplification": ("amplified_logits", "amplify"),
@@ -137,7 +139,7 @@ _HOMES = {
     "sweeps": ("outcomes", "sweep"),
 }
 _LAZY = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ("figures", "statistics", "store")
+_MODULES = ("figures", "ledger", "statistics", "store")
 
 __all__ = [
     "ALL",
@@ -161,6 +163,7 @@ __all__ = [
     "Hardware",
     "Judge",
     "Judgement",
+    "Measured",
     "Model",
     "Pairs",
     "Plan",
@@ -202,6 +205,7 @@ __all__ = [
     "k",
     "kl",
     "kl_per_token",
+    "ledger",
     "load",
     "log000_mention",
     "log001_cut",
@@ -212,6 +216,7 @@ __all__ = [
     "logged_claims",
     "mlp_out",
     "mlp_raw",
+    "oracle",
     "outcomes",
     "pairs",
     "plan",

@@ -106,7 +106,7 @@ class Load:
     @property
     def context(self) -> float:
         """Tokens that a token looks at while a response is written, padding included, on average."""
-        return sum(batch.rows * batch.width for batch in self.batches) / self.rows + 1 + self.steps / 2
+        return sum(batch.rows * batch.width for batch in self.batches) / self.rows + (self.steps + 1) / 2
 
 
 @dataclass(frozen=True)
