@@ -24,7 +24,7 @@ from workbench.sites import (
 )
 
 if TYPE_CHECKING:
-    from workbench import figures, statistics, store
+    from workbench import figures, ledger, statistics, store
     from workbench.amplification import amplified_logits, amplify
     from workbench.applying import steered
     from workbench.arms import Arm, grid
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from workbench.direction_sets import Directions
     from workbench.directions import Direction
     from workbench.edits import Edit, Steer
+    from workbench.evidence import oracle
     from workbench.extraction import METHODS, extract
     from workbench.fetching import fetch
     from workbench.generation import generate
@@ -73,7 +74,7 @@ if TYPE_CHECKING:
     from workbench.sweeps import outcomes, sweep
     from workbench.traces import Probe, Trace
     from workbench.tracing import replay, trace, trace_generation
-    from workbench.verdicts import Gate, Verdict, decide
+    from workbench.verdicts import Gate, Measured, Verdict, decide
 
 __version__ = "0.1.0"
 
@@ -83,8 +84,9 @@ _HOMES = {
     "edits": ("Edit", "Steer"),
     "audits": ("Audit", "Finding"),
     "claims": ("Claim", "claim", "logged_claims", "read_claims"),
-    "verdicts": ("Gate", "Verdict", "decide"),
+    "verdicts": ("Gate", "Measured", "Verdict", "decide"),
     "confounds": ("Confound", "SurfaceReport", "surface_confounds"),
+    "evidence": ("oracle",),
     "extraction": ("METHODS", "extract"),
     "fetching": ("fetch",),
     "amplification": ("amplified_logits", "amplify"),
@@ -129,7 +131,7 @@ _HOMES = {
     "sweeps": ("outcomes", "sweep"),
 }
 _LAZY = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ("figures", "statistics", "store")
+_MODULES = ("figures", "ledger", "statistics", "store")
 
 __all__ = [
     "ALL",
@@ -152,6 +154,7 @@ __all__ = [
     "Gate",
     "Judge",
     "Judgement",
+    "Measured",
     "Model",
     "Pairs",
     "Positions",
@@ -190,6 +193,7 @@ __all__ = [
     "k",
     "kl",
     "kl_per_token",
+    "ledger",
     "load",
     "log000_mention",
     "log001_cut",
@@ -200,6 +204,7 @@ __all__ = [
     "logged_claims",
     "mlp_out",
     "mlp_raw",
+    "oracle",
     "outcomes",
     "pairs",
     "preflight",
