@@ -58,7 +58,7 @@ def compare(model: wb.Model, test: wb.Pairs, arms: tuple[wb.Arm, ...], new: int)
         "seconds_estimated": round(plan.seconds, 1),
         "seconds_measured": round(took, 1),
         "estimated_over_measured": round(plan.seconds / took, 3),
-        "new_tokens_estimated": round(plan.load.new_tokens, 1),
+        "new_tokens_estimated": round(plan.load.new_tokens / plan.load.rows, 1),
         "new_tokens_measured": round(float(rows["tokens"].mean()), 1),
     }
 

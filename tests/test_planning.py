@@ -18,11 +18,13 @@ from tests.families import FAMILIES, PROMPTS, tiny_model
 from workbench import workload
 from workbench.caching import PreallocatedCache
 from workbench.calibration import Measured, fit
+from workbench.generation import generate
 from workbench.hardware import GPUS, gpu
 from workbench.layout import blocks
 from workbench.planning import plan
 from workbench.plans import seconds
 from workbench.shapes import shape, shape_of
+from workbench.steering import first_edited
 from workbench.workload import Load, Task, phases
 
 #: different prompts, as many as make several batches
@@ -110,7 +112,7 @@ def test_flops_are_those_that_torch_counts(family):
     }
     with torch.no_grad(), FlopCounterMode(display=False) as writing:
         tiny.hf(**step, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    load = Load.of([Task("a", ids.shape[1], 0, 0)] * 12, sizes.layers, 2, 12)
+    load = Load.of([Task("a", ids.shape[1], 0, 0)] * 12, sizes.layers, [2] * 12, 12)
     read, write = phases(sizes, load, 4)
     assert read.flops == pytest.approx(reading.get_total_flops(), rel=0.02)
     assert write.flops == pytest.approx(writing.get_total_flops(), rel=0.02)
@@ -129,20 +131,52 @@ TASKS = st.builds(
 
 @given(st.lists(TASKS, min_size=1, max_size=30), st.integers(1, 9))
 def test_tokens_read_lie_between_the_shared_and_the_unshared(tasks, batch_size):
-    load = Load.of(tasks, 10, 8, batch_size)
+    load = Load.of(tasks, 10, [8] * len(tasks), batch_size)
     assert load.rows == len(tasks)
     assert load.batch_size <= batch_size
     assert load.rows <= load.read_tokens <= load.prompt_tokens == 30 * len(tasks)
-    unshared = Load.of([replace(task, start=0, layer=0) for task in tasks], 10, 8, batch_size)
+    unshared = Load.of([replace(task, start=0, layer=0) for task in tasks], 10, [8] * len(tasks), batch_size)
     assert unshared.read_tokens == unshared.prompt_tokens
 
 
 def test_what_comes_before_the_first_edit_is_read_once_per_prompt():
-    assert Load.of([Task("a", 40, 39, 3)] * 10, 10, 8, 10).read_tokens == 39 + 10
-    assert Load.of([Task("a", 40, 0, 3)] * 10, 10, 8, 10).read_tokens == pytest.approx(0.3 * 40 + 0.7 * 400)
-    assert Load.of([Task("a", 40, 0, 3), Task("b", 40, 0, 0)] * 5, 10, 8, 10).read_tokens == 400
-    padded = Load.of([Task("a", 40, 0, 0), Task("b", 20, 0, 0)], 10, 8, 10)
-    assert (padded.prompt_tokens, padded.read_tokens) == (60, 80)
+    def read(*tasks):
+        return Load.of(tasks, 10, [8] * len(tasks), 10).read_tokens
+
+    assert read(*[Task("a", 40, 39, 3)] * 10) == 39 + 10
+    assert read(*[Task("a", 40, 0, 3)] * 10) == pytest.approx(0.3 * 40 + 0.7 * 400)
+    assert read(*[Task("a", 40, 0, 3), Task("b", 40, 0, 0)] * 5) == 400
+    assert read(Task("a", 40, 0, 0), Task("b", 20, 0, 0)) == 80  # padded
+
+
+@pytest.mark.parametrize("on", ["all", "prompt[-1] | response"])
+def test_the_passes_of_a_load_are_those_of_the_engine(llama, monkeypatch, on):
+    """Rows of many lengths, so that some take the places of others: the same passes over the same rows and columns."""
+    monkeypatch.setitem(llama.__dict__, "stop_ids", frozenset(range(15)))
+    d = wb.extract(llama, wb.Pairs(PROMPTS[:3], PROMPTS[3:]), at=wb.resid_post(1))
+    steers = [wb.add(d, coef=0.1 * i, on=on) for i in range(1, 8)]
+    texts = {length: text for text, length in zip(TEXTS, llama.encode(TEXTS).lengths, strict=True)}
+    order = [(text, length, steer) for length, text in sorted(texts.items()) for steer in steers]
+    seen = []
+    handle = llama.hf.register_forward_hook(
+        lambda _, args, kwargs, out: seen.append((len(out.logits), kwargs["attention_mask"].shape[1])), with_kwargs=True
+    )
+    try:
+        done = generate(llama, [text for text, *_ in order], [steer for *_, steer in order], 20, batch_size=16)
+    finally:
+        handle.remove()
+    tasks = [Task(text, length, first_edited(steer, length), 1) for text, length, steer in order]
+    load = Load.of(tasks, llama.n_layers, [len(ids) for ids in done.token_ids], 16)
+    assert len(load.readings) > len(order) / 16 + 1  # rows were taken in
+    reads = sum(part.passes for part in load.readings)
+    assert load.writing.passes == len(seen) - reads
+    read_rows = sum(part.outputs for part in load.readings)
+    assert load.writing.steps == sum(rows for rows, _ in seen) - read_rows
+    if on != "all":  # what reading looks at is then known exactly
+        shared = [part.width - 1 for part in load.readings]
+        prompts = [part.outputs - part.rows for part in load.readings]
+        looked = sum(n * s + part.rows * part.width for n, s, part in zip(prompts, shared, load.readings, strict=True))
+        assert load.writing.looked == sum(rows * columns for rows, columns in seen) - looked
 
 
 def test_calibration_recovers_planted_rates(llama):
@@ -150,10 +184,10 @@ def test_calibration_recovers_planted_rates(llama):
     sizes = shape_of(llama.hf.config.to_dict(), llama.name)
     runs = []
     for rows in (8, 64):
-        load = Load.of([Task("a", 20, 0, 0)] * rows, 3, 40, 64)
+        load = Load.of([Task("a", 20, 0, 0)] * rows, 3, [40] * rows, 64)
         read, write = phases(sizes, load, 4)
         took = (seconds(truth, 3, phase, rate) for phase, rate in ((read, truth.prefill), (write, truth.decode)))
-        runs.append(Measured(load, *took, rows * truth.row_seconds))
+        runs.append(Measured(load, (40,) * rows, *took, rows * truth.row_seconds))
     found = fit(llama, runs, 1e9)
     for name in ("prefill", "decode", "bandwidth", "row_seconds"):
         assert getattr(found, name) == pytest.approx(getattr(truth, name), rel=1e-6)
@@ -243,7 +277,8 @@ def test_a_calibrated_plan_counts_what_the_sweep_does(llama):
     assert found.rows == len(PROMPTS) * len(arms)
     assert found.load.rows == len(PROMPTS) * (len(arms) - 2)  # the reversed direction repeats two conditions
     assert found.load.prompt_tokens == sum(llama.encode(PROMPTS).lengths) * (len(arms) - 2)
-    assert 1 <= found.load.new_tokens <= found.load.longest <= 12
+    assert found.load.rows <= found.load.new_tokens <= found.load.rows * found.load.longest
+    assert found.load.longest <= 12
     other = wb.plan(
         "qwen2-7b", PROMPTS, arms, hardware=wb.calibrate(llama, PROMPTS, 3, max_new_tokens=4), dtype="float32", gpus=9
     )
@@ -288,7 +323,7 @@ def test_on_a_machine_whose_time_is_known_the_estimate_is_close(llama, tmp_path,
         found = wb.plan(llama, TEXTS[::6], arms, max_new_tokens=new, batch_size=48)
         started = clock.now
         wb.sweep(llama, TEXTS[::6], arms, [wb.refusal], tmp_path, max_new_tokens=new, batch_size=48)
-    assert found.load.new_tokens < 0.8 * new or new == 1
+    assert found.load.new_tokens < 0.8 * new * found.load.rows or new == 1
     assert found.seconds == pytest.approx(clock.now - started, rel=0.1)
 
 

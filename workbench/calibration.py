@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -16,48 +16,38 @@ from workbench.models import Model
 from workbench.rows import Decoding, Row, complete_rows
 from workbench.shapes import shape_of
 from workbench.store import Store
-from workbench.workload import Load, phases
+from workbench.workload import Load, Task, phases
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A run of one batch: its load as it was, and the seconds of its forward passes and of all else."""
+    """A run of one batch: its load, the tokens that each row wrote, and the seconds of its passes and of all else."""
 
     load: Load
+    written: tuple[int, ...]
     reading: float
     writing: float
     rest: float
 
 
-@dataclass(frozen=True)
-class _Pass:
-    rows: int
-    seconds: float
-
-
-def timed(model: Model, rows: Sequence[Row], load: Load) -> Measured:
-    """Sweep some rows that make one batch, into a store that is thrown away; ``load`` is what is expected of them."""
+def timed(model: Model, rows: Sequence[Row], tasks: Sequence[Task], new: int) -> Measured:
+    """Sweep some rows as one batch, into a store that is thrown away; ``tasks`` are those of the rows."""
     with tempfile.TemporaryDirectory() as folder, _watched(model) as passes:
-        store, started = Store(folder), perf_counter()
-        store.append(complete_rows(model, rows, Decoding(load.longest), len(rows)))
+        started = perf_counter()
+        done = complete_rows(model, rows, Decoding(new), len(rows))
+        Store(folder).append(done)
         took = perf_counter() - started
-        written = store.frame()["tokens"]
-    (batch,) = load.batches
-    reading, writing = passes[: batch.passes], passes[batch.passes :]
-    found = replace(
-        load,
-        new_tokens=float(written.mean()),
-        longest=1 + len(writing),
-        steps=sum(one.rows for one in writing) / len(rows),
-    )
-    read, wrote = (sum(one.seconds for one in part) for part in (reading, writing))
-    return Measured(found, read, wrote, took - read - wrote)
+    written = done["tokens"].tolist()
+    load = Load.of(tasks, model.n_layers, written, len(rows))
+    reads = load.readings[0].passes
+    read, wrote = sum(passes[:reads]), sum(passes[reads:])
+    return Measured(load, tuple(written), read, wrote, took - read - wrote)
 
 
 @contextmanager
-def _watched(model: Model) -> Iterator[list[_Pass]]:
-    """The forward passes that happen inside, as they happen."""
-    passes: list[_Pass] = []
+def _watched(model: Model) -> Iterator[list[float]]:
+    """The seconds of each forward pass that happens inside, as they happen."""
+    passes: list[float] = []
     started = [0.0]
 
     def now() -> float:
@@ -69,7 +59,7 @@ def _watched(model: Model) -> Iterator[list[_Pass]]:
         started[0] = now()
 
     def end(_: Any, args: tuple, kwargs: dict, out: Any) -> None:
-        passes.append(_Pass(len(kwargs["input_ids"]), now() - started[0]))
+        passes.append(now() - started[0])
 
     handles = [
         model.hf.register_forward_pre_hook(begin, with_kwargs=True),

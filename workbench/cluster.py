@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: CPUs of a worker on machines without GPUs: a forward pass gains little from more, and each worker holds a whole model.
 _CPU_SHARE = 4
+#: Batches that a worker is sent at a time, at most; and how often it is sent some, unless batches get too small for it.
+_BATCHES = 4
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,10 @@ class Ray:
         import ray.data
 
         workers, gpus, cpus, together = self._room(ray.nodes())
-        size = min(batch_size, -(-len(rows) // workers))
+        size = _size(len(rows), workers, batch_size)
         blocks = [pd.DataFrame({"row": range(i, min(i + size, len(rows)))}) for i in range(0, len(rows), size)]
         source = model.loading or ray.put(_Shipped.of(model))
-        task = _Task(model.name, model.revision, source, decoding, size, cpus, 1 if gpus else together)
+        task = _Task(model.name, model.revision, source, decoding, batch_size, cpus, 1 if gpus else together)
         with warnings.catch_warnings():  # Ray means to drop the last two; pyproject.toml stops before it does
             warnings.simplefilter("ignore", DeprecationWarning)
             done = ray.data.from_pandas(blocks).map_batches(
@@ -120,6 +122,14 @@ class Ray:
                 f"machine has {most['GPU']} GPUs and {most['CPU']} CPUs. Give wb.Ray(workers=…, gpus=…, cpus=…) that fit"
             )
         return wanted, gpus, cpus, min(wanted, max(places))
+
+
+def _size(rows: int, workers: int, batch_size: int) -> int:
+    """Rows that a worker is sent at a time: enough that waiting ones can take the places of those that have ended, and
+    few enough that all workers end at about the same time and little is lost when one dies.
+    """
+    whole, often = min(batch_size, -(-rows // workers)), -(-rows // (_BATCHES * workers))
+    return min(_BATCHES * batch_size, max(whole, often))
 
 
 def place(on: str | Ray) -> Ray:

@@ -21,7 +21,7 @@ from workbench.checks import preflight, report
 from workbench.errors import WorkbenchError
 from workbench.exact_attention import use_exact_attention
 from workbench.fetching import fetch
-from workbench.loading import Loading
+from workbench.loading import Loading, dtype_of
 from workbench.offline import offline, quiet
 from workbench.prompt_sets import Prompt, Prompts, as_prompts
 from workbench.registry import Embedded, Hub, Reference, base_of, resolve
@@ -41,10 +41,14 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.token_ids)
 
-    @property
+    @cached_property
     def lengths(self) -> tuple[int, ...]:
         """Tokens per prompt, template included."""
         return tuple(len(ids) for ids in self.token_ids)
+
+    def take(self, rows: Sequence[int]) -> "Encoded":
+        """These chats, in this order; a chat may be taken several times."""
+        return Encoded(tuple(self.prompts[i] for i in rows), tuple(self.token_ids[i] for i in rows), self.pad_id)
 
     def tensors(self, rows: Sequence[int] | None = None, device: Any = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
         """Left-padded ids and mask of the chosen rows. Each [batch, pos], int64; the mask is 1 on real tokens."""
@@ -185,7 +189,7 @@ def load(
         raise WorkbenchError(f"revision= is for models of a hub; {name} is pinned by its sha256")
     if device is not None and device.startswith("cuda") and not torch.cuda.is_available():
         raise WorkbenchError(f"device {device!r}: no GPU is available here; leave device= out to use the CPU")
-    torch_dtype, place = _dtype(dtype, device), device or ("cuda" if torch.cuda.is_available() else "cpu")
+    torch_dtype, place = dtype_of(dtype, device), device or ("cuda" if torch.cuda.is_available() else "cpu")
     hf, tokenizer, revision, where = _weights(source, torch_dtype, device_map, revision)
     if device_map is None:
         hf = hf.to(place)
@@ -280,20 +284,3 @@ def _weights(source: Any, dtype: torch.dtype, device_map: Any, revision: str | N
         if template.is_file():
             tokenizer.chat_template = template.read_text()
     return hf, tokenizer, revision, str(folder)
-
-
-def _dtype(dtype: str | torch.dtype, device: str | None) -> torch.dtype:
-    if dtype == "auto":
-        return fast_dtype(device)
-    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if found not in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
-        raise WorkbenchError(f"dtype {dtype!r}: expected float32, bfloat16, float16, float64 or 'auto'")
-    return found
-
-
-def fast_dtype(device: str | None = None) -> torch.dtype:
-    """bfloat16 where the hardware multiplies matrices in it (a GPU, or a CPU with AMX), float32 elsewhere."""
-    if torch.cuda.is_available() and device != "cpu":
-        return torch.bfloat16
-    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
-    return torch.bfloat16 if has_amx else torch.float32

@@ -6,7 +6,6 @@ A calibration measures the second by running a little of the sweep itself.
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import torch
 
@@ -21,7 +20,7 @@ from workbench.models import Model
 from workbench.plans import Plan
 from workbench.positions import ALL, Positions, as_positions
 from workbench.prompt_sets import Pairs, Prompts, as_prompts
-from workbench.rows import Row, packing
+from workbench.rows import Row
 from workbench.shapes import Shape, shape, shape_of
 from workbench.sites import resid_post
 from workbench.steering import add, check, first_edited
@@ -73,13 +72,14 @@ def plan(
     sizes = shape(model) if isinstance(model, str) else shape_of(model.hf.config.to_dict(), model.name)
     asked = _flat(prompts)
     rows, assumed = _rows(sizes, asked, arms, as_positions(on))
-    tasks, guessed = _tasks(model, rows)
+    rows, tasks, guessed = _ordered(model, rows)
     device = _device(model, hardware, dtype)
     per_copy, most = _fit(sizes, max(task.tokens for task in tasks) + max_new_tokens, device, gpus, batch_size)
-    load = Load.of(tasks, sizes.layers, max_new_tokens, most)
     if isinstance(model, Model) and hardware == "here":
-        device, load = _calibrated(model, rows, tasks, load)
-    elif max_new_tokens > 1:
+        device, load = _calibrated(model, rows, tasks, max_new_tokens, most)
+    else:
+        load = Load.of(tasks, sizes.layers, [max_new_tokens] * len(tasks), most)
+    if hardware != "here" and max_new_tokens > 1:
         assumed += (f"every response is {max_new_tokens} tokens long",)
     number = arms if isinstance(arms, int) else len(arms)
     return Plan.of(sizes, device, len(asked) * number, load, per_copy, gpus // per_copy, guessed + assumed)
@@ -100,22 +100,24 @@ def calibrate(
     return plan(model, prompts, arms, max_new_tokens, batch_size, on=on).hardware
 
 
-def _calibrated(model: Model, rows: Sequence[Row], tasks: Sequence[Task], load: Load) -> tuple[Hardware, Load]:
-    """Rates fitted to two batches of rows drawn from the sweep, and the load with the lengths that the larger one had."""
+def _calibrated(
+    model: Model, rows: Sequence[Row], tasks: Sequence[Task], new: int, batch_size: int
+) -> tuple[Hardware, Load]:
+    """Rates fitted to two batches of rows drawn from the sweep, and the load if all rows write what these wrote."""
     for steer in {id(row.arm.steer): row.arm.steer for row in rows}.values():
         check(steer, model)
-    many = min(load.batch_size, max(_SMALL, round(_SAMPLE * load.rows)))
+    many = min(len(rows), batch_size, max(_SMALL, round(_SAMPLE * len(rows))))
     chance = random.Random(0)
 
-    def run(size: int, new: int) -> Measured:
+    def run(size: int, longest: int) -> Measured:
         chosen = sorted(chance.sample(range(len(rows)), size))  # in the order of the sweep
-        return timed(model, [rows[i] for i in chosen], Load.of([tasks[i] for i in chosen], model.n_layers, new, size))
+        return timed(model, [rows[i] for i in chosen], [tasks[i] for i in chosen], longest)
 
-    run(1, min(2, load.longest))  # to warm up
-    runs = [run(size, load.longest) for size in (max(1, many // _QUARTER), many)]
-    last = runs[-1].load
-    found = replace(load, new_tokens=last.new_tokens, longest=last.longest, steps=last.steps)
-    return fit(model, runs, _memory_here(model)), found
+    run(1, min(2, new))  # to warm up
+    runs = [run(size, new) for size in (max(1, many // _QUARTER), many)]
+    seen = runs[-1].written  # a row writes as many tokens as the one of the sample at its place in the order
+    written = [seen[i * len(seen) // len(rows)] for i in range(len(rows))]
+    return fit(model, runs, _memory_here(model)), Load.of(tasks, model.n_layers, written, batch_size)
 
 
 def _flat(prompts: Asked) -> Prompts:
@@ -128,7 +130,7 @@ def _flat(prompts: Asked) -> Prompts:
 
 
 def _rows(sizes: Shape, asked: Prompts, arms: Sequence[Arm] | int, on: Positions) -> tuple[list[Row], tuple[str, ...]]:
-    """The rows that differ, in the order in which a sweep runs them, and what had to be assumed for them."""
+    """The rows that differ, and what had to be assumed for them."""
     assumed: tuple[str, ...] = ()
     if isinstance(arms, int):
         assumed = (f"every arm edits layer {sizes.layers // 2}",)
@@ -140,7 +142,7 @@ def _rows(sizes: Shape, asked: Prompts, arms: Sequence[Arm] | int, on: Positions
     rows = [
         Row("", prompt, arm, f"{i} {key}") for i, prompt in enumerate(whole.values()) for key, arm in distinct.items()
     ]
-    return sorted(rows, key=packing), assumed
+    return rows, assumed
 
 
 def _stand_ins(sizes: Shape, number: int, on: Positions) -> list[Steer]:
@@ -153,8 +155,8 @@ def _stand_ins(sizes: Shape, number: int, on: Positions) -> list[Steer]:
     return [add(direction, coef=1e-6 * (i + 1), on=on) for i in range(number)]
 
 
-def _tasks(model: Model | str, rows: Sequence[Row]) -> tuple[list[Task], tuple[str, ...]]:
-    """What each row asks of a model, and what had to be assumed for it."""
+def _ordered(model: Model | str, rows: Sequence[Row]) -> tuple[list[Row], list[Task], tuple[str, ...]]:
+    """Rows in the order in which a sweep runs them, what each asks of a model, and what had to be assumed for it."""
     asked = list({(row.prompt.text, row.prompt.system): row.prompt for row in rows}.values())
     assumed: tuple[str, ...] = ()
     if isinstance(model, Model):
@@ -174,7 +176,8 @@ def _tasks(model: Model | str, rows: Sequence[Row]) -> tuple[list[Task], tuple[s
         count = lengths[prompt]
         return Task("\0".join(prompt), count, starts[place, count], layers[place])
 
-    return [task(row) for row in rows], assumed
+    pairs = sorted(((row, task(row)) for row in rows), key=lambda pair: pair[1].place)
+    return [row for row, _ in pairs], [one for _, one in pairs], assumed
 
 
 def _lowest(steer: Steer) -> int | None:

@@ -82,7 +82,7 @@ class Plan:
             ("rows", f"{self.rows:,}, of which {load.rows:,} differ; batches of {load.batch_size}"),
             (
                 "tokens",
-                f"{load.read_tokens:,.0f} read of {load.prompt_tokens:,}, {load.rows * load.new_tokens:,.0f} written",
+                f"{load.read_tokens:,.0f} read of {load.prompt_tokens:,}, {load.new_tokens:,} written",
             ),
             (
                 "time",

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from tqdm.auto import tqdm
 
 from workbench.arms import Arm
+from workbench.completions import written_by
 from workbench.decoding import GREEDY, Sampling
-from workbench.generation import generate
+from workbench.generation import stream_tokens
 from workbench.memory import Room
 from workbench.models import Model
 from workbench.prompt_sets import Prompt, Prompts
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Part of every content key: raised when generation is changed such that stored rows would come out differently.
 GENERATION_VERSION = 1
+#: Rows that are encoded at a time.
+_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -79,25 +82,41 @@ def sweep_rows(model: Model, sets: Mapping[str, Prompts], arms: Sequence[Arm], d
 def missing(rows: Sequence[Row], store: Store) -> list[Row]:
     """The rows whose completions a store does not hold, each key once, in the order in which they pack best."""
     known = store.keys()
-    return sorted({row.key: row for row in rows if row.key not in known}.values(), key=packing)
+    todo = {row.key: row for row in rows if row.key not in known}.values()
+
+    def place(row: Row) -> tuple:
+        edits = row.arm.steer.effective
+        layer = min((edit.site.layer for edit in edits), default=0)
+        return str([edit.on for edit in edits]), layer, len(row.prompt.text), row.prompt.text
+
+    return sorted(todo, key=place)
 
 
-def packing(row: Row) -> tuple:
-    """Sorts rows such that neighbours are of like length and can share what they read."""
-    edits = row.arm.steer.effective
-    layer = min((edit.site.layer for edit in edits), default=0)
-    return str([edit.on for edit in edits]), layer, len(row.prompt.text), row.prompt.text
-
-
-def generate_here(
-    model: Model, rows: Sequence[Row], decoding: Decoding, batch_size: int
+def stream_rows(
+    model: Model, rows: Sequence[Row], decoding: Decoding, batch_size: int | Room
 ) -> Generator["pd.DataFrame", None, None]:
-    """The completions of some rows, in parts as they are finished, written by this process."""
-    room, done = Room(model, batch_size), 0
-    while done < len(rows):
-        part = rows[done : done + room.most]
-        yield complete_rows(model, part, decoding, room)
-        done += len(part)
+    """The completions of some rows, as a store holds them: a few whenever they have ended, in any order.
+
+    Each prompt is encoded once. What is held at a time does not grow with the number of rows beyond ten thousand of them.
+    """
+    room = batch_size if isinstance(batch_size, Room) else Room(model, batch_size)
+    for start in range(0, len(rows), _AT_ONCE):
+        part = rows[start : start + _AT_ONCE]
+        prompts = list({row.prompt: None for row in part})
+        places = {prompt: i for i, prompt in enumerate(prompts)}
+        encoded = model.encode(prompts).take([places[row.prompt] for row in part])
+        steers = [row.arm.steer for row in part]
+        for ended in stream_tokens(
+            model,
+            encoded,
+            steers,
+            decoding.max_new_tokens,
+            room,
+            sampling=decoding.sampling,
+            decided=decoding.decided if decoding.until else None,
+        ):
+            if ended:
+                yield _as_stored(model, [part[i] for i, _ in ended], [ids for _, ids in ended], decoding)
 
 
 #: Given the model, the rows, how they are written, and the most rows per batch: their completions in parts, in any order.
@@ -111,7 +130,7 @@ def generate_missing(
     decoding: Decoding = Decoding(),
     batch_size: int = 160,
     flush_seconds: float = 20.0,
-    generated: Generated = generate_here,
+    generated: Generated = stream_rows,
 ) -> None:
     """Generate the completions that a store does not hold, each once, and append them as they come.
 
@@ -155,28 +174,25 @@ def generate_missing(
 
 
 def complete_rows(model: Model, rows: Sequence[Row], decoding: Decoding, batch_size: int | Room) -> "pd.DataFrame":
-    """The completions of some rows, as a store holds them."""
+    """As ``stream_rows``, all of them together, in the order of the rows."""
     import pandas as pd
 
-    sampling = decoding.sampling
-    done = generate(
-        model,
-        [row.prompt for row in rows],
-        [row.arm.steer for row in rows],
-        max_new_tokens=decoding.max_new_tokens,
-        batch_size=batch_size,
-        seed=sampling.seed,
-        progress=False,
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        decided=decoding.decided if decoding.until else None,
-    )
+    whole = pd.concat(list(stream_rows(model, rows, decoding, batch_size)))
+    return whole.set_index("key").loc[[row.key for row in rows]].reset_index()
+
+
+def _as_stored(
+    model: Model, rows: Sequence[Row], tokens: Sequence[tuple[int, ...]], decoding: Decoding
+) -> "pd.DataFrame":
+    import pandas as pd
+
+    written = [written_by(model, ids, decoding.max_new_tokens) for ids in tokens]
     return pd.DataFrame(
         {
             "key": [row.key for row in rows],
-            "text": done.text,
-            "tokens": [len(ids) for ids in done.token_ids],
-            "finish": done.finish,
+            "text": [text for text, _ in written],
+            "tokens": [len(ids) for ids in tokens],
+            "finish": [finish for _, finish in written],
             "model": model.name,
             "revision": model.revision,
             "prompt": [row.prompt.id for row in rows],

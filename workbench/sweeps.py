@@ -16,7 +16,7 @@ from workbench.decoding import Sampling
 from workbench.errors import WorkbenchError
 from workbench.models import Model
 from workbench.prompt_sets import Pairs, Prompts, as_prompts
-from workbench.rows import Decoding, Row, generate_here, generate_missing, sweep_rows
+from workbench.rows import Decoding, Row, generate_missing, stream_rows, sweep_rows
 from workbench.scoring import Scorer
 from workbench.screening import margins, unmoved
 from workbench.steering import check
@@ -78,7 +78,7 @@ def sweep(
     >>> rows = sweep(model, wb.pairs("refusal").test, arms, scores=[wb.refusal])  # doctest: +SKIP
     """
     _check(model, arms, scores, stop, screen)
-    generated = generate_here if on == "local" else place(on).generated
+    generated = stream_rows if on == "local" else place(on).generated
     sampling = Sampling(temperature, top_p, seed)
     decoding = Decoding(max_new_tokens, sampling, tuple(scores) if stop == "verdict" else ())
     rows = sweep_rows(model, _sets(prompts), arms, decoding)

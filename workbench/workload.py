@@ -1,12 +1,17 @@
 """The arithmetic of a sweep: tokens, forward passes, FLOPs and bytes. Each formula is derived in docs/planning.md."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from workbench.shapes import Shape
 
 #: Share of the free memory that a batch may take; the rest is for fragmentation and for others.
 BATCH_SHARE = 0.6
+#: Shares of ended rows at which they leave a batch: while rows wait to take their places, and when none does.
+REFILL, LEAVE = 0.5, 0.25
 
 
 @dataclass(frozen=True)
@@ -24,10 +29,16 @@ class Task:
     start: int
     layer: int | None
 
+    @property
+    def place(self) -> tuple:
+        """What ``generation`` sorts rows by, so that neighbours share what they can and are of like length."""
+        shares_layers = self.tokens - self.start > 1
+        return shares_layers, (self.layer or 0) if shares_layers else 0, self.tokens, self.prompt
+
 
 @dataclass(frozen=True)
-class Batch:
-    """Rows that are read together, as ``generation`` packs them.
+class Reading:
+    """Rows whose prompts are read together: those that begin a batch, or that take the places of rows that have ended.
 
     Attributes:
         rows: how many. width: tokens of the longest prompt; the others are padded to it.
@@ -45,8 +56,8 @@ class Batch:
     pairs: float
 
     @classmethod
-    def of(cls, tasks: Sequence[Task], layers: int) -> "Batch":
-        """The batch of some rows on a model with so many layers."""
+    def of(cls, tasks: Sequence[Task], layers: int) -> "Reading":
+        """The reading of some rows by a model with so many layers."""
         rows, width = len(tasks), max(task.tokens for task in tasks)
         prompts = len({task.prompt for task in tasks})
         shared = max(0, min(width - 1, *(width - task.tokens + task.start for task in tasks)))
@@ -59,54 +70,101 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Writing:
+    """Passes that each write one more token.
+
+    Attributes:
+        passes: how many. steps: rows in them, over all passes. looked: tokens that those rows look at, padding included.
+    """
+
+    passes: int = 0
+    steps: int = 0
+    looked: int = 0
+
+    def __add__(self, other: "Writing") -> "Writing":
+        return Writing(self.passes + other.passes, self.steps + other.steps, self.looked + other.looked)
+
+
+@dataclass(frozen=True)
 class Load:
     """What a sweep asks of a model.
 
     Attributes:
-        batches: of the rows that differ, in the order in which they run.
-        prompt_tokens: of all rows, as if nothing were shared or padded.
-        new_tokens: written per row, on average. longest: written in the longest row of a batch.
-        steps: forward passes that a row is in while it writes, on average. Not less than ``new_tokens - 1``; more where
-            rows that have ended wait to leave their batch.
+        readings, writing: all forward passes.
+        prompt_tokens: of all rows, as if nothing were shared or padded. new_tokens: written in all rows.
+        longest: tokens written in the longest row. batch_size: the most rows that are together.
     """
 
-    batches: tuple[Batch, ...]
+    readings: tuple[Reading, ...]
+    writing: Writing
     prompt_tokens: int
-    new_tokens: float
+    new_tokens: int
     longest: int
-    steps: float
+    batch_size: int
 
     @classmethod
-    def of(cls, tasks: Sequence[Task], layers: int, new_tokens: int, batch_size: int) -> "Load":
-        """The load of rows in the order in which they run, each of which writes ``new_tokens`` tokens."""
-        parts = (tasks[i : i + batch_size] for i in range(0, len(tasks), batch_size))
-        batches = tuple(Batch.of(part, layers) for part in parts)
-        return cls(batches, sum(task.tokens for task in tasks), new_tokens, new_tokens, new_tokens - 1.0)
+    def of(cls, tasks: Sequence[Task], layers: int, written: Sequence[int], batch_size: int) -> "Load":
+        """The load of rows in the order in which they run, from the tokens that each writes, as ``generation`` goes about it."""
+        readings, writing = [], Writing()
+        prompts, new = np.array([task.tokens for task in tasks]), np.array(written)
+        running, columns, at = _Running.none(), 0, 0
+        while at < len(tasks) or len(running):
+            taken = slice(at, min(len(tasks), at + batch_size - len(running)))
+            at = taken.stop
+            if taken.start < at:
+                readings.append(Reading.of(tasks[taken], layers))
+                running = running.joined(prompts[taken], new[taken])
+                columns = int(running.tokens.max())
+            running, part = running.written(REFILL if at < len(tasks) else LEAVE, columns)
+            columns += part.passes
+            writing += part
+        return cls(
+            tuple(readings), writing, int(prompts.sum()), int(new.sum()), int(new.max()), min(batch_size, len(tasks))
+        )
 
     @property
     def rows(self) -> int:
         """Different prompt × condition pairs."""
-        return sum(batch.rows for batch in self.batches)
-
-    @property
-    def batch_size(self) -> int:
-        """Rows of the largest batch."""
-        return max(batch.rows for batch in self.batches)
+        return sum(reading.rows for reading in self.readings)
 
     @property
     def width(self) -> int:
         """Tokens of the longest prompt."""
-        return max(batch.width for batch in self.batches)
+        return max(reading.width for reading in self.readings)
 
     @property
     def read_tokens(self) -> float:
-        """Tokens that are really read, as ``Batch.tokens`` counts them."""
-        return sum(batch.tokens for batch in self.batches)
+        """Tokens that are really read, as ``Reading.tokens`` counts them."""
+        return sum(reading.tokens for reading in self.readings)
 
-    @property
-    def context(self) -> float:
-        """Tokens that a token looks at while a response is written, padding included, on average."""
-        return sum(batch.rows * batch.width for batch in self.batches) / self.rows + (self.steps + 1) / 2
+
+@dataclass(frozen=True)
+class _Running:
+    """Rows that are being written: the tokens each has, [row], and the tokens that it will yet write, [row]."""
+
+    tokens: np.ndarray
+    left: np.ndarray
+
+    @classmethod
+    def none(cls) -> "_Running":
+        return cls(np.zeros(0, dtype=int), np.zeros(0, dtype=int))
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    def joined(self, tokens: np.ndarray, left: np.ndarray) -> "_Running":
+        return _Running(np.concatenate([self.tokens, tokens]), np.concatenate([self.left, left]))
+
+    def written(self, share: float, columns: int) -> tuple["_Running", Writing]:
+        """The rows that stay once this share has ended, and the passes until then, the first after so many columns."""
+        steps = int(np.sort(self.left)[math.ceil(share * len(self)) - 1])
+        stay = self.left > steps
+        kept = _Running(self.tokens[stay] + steps, self.left[stay] - steps)
+        full = (
+            steps - 1
+        )  # the last pass is without the rows that leave, the first new token comes out of an earlier one
+        looked = len(self) * (full * columns + full * (full + 1) // 2) + len(kept) * (columns + steps)
+        return kept, Writing(full + (len(kept) > 0), full * len(self) + len(kept), looked)
 
 
 @dataclass(frozen=True)
@@ -128,16 +186,15 @@ def phases(shape: Shape, load: Load, share: int) -> tuple[Phase, Phase]:
     def total(counts: Iterable[float]) -> float:
         return float(sum(counts))
 
-    reads = total(batch.passes for batch in load.batches)
-    outputs, pairs = total(batch.outputs for batch in load.batches), total(batch.pairs for batch in load.batches)
+    reads = total(part.passes for part in load.readings)
+    outputs, pairs = total(part.outputs for part in load.readings), total(part.pairs for part in load.readings)
     read = Phase(reads, load.read_tokens * layers + pairs * attention + outputs * head, reads * weights, 0.0)
-    passes = float(len(load.batches) * (load.longest - 1))  # the first new token comes out of reading
-    steps = load.rows * load.steps
+    done = load.writing
     write = Phase(
-        passes,
-        steps * (layers + head + attention * load.context),
-        passes * weights,
-        steps * load.context * shape.cached_numbers * share,
+        float(done.passes),
+        float(done.steps * (layers + head) + done.looked * attention),
+        float(done.passes * weights),
+        float(done.looked * shape.cached_numbers * share),
     )
     return read, write
 
