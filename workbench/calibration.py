@@ -16,7 +16,7 @@ from workbench.models import Model
 from workbench.rows import Decoding, Row, complete_rows
 from workbench.shapes import shape_of
 from workbench.store import Store
-from workbench.workload import Load, Task, phases
+from workbench.workload import Load, Phase, Task, phases
 
 
 @dataclass(frozen=True)
@@ -79,16 +79,17 @@ def fit(model: Model, runs: Sequence[Measured], memory: float) -> Hardware:
     """
     sizes, dtype = shape_of(model.hf.config.to_dict(), model.name), str(model.dtype).removeprefix("torch.")
     loads = [phases(sizes, run.load, BYTES[dtype]) for run in runs]
+    reads = [(run.reading, read) for run, (read, _) in zip(runs, loads, strict=True)]
     writes = [(run.writing, write) for run, (_, write) in zip(runs, loads, strict=True) if write.passes]
-    per_byte, per_flop = _solved([(write.weights, write.flops) for _, write in writes], [took for took, _ in writes])
-    read = sum(read.flops for read, _ in loads)
-    reading = sum(run.reading - per_byte * read.weights for run, (read, _) in zip(runs, loads, strict=True))
+    per_byte, per_flop = _solved(writes or reads)
+    flops = sum(read.flops for _, read in reads)
+    reading = sum(took - per_byte * read.weights for took, read in reads)
     last = runs[-1]
     about = f"calibrated with {model.name}: {sum(r.reading + r.writing + r.rest for r in runs):.0f} s of its own rows"
     return Hardware(
         "here",
         memory,
-        prefill=read / reading if reading > 0 else float("inf"),
+        prefill=flops / reading if reading > 0 else float("inf"),
         decode=_rate(per_flop),
         bandwidth=_rate(per_byte),
         layer_seconds=0.0,
@@ -99,13 +100,12 @@ def fit(model: Model, runs: Sequence[Measured], memory: float) -> Hardware:
     )
 
 
-def _solved(amounts: Sequence[tuple[float, float]], seconds: Sequence[float]) -> tuple[float, float]:
-    """Costs per unit, none below zero, that come closest to the seconds; relative to them, so that no run dominates."""
-    if not amounts:
-        return 0.0, 0.0
-    table = np.array(amounts) / np.array(seconds)[:, None]
+def _solved(runs: Sequence[tuple[float, Phase]]) -> tuple[float, float]:
+    """Costs per byte of weights and per FLOP, none below zero, that come closest to the seconds, relative to these."""
+    seconds = np.array([took for took, _ in runs])
+    table = np.array([(phase.weights, phase.flops) for _, phase in runs]) / seconds[:, None]
     scale = table.max(axis=0)
-    first, second = nnls(table / scale, np.ones(len(seconds)))[0] / scale
+    first, second = nnls(table / scale, np.ones(len(runs)))[0] / scale
     return float(first), float(second)
 
 

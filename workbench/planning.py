@@ -115,8 +115,8 @@ def _calibrated(
 
     run(1, min(2, new))  # to warm up
     runs = [run(size, new) for size in (max(1, many // _QUARTER), many)]
-    seen = runs[-1].written  # a row writes as many tokens as the one of the sample at its place in the order
-    written = [seen[i * len(seen) // len(rows)] for i in range(len(rows))]
+    seen = [tokens for run in runs for tokens in run.written]  # over and over, so that every batch has their mixture
+    written = [seen[i % len(seen)] for i in range(len(rows))]
     return fit(model, runs, _memory_here(model)), Load.of(tasks, model.n_layers, written, batch_size)
 
 
