@@ -101,11 +101,18 @@ def test_minus_d_plus_c_is_bitwise_d_minus_c(tiny):
 
 def test_edits_apply_in_order(llama):
     d, e = direction(llama, wb.resid_post(1)), direction(llama, wb.resid_post(1), 1)
-    before, steered = capture(llama, wb.resid_post(1), wb.ablate(d) + wb.add(e, 2.0))
-    unit = (d.vector / d.norm).double()
-    expected = before.double() - (before.double() @ unit)[:, None] * unit + 2 * e.vector.double()
-    torch.testing.assert_close(steered.double(), expected, rtol=1e-4, atol=1e-4)
-    assert (wb.ablate(d) + wb.add(e, 2.0)).key != (wb.add(e, 2.0) + wb.ablate(d)).key
+    unit, added = (d.vector / d.norm).double(), 2 * e.vector.double()
+    ablate, add = wb.ablate(d), wb.add(e, 2.0)
+    before, ablated_first = capture(llama, wb.resid_post(1), ablate + add)
+    _, added_first = capture(llama, wb.resid_post(1), add + ablate)
+
+    def without(x):
+        return x - (x @ unit)[:, None] * unit
+
+    expected = {"ablated first": without(before.double()) + added, "added first": without(before.double() + added)}
+    torch.testing.assert_close(ablated_first.double(), expected["ablated first"], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(added_first.double(), expected["added first"], rtol=1e-4, atol=1e-4)
+    assert (ablate + add).key != (add + ablate).key
 
 
 def projections(x, d):
