@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from workbench.audits import Audit, Finding
     from workbench.checks import preflight
     from workbench.claims import Claim, claim, logged_claims, read_claims
+    from workbench.cluster import Ray
     from workbench.completions import Completions
     from workbench.confounds import Confound, SurfaceReport, surface_confounds
     from workbench.decoding import Sampling
@@ -41,7 +42,10 @@ if TYPE_CHECKING:
     from workbench.extraction import METHODS, extract
     from workbench.fetching import fetch
     from workbench.generation import generate
+    from workbench.hardware import Hardware
     from workbench.models import Encoded, Model, load
+    from workbench.planning import calibrate, plan
+    from workbench.plans import Plan
     from workbench.prompt_sets import Pairs, Prompt, Prompts, pairs, prompts
     from workbench.rows import Decoding, generate_missing, sweep_rows
     from workbench.scoring import (
@@ -124,6 +128,10 @@ _HOMES = {
     "store": ("Store",),
     "traces": ("Probe", "Trace"),
     "tracing": ("replay", "trace", "trace_generation"),
+    "cluster": ("Ray",),
+    "hardware": ("Hardware",),
+    "planning": ("calibrate", "plan"),
+    "plans": ("Plan",),
     "arms": ("Arm", "grid"),
     "shuffling": ("shuffled",),
     "decoding": ("Sampling",),
@@ -152,15 +160,18 @@ __all__ = [
     "Estimate",
     "Finding",
     "Gate",
+    "Hardware",
     "Judge",
     "Judgement",
     "Measured",
     "Model",
     "Pairs",
+    "Plan",
     "Positions",
     "Probe",
     "Prompt",
     "Prompts",
+    "Ray",
     "Sampling",
     "Score",
     "Site",
@@ -178,6 +189,7 @@ __all__ = [
     "amplify",
     "attn_out",
     "attn_raw",
+    "calibrate",
     "claim",
     "clamp",
     "coherence",
@@ -207,6 +219,7 @@ __all__ = [
     "oracle",
     "outcomes",
     "pairs",
+    "plan",
     "preflight",
     "projection",
     "prompts",

@@ -60,6 +60,35 @@ def check(model: Annotated[str, typer.Argument(help="A registry name, hub id or 
 
 
 @app.command()
+def plan(
+    model: Annotated[str, typer.Argument(help="A registry name, hub id or local folder.")],
+    hardware: Annotated[str, typer.Option(help="A GPU (h100, rtx-4090, …), or here: fetches and calibrates.")],
+    arms: Annotated[int, typer.Option(help="Conditions per prompt: layers × ratios × (1 + 2 × controls).")],
+    prompts: Annotated[str, typer.Option(help="A contrast set (refusal), a prompt set or a file.")] = "refusal",
+    split: Annotated[str, typer.Option(help="Split of a contrast set: train, dev, test.")] = "test",
+    new: Annotated[int, typer.Option(help="New tokens per response, at most.")] = 48,
+    batch: Annotated[int, typer.Option(help="Rows per batch.")] = 160,
+    gpus: Annotated[int, typer.Option(help="How many devices.")] = 1,
+    dtype: Annotated[Optional[str], typer.Option(help="bfloat16, float32, …; default: as it would be loaded.")] = None,  # noqa: UP045
+    on: Annotated[str, typer.Option(help="Steered tokens, e.g. all or 'prompt[-1] | response'.")] = "all",
+) -> None:
+    """Estimate rows, tokens, time and memory of a sweep, before spending anything (docs/planning.md)."""
+    from workbench.prompt_sets import CONTRASTS, pairs
+    from workbench.prompt_sets import prompts as prompt_set
+
+    asked = pairs(prompts).split(split) if prompts in CONTRASTS else prompt_set(prompts)
+    from workbench.planning import plan as estimate
+
+    if hardware != "here":
+        typer.echo(estimate(model, asked, arms, new, batch, hardware, gpus, dtype, on))
+        return
+    from workbench.models import load
+
+    loaded = load(model, dtype or "float32")
+    typer.echo(estimate(loaded, asked, arms, new, batch, gpus=gpus, on=on))
+
+
+@app.command()
 def run(
     notebook: Annotated[Path, typer.Argument(help="A notebook, or a folder of numbered notebooks.")],
     model: Annotated[str, typer.Option(help="Model to run it on.")] = "smollm2-refusal",

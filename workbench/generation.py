@@ -23,7 +23,8 @@ from workbench.memory import Room, is_out_of_memory
 from workbench.models import Encoded, Model
 from workbench.prompt_sets import Prompt, Prompts, as_prompts
 from workbench.steering import check, first_edited
-from workbench.writing import LEAVE, REFILL, Choose, Decided, Ended, Writing, likeliest
+from workbench.workload import LEAVE, REFILL
+from workbench.writing import Choose, Decided, Ended, Writing, likeliest
 
 #: Given the Applied of a batch and the batch's rows, a context in which the batch is read (see ``tracing``).
 Watch = Callable[[Applied, Sequence[int]], AbstractContextManager]

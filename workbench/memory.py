@@ -8,24 +8,20 @@ from contextlib import contextmanager
 
 import torch
 
+from workbench import workload
 from workbench.models import Model
+from workbench.shapes import shape_of
+from workbench.workload import BATCH_SHARE
 
 log = logging.getLogger(__name__)
 
-#: Share of the free memory that a batch may take; the rest is for fragmentation and for others.
-_SHARE = 0.6
 #: Batches that arithmetic puts below this teach nothing: what libraries take once would be counted as theirs.
 _TELLING = 1 << 28
 
 
 def row_bytes(model: Model, tokens: int) -> int:
-    """Bytes that one row of ``tokens`` tokens takes at its peak: keys and values, the widest activations, logits."""
-    config = model.hf.config.get_text_config()
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    cache = 2 * config.num_hidden_layers * config.num_key_value_heads * width * tokens
-    stream = (4 * config.hidden_size + 3 * config.intermediate_size) * tokens
-    scores = 2 * config.num_attention_heads * tokens * tokens
-    return model.dtype.itemsize * (cache + stream + scores) + config.vocab_size * (model.dtype.itemsize + 8)
+    """Bytes that one row of ``tokens`` tokens takes at its peak, by the arithmetic of ``workload``."""
+    return sum(workload.row_bytes(shape_of(model.hf.config.to_dict(), model.name), tokens, model.dtype.itemsize))
 
 
 def free_bytes(device: torch.device) -> int:
@@ -52,14 +48,16 @@ class Room:
     Attributes:
         most: rows per batch at most, also where memory would allow more; halved when memory runs out.
         scale: what rows were seen to take, over what arithmetic says.
+        sharers: processes that take rows from the same free memory.
     """
 
-    def __init__(self, model: Model, most: int):
-        self.model, self.most, self.scale = model, most, 1.0
+    def __init__(self, model: Model, most: int, sharers: int = 1):
+        self.model, self.most, self.scale, self.sharers = model, most, 1.0, sharers
 
     def rows(self, tokens: int) -> int:
         """Rows of ``tokens`` tokens (prompt and response) for the next batch, at least 1."""
-        fitting = int(_SHARE * free_bytes(self.model.device) / (self.scale * row_bytes(self.model, tokens)))
+        free = BATCH_SHARE * free_bytes(self.model.device) / self.sharers
+        fitting = int(free / (self.scale * row_bytes(self.model, tokens)))
         return max(1, min(self.most, fitting))
 
     def halve(self, rows: int) -> None:

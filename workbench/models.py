@@ -9,7 +9,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from workbench.checks import preflight, report
 from workbench.errors import WorkbenchError
 from workbench.exact_attention import use_exact_attention
 from workbench.fetching import fetch
+from workbench.loading import Loading, dtype_of
 from workbench.offline import offline, quiet
 from workbench.prompt_sets import Prompt, Prompts, as_prompts
 from workbench.registry import Embedded, Hub, Reference, base_of, resolve
@@ -72,6 +73,7 @@ class Model:
     tokenizer: Any = field(repr=False)
     n_layers: int = 0
     d_model: int = 0
+    loading: Loading | None = field(default=None, repr=False)  # None: made in memory
 
     @property
     def device(self) -> torch.device:
@@ -187,7 +189,7 @@ def load(
         raise WorkbenchError(f"revision= is for models of a hub; {name} is pinned by its sha256")
     if device is not None and device.startswith("cuda") and not torch.cuda.is_available():
         raise WorkbenchError(f"device {device!r}: no GPU is available here; leave device= out to use the CPU")
-    torch_dtype, place = _dtype(dtype, device), device or ("cuda" if torch.cuda.is_available() else "cpu")
+    torch_dtype, place = dtype_of(dtype, device), device or ("cuda" if torch.cuda.is_available() else "cpu")
     hf, tokenizer, revision, where = _weights(source, torch_dtype, device_map, revision)
     if device_map is None:
         hf = hf.to(place)
@@ -197,7 +199,9 @@ def load(
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     label = source.name if not isinstance(source, Path) else source.name or str(source)
-    model = _boot(hf.eval(), tokenizer, label, revision, where)
+    named = str(source) if isinstance(source, Path) else name
+    loading = Loading(named, torch_dtype, device_map, revision if isinstance(source, Hub) else None, chat_template)
+    model = replace(_boot(hf.eval(), tokenizer, label, revision, where), loading=loading)
     if check:
         results = preflight(model)
         if not all(result.passed for result in results):
@@ -280,20 +284,3 @@ def _weights(source: Any, dtype: torch.dtype, device_map: Any, revision: str | N
         if template.is_file():
             tokenizer.chat_template = template.read_text()
     return hf, tokenizer, revision, str(folder)
-
-
-def _dtype(dtype: str | torch.dtype, device: str | None) -> torch.dtype:
-    if dtype == "auto":
-        return fast_dtype(device)
-    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if found not in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
-        raise WorkbenchError(f"dtype {dtype!r}: expected float32, bfloat16, float16, float64 or 'auto'")
-    return found
-
-
-def fast_dtype(device: str | None = None) -> torch.dtype:
-    """bfloat16 where the hardware multiplies matrices in it (a GPU, or a CPU with AMX), float32 elsewhere."""
-    if torch.cuda.is_available() and device != "cpu":
-        return torch.bfloat16
-    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
-    return torch.bfloat16 if has_amx else torch.float32

@@ -7,7 +7,8 @@ dtype and the version of generation. Equal conditions have equal keys, whatever 
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -91,52 +92,9 @@ def missing(rows: Sequence[Row], store: Store) -> list[Row]:
     return sorted(todo, key=place)
 
 
-def generate_missing(
-    model: Model,
-    rows: Sequence[Row],
-    store: Store,
-    decoding: Decoding = Decoding(),
-    batch_size: int = 160,
-    flush_seconds: float = 20.0,
-) -> None:
-    """Generate the completions that a store does not hold, each once, and append them as they come.
-
-    Args:
-        model, rows, store: rows as ``sweep_rows`` makes them for this model and decoding.
-        decoding: how they are written.
-        batch_size: rows per batch at most; fewer where memory would run out.
-        flush_seconds: finished rows are stored this often, and at the end, also when it comes by an exception. A process
-            that is killed loses what it finished since.
-
-    Raises:
-        WorkbenchError: a Steer that does not fit the model, or a store that cannot be written.
-    """
-    import pandas as pd
-
-    todo, last = missing(rows, store), time.monotonic()
-    finished: list[pd.DataFrame] = []
-
-    def flush() -> None:
-        if finished:
-            whole = pd.concat(finished)
-            finished.clear()  # first: if it cannot be written, it is not tried again on the way out
-            store.append(whole)
-
-    with tqdm(total=len(todo), desc="sweep", unit="completion", disable=not todo) as bar:
-        try:
-            for part in stream_rows(model, todo, decoding, batch_size):
-                finished.append(part)
-                bar.update(len(part))
-                if time.monotonic() - last >= flush_seconds:
-                    flush()
-                    last = time.monotonic()
-        finally:  # an interruption or an error keeps what is finished
-            flush()
-
-
 def stream_rows(
     model: Model, rows: Sequence[Row], decoding: Decoding, batch_size: int | Room
-) -> Iterator["pd.DataFrame"]:
+) -> Generator["pd.DataFrame", None, None]:
     """The completions of some rows, as a store holds them: a few whenever they have ended, in any order.
 
     Each prompt is encoded once. What is held at a time does not grow with the number of rows beyond ten thousand of them.
@@ -159,6 +117,60 @@ def stream_rows(
         ):
             if ended:
                 yield _as_stored(model, [part[i] for i, _ in ended], [ids for _, ids in ended], decoding)
+
+
+#: Given the model, the rows, how they are written, and the most rows per batch: their completions in parts, in any order.
+Generated = Callable[[Model, Sequence[Row], Decoding, int], Generator["pd.DataFrame", None, None]]
+
+
+def generate_missing(
+    model: Model,
+    rows: Sequence[Row],
+    store: Store,
+    decoding: Decoding = Decoding(),
+    batch_size: int = 160,
+    flush_seconds: float = 20.0,
+    generated: Generated = stream_rows,
+) -> None:
+    """Generate the completions that a store does not hold, each once, and append them as they come.
+
+    Args:
+        model, rows, store: rows as ``sweep_rows`` makes them for this model and decoding.
+        decoding: how they are written.
+        batch_size: rows per batch at most; fewer where memory would run out.
+        flush_seconds: finished rows are stored this often, and at the end, also when it comes by an exception. A process
+            that is killed loses what it finished since.
+        generated: who writes them; by default this process.
+
+    Raises:
+        WorkbenchError: a Steer that does not fit the model, or a store that cannot be written.
+    """
+    import pandas as pd
+
+    todo, last = missing(rows, store), time.monotonic()
+    finished: list[pd.DataFrame] = []
+
+    def flush() -> None:
+        if finished:
+            whole = pd.concat(finished)
+            finished.clear()  # first: if it cannot be written, it is not tried again on the way out
+            store.append(whole)
+
+    if not todo:
+        return
+    with (
+        tqdm(total=len(todo), desc="sweep", unit="completion") as bar,
+        closing(generated(model, todo, decoding, batch_size)) as parts,
+    ):
+        try:
+            for part in parts:
+                finished.append(part)
+                bar.update(len(part))
+                if time.monotonic() - last >= flush_seconds:
+                    flush()
+                    last = time.monotonic()
+        finally:  # an interruption or an error keeps what is finished
+            flush()
 
 
 def complete_rows(model: Model, rows: Sequence[Row], decoding: Decoding, batch_size: int | Room) -> "pd.DataFrame":

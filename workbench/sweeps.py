@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.arms import Arm
+from workbench.cluster import Ray, place
 from workbench.decoding import Sampling
 from workbench.errors import WorkbenchError
 from workbench.models import Model
 from workbench.prompt_sets import Pairs, Prompts, as_prompts
-from workbench.rows import Decoding, Row, generate_missing, sweep_rows
+from workbench.rows import Decoding, Row, generate_missing, stream_rows, sweep_rows
 from workbench.scoring import Scorer
 from workbench.screening import margins, unmoved
 from workbench.steering import check
@@ -40,6 +41,7 @@ def sweep(
     stop: str = "end",
     screen: str | None = None,
     screen_least: float = 0.5,
+    on: str | Ray = "local",
 ) -> "pd.DataFrame":
     """Every prompt under every arm, generated, stored and scored.
 
@@ -60,6 +62,8 @@ def sweep(
             shift the mean margin of a set by ``screen_least`` nats. The rows of the others have finish "screened", no
             value, and no tokens; all rows have a column ``margin``.
         screen_least: see ``screen``.
+        on: "local", this process; "ray", or a ``Ray``, workers that each hold the model and write the responses (see
+            ``workbench.cluster``). Screening and scores are computed in this process.
 
     Returns:
         A long DataFrame, one row per prompt × arm × score: set, prompt, base, category, arm, kind, layer, ratio, seed,
@@ -68,18 +72,21 @@ def sweep(
 
     Raises:
         WorkbenchError: no arms or scores, an unknown ``stop`` or ``screen``, a score that is decided only at the end with
-            ``stop="verdict"``, or a Steer that does not fit the model; before anything is generated.
+            ``stop="verdict"``, a Steer that does not fit the model, or an unknown place to run on or one without room
+            for a worker; before anything is generated. Also workers that keep dying.
 
     >>> rows = sweep(model, wb.pairs("refusal").test, arms, scores=[wb.refusal])  # doctest: +SKIP
     """
     _check(model, arms, scores, stop, screen)
+    generated = stream_rows if on == "local" else place(on).generated
     sampling = Sampling(temperature, top_p, seed)
     decoding = Decoding(max_new_tokens, sampling, tuple(scores) if stop == "verdict" else ())
     rows = sweep_rows(model, _sets(prompts), arms, decoding)
     found = margins(model, rows) if screen else {}
     skipped = unmoved(model, rows, found, screen_least) if screen else set()
     shelf = Store(store)
-    generate_missing(model, [row for row in rows if row.key not in skipped], shelf, decoding, batch_size)
+    wanted = [row for row in rows if row.key not in skipped]
+    generate_missing(model, wanted, shelf, decoding, batch_size, generated=generated)
     frame = _frame(model, rows, shelf.frame({row.key for row in rows} - skipped), decoding)
     frame.loc[frame["key"].isin(skipped), ["tokens", "finish"]] = [0, "screened"]
     if screen:

@@ -9,6 +9,7 @@ from workbench.applying import Applied
 from workbench.batches import Batch, next_logits, read_prompt
 from workbench.caching import PreallocatedCache
 from workbench.models import Model
+from workbench.workload import LEAVE
 
 #: Given a response as far as it is written, without special tokens: whether nothing more is asked of it.
 Decided = Callable[[str], bool]
@@ -19,8 +20,6 @@ _ASKED_EVERY = 8
 Choose = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 #: Numbers and tokens of rows that have ended, the stop token included where there is one.
 Ended = list[tuple[int, tuple[int, ...]]]
-#: Shares of ended rows at which they leave: while rows wait to take their places, and when none does.
-REFILL, LEAVE = 0.5, 0.25
 _PER_ROW = ("rows", "steps", "written", "mask", "at", "logits", "done")
 
 

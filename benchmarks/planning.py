@@ -1,0 +1,77 @@
+"""How close an estimate comes: plan a sweep of an embedded model, run it into a fresh store, compare the two times.
+
+    python benchmarks/planning.py [--model smollm2-refusal] [--prompts 20] [--layers 6] [--new 48] [--dtype float32]
+
+Writes figures/benchmark_planning.json. Run it on a machine that does nothing else.
+"""
+
+import argparse
+import json
+import platform
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+import workbench as wb
+
+
+def main() -> None:
+    options = arguments()
+    model = wb.load(options.model, dtype=options.dtype)
+    pairs = wb.pairs("refusal")
+    test = wb.Pairs(pairs.test.positive.take(options.prompts), pairs.test.negative.take(options.prompts))
+    ds = wb.extract(model, pairs.dev, at=wb.resid_post.all)
+    first, last = model.n_layers // 3, 2 * model.n_layers // 3
+    layers = sorted({first + (last - first) * i // max(1, options.layers - 1) for i in range(options.layers)})
+    grids = {
+        "all tokens": wb.grid(ds, layers=layers, ratios=[-0.3, -0.15, 0, 0.15, 0.3]),
+        "prompt[-1] | response": wb.grid(
+            ds, layers=layers, ratios=[-0.3, -0.15, 0, 0.15, 0.3], on=wb.PROMPT[-1] | wb.RESPONSE
+        ),
+    }
+    facts = {
+        "machine": f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads",
+        "model": model.name,
+        "dtype": options.dtype,
+        "sweeps": {name: compare(model, test, arms, options.new) for name, arms in grids.items()},
+    }
+    path = Path(__file__).parent.parent / "figures" / "benchmark_planning.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(facts, indent=1) + "\n")
+    print(json.dumps(facts, indent=1))
+
+
+def compare(model: wb.Model, test: wb.Pairs, arms: tuple[wb.Arm, ...], new: int) -> dict[str, float]:
+    started = time.perf_counter()
+    plan = wb.plan(model, test, arms, max_new_tokens=new)
+    planning = time.perf_counter() - started
+    print(plan)
+    with tempfile.TemporaryDirectory() as store:
+        started = time.perf_counter()
+        rows = wb.sweep(model, test, arms, [wb.refusal], store, max_new_tokens=new)
+        took = time.perf_counter() - started
+    return {
+        "rows": len(rows),
+        "seconds_to_plan": round(planning, 1),
+        "seconds_estimated": round(plan.seconds, 1),
+        "seconds_measured": round(took, 1),
+        "estimated_over_measured": round(plan.seconds / took, 3),
+        "new_tokens_estimated": round(plan.load.new_tokens / plan.load.rows, 1),
+        "new_tokens_measured": round(float(rows["tokens"].mean()), 1),
+    }
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="smollm2-refusal")
+    parser.add_argument("--prompts", type=int, default=20)
+    parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--new", type=int, default=48)
+    parser.add_argument("--dtype", default="float32")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
