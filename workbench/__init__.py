@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from workbench.edits import Edit, Steer
     from workbench.extraction import METHODS, extract
     from workbench.fetching import fetch
+    from workbench.gathering import Contrast, Rows, contrast, gather
     from workbench.generation import generate
+    from workbench.massive import massive_dimensions
     from workbench.models import Encoded, Model, load
     from workbench.prompt_sets import Pairs, Prompt, Prompts, pairs, prompts
     from workbench.rows import Decoding, generate_missing, sweep_rows
@@ -66,6 +68,8 @@ if TYPE_CHECKING:
         refusal,
         refusal_margin,
     )
+    from workbench.searching import SteeringSearch, Trial, steering_search
+    from workbench.separating import Measure, Separation, separation
     from workbench.shuffling import shuffled
     from workbench.statistics import Estimate
     from workbench.steering import ablate, add, clamp
@@ -87,6 +91,10 @@ _HOMES = {
     "confounds": ("Confound", "SurfaceReport", "surface_confounds"),
     "extraction": ("METHODS", "extract"),
     "fetching": ("fetch",),
+    "gathering": ("Contrast", "Rows", "contrast", "gather"),
+    "massive": ("massive_dimensions",),
+    "separating": ("Measure", "Separation", "separation"),
+    "searching": ("SteeringSearch", "Trial", "steering_search"),
     "amplification": ("amplified_logits", "amplify"),
     "completions": ("Completions",),
     "generation": ("generate",),
@@ -141,6 +149,7 @@ __all__ = [
     "Claim",
     "Completions",
     "Confound",
+    "Contrast",
     "Decoding",
     "Direction",
     "Directions",
@@ -152,19 +161,24 @@ __all__ = [
     "Gate",
     "Judge",
     "Judgement",
+    "Measure",
     "Model",
     "Pairs",
     "Positions",
     "Probe",
     "Prompt",
     "Prompts",
+    "Rows",
     "Sampling",
     "Score",
+    "Separation",
     "Site",
     "Steer",
+    "SteeringSearch",
     "Store",
     "SurfaceReport",
     "Trace",
+    "Trial",
     "Verdict",
     "WorkbenchError",
     "ablate",
@@ -178,11 +192,13 @@ __all__ = [
     "claim",
     "clamp",
     "coherence",
+    "contrast",
     "cross_entropy",
     "decide",
     "extract",
     "fetch",
     "figures",
+    "gather",
     "generate",
     "generate_missing",
     "grid",
@@ -198,6 +214,7 @@ __all__ = [
     "log003_coherent_flip",
     "log003_flip",
     "logged_claims",
+    "massive_dimensions",
     "mlp_out",
     "mlp_raw",
     "outcomes",
@@ -214,9 +231,11 @@ __all__ = [
     "resid_mid",
     "resid_post",
     "resid_pre",
+    "separation",
     "shuffled",
     "statistics",
     "steered",
+    "steering_search",
     "store",
     "surface_confounds",
     "sweep",

@@ -1,6 +1,7 @@
 """Contrast sets in, directions out. How is a method's business, a plain function of two arrays (see ``methods``)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from workbench.sites import EveryLayer, Site, SiteKind, as_site
 
 __all__ = ["METHODS", "extract"]
 
+Sides = tuple[Means | Rows, Means | Rows]
+
 
 def extract(
     model: Model,
@@ -36,49 +39,103 @@ def extract(
     """The direction from the negative to the positive set, at one site or at every layer in one pass.
 
     Args:
-        model: the model.
         pairs: a contrast set; for a bundled one take its ``train`` split.
         at: a Site, e.g. ``wb.resid_post(12)``, or all layers, e.g. ``wb.resid_post.all``.
-        read: positions to read; the mean over them counts as one observation per prompt. Of the response where each prompt
-            has an answer (``prompts.answered(texts)``): ``"response[:5]"`` is the mean over its first five tokens.
+        read: positions; the mean over them is one observation per prompt. ``"response[:5]"`` reads the first five tokens of
+            each prompt's answer (``prompts.answered(texts)``).
         method: a name in ``METHODS``, or a function of the activations of both sides, [n, width] and [m, width], float64,
             that returns a vector [width] along which the positive side projects higher.
-        batch_size: prompts per forward pass. Memory does not grow with their number for "mean_diff"; other methods keep
-            one vector per prompt and site.
-        clean: leave massive dimensions out, as ``massive_dimensions`` finds them in the mean of these prompts: they are 0 in
-            the activations a method sees and in the vector. The Direction's method says which, e.g. ``probe cleaned(138)``.
-        store: folder of a store that keeps the activations, so that the next extraction, with any method, reads no model;
-            e.g. ``"runs/store"``. By default nothing is kept.
+        batch_size: prompts per forward pass. Memory grows with their number only for methods other than "mean_diff".
+        clean: leave out massive dimensions, found in the mean of these prompts: 0 in what a method sees and in the vector.
+            The Direction's method says which, e.g. ``probe cleaned(138)``.
+        store: folder of a store that keeps activations, so that the next extraction reads no model; e.g. ``"runs/store"``.
 
     Returns:
         A Direction for a Site, Directions for all layers; norms in the units of the method.
 
     Raises:
-        WorkbenchError: unknown method, a layer the model does not have, a whole bundled set where a split is needed, or a
-            method that returns anything but a vector of the right width.
+        WorkbenchError: unknown method, no such layer or positions, a whole bundled set, or a method that returns no vector.
 
     >>> extract(model, wb.pairs("refusal").train, at=wb.resid_post(12), method="probe")  # doctest: +SKIP
     """
     name, function = _named(method)
     _check(pairs, at)
     sites, positions = sites_of(model, at), as_positions(read)
-    sides = [texts_of(model, side, positions) for side in (pairs.positive, pairs.negative)]
-    collect: Callable[..., dict[Site, Means] | dict[Site, Rows]] = averaged if function is mean_diff else gathered
-    found = [
-        collect(model, side, sites, positions, batch_size, store, label)
-        for side, label in zip(sides, ("positive", "negative"), strict=True)
-    ]
-    content = prompts_hash(pairs, reads_response(positions))
-    directions = []
-    for site in tqdm(sites, desc=name, unit="site", leave=False, disable=function is mean_diff or len(sites) < 4):
-        positive, negative = found[0][site], found[1][site]
-        dimensions = _massive(positive, negative) if clean else ()
+    sides = _observed(model, pairs, sites, positions, function, batch_size, store)
+    quick = function is mean_diff or len(sites) < 4
+    made = {site: _made(name, function, *sides[site], clean) for site in tqdm(sites, name, leave=False, disable=quick)}
+    directions = _directions(model, pairs, positions, sides, made)
+    return Directions(directions) if isinstance(at, EveryLayer) else directions[0]
+
+
+def _observed(
+    model: Model,
+    pairs: Pairs,
+    sites: Sequence[Site],
+    read: Positions,
+    function: Method,
+    batch_size: int,
+    store: str | Path | None,
+) -> dict[Site, Sides]:
+    """What is known of both sides at each site: their means for a mean difference, else one row per text."""
+    texts = [texts_of(model, side, read) for side in (pairs.positive, pairs.negative)]
+    collect: Callable[..., Mapping[Site, Means | Rows]] = averaged if function is mean_diff else gathered
+    positive, negative = (
+        collect(model, side, sites, read, batch_size, store, label)
+        for side, label in zip(texts, ("positive", "negative"), strict=True)
+    )
+    return {site: (positive[site], negative[site]) for site in sites}
+
+
+def _made(
+    name: str, function: Method, positive: Means | Rows, negative: Means | Rows, clean: bool
+) -> tuple[torch.Tensor, str]:
+    """The vector of a site, [width], and what the Direction says of its method."""
+    if not clean:
+        return _vector(name, function, positive, negative), name
+    n, m = positive.n, negative.n
+    dimensions = massive((positive.mean * n + negative.mean * m) / (n + m))
+    kept = torch.ones(len(positive.mean), dtype=torch.float64)
+    kept[list(dimensions)] = 0
+    vector = _vector(name, function, _cleaned(positive, kept), _cleaned(negative, kept)) * kept
+    return vector, f"{name} cleaned({', '.join(map(str, dimensions))})"
+
+
+def _cleaned(side: Means | Rows, kept: torch.Tensor) -> Means | Rows:
+    if isinstance(side, Means):
+        return replace(side, mean=side.mean * kept)
+    return replace(side, values=side.values * kept.to(side.values.dtype))
+
+
+def _vector(name: str, function: Method, positive: Means | Rows, negative: Means | Rows) -> torch.Tensor:
+    if isinstance(positive, Means) or isinstance(negative, Means):
+        return positive.mean - negative.mean
+    found = (
+        torch.as_tensor(function(positive.values.double(), negative.values.double())).detach().to("cpu", torch.float64)
+    )
+    if found.shape != positive.mean.shape:
+        raise WorkbenchError(
+            f"method {name} returned shape {tuple(found.shape)}; expected a vector {tuple(positive.mean.shape)}"
+        )
+    return found
+
+
+def _directions(
+    model: Model,
+    pairs: Pairs,
+    read: Positions,
+    sides: Mapping[Site, Sides],
+    made: Mapping[Site, tuple[torch.Tensor, str]],
+) -> tuple[Direction, ...]:
+    """Vectors with their provenance."""
+    content = prompts_hash(pairs, reads_response(read))
+    found = []
+    for site, (vector, how) in made.items():
+        positive, negative = sides[site]
         n, m = positive.n, negative.n
-        how = f"{name} cleaned({', '.join(map(str, dimensions))})" if clean else name
         norm = (positive.norm * n + negative.norm * m) / (n + m)
-        vector = _vector(name, function, positive, negative, dimensions)
-        directions.append(Direction(vector, site, model.name, model.revision, how, positions, content, n, m, norm))
-    return Directions(tuple(directions)) if isinstance(at, EveryLayer) else directions[0]
+        found.append(Direction(vector, site, model.name, model.revision, how, read, content, n, m, norm))
+    return tuple(found)
 
 
 def _named(method: str | Method) -> tuple[str, Method]:
@@ -103,22 +160,3 @@ def _check(pairs: Pairs, at: Site | EveryLayer | str) -> None:
             f"{pairs.name} holds the splits {', '.join(pairs.positive.splits)}: extract from one of them, "
             "e.g. its .train, so that others stay held out"
         )
-
-
-def _vector(
-    name: str, function: Method, positive: Means | Rows, negative: Means | Rows, dimensions: tuple[int, ...]
-) -> torch.Tensor:
-    """What the method makes of both sides, with some dimensions left out."""
-    kept = torch.ones(len(positive.mean), dtype=torch.float64)
-    kept[list(dimensions)] = 0
-    if isinstance(positive, Means) or isinstance(negative, Means):
-        return (positive.mean - negative.mean) * kept
-    made = torch.as_tensor(function(positive.values.double() * kept, negative.values.double() * kept)).detach().cpu()
-    if made.shape != kept.shape:
-        raise WorkbenchError(f"method {name} returned shape {tuple(made.shape)}; expected a vector {tuple(kept.shape)}")
-    return made.double() * kept
-
-
-def _massive(positive: Means | Rows, negative: Means | Rows) -> tuple[int, ...]:
-    n, m = positive.n, negative.n
-    return massive((positive.mean * n + negative.mean * m) / (n + m))

@@ -150,8 +150,9 @@ def gathered(
     shelf = None if store is None else Shelf.of(store, model, texts, read, "rows")
     known = {site: Rows(*found) for site in sites if shelf and (found := shelf.get(site))}
     fresh = _read(model, texts, [site for site in sites if site not in known], read, batch_size, label)
-    for site, rows in fresh.items() if shelf else ():
-        shelf.put(site, rows.values, rows.norm)
+    if shelf:
+        for site, rows in fresh.items():
+            shelf.put(site, rows.values, rows.norm)
     return {site: known.get(site) or fresh[site] for site in sites}
 
 
@@ -169,8 +170,9 @@ def averaged(
     known = {site: Means(*found, len(texts)) for site in sites if shelf and (found := shelf.get(site))}
     missing = [site for site in sites if site not in known]
     fresh = means(model, texts, missing, read, batch_size, label) if missing else {}
-    for site, mean in fresh.items() if shelf else ():
-        shelf.put(site, mean.mean, mean.norm)
+    if shelf:
+        for site, mean in fresh.items():
+            shelf.put(site, mean.mean, mean.norm)
     return {site: known.get(site) or fresh[site] for site in sites}
 
 
@@ -255,4 +257,3 @@ def prompts_hash(pairs: Pairs, answers: bool = False) -> str:
         if answers and any(prompt.answer for prompt in side):
             digest.update(repr(["answers", *(prompt.answer for prompt in side)]).encode())
     return digest.hexdigest()[:16]
-

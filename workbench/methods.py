@@ -168,7 +168,7 @@ def lda(positive: Array, negative: Array) -> torch.Tensor:
 def random(positive: Array, negative: Array, seed: int = 0) -> torch.Tensor:
     """A Gaussian direction that only borrows its sign from the texts: the floor every method is held to. Length 1."""
     p, n = _sides(positive, negative)
-    return _oriented(np.random.default_rng(seed).standard_normal(p.shape[1]), p, n)
+    return _oriented(np.random.default_rng(seed).standard_normal((p.shape[1],)), p, n)
 
 
 METHODS: dict[str, Method] = {
