@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 
@@ -73,6 +75,8 @@ def test_provenance_is_kept(llama):
 def test_bad_input_is_refused_before_any_compute(llama):
     cases = {
         "unknown method 'mean'": {"method": "mean"},
+        "or a function of two arrays": {"method": 3},
+        "is a site at one layer": {"at": [wb.resid_post(0), wb.resid_post(1)]},
         "names no layer": {"at": wb.resid_post},
         "which has 3 layers": {"at": wb.resid_post(3)},
         "outside a prompt": {"read": wb.PROMPT[-40]},
@@ -83,3 +87,52 @@ def test_bad_input_is_refused_before_any_compute(llama):
             wb.extract(llama, PAIRS, **({"at": wb.resid_post(1)} | change))
     with pytest.raises(wb.WorkbenchError, match="extract from one of them"):
         wb.extract(llama, wb.pairs("refusal"), at=wb.resid_post(1))
+
+
+def test_every_method_recovers_a_planted_word_with_its_sign(llama):
+    """As above, with noise around it: other words differ between the two sides, the planted one always does."""
+    words = [w for w in WORDS if w not in ("poison", "tea", "hello")][:40]
+    sides = [
+        [f"{w} {v} {word}" for w, v in zip(words[at::2], words[1 - at :: 2], strict=True)]
+        for at, word in ((0, "poison"), (1, "tea"))
+    ]
+    embed, ids = llama.hf.get_input_embeddings().weight.double(), llama.tokenizer.get_vocab()
+    planted = embed[ids["poison"]] - embed[ids["tea"]]
+    for name in ("mean_diff", "probe", "gradient", "pca", "ica", "lda"):
+        d = wb.extract(llama, wb.Pairs(*sides), at=wb.resid_post(0), read=wb.PROMPT[-4], method=name)
+        reverse = wb.extract(llama, wb.Pairs(*sides[::-1]), at=wb.resid_post(0), read=wb.PROMPT[-4], method=name)
+        assert (d.method, d.n_positive) == (name, 20)
+        at_layer = wb.extract(llama, wb.Pairs(*sides), at=wb.resid_post(0), read=wb.PROMPT[-4])
+        assert d.cosine(at_layer) > 0.3, name
+        assert reverse.cosine(d) < -0.9, name
+        planted_d = wb.Direction(planted.float(), d.site, d.model)
+        assert d.cosine(planted_d) > 0.2, name
+
+
+def test_a_function_of_ones_own_is_a_method(llama):
+    def medians(positive, negative):
+        assert positive.dtype == torch.float64
+        return positive.median(0).values - negative.median(0).values
+
+    site = wb.resid_post(1)
+    d = wb.extract(llama, PAIRS, at=site, method=medians)
+    rows = [wb.gather(llama, side, site)[site].values.double() for side in (PAIRS.positive, PAIRS.negative)]
+    torch.testing.assert_close(d.vector, medians(*rows).float())
+    assert d.method == "medians"
+    assert d.activation_norm == pytest.approx(wb.extract(llama, PAIRS, at=site).activation_norm)
+
+
+def test_a_registered_method_and_a_partial_are_named(llama, monkeypatch):
+    monkeypatch.setitem(wb.METHODS, "twice", lambda p, n: 2 * wb.METHODS["mean_diff"](p, n))
+    once, twice = (wb.extract(llama, PAIRS, at=wb.resid_post(1), method=name) for name in ("mean_diff", "twice"))
+    assert twice.method == "twice"
+    torch.testing.assert_close(twice.vector, 2 * once.vector, rtol=1e-4, atol=1e-4)
+    seeded = wb.extract(llama, PAIRS, at=wb.resid_post(1), method=partial(wb.METHODS["random"], seed=3))
+    assert seeded.method == "random(seed=3)"
+    assert abs(seeded.cosine(wb.extract(llama, PAIRS, at=wb.resid_post(1), method="random"))) < 0.9
+
+
+@pytest.mark.parametrize("made", [torch.ones(3), torch.ones(1, 32)])
+def test_a_method_that_returns_no_vector_is_refused(llama, made):
+    with pytest.raises(wb.WorkbenchError, match="method <lambda> returned shape"):
+        wb.extract(llama, PAIRS, at=wb.resid_post(1), method=lambda p, n: made)
