@@ -1,10 +1,11 @@
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
 import workbench as wb
-from tests.families import PROMPTS, WORDS
+from tests.families import PROMPTS, WORDS, tiny_model
 from workbench.activations import means
 
 PAIRS = wb.Pairs(PROMPTS[:3], PROMPTS[3:])
@@ -89,24 +90,25 @@ def test_bad_input_is_refused_before_any_compute(llama):
         wb.extract(llama, wb.pairs("refusal"), at=wb.resid_post(1))
 
 
-def test_every_method_recovers_a_planted_word_with_its_sign(llama):
-    """As above, with noise around it: other words differ between the two sides, the planted one always does."""
-    words = [w for w in WORDS if w not in ("poison", "tea", "hello")][:40]
-    sides = [
-        [f"{w} {v} {word}" for w, v in zip(words[at::2], words[1 - at :: 2], strict=True)]
-        for at, word in ((0, "poison"), (1, "tea"))
-    ]
-    embed, ids = llama.hf.get_input_embeddings().weight.double(), llama.tokenizer.get_vocab()
-    planted = embed[ids["poison"]] - embed[ids["tea"]]
-    for name in ("mean_diff", "probe", "gradient", "pca", "ica", "lda"):
-        d = wb.extract(llama, wb.Pairs(*sides), at=wb.resid_post(0), read=wb.PROMPT[-4], method=name)
-        reverse = wb.extract(llama, wb.Pairs(*sides[::-1]), at=wb.resid_post(0), read=wb.PROMPT[-4], method=name)
-        assert (d.method, d.n_positive) == (name, 20)
-        at_layer = wb.extract(llama, wb.Pairs(*sides), at=wb.resid_post(0), read=wb.PROMPT[-4])
-        assert d.cosine(at_layer) > 0.3, name
-        assert reverse.cosine(d) < -0.9, name
-        planted_d = wb.Direction(planted.float(), d.site, d.model)
-        assert d.cosine(planted_d) > 0.2, name
+def test_every_method_finds_a_planted_direction_in_a_model_and_log002_variants_do_not():
+    """One word's embedding is another's plus a known vector; attention brings in the words before as noise."""
+    model, rng = tiny_model("llama"), np.random.default_rng(0)
+    ids, planted = model.tokenizer.get_vocab(), torch.randn(32, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        embed = model.hf.get_input_embeddings().weight
+        embed[ids["poison"]] = embed[ids["tea"]] + 6 * planted / planted.norm()
+        model.hf.model.layers[0].self_attn.o_proj.weight.mul_(0.2)
+    words = [w for w in WORDS if w not in ("poison", "tea", "hello")]
+    opening = [" ".join(rng.choice(words, 3, replace=False)) for _ in range(160)]
+    pairs = wb.Pairs([f"{text} poison" for text in opening[:80]], [f"{text} tea" for text in opening[80:]])
+    truth = wb.Direction(planted, wb.resid_mid(0), model.name)
+    found = {m: wb.extract(model, pairs, truth.site, wb.PROMPT[-4], method=m).cosine(truth) for m in wb.METHODS}
+    least = {"mean_diff": 0.97, "probe": 0.9, "gradient": 0.95, "pca": 0.97, "ica": 0.95, "lda": 0.7}
+    assert {m: found[m] for m in least if found[m] < least[m]} == {}
+    assert max(abs(found[m]) for m in ("log002_pca", "log002_ica", "random")) < 0.4
+    turned = wb.Pairs(pairs.negative, pairs.positive)
+    for method in least:
+        assert wb.extract(model, turned, truth.site, wb.PROMPT[-4], method=method).cosine(truth) < -least[method]
 
 
 def test_a_function_of_ones_own_is_a_method(llama):

@@ -85,19 +85,37 @@ def test_a_probe_weighs_noise_and_a_mean_difference_does_not():
 
 def test_the_probe_is_the_regression_of_scikit_learn_in_raw_coordinates():
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
     positive, negative, _ = planted(3, 20, 20, gap=1.0)
     positive, negative = positive * 50, negative * 50  # raw units matter not
     vector = METHODS["probe"](positive, negative)
+    spread = torch.sqrt((positive.var(0, correction=0) + negative.var(0, correction=0)) / 2).numpy()
+    scale = np.maximum(spread, np.median(spread))
     x, y = torch.cat([positive, negative]).numpy(), [1] * 20 + [0] * 20
-    cosines = []
+    alike = []
     for c in np.logspace(-4, 2, 7):
-        pipe = make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=5000, tol=1e-8)).fit(x, y)
-        raw = torch.from_numpy(pipe[-1].coef_[0] / pipe[0].scale_)
-        cosines.append((cosine(vector, raw), float(vector.norm() / raw.norm())))
-    assert any(c > 0.9999 and length == pytest.approx(1, rel=0.01) for c, length in cosines)
+        fitted = LogisticRegression(C=c, max_iter=5000, tol=1e-8).fit((x - x.mean(0)) / scale, y)
+        raw = torch.from_numpy(fitted.coef_[0] / scale)
+        alike.append(cosine(vector, raw) > 0.9999 and float(vector.norm() / raw.norm()) == pytest.approx(1, rel=0.01))
+    assert sum(alike) == 1
+
+
+def test_the_regularisation_is_chosen_by_what_is_held_out():
+    """Pure noise asks for the strongest, a clear difference for less: the probe's log-odds say how sure it is."""
+    clear, noise = (METHODS["probe"](*planted(5, 40, 40, gap=gap)[:2]).norm() for gap in (4.0, 0.0))
+    assert clear > 50 * noise
+
+
+def test_a_quiet_or_constant_dimension_is_not_blown_up():
+    positive, negative, _ = planted(6, 50, 50)
+    extra = torch.full((50, 1), 3.0, dtype=torch.float64)
+    quiet = extra + 1e-6 * torch.randn(50, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for name in ("probe", "lda"):
+        plain = METHODS[name](positive, negative)
+        for ours, theirs in ((extra, extra), (quiet + 1e-5, quiet)):  # the second tells the sides apart, in whispers
+            vector = METHODS[name](torch.cat([positive, ours], 1), torch.cat([negative, theirs], 1))
+            assert abs(vector[-1]) < 1e-3 * vector.norm()
+            assert cosine(vector[:-1], plain) > 0.99
 
 
 def test_a_wide_probe_lies_in_the_span_of_its_texts():

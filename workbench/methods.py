@@ -39,10 +39,12 @@ def mean_diff(positive: Array, negative: Array) -> torch.Tensor:
 def probe(positive: Array, negative: Array, seed: int = 0) -> torch.Tensor:
     """The weights of a logistic regression on standardised activations, in raw coordinates (log 002, done right).
 
-    L2 regularisation is chosen by cross-validated log-loss, in up to five folds (log 002 fixed C = 1 on unscaled rows). The
-    regression is fitted in the span of the texts, where its solution lies, so that width costs nothing. Its length is
-    log-odds per unit of activation. Where noise is not alike in all directions, a probe leans away from the noisy ones: it
-    estimates what tells the sides apart best, not the difference of their means.
+    Dimensions are divided by their standard deviation within the sides, or by the median of these where theirs is smaller:
+    the difference between the sides does not count as spread, and a quiet dimension is not blown up. L2 regularisation is
+    chosen by cross-validated log-loss, in up to five folds (log 002 fixed C = 1 on unscaled rows). The regression is fitted
+    in the span of the texts, where its solution lies, so that width costs nothing. Its length is log-odds per unit of
+    activation. Where noise is not alike in all directions, a probe leans away from the noisy ones: it estimates what tells
+    the sides apart best, not the difference of their means.
 
     Args:
         seed: of the folds.
@@ -57,15 +59,16 @@ def probe(positive: Array, negative: Array, seed: int = 0) -> torch.Tensor:
     folds = min(_FOLDS, int(sides.sum()), int((~sides).sum()))
     if folds < 2:
         raise WorkbenchError("a probe needs at least two texts on each side, to choose its regularisation")
-    scale = _scale(x)
-    basis = _span((x - x.mean(0)) / scale)
+    scale = _scale(x, sides)
+    rows = (x - x.mean(0)) / scale
+    basis = _span(rows)
     search = GridSearchCV(
         LogisticRegression(max_iter=1000, class_weight="balanced"),
         {"C": _STRENGTHS},
         scoring="neg_log_loss",
         cv=StratifiedKFold(folds, shuffle=True, random_state=seed),
     )
-    weights = search.fit((x - x.mean(0)) / scale @ basis, sides).best_estimator_.coef_[0]
+    weights = search.fit(rows @ basis, sides).best_estimator_.coef_[0]
     return torch.from_numpy(basis @ weights / scale)
 
 
@@ -150,18 +153,19 @@ def log002_ica(positive: Array, negative: Array, seed: int = 0) -> torch.Tensor:
 def lda(positive: Array, negative: Array) -> torch.Tensor:
     """Linear discriminant: the mean difference, less what is noise, by a shrunken covariance (Ledoit and Wolf 2004).
 
-    Like a probe it leans away from noisy directions. Length 1.
+    Dimensions are standardised as for ``probe``. Like a probe it leans away from noisy directions. Length 1.
 
     Raises:
         WorkbenchError: fewer than two texts on a side.
     """
+    from sklearn.covariance import LedoitWolf
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
     x, sides = _stacked(positive, negative)
     if min(sides.sum(), (~sides).sum()) < 2:
         raise WorkbenchError("lda needs at least two texts on each side, to know their spread")
-    scale = _scale(x)
-    model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", priors=[0.5, 0.5])
+    scale = _scale(x, sides)
+    model = LinearDiscriminantAnalysis(solver="lsqr", covariance_estimator=LedoitWolf(), priors=[0.5, 0.5])
     return torch.from_numpy(_unit(model.fit((x - x.mean(0)) / scale, sides).coef_[0] / scale))
 
 
@@ -200,10 +204,11 @@ def _stacked(positive: Array, negative: Array) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([p, n]), np.repeat([True, False], [len(p), len(n)])
 
 
-def _scale(x: np.ndarray) -> np.ndarray:
-    """Standard deviation of each dimension, 1 where it does not vary."""
-    spread = x.std(0)
-    return np.where(spread > 1e-12 * max(float(np.abs(x).max()), 1e-300), spread, 1.0)
+def _scale(x: np.ndarray, sides: np.ndarray) -> np.ndarray:
+    """Standard deviation of each dimension within the sides, at least the median of those that vary; 1 where none does."""
+    spread = np.sqrt((x[sides].var(0) * sides.sum() + x[~sides].var(0) * (~sides).sum()) / len(x))
+    varies = spread > 1e-12 * max(float(np.abs(x).max()), 1e-300)
+    return np.maximum(spread, np.median(spread[varies])) if varies.any() else np.ones_like(spread)
 
 
 def _span(rows: np.ndarray) -> np.ndarray:
