@@ -11,6 +11,7 @@ import workbench as wb
 from tests.families import FAMILIES, PROMPTS, tiny_model
 from tests.test_steering import direction
 from workbench.positions import Positions
+from workbench.writing import Writing
 
 ON = ["all", "prompt", "response", "prompt[-1]", "prompt[-1] | response", "prompt[2:4] | response[1:3]", "response[:1]"]
 
@@ -104,6 +105,32 @@ def test_layers_below_the_first_edit_are_read_once_per_prompt_and_rows_stay_what
     for written, applied in ((out, steers), (conditional, gated)):
         alone = [wb.generate(tiny64, [p], s, max_new_tokens=6).token_ids[0] for p in PROMPTS[:4] for s in applied]
         assert list(written.token_ids) == alone
+
+
+def test_rows_that_take_the_places_of_others_say_what_they_say_alone(tiny64, monkeypatch):
+    d, gate = direction(tiny64, wb.resid_post(1)), direction(tiny64, wb.resid_post(0), seed=3)
+    kinds = [
+        wb.add(d, 0.8),
+        wb.Steer(),
+        wb.add(direction(tiny64, wb.z(2), 5), 0.9, on="prompt[-1] | response[:3]").when(gate, above=0.0),
+        wb.ablate(direction(tiny64, wb.resid_mid(2), 6), on="response"),
+        wb.clamp(direction(tiny64, wb.mlp_out(0), 7), low=0.5)
+        + wb.add(d, -0.4).when(gate, above=0.0, read="prompt[-3:]"),
+    ]
+    rows = [(prompt, steer) for steer in kinds for prompt in PROMPTS]
+    prompts, steers = [prompt for prompt, _ in rows], [steer for _, steer in rows]
+    joined, real = [], Writing.join
+    monkeypatch.setattr(
+        Writing, "join", lambda self, other: joined.append((len(self), len(other))) or real(self, other)
+    )
+    how = {"max_new_tokens": 18, "decided": lambda text: len(text) % 2 == 0}
+    packed = wb.generate(tiny64, prompts, steers, batch_size=6, **how)
+    assert len(joined) >= 3
+    assert all(a > 0 and b > 0 and a + b <= 6 for a, b in joined)
+    assert len({len(ids) for ids in packed.token_ids}) >= 3
+    alone = [wb.generate(tiny64, [p], s, **how) for p, s in rows]
+    assert list(packed.token_ids) == [one.token_ids[0] for one in alone]
+    assert list(packed.finish) == [one.finish[0] for one in alone]
 
 
 def test_zero_and_sign_identities_hold_bit_for_bit(tiny):

@@ -32,10 +32,10 @@ def test_a_notebook_in_git_reads_like_a_short_paper(path):
 @pytest.mark.parametrize("model", ["smollm2-refusal", "gemma3-refusal"])
 def test_sign_inversion_runs(tmp_path, model):
     done = execute(NOTEBOOKS[0], model, "smoke", {"seed": 3}, tmp_path, progress=False)
-    record = json.loads((done.results / "verdict.json").read_text())
-    assert record["claim"] == "S3.2"
-    assert record["outcome"] in ("reproduced", "not reproduced", "inconclusive")
-    assert record["model"] == model
+    (entry,) = wb.ledger.open(tmp_path / "ledger").entries()
+    assert (entry.claim, entry.model) == ("S3.2", model)
+    assert entry.outcome in ("reproduced", "not reproduced", "inconclusive")
+    assert wb.ledger.open(tmp_path / "ledger").recheck()["agrees"].all()
     rows = wb.store.open(tmp_path / "store").frame()
     assert len(rows) > 30
     html = (done.results / "dose_response.html").read_text()

@@ -17,11 +17,11 @@ def blocks(language):
 
 @pytest.mark.model
 def test_the_examples_run_as_written(tmp_path):
-    example, more = blocks("python")
+    example, *more = blocks("python")
     assert len([line for line in example.splitlines() if line.strip()]) <= 14
-    done = subprocess.run([sys.executable, "-c", example + more], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", "".join([example, *more])], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert {page.name for page in tmp_path.rglob("*.html")} == {"dose.html", "trajectory.html"}
+    assert {page.name for page in tmp_path.rglob("*.html")} == {"dose.html", "trajectory.html", "forest.html"}
 
 
 def test_commands_and_links_exist():

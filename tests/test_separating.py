@@ -34,7 +34,7 @@ def pairs(start, n, marked=()):
 
 def test_the_numbers_are_those_of_scikit_learn_and_scipy():
     train, held = contrast(0, offset=0.5), contrast(1)
-    found = wb.separation(direction(), held, train).measure
+    found = wb.separation(direction(), held, train).detection
     x = torch.cat([held.positive, held.negative])[:, 0].numpy()
     y = np.repeat([1, 0], [40, 30])
     threshold = (train.positive[:, 0].mean() + train.negative[:, 0].mean()).item() / 2
@@ -52,7 +52,7 @@ def test_the_numbers_are_those_of_scikit_learn_and_scipy():
 def test_the_threshold_comes_from_training_texts_only():
     """A shift between the sets ruins accuracy and leaves the AUC as it is; log 002's own midpoint would hide that."""
     train, near, far = contrast(0, gap=8), contrast(1, gap=8), contrast(1, gap=8, offset=20)
-    same, shifted = (wb.separation(direction(), held, train).measure for held in (near, far))
+    same, shifted = (wb.separation(direction(), held, train).detection for held in (near, far))
     assert same.accuracy.value > 0.95
     assert shifted.accuracy.value == pytest.approx(40 / 70)
     assert shifted.threshold == same.threshold
@@ -61,7 +61,7 @@ def test_the_threshold_comes_from_training_texts_only():
 
 def test_polarity_is_that_of_the_held_out_texts():
     train = contrast(0, gap=5)
-    right, wrong = (wb.separation(d, contrast(1, gap=5), train).measure for d in (direction(), -direction()))
+    right, wrong = (wb.separation(d, contrast(1, gap=5), train).detection for d in (direction(), -direction()))
     assert (right.polarity, wrong.polarity) == (1, -1)
     assert wrong.auc.value == pytest.approx(1 - right.auc.value)
     assert "polarity reversed" in str(wrong)
@@ -71,7 +71,7 @@ def test_polarity_is_that_of_the_held_out_texts():
 def test_texts_of_one_group_count_as_one_observation():
     groups = tuple(str(i % 10) for i in range(70))
     train = contrast(0)
-    alone, grouped = (wb.separation(direction(), contrast(1, groups=g), train).measure for g in ((), groups))
+    alone, grouped = (wb.separation(direction(), contrast(1, groups=g), train).detection for g in ((), groups))
     assert grouped.accuracy.value == pytest.approx(alone.accuracy.value)
     assert grouped.auc.value == pytest.approx(alone.auc.value)
     assert grouped.accuracy.n == grouped.auc.n == 10
@@ -80,7 +80,7 @@ def test_texts_of_one_group_count_as_one_observation():
 def test_random_directions_are_many_and_turned_the_right_way():
     train, held = contrast(0, 200, 200, gap=3), contrast(1, 200, 200, gap=3)
     found = wb.separation(direction(), held, train, randoms=50)["random"]
-    assert 0.5 < found.auc.value < wb.separation(direction(), held, train).measure.auc.value
+    assert 0.5 < found.auc.value < wb.separation(direction(), held, train).detection.auc.value
     assert found.auc.low < found.auc.value < found.auc.high
     assert found.auc.n == 50
     nothing = wb.separation(direction(), contrast(1, 400, 400, gap=0), contrast(0, 400, 400, gap=0), randoms=50)
@@ -98,7 +98,7 @@ def test_a_model_reads_pairs_and_all_baselines_are_there(llama, tmp_path):
     assert (found.n_positive, found.n_negative, found.held_out) == (10, 10, True)
     by_hand = {side: wb.gather(llama, getattr(held, side), SITE)[SITE].values for side in ("positive", "negative")}
     scores = torch.cat([by_hand["positive"], by_hand["negative"]]).double() @ d.vector.double()
-    assert found.measure.auc.value == pytest.approx(roc_auc_score([1] * 10 + [0] * 10, scores.numpy()))
+    assert found.detection.auc.value == pytest.approx(roc_auc_score([1] * 10 + [0] * 10, scores.numpy()))
 
 
 def test_activations_of_all_layers_serve_every_direction_without_a_model(llama):
@@ -107,9 +107,9 @@ def test_activations_of_all_layers_serve_every_direction_without_a_model(llama):
     for d in wb.extract(llama, train, wb.resid_post.all, method="lda"):
         alone, shared = wb.separation(d, held, train, llama), wb.separation(d, *seen)
         assert [m.name for m in alone.baselines] == [m.name for m in shared.baselines]
-        assert shared.measure.auc.value == pytest.approx(alone.measure.auc.value)
+        assert shared.detection.auc.value == pytest.approx(alone.detection.auc.value)
         assert shared["layer 0"].auc.value == pytest.approx(
-            wb.separation(wb.extract(llama, train, wb.resid_post(0), method="lda"), *seen).measure.auc.value
+            wb.separation(wb.extract(llama, train, wb.resid_post(0), method="lda"), *seen).detection.auc.value
         )
 
 
@@ -148,13 +148,13 @@ def test_what_is_missing_is_said():
     assert [m.name for m in found.baselines] == ["random"]
     assert [line.split(":")[0] for line in found.missing] == ["bag of words", "layer 0"]
     assert "give Pairs" in str(found)
-    with pytest.raises(wb.WorkbenchError, match="no measure 'layer 0'; there are direction, random"):
+    with pytest.raises(wb.WorkbenchError, match="no detector 'layer 0'; there are direction, random"):
         found["layer 0"]
 
 
-def test_the_frame_holds_every_measure():
+def test_the_frame_holds_every_detection():
     frame = wb.separation(direction(), contrast(1), contrast(0)).frame()
-    assert list(frame["measure"]) == ["direction", "random"]
+    assert list(frame["detector"]) == ["direction", "random"]
     assert list(frame["baseline"]) == [False, True]
     assert {"accuracy", "accuracy_low", "auc_high", "d", "polarity", "overlap", "layer", "n"} <= set(frame.columns)
     assert (frame["accuracy_low"] <= frame["accuracy"]).all()
@@ -162,7 +162,7 @@ def test_the_frame_holds_every_measure():
 
 def test_a_direction_that_sees_nothing_is_at_chance_without_an_error():
     flat = wb.Contrast(np.zeros((5, 6)), np.zeros((5, 6)))
-    found = wb.separation(direction(), flat, contrast(0)).measure
+    found = wb.separation(direction(), flat, contrast(0)).detection
     assert (found.auc.value, found.polarity, found.overlap) == (0.5, 0, 1.0)
     assert np.isnan(found.d.value)
 

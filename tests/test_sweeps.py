@@ -52,13 +52,13 @@ def test_rows_equal_separate_generate_calls(llama, ds, tmp_path):
 
 def test_a_second_run_generates_nothing_and_a_new_arm_only_itself(llama, ds, tmp_path, monkeypatch):
     generated = []
-    real = workbench.rows.generate
+    real = workbench.rows.stream_tokens
 
-    def counting(model, prompts, *args, **kwargs):
-        generated.append(len(prompts))
-        return real(model, prompts, *args, **kwargs)
+    def counting(model, encoded, *args, **kwargs):
+        generated.append(len(encoded))
+        return real(model, encoded, *args, **kwargs)
 
-    monkeypatch.setattr(workbench.rows, "generate", counting)
+    monkeypatch.setattr(workbench.rows, "stream_tokens", counting)
     arms = wb.grid(ds[1], ratios=[-0.5, 0])
     first = wb.sweep(llama, SETS, arms, [wb.refusal], tmp_path, max_new_tokens=5)
     assert sum(generated) == 12
@@ -78,18 +78,19 @@ def test_identical_conditions_are_computed_once(llama, ds, tmp_path):
 
 
 def test_an_interruption_keeps_what_is_finished(llama, ds, tmp_path, monkeypatch):
-    real, calls = workbench.rows.generate, []
+    real, ended = workbench.rows.stream_tokens, []
 
     def interrupted(*args, **kwargs):
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return real(*args, **kwargs)
+        for some in real(*args, **kwargs):
+            ended.extend(some)
+            yield some
+            if len(ended) >= 5:
+                raise KeyboardInterrupt
 
-    monkeypatch.setattr(workbench.rows, "generate", interrupted)
+    monkeypatch.setattr(workbench.rows, "stream_tokens", interrupted)
     with pytest.raises(KeyboardInterrupt):
         wb.sweep(llama, SETS, wb.grid(ds, ratios=[0.5]), [LENGTH], tmp_path, max_new_tokens=5, batch_size=4)
-    assert len(wb.store.open(tmp_path).keys()) == 8
+    assert len(wb.store.open(tmp_path).keys()) == len(ended) < 18
 
 
 def test_text_is_left_out_unless_asked(llama, ds, tmp_path):

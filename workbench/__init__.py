@@ -24,7 +24,7 @@ from workbench.sites import (
 )
 
 if TYPE_CHECKING:
-    from workbench import figures, statistics, store
+    from workbench import figures, ledger, statistics, store
     from workbench.amplification import amplified_logits, amplify
     from workbench.applying import steered
     from workbench.arms import Arm, grid
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from workbench.direction_sets import Directions
     from workbench.directions import Direction
     from workbench.edits import Edit, Steer
+    from workbench.evidence import oracle
     from workbench.extraction import METHODS, extract
     from workbench.fetching import fetch
     from workbench.gathering import Contrast, Rows, contrast, gather
@@ -69,7 +70,7 @@ if TYPE_CHECKING:
         refusal_margin,
     )
     from workbench.searching import SteeringSearch, Trial, steering_search
-    from workbench.separating import Measure, Separation, separation
+    from workbench.separating import Detection, Separation, separation
     from workbench.shuffling import shuffled
     from workbench.statistics import Estimate
     from workbench.steering import ablate, add, clamp
@@ -77,7 +78,7 @@ if TYPE_CHECKING:
     from workbench.sweeps import outcomes, sweep
     from workbench.traces import Probe, Trace
     from workbench.tracing import replay, trace, trace_generation
-    from workbench.verdicts import Gate, Verdict, decide
+    from workbench.verdicts import Gate, Measured, Verdict, decide
 
 __version__ = "0.1.0"
 
@@ -87,13 +88,14 @@ _HOMES = {
     "edits": ("Edit", "Steer"),
     "audits": ("Audit", "Finding"),
     "claims": ("Claim", "claim", "logged_claims", "read_claims"),
-    "verdicts": ("Gate", "Verdict", "decide"),
+    "verdicts": ("Gate", "Measured", "Verdict", "decide"),
     "confounds": ("Confound", "SurfaceReport", "surface_confounds"),
+    "evidence": ("oracle",),
     "extraction": ("METHODS", "extract"),
     "fetching": ("fetch",),
     "gathering": ("Contrast", "Rows", "contrast", "gather"),
     "massive": ("massive_dimensions",),
-    "separating": ("Measure", "Separation", "separation"),
+    "separating": ("Detection", "Separation", "separation"),
     "searching": ("SteeringSearch", "Trial", "steering_search"),
     "amplification": ("amplified_logits", "amplify"),
     "completions": ("Completions",),
@@ -137,7 +139,7 @@ _HOMES = {
     "sweeps": ("outcomes", "sweep"),
 }
 _LAZY = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ("figures", "statistics", "store")
+_MODULES = ("figures", "ledger", "statistics", "store")
 
 __all__ = [
     "ALL",
@@ -151,6 +153,7 @@ __all__ = [
     "Confound",
     "Contrast",
     "Decoding",
+    "Detection",
     "Direction",
     "Directions",
     "Edit",
@@ -161,7 +164,7 @@ __all__ = [
     "Gate",
     "Judge",
     "Judgement",
-    "Measure",
+    "Measured",
     "Model",
     "Pairs",
     "Positions",
@@ -206,6 +209,7 @@ __all__ = [
     "k",
     "kl",
     "kl_per_token",
+    "ledger",
     "load",
     "log000_mention",
     "log001_cut",
@@ -217,6 +221,7 @@ __all__ = [
     "massive_dimensions",
     "mlp_out",
     "mlp_raw",
+    "oracle",
     "outcomes",
     "pairs",
     "preflight",

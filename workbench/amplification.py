@@ -11,13 +11,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from workbench.batches import Batch, read_shared, write_batch
+from workbench.batches import Batch, read_shared
 from workbench.completions import Completions, complete
 from workbench.edits import Steer
 from workbench.errors import WorkbenchError
 from workbench.generation import continue_tokens
 from workbench.models import Encoded, Model
 from workbench.prompt_sets import Prompt, Prompts, as_prompts
+from workbench.writing import Writing
 
 
 def amplify(
@@ -71,11 +72,12 @@ def _write_pairs(
     order = range(len(both))
     batch = Batch.of(model, pairs, order, [Steer()] * len(both), pairs.lengths, new, watched=False)
 
-    def choose(logits: torch.Tensor, rows: torch.Tensor, step: int) -> torch.Tensor:
+    def choose(logits: torch.Tensor, rows: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
         target, baseline = logits.chunk(2)
         return _amplified(target, baseline, alpha).argmax(-1).repeat(2)
 
-    return write_batch(model, batch, read_shared(model, batch), choose)[: len(rows)]
+    ended = Writing.begin(model, batch, read_shared(model, batch), list(order), choose).write()
+    return [ids for _, ids in sorted(ended)][: len(rows)]
 
 
 @torch.no_grad()

@@ -5,68 +5,17 @@ A batch may hold a different Steer in every row, so that a whole grid of conditi
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 
 from workbench.edits import Edit, Steer
 from workbench.layout import reading, writing
 from workbench.models import Model
-from workbench.positions import Positions
 from workbench.sites import Site
+from workbench.slots import Gate, Layout, Slot, change_of, compiled
 from workbench.steering import check
-
-
-@dataclass
-class _Gate:
-    """Conditions of a batch at one site: open per token by its own projection, or per row by a mean over its prompt."""
-
-    site: Site
-    units: torch.Tensor  # [batch, width]
-    above: torch.Tensor  # [batch]
-    below: torch.Tensor  # [batch]
-    columns: torch.Tensor | None  # [batch, column]: which tokens a row's mean is over; None gates per token
-    total: torch.Tensor  # [batch], float64
-    count: torch.Tensor  # [batch], int64
-    latest: torch.Tensor  # [batch, pos]: projections of the forward pass that is running
-
-    def see(self, x: torch.Tensor, cursor: int) -> None:
-        self.latest = (x.to(self.units.dtype) * self.units.to(x.device)[:, None, :]).sum(-1)
-        if self.columns is not None:
-            chosen = self.columns[:, cursor : cursor + x.shape[1]]
-            self.total += torch.where(chosen, self.latest.to(chosen.device, torch.float64), 0.0).sum(1)
-            self.count += chosen.sum(1)
-
-    def open(self) -> torch.Tensor:
-        """[batch, pos or 1], bool."""
-        value = self.latest if self.columns is None else (self.total / self.count)[:, None]
-        return (value > self.above.to(value)[:, None]) & (value < self.below.to(value)[:, None])
-
-    def keep(self, rows: torch.Tensor) -> None:
-        for name in ("units", "above", "below", "total", "count", "latest"):
-            setattr(self, name, getattr(self, name)[rows])
-        self.columns = None if self.columns is None else self.columns[rows]
-
-
-@dataclass
-class _Slot:
-    """The k-th edit of every row at one site: vectors, and the tokens they act on. Rows without one have no tokens."""
-
-    operation: str
-    vectors: torch.Tensor  # [batch, width]: coef * v to add, or the unit vector to ablate or clamp
-    mask: torch.Tensor  # [batch, column] of the padded prompt and the longest response
-    low: torch.Tensor  # [batch]
-    high: torch.Tensor  # [batch]
-    gate: _Gate | None
-
-    def keep(self, rows: torch.Tensor) -> None:
-        for name in ("vectors", "mask", "low", "high"):
-            setattr(self, name, getattr(self, name)[rows])
-        if self.gate is not None:
-            self.gate.keep(rows)
 
 
 class Applied:
@@ -95,8 +44,8 @@ class Applied:
         self.cursor = 0
         self.rows = torch.arange(len(steers))
         self.edited = torch.zeros(len(steers), width + new, dtype=torch.bool) if record else None
-        self._slots: dict[Site, list[_Slot]] = {}
-        layout = _Layout(prompt_lengths, width, new)
+        self._slots: dict[Site, dict[tuple, Slot]] = {}  # by rank, operation and kind of gate
+        layout = Layout(prompt_lengths, width, new)
         by_slot: dict[tuple, list[tuple[int, Edit]]] = {}
         for row, steer in enumerate(steers):
             seen: dict[Site, int] = {}
@@ -105,8 +54,8 @@ class Applied:
                 gate = edit.condition
                 kind = "" if gate is None else f"{gate.direction.site} {gate.read is None}"
                 by_slot.setdefault((edit.site, rank, edit.operation, kind), []).append((row, edit))
-        for (site, *_), entries in sorted(by_slot.items(), key=lambda item: item[0]):
-            self._slots.setdefault(site, []).append(_slot(entries, len(steers), layout, model))
+        for (site, *key), entries in sorted(by_slot.items(), key=lambda item: item[0]):
+            self._slots.setdefault(site, {})[tuple(key)] = compiled(entries, len(steers), layout, model)
 
     @property
     def sites(self) -> tuple[Site, ...]:
@@ -114,9 +63,9 @@ class Applied:
         return tuple(self._slots)
 
     @property
-    def gates(self) -> list[_Gate]:
+    def gates(self) -> list[Gate]:
         """Gates that read another site than the one their edit writes to."""
-        found = [(site, slot.gate) for site, slots in self._slots.items() for slot in slots]
+        found = [(site, slot.gate) for site, slots in self._slots.items() for slot in slots.values()]
         return [gate for site, gate in found if gate is not None and gate.site != site]
 
     @property
@@ -127,14 +76,34 @@ class Applied:
     def keep(self, rows: torch.Tensor) -> None:
         """Keep only these rows of the batch, [n], int64."""
         self.rows = self.rows[rows.to(self.rows.device)]
-        for slots in self._slots.values():
-            for slot in slots:
-                slot.keep(rows)
+        for slot in self._all_slots():
+            slot.keep(rows)
+
+    def align(self, column: int, width: int, columns: int) -> None:
+        """Move the layout such that the token at ``column`` comes to ``width``, in a layout of ``columns``."""
+        for slot in self._all_slots():
+            slot.align(column - width, columns)
+        self.cursor = width
+
+    def join(self, other: "Applied") -> None:
+        """Take in the rows of another batch, after its own; both are aligned to the same column before."""
+        n, m = len(self.rows), len(other.rows)
+        for site in {**self._slots, **other._slots}:
+            mine, theirs = self._slots.setdefault(site, {}), other._slots.get(site, {})
+            for key in {**mine, **theirs}:
+                slot = mine[key] if key in mine else theirs[key].blank(n)
+                slot.join(theirs[key] if key in theirs else slot.blank(m))
+                mine[key] = slot
+            self._slots[site] = dict(sorted(mine.items()))
+        self.rows = torch.arange(n + m)
+
+    def _all_slots(self) -> list[Slot]:
+        return [slot for slots in self._slots.values() for slot in slots.values()]
 
     def delta(self, site: Site, x: torch.Tensor) -> torch.Tensor | None:
         """What to add to the activations [batch, pos, width] of the columns from ``cursor`` on; None for nothing."""
         total = None
-        for slot in self._slots[site]:
+        for slot in self._slots[site].values():
             h = x if total is None else x + total
             if slot.gate is not None and slot.gate.site == site:
                 slot.gate.see(h, self.cursor)
@@ -145,11 +114,11 @@ class Applied:
                 mask = mask & slot.gate.open().to(mask.device)
             if self.edited is not None:
                 self.edited[self.rows, self.cursor : self.cursor + x.shape[1]] |= mask.cpu()
-            change = _change(slot, mask.to(x.device), h)
+            change = change_of(slot, mask.to(x.device), h)
             total = change if total is None else total + change
         return total
 
-    def observe(self, gate: _Gate, x: torch.Tensor) -> None:
+    def observe(self, gate: Gate, x: torch.Tensor) -> None:
         """Show a gate the activations [batch, pos, width] at its site."""
         gate.see(x, self.cursor)
 
@@ -162,81 +131,6 @@ class Applied:
             for gate in self.gates:  # after the writers: a gate sees the steered stream
                 hooks.enter_context(reading(model.hf, gate.site, partial(self.observe, gate)))
             yield
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """A left-padded batch: prompts end at column ``width``, responses follow for ``new`` columns."""
-
-    prompt_lengths: Sequence[int]
-    width: int
-    new: int
-
-    def mask(self, row: int, on: Positions) -> np.ndarray:
-        length = self.prompt_lengths[row]
-        on.check_prompt_length(length)
-        columns = np.zeros(self.width + self.new, dtype=bool)
-        columns[self.width - length :] = on.mask(length, length + self.new)
-        return columns
-
-
-def _slot(entries: list[tuple[int, Edit]], batch: int, layout: _Layout, model: Model) -> _Slot:
-    operation = entries[0][1].operation
-    vectors = torch.zeros(batch, len(entries[0][1].direction.vector), dtype=torch.float32)
-    mask = np.zeros((batch, layout.width + layout.new), dtype=bool)
-    low, high = torch.full((batch,), -torch.inf), torch.full((batch,), torch.inf)
-    for row, edit in entries:
-        vector = edit.direction.vector
-        vectors[row] = edit.coef * vector if operation == "add" else vector / edit.direction.norm
-        mask[row] = layout.mask(row, edit.on)
-        low[row], high[row] = edit.low, edit.high
-    dtype = model.dtype if operation == "add" else _precise(model)
-    gate = None if entries[0][1].condition is None else _gate(entries, batch, layout, model)
-    place = model.device
-    return _Slot(
-        operation, vectors.to(place, dtype), torch.from_numpy(mask).to(place), low.to(place), high.to(place), gate
-    )
-
-
-def _gate(entries: list[tuple[int, Edit]], batch: int, layout: _Layout, model: Model) -> _Gate:
-    conditions = [(row, edit.condition) for row, edit in entries if edit.condition is not None]
-    first = conditions[0][1]
-    units = torch.zeros(batch, len(first.direction.vector))
-    above, below = torch.full((batch,), torch.inf), torch.full((batch,), -torch.inf)
-    columns = np.zeros((batch, layout.width + layout.new), dtype=bool)
-    for row, condition in conditions:
-        units[row] = condition.direction.vector / condition.direction.norm
-        above[row], below[row] = condition.above, condition.below
-        if condition.read is not None:
-            columns[row] = layout.mask(row, condition.read)
-    place = model.device
-    return _Gate(
-        first.direction.site,
-        units.to(place, _precise(model)),
-        above.to(place),
-        below.to(place),
-        None if first.read is None else torch.from_numpy(columns).to(place),
-        torch.zeros(batch, dtype=torch.float64, device=place),
-        torch.zeros(batch, dtype=torch.long, device=place),
-        torch.zeros(batch, 0, device=place),
-    )
-
-
-def _precise(model: Model) -> torch.dtype:
-    """What projections are computed in: float32, or float64 for a model in float64."""
-    return torch.float64 if model.dtype == torch.float64 else torch.float32
-
-
-def _change(slot: _Slot, mask: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
-    vectors = slot.vectors.to(h.device)[:, None, :]
-    if slot.operation == "add":
-        return mask[..., None] * vectors
-    along = (h.to(vectors.dtype) * vectors).sum(-1, keepdim=True)
-    if slot.operation == "ablate":
-        return (-(along * mask[..., None]) * vectors).to(h.dtype)
-    low, high = (bound.to(along)[:, None, None] for bound in (slot.low, slot.high))
-    moved = torch.minimum(torch.maximum(along, low), high) - along
-    return (moved * mask[..., None] * vectors).to(h.dtype)
 
 
 @contextmanager
@@ -274,7 +168,7 @@ def _bridge_hooks(site: Site, applied: Applied) -> list[tuple[str, Callable]]:
     return [(str(site), write)]
 
 
-def _bridge_gate(gate: _Gate, applied: Applied) -> Callable:
+def _bridge_gate(gate: Gate, applied: Applied) -> Callable:
     def see(x: torch.Tensor, hook: Any) -> None:
         applied.observe(gate, x.reshape(*x.shape[:2], -1))
 

@@ -39,6 +39,20 @@ class _PreallocatedLayer(DynamicLayer):
         chosen = rows.to(self.keys.device)
         self.keys, self.values = self.keys[chosen], self.values[chosen]
 
+    def join(self, other: "_PreallocatedLayer", width: int, capacity: int) -> None:
+        self.capacity = capacity
+        for name in ("keys", "values"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            joined = mine.new_zeros(len(mine) + len(theirs), mine.shape[1], capacity, mine.shape[3])
+            for rows, states, length in (
+                (slice(len(mine)), mine, self.length),
+                (slice(len(mine), None), theirs, other.length),
+            ):
+                kept = states[:, :, max(length - width, 0) : length]
+                joined[rows, :, width - kept.shape[2] : width] = kept
+            setattr(self, name, joined)
+        self.length = width
+
 
 class PreallocatedCache(Cache):
     """A KV cache with room for ``capacity`` tokens per row. Sliding layers keep all tokens; the mask does the sliding."""
@@ -51,3 +65,8 @@ class PreallocatedCache(Cache):
         """Keep, or repeat, these rows of the batch, [n], int64; in the first so many layers only, if told."""
         for layer in self.stack[:layers]:
             layer.keep(rows)
+
+    def join(self, other: "PreallocatedCache", width: int, capacity: int) -> None:
+        """Take in the rows of another cache, after its own; the last token of all rows comes to end at ``width``."""
+        for mine, theirs in zip(self.stack, other.stack, strict=True):
+            mine.join(theirs, width, capacity)

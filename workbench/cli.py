@@ -141,6 +141,33 @@ def audit(
         typer.echo(summary([(c.id, c.title, a) for c, a in audits]))
 
 
+@app.command()
+def ledger(
+    format: Annotated[str, typer.Option(help="table, md or json.")] = "table",
+    path: Annotated[Path, typer.Option(help="Folder of the ledger.")] = Path("runs/ledger"),
+    recheck: Annotated[
+        bool, typer.Option("--recheck", help="Compute every verdict again from its stored rows.")
+    ] = False,
+) -> None:
+    """All logged claims: audit, and the latest verdict per model that ran it; runs no model.
+
+    Exit code 1: --recheck found a verdict that does not come out as recorded.
+    """
+    from workbench.ledger import open as open_ledger
+    from workbench.ledger_texts import FORMATS
+
+    if format not in FORMATS:
+        raise WorkbenchError(f"unknown format {format!r}; there are {', '.join(FORMATS)}")
+    opened = open_ledger(path)
+    if not recheck:
+        typer.echo(FORMATS[format](opened.records()))
+        return
+    found = opened.recheck()
+    typer.echo(found.to_string(index=False) if len(found) else f"no verdicts in {path}")
+    if not found["agrees"].all():
+        raise typer.Exit(1)
+
+
 @train_app.command("refusal")
 def train_refusal(
     base: Annotated[str, typer.Option(help="smollm2-135m or gemma3-270m.")] = "smollm2-135m",

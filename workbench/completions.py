@@ -82,13 +82,12 @@ def complete(
     system: str | None = None,
 ) -> Completions:
     """Completions from the tokens that were written for each encoded prompt, the stop token included where there is one."""
-    ended = [bool(ids) and ids[-1] in model.stop_ids for ids in tokens]
-    bodies = [ids[:-1] if end else ids for ids, end in zip(tokens, ended, strict=True)]
+    written = [written_by(model, ids, max_new_tokens) for ids in tokens]
     return Completions(
         prompts=encoded.prompts,
         token_ids=tuple(tokens),
-        text=tuple(model.tokenizer.decode(body, skip_special_tokens=True) for body in bodies),
-        finish=tuple(_finish(ids, end, max_new_tokens) for ids, end in zip(tokens, ended, strict=True)),
+        text=tuple(text for text, _ in written),
+        finish=tuple(finish for _, finish in written),
         steers=tuple(steers),
         ids=tuple(prompt.id for prompt in prompts),
         prompt_token_ids=encoded.token_ids,
@@ -103,7 +102,8 @@ def complete(
     )
 
 
-def _finish(ids: Sequence[int], ended: bool, max_new_tokens: int) -> str:
-    if ended:
-        return "stop"
-    return "length" if len(ids) == max_new_tokens else "verdict"
+def written_by(model: Model, ids: Sequence[int], max_new_tokens: int) -> tuple[str, str]:
+    """The text of new tokens without special ones, and how it ended: "stop", "length", or "verdict"."""
+    ended = bool(ids) and ids[-1] in model.stop_ids
+    text = model.tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=True)
+    return text, "stop" if ended else "length" if len(ids) == max_new_tokens else "verdict"

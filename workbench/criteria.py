@@ -83,6 +83,25 @@ class Method:
 
 
 @dataclass(frozen=True)
+class Contrast:
+    """What a verdict compares in the rows of a sweep: how often a label is given under a direction, and without it.
+
+    Attributes:
+        label: the label that is counted.
+        sign: of the dose.
+        set: name of the prompt set.
+        against: the same prompts without steering, or under control directions of equal norm (their mean).
+        interval_above: the interval of the effect must lie above this.
+    """
+
+    label: Literal["refusal", "compliance", "collapse"]
+    sign: Literal["+", "-"]
+    set: str = "positive"
+    against: Literal["baseline", "controls"] = "baseline"
+    interval_above: Decimal | None = None
+
+
+@dataclass(frozen=True)
 class Criterion:
     """When a replication counts as one, fixed beforehand: direction D, minimum effect E, test T and gates G.
 
@@ -94,6 +113,8 @@ class Criterion:
         test: at alpha 0.05, two-sided.
         gates: keys of ``GATES`` that must pass.
         rule: what more it takes, or what decides between verdicts.
+        contrast: how the outcome is read from the rows of a refusal sweep; None where it is measured otherwise.
+        logged: the value that the log gives for the outcome, in ``unit``; None where it gives none.
     """
 
     direction: str
@@ -103,6 +124,15 @@ class Criterion:
     test: tuple[Test, ...]
     gates: tuple[GateId, ...]
     rule: str = ""
+    contrast: Contrast | None = None
+    logged: Decimal | None = None
+
+    @property
+    def bound(self) -> Literal["least", "most", "margin"]:
+        """Whether the effect is to be at least E, at most E, or within E of nothing; the unit says so."""
+        if self.unit.endswith("at most"):
+            return "most"
+        return "margin" if self.unit.endswith("equivalence margin") else "least"
 
 
 @dataclass(frozen=True)

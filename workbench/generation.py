@@ -1,19 +1,20 @@
 """Write completions, steered per row, on the plain module with a preallocated KV cache.
 
 What makes it fast: rows of many conditions share a batch; the tokens before a row's first edit, and the layers below it,
-are read once per prompt, not once per condition; rows that have ended leave the batch. None of it changes what a row
-says beyond rounding, and a test holds it to one row at a time in float64.
+are read once per prompt, not once per condition; rows that have ended leave the batch, and waiting ones take their
+places. None of it changes what a row says beyond rounding, and a test holds it to one row at a time in float64.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 from tqdm.auto import tqdm
 
 from workbench.applying import Applied
-from workbench.batches import Batch, Choose, Decided, likeliest, read_shared, write_batch
+from workbench.batches import Batch, read_shared
 from workbench.completions import Completions, complete
 from workbench.decoding import GREEDY, Sampling, draw, random_numbers
 from workbench.edits import Steer
@@ -22,6 +23,7 @@ from workbench.memory import Room, is_out_of_memory
 from workbench.models import Encoded, Model
 from workbench.prompt_sets import Prompt, Prompts, as_prompts
 from workbench.steering import check, first_edited
+from workbench.writing import LEAVE, REFILL, Choose, Decided, Ended, Writing, likeliest
 
 #: Given the Applied of a batch and the batch's rows, a context in which the batch is read (see ``tracing``).
 Watch = Callable[[Applied, Sequence[int]], AbstractContextManager]
@@ -96,42 +98,94 @@ def continue_tokens(
     Raises:
         WorkbenchError: a Steer that does not fit the model, or no memory for a single row.
     """
+    tokens: list[tuple[int, ...]] = [()] * len(encoded)
+    room = Room(model, batch_size) if isinstance(batch_size, int) else batch_size
+    quiet = not progress or len(encoded) <= room.most
+    with tqdm(total=len(encoded), unit="row", desc="generating", disable=quiet) as bar:
+        for ended in stream_tokens(model, encoded, steers, max_new_tokens, room, watch, sampling, decided):
+            for row, ids in ended:
+                tokens[row] = ids
+            bar.update(len(ended))
+    return tokens
+
+
+def stream_tokens(
+    model: Model,
+    encoded: Encoded,
+    steers: Sequence[Steer],
+    max_new_tokens: int,
+    room: Room,
+    watch: Watch | None = None,
+    sampling: Sampling = GREEDY,
+    decided: Decided | None = None,
+) -> Iterator[Ended]:
+    """As ``continue_tokens``, but as it goes: whenever rows have ended, their numbers and tokens.
+
+    Rows that have ended make place for waiting ones, so the batch stays full until none waits. No hook is in place while
+    the caller has the word. Watched rows run in batches of their own, which nothing joins.
+    """
     for distinct_steer in set(steers):
         check(distinct_steer, model)
     starts = [first_edited(s, length) for s, length in zip(steers, encoded.lengths, strict=True)]
     numbers = None if sampling.greedy else random_numbers(sampling, encoded.token_ids, steers, max_new_tokens)
-    tokens: list[tuple[int, ...]] = [()] * len(encoded)
-    room = Room(model, batch_size) if isinstance(batch_size, int) else batch_size
-    waiting = _packed(encoded, steers, starts)
+    choose = likeliest if numbers is None else partial(_draw, sampling, numbers.to(model.device))
+    desk = _Desk(model, encoded, steers, starts, max_new_tokens, choose, decided, watch)
+    waiting, running = _packed(encoded, steers, starts), None
+    held: list[int]
+    while waiting or running:
+        held = [] if running is None else running.rows.tolist()
+        longest = max(encoded.lengths[row] for row in [*held, *waiting[: room.most]]) + max_new_tokens
+        taken = waiting[: max(room.rows(longest) - len(held), 0)]
+        rows = len(held) + len(taken)
+        try:
+            with room.measuring(rows, longest):
+                running, ended = desk.advance(running, taken, more=len(taken) < len(waiting))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if rows == 1:
+                raise WorkbenchError(f"no memory for one row of {longest} tokens: {error}") from error
+            room.halve(rows)
+            waiting, running = held + waiting, None
+            continue
+        waiting = waiting[len(taken) :]
+        yield ended
 
-    def write(rows: list[int]) -> list[tuple[int, ...]]:
-        chosen, first = [steers[row] for row in rows], [starts[row] for row in rows]
-        choose: Choose = likeliest if numbers is None else partial(_draw, sampling, numbers[rows].to(model.device))
-        batch = Batch.of(model, encoded, rows, chosen, first, max_new_tokens, watched=watch is not None)
-        cache = read_shared(model, batch)
-        with batch.applied.hooked(model), watch(batch.applied, rows) if watch else nullcontext():
-            return write_batch(model, batch, cache, choose, decided)
 
-    quiet = not progress or len(encoded) <= room.most
-    with tqdm(total=len(encoded), unit="row", desc="generating", disable=quiet) as bar:
-        while waiting:
-            longest = max(encoded.lengths[row] for row in waiting[: room.most]) + max_new_tokens
-            rows = waiting[: room.rows(longest)]
-            try:
-                with room.measuring(len(rows), longest):
-                    written = write(rows)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                if len(rows) == 1:
-                    raise WorkbenchError(f"no memory for one row of {longest} tokens: {error}") from error
-                room.halve(len(rows))
-                continue
-            for row, ids in zip(rows, written, strict=True):
-                tokens[row] = ids
-            waiting = waiting[len(rows) :]
-            bar.update(len(rows))
-    return tokens
+@dataclass(frozen=True)
+class _Desk:
+    """What every batch of one call has in common, and how a batch is begun, joined and written on."""
+
+    model: Model
+    encoded: Encoded
+    steers: Sequence[Steer]
+    starts: Sequence[int]
+    new: int
+    choose: Choose
+    decided: Decided | None
+    watch: Watch | None
+
+    def advance(self, running: Writing | None, taken: list[int], more: bool) -> tuple[Writing | None, Ended]:
+        """Take rows in, and write until enough rows have ended to take others in; None when no row is left."""
+        if taken:
+            batch = self._batch(taken)
+            cache = read_shared(self.model, batch)
+            with batch.applied.hooked(self.model), self._watching(batch, taken):
+                part = Writing.begin(self.model, batch, cache, taken, self.choose, self.decided)
+                if self.watch is not None:
+                    return None, part.write()
+            running = part if running is None else running.join(part)
+        assert running is not None
+        with running.applied.hooked(self.model):
+            ended = running.until(REFILL if more else LEAVE)
+        return running if len(running) else None, ended
+
+    def _batch(self, rows: list[int]) -> Batch:
+        steers, starts = [self.steers[row] for row in rows], [self.starts[row] for row in rows]
+        return Batch.of(self.model, self.encoded, rows, steers, starts, self.new, watched=self.watch is not None)
+
+    def _watching(self, batch: Batch, rows: list[int]) -> AbstractContextManager:
+        return nullcontext() if self.watch is None else self.watch(batch.applied, rows)
 
 
 def _packed(encoded: Encoded, steers: Sequence[Steer], starts: Sequence[int]) -> list[int]:
@@ -147,6 +201,6 @@ def _packed(encoded: Encoded, steers: Sequence[Steer], starts: Sequence[int]) ->
 
 
 def _draw(
-    sampling: Sampling, numbers: torch.Tensor, logits: torch.Tensor, rows: torch.Tensor, step: int
+    sampling: Sampling, numbers: torch.Tensor, logits: torch.Tensor, rows: torch.Tensor, steps: torch.Tensor
 ) -> torch.Tensor:
-    return draw(logits, sampling, numbers[rows, step])
+    return draw(logits, sampling, numbers[rows, steps])

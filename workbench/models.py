@@ -40,10 +40,14 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.token_ids)
 
-    @property
+    @cached_property
     def lengths(self) -> tuple[int, ...]:
         """Tokens per prompt, template included."""
         return tuple(len(ids) for ids in self.token_ids)
+
+    def take(self, rows: Sequence[int]) -> "Encoded":
+        """These chats, in this order; a chat may be taken several times."""
+        return Encoded(tuple(self.prompts[i] for i in rows), tuple(self.token_ids[i] for i in rows), self.pad_id)
 
     def tensors(self, rows: Sequence[int] | None = None, device: Any = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
         """Left-padded ids and mask of the chosen rows. Each [batch, pos], int64; the mask is 1 on real tokens."""

@@ -73,8 +73,8 @@ def execute(
     folder = Path(runs) / model.replace("/", "--") / profile
     results = folder / path.stem
     chosen = {"model": model, "profile": profile, "out": str(results.resolve()), **(parameters or {})}
-    if "store" in known_parameters(path):
-        chosen.setdefault("store", str((Path(runs) / "store").resolve()))
+    for shared in {"store", "ledger"} & set(known_parameters(path)):
+        chosen.setdefault(shared, str((Path(runs) / shared).resolve()))
     _check_parameters(path, chosen)
     results.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()

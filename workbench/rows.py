@@ -7,15 +7,16 @@ dtype and the version of generation. Equal conditions have equal keys, whatever 
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tqdm.auto import tqdm
 
 from workbench.arms import Arm
+from workbench.completions import written_by
 from workbench.decoding import GREEDY, Sampling
-from workbench.generation import generate
+from workbench.generation import stream_tokens
 from workbench.memory import Room
 from workbench.models import Model
 from workbench.prompt_sets import Prompt, Prompts
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Part of every content key: raised when generation is changed such that stored rows would come out differently.
 GENERATION_VERSION = 1
+#: Rows that are encoded at a time.
+_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,7 @@ def generate_missing(
     """
     import pandas as pd
 
-    todo, room = missing(rows, store), Room(model, batch_size)
-    done, last = 0, time.monotonic()
+    todo, last = missing(rows, store), time.monotonic()
     finished: list[pd.DataFrame] = []
 
     def flush() -> None:
@@ -122,10 +124,8 @@ def generate_missing(
 
     with tqdm(total=len(todo), desc="sweep", unit="completion", disable=not todo) as bar:
         try:
-            while done < len(todo):
-                part = todo[done : done + room.most]
-                finished.append(complete_rows(model, part, decoding, room))
-                done += len(part)
+            for part in stream_rows(model, todo, decoding, batch_size):
+                finished.append(part)
                 bar.update(len(part))
                 if time.monotonic() - last >= flush_seconds:
                     flush()
@@ -134,29 +134,53 @@ def generate_missing(
             flush()
 
 
+def stream_rows(
+    model: Model, rows: Sequence[Row], decoding: Decoding, batch_size: int | Room
+) -> Iterator["pd.DataFrame"]:
+    """The completions of some rows, as a store holds them: a few whenever they have ended, in any order.
+
+    Each prompt is encoded once. What is held at a time does not grow with the number of rows beyond ten thousand of them.
+    """
+    room = batch_size if isinstance(batch_size, Room) else Room(model, batch_size)
+    for start in range(0, len(rows), _AT_ONCE):
+        part = rows[start : start + _AT_ONCE]
+        prompts = list({row.prompt: None for row in part})
+        places = {prompt: i for i, prompt in enumerate(prompts)}
+        encoded = model.encode(prompts).take([places[row.prompt] for row in part])
+        steers = [row.arm.steer for row in part]
+        for ended in stream_tokens(
+            model,
+            encoded,
+            steers,
+            decoding.max_new_tokens,
+            room,
+            sampling=decoding.sampling,
+            decided=decoding.decided if decoding.until else None,
+        ):
+            if ended:
+                yield _as_stored(model, [part[i] for i, _ in ended], [ids for _, ids in ended], decoding)
+
+
 def complete_rows(model: Model, rows: Sequence[Row], decoding: Decoding, batch_size: int | Room) -> "pd.DataFrame":
-    """The completions of some rows, as a store holds them."""
+    """As ``stream_rows``, all of them together, in the order of the rows."""
     import pandas as pd
 
-    sampling = decoding.sampling
-    done = generate(
-        model,
-        [row.prompt for row in rows],
-        [row.arm.steer for row in rows],
-        max_new_tokens=decoding.max_new_tokens,
-        batch_size=batch_size,
-        seed=sampling.seed,
-        progress=False,
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        decided=decoding.decided if decoding.until else None,
-    )
+    whole = pd.concat(list(stream_rows(model, rows, decoding, batch_size)))
+    return whole.set_index("key").loc[[row.key for row in rows]].reset_index()
+
+
+def _as_stored(
+    model: Model, rows: Sequence[Row], tokens: Sequence[tuple[int, ...]], decoding: Decoding
+) -> "pd.DataFrame":
+    import pandas as pd
+
+    written = [written_by(model, ids, decoding.max_new_tokens) for ids in tokens]
     return pd.DataFrame(
         {
             "key": [row.key for row in rows],
-            "text": done.text,
-            "tokens": [len(ids) for ids in done.token_ids],
-            "finish": done.finish,
+            "text": [text for text, _ in written],
+            "tokens": [len(ids) for ids in tokens],
+            "finish": [finish for _, finish in written],
             "model": model.name,
             "revision": model.revision,
             "prompt": [row.prompt.id for row in rows],

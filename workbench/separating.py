@@ -31,7 +31,7 @@ Scores = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Measure:
+class Detection:
     """How well one number per text tells the sides apart.
 
     Attributes:
@@ -66,7 +66,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Separation:
-    """A direction's ``measure`` and those of the ``baselines`` on the same texts. Prints as a small table.
+    """A direction's ``detection`` and those of the ``baselines`` on the same texts. Prints as a small table.
 
     Attributes:
         site, method: of the direction.
@@ -77,30 +77,30 @@ class Separation:
 
     site: Site
     method: str
-    measure: Measure
-    baselines: tuple[Measure, ...]
+    detection: Detection
+    baselines: tuple[Detection, ...]
     held_out: bool
     n_positive: int
     n_negative: int
     missing: tuple[str, ...] = ()
 
-    def __getitem__(self, name: str) -> Measure:
-        for found in (self.measure, *self.baselines):
+    def __getitem__(self, name: str) -> Detection:
+        for found in (self.detection, *self.baselines):
             if found.name == name:
                 return found
-        names = ", ".join(m.name for m in (self.measure, *self.baselines))
-        raise WorkbenchError(f"no measure {name!r}; there are {names}")
+        names = ", ".join(m.name for m in (self.detection, *self.baselines))
+        raise WorkbenchError(f"no detector {name!r}; there are {names}")
 
     def frame(self) -> "pd.DataFrame":
-        """One row per measure: measure, baseline, layer, site, method, held_out, n, threshold, accuracy, auc and d (each
+        """One row per detector: detector, baseline, layer, site, method, held_out, n, threshold, accuracy, auc and d (each
         with low and high), polarity, overlap."""
         import pandas as pd
 
         lines = []
-        for found in (self.measure, *self.baselines):
+        for found in (self.detection, *self.baselines):
             line = {
-                "measure": found.name,
-                "baseline": found is not self.measure,
+                "detector": found.name,
+                "baseline": found is not self.detection,
                 "layer": self.site.layer,
                 "site": str(self.site),
                 "method": self.method,
@@ -117,7 +117,7 @@ class Separation:
     def __str__(self) -> str:
         where = "on held-out texts" if self.held_out else "RESUBSTITUTION: on training texts, which flatters"
         head = f"{self.method} at {self.site!r}, {self.n_positive} + {self.n_negative} texts, {where}"
-        return "\n".join([head, *map(str, (self.measure, *self.baselines)), *self.missing])
+        return "\n".join([head, *map(str, (self.detection, *self.baselines)), *self.missing])
 
 
 def separation(
@@ -151,7 +151,7 @@ def separation(
         WorkbenchError: Pairs without a model, activations of another site, fewer than two texts on a side, or no random
             directions.
 
-    >>> separation(d, pairs.test, pairs.train, model).measure.auc  # doctest: +SKIP
+    >>> separation(d, pairs.test, pairs.train, model).detection.auc  # doctest: +SKIP
     """
     if randoms < 1:
         raise WorkbenchError(f"randoms={randoms}: expected at least 1, e.g. 20")
@@ -163,7 +163,7 @@ def separation(
     return Separation(
         direction.site,
         direction.method,
-        _measure("direction", *scores, _groups(here)),
+        _detection("direction", *scores, _groups(here)),
         (*found, _by_chance(there, here, randoms)),
         _is_new(direction, here, there),
         len(here.positive),
@@ -174,18 +174,20 @@ def separation(
 
 def _baselines(
     direction: Direction, first: Site, judged: Mapping[Site, Contrast], fitted: Mapping[Site, Contrast]
-) -> tuple[list[Measure], list[str]]:
-    """The measures of words and of layer 0 as far as they can be had, and what is missing."""
+) -> tuple[list[Detection], list[str]]:
+    """The detections by words and by layer 0 as far as they can be had, and what is missing."""
     here, there = judged[direction.site], fitted[direction.site]
-    found, missing, groups = list[Measure](), list[str](), _groups(here)
+    found, missing, groups = list[Detection](), list[str](), _groups(here)
     if all(here.texts) and all(there.texts):
-        found.append(_measure("bag of words", *_by_words(there, here), groups))
+        found.append(_detection("bag of words", *_by_words(there, here), groups))
     else:
         missing.append("bag of words: not made, the texts are unknown; give Pairs")
     if first in judged and first in fitted:
         method = METHODS.get(direction.method, mean_diff)
         vector = torch.as_tensor(method(fitted[first].positive, fitted[first].negative))
-        found.append(_measure("layer 0", _projected(fitted[first], vector), _projected(judged[first], vector), groups))
+        found.append(
+            _detection("layer 0", _projected(fitted[first], vector), _projected(judged[first], vector), groups)
+        )
     else:
         missing.append("layer 0: not made, no activations there; give Pairs, or contrast(..., at=wb.resid_post.all)")
     return found, missing
@@ -231,7 +233,7 @@ def _by_words(train: Contrast, held: Contrast) -> tuple[Scores, Scores]:
     return (fitted[:n], fitted[n:]), (judged[:m], judged[m:])
 
 
-def _by_chance(train: Contrast, held: Contrast, randoms: int) -> Measure:
+def _by_chance(train: Contrast, held: Contrast, randoms: int) -> Detection:
     """The mean of random directions; intervals are the 95% range of them."""
     from scipy.stats import mannwhitneyu
 
@@ -250,7 +252,7 @@ def _by_chance(train: Contrast, held: Contrast, randoms: int) -> Measure:
     low, middle, high = np.percentile(values, 2.5, axis=1), values.mean(axis=1), np.percentile(values, 97.5, axis=1)
     how = "95% range of random directions"
     accuracy, area, d = (Estimate(float(middle[i]), float(low[i]), float(high[i]), randoms, how) for i in range(3))
-    return Measure("random", float("nan"), accuracy, area, d, float(middle[3]))
+    return Detection("random", float("nan"), accuracy, area, d, float(middle[3]))
 
 
 def _projected(of: Contrast, vector: torch.Tensor) -> Scores:
@@ -272,11 +274,11 @@ def _overlap(held: Scores) -> float:
     return 1 - float(ks_2samp(*held).statistic)
 
 
-def _measure(name: str, train: Scores, held: Scores, groups: Sequence[str] | None) -> Measure:
+def _detection(name: str, train: Scores, held: Scores, groups: Sequence[str] | None) -> Detection:
     """All the numbers, from scores of the training texts (the threshold) and of the held-out ones (the rest)."""
     threshold, sides = _midpoint(train), np.repeat([True, False], [len(held[0]), len(held[1])])
     right = _right(threshold, held)
-    return Measure(
+    return Detection(
         name,
         threshold,
         rate(int(right.sum()), len(right)) if groups is None else mean(right, groups),

@@ -1,0 +1,66 @@
+"""The ledger as text: a table for a terminal, Markdown for a README, JSON for programs."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+Record = Mapping[str, object]
+_HEAD = ("id", "claim", "audit", "replication", "effect", "on")
+_TITLE = 46
+
+
+def _lines(records: Sequence[Record]) -> Iterator[tuple[str, ...]]:
+    """One line per claim and model: id, title, audit, verdict, effect with interval, model."""
+    for record in records:
+        about = (str(record["id"]), str(record["title"]), str(record["audit"]))
+        verdicts = record["verdicts"]
+        assert isinstance(verdicts, list)
+        for verdict in verdicts:
+            outcome = verdict["outcome"] + (" (on analogue)" if verdict["on_analogue"] else "")
+            yield (*about, outcome, _effect(verdict), verdict["model"])
+        if not verdicts:
+            yield (*about, "not run", "", "")
+
+
+def _effect(verdict: Mapping) -> str:
+    if verdict["effect"] is None:
+        return ""
+    return f"{verdict['effect']:.2f} [{verdict['low']:.2f}, {verdict['high']:.2f}] n={verdict['n']}"
+
+
+def table(records: Sequence[Record]) -> str:
+    """Columns for a terminal, and the totals."""
+    lines = [
+        _HEAD,
+        *(
+            (i, title if len(title) <= _TITLE else title[: _TITLE - 1] + "…", *rest)
+            for i, title, *rest in _lines(records)
+        ),
+    ]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(_HEAD))]
+    shown = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    return "\n".join([*shown, "", totals(records)])
+
+
+def markdown(records: Sequence[Record]) -> str:
+    """A Markdown table, and the totals."""
+    rows = [_HEAD, ("---",) * len(_HEAD), *_lines(records)]
+    shown = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join([*shown, "", totals(records)])
+
+
+def as_json(records: Sequence[Record]) -> str:
+    """A list of {id, title, source, model, audit, verdicts}."""
+    return json.dumps(list(records), indent=1, allow_nan=False)
+
+
+def totals(records: Sequence[Record]) -> str:
+    """How many claims got each verdict; a claim run on several models counts once for each."""
+    found: dict[str, int] = {}
+    for _, _, _, outcome, _, _ in _lines(records):
+        name = outcome.removesuffix(" (on analogue)")
+        found[name] = found.get(name, 0) + 1
+    counts = ", ".join(f"{n} {name}" for name, n in sorted(found.items(), key=lambda item: -item[1]))
+    return f"{len(records)} claims: {counts}."
+
+
+FORMATS: dict[str, Callable[[Sequence[Record]], str]] = {"table": table, "md": markdown, "json": as_json}
