@@ -47,3 +47,21 @@ def test_a_saved_page_is_offline_and_shares_its_script(tmp_path):
 def test_rows_without_labels_are_refused():
     with pytest.raises(wb.WorkbenchError, match="no rows of the score"):
         figures.dose_response(rows().assign(score="length"))
+
+
+def test_a_map_has_a_cell_per_layer_and_dose_and_the_baseline_at_zero():
+    one = rows()[rows()["set"] == "positive"]
+    figure = figures.outcome_map(one)
+    refused, complied, collapsed = figure.data
+    assert (list(refused.x), list(refused.y)) == (["-0.30", "0", "+0.30"], ["12"])
+    assert list(refused.z[0]) == [0.0, 1.0, 1.0]
+    assert list(complied.z[0]) == [1.0, 0.0, 0.0]
+    assert list(collapsed.z[0]) == [0.0, 0.0, 0.0]
+    assert refused.customdata[0][1] == str(wb.statistics.rate(3, 3))
+    gap = one[~((one["kind"] == "direction") & (one["ratio"] > 0))]
+    more = pd.concat([gap, one[one["kind"] == "direction"].assign(layer=13)])
+    assert [list(line) for line in figures.outcome_map(more).data[0].z] == [[0.0, 1.0, None], [0.0, 1.0, 1.0]]
+    with pytest.raises(wb.WorkbenchError, match="one prompt set; got positive, negative"):
+        figures.outcome_map(rows())
+    with pytest.raises(wb.WorkbenchError, match="under a direction"):
+        figures.outcome_map(one[one["kind"] == "baseline"])

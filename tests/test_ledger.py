@@ -59,6 +59,22 @@ def test_a_failing_gate_leaves_an_effect_inconclusive(tmp_path, name, rows, gate
     assert any(reason.startswith(f"Gate failed: {gate}") for reason in verdict.reasons), (name, verdict)
 
 
+def test_controls_that_break_down_are_no_comparison(tmp_path):
+    rows = found(controls=4)
+    isotropic = rows["kind"].isin(["random", "orthogonal"])
+    broken = rows.assign(value=rows["value"].where(~isotropic, "collapse"))
+    verdict = wb.ledger.record("S3.2", broken, arm=ARM, path=tmp_path)
+    assert verdict.outcome == "inconclusive"
+    (gate,) = [gate for gate in verdict.gates if gate.name == "G6 specificity"]
+    assert "0 coherent controls" in gate.measured
+    assert "8 more break down" in gate.measured
+    arms = {name: f"shuffled {i} L8 -0.30" for i, name in enumerate(rows.loc[rows["kind"] == "random", "arm"].unique())}
+    shuffled = rows[rows["kind"] == "random"].assign(kind="shuffled").replace({"arm": arms})
+    verdict = wb.ledger.record("S3.2", pd.concat([broken, shuffled]), arm=ARM, path=tmp_path)
+    assert verdict.outcome == "reproduced"
+    assert "of 4 coherent controls" in next(gate.measured for gate in verdict.gates if gate.name == "G6 specificity")
+
+
 def test_gates_measured_elsewhere_count_too(tmp_path):
     gate = wb.Gate("G2 hook", False, "+d lowers the margin")
     verdict = wb.ledger.record("S3.2", found(), gates=[gate], path=tmp_path)

@@ -188,6 +188,24 @@ def test_delong_by_its_definition():
     assert width == pytest.approx(2 * 1.959964 * error / (0.75 * 0.25))
 
 
+def test_auc_of_clusters_counts_copies_once_and_has_the_spread_of_a_cluster_bootstrap():
+    rng = np.random.default_rng(3)
+    labels, clusters = np.tile([True, False], 60), np.repeat(np.arange(30), 4)
+    scores = rng.normal(labels * 1.0) + np.repeat(rng.normal(size=60), 2) * np.tile([1, -1], 60)
+    plain, alone = statistics.auc(scores, labels), statistics.auc(scores, labels, clusters=range(120))
+    assert alone.value == plain.value
+    assert (alone.low, alone.high) == pytest.approx((plain.low, plain.high), abs=0.005)
+    grouped = statistics.auc(scores, labels, clusters=clusters)
+    assert grouped.n == 30
+    rows = [np.concatenate([np.flatnonzero(clusters == c) for c in rng.integers(30, size=30)]) for _ in range(400)]
+    spread = np.std([roc_auc_score(labels[r], scores[r]) for r in rows])
+    assert (grouped.high - grouped.low) / (2 * 1.96) == pytest.approx(spread, rel=0.15)
+    copies = statistics.auc(np.tile(scores, 4), np.tile(labels, 4), clusters=np.tile(clusters, 4))
+    assert (copies.low, copies.high) == pytest.approx((grouped.low, grouped.high), abs=0.01)
+    with pytest.raises(WorkbenchError, match="at least two independent clusters"):
+        statistics.auc(scores, labels, clusters=[0] * 120)
+
+
 @settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 12), st.booleans()), min_size=4, max_size=40))
 def test_auc_is_sklearns_turns_with_its_sign_and_stays_inside(rows):

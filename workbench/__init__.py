@@ -41,8 +41,10 @@ if TYPE_CHECKING:
     from workbench.evidence import oracle
     from workbench.extraction import METHODS, extract
     from workbench.fetching import fetch
+    from workbench.gathering import Contrast, Rows, contrast, gather
     from workbench.generation import generate
     from workbench.hardware import Hardware
+    from workbench.massive import massive_dimensions
     from workbench.models import Encoded, Model, load
     from workbench.planning import calibrate, plan
     from workbench.plans import Plan
@@ -71,6 +73,8 @@ if TYPE_CHECKING:
         refusal,
         refusal_margin,
     )
+    from workbench.searching import SteeringSearch, Trial, steering_search
+    from workbench.separating import Detection, Separation, separation
     from workbench.shuffling import shuffled
     from workbench.statistics import Estimate
     from workbench.steering import ablate, add, clamp
@@ -93,6 +97,10 @@ _HOMES = {
     "evidence": ("oracle",),
     "extraction": ("METHODS", "extract"),
     "fetching": ("fetch",),
+    "gathering": ("Contrast", "Rows", "contrast", "gather"),
+    "massive": ("massive_dimensions",),
+    "separating": ("Detection", "Separation", "separation"),
+    "searching": ("SteeringSearch", "Trial", "steering_search"),
     "amplification": ("amplified_logits", "amplify"),
     "completions": ("Completions",),
     "generation": ("generate",),
@@ -151,7 +159,9 @@ __all__ = [
     "Claim",
     "Completions",
     "Confound",
+    "Contrast",
     "Decoding",
+    "Detection",
     "Direction",
     "Directions",
     "Edit",
@@ -172,13 +182,17 @@ __all__ = [
     "Prompt",
     "Prompts",
     "Ray",
+    "Rows",
     "Sampling",
     "Score",
+    "Separation",
     "Site",
     "Steer",
+    "SteeringSearch",
     "Store",
     "SurfaceReport",
     "Trace",
+    "Trial",
     "Verdict",
     "WorkbenchError",
     "ablate",
@@ -193,11 +207,13 @@ __all__ = [
     "claim",
     "clamp",
     "coherence",
+    "contrast",
     "cross_entropy",
     "decide",
     "extract",
     "fetch",
     "figures",
+    "gather",
     "generate",
     "generate_missing",
     "grid",
@@ -214,6 +230,7 @@ __all__ = [
     "log003_coherent_flip",
     "log003_flip",
     "logged_claims",
+    "massive_dimensions",
     "mlp_out",
     "mlp_raw",
     "oracle",
@@ -232,9 +249,11 @@ __all__ = [
     "resid_mid",
     "resid_post",
     "resid_pre",
+    "separation",
     "shuffled",
     "statistics",
     "steered",
+    "steering_search",
     "store",
     "surface_confounds",
     "sweep",

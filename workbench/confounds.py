@@ -138,7 +138,7 @@ def surface_confounds(pairs: Pairs, seed: int = 0) -> SurfaceReport:
             f"{pairs.name} has {found} groups of prompts that share a base or a system prompt; expected at least {_FEWEST_GROUPS}"
         )
     texts = [f"{prompt.system}\n{prompt.text}" if prompt.system else prompt.text for prompt in prompts]
-    words = [_WORD.findall(text.lower()) or [""] for text in texts]
+    words = [_words(text) for text in texts]
     features: dict[str, list] = {
         "last character": [[text.rstrip()[-1]] for text in texts],
         "last word": [[found[-1]] for found in words],
@@ -160,6 +160,36 @@ def surface_confounds(pairs: Pairs, seed: int = 0) -> SurfaceReport:
             )
         )
     return SurfaceReport(pairs.name, tuple(confounds))
+
+
+def bag_of_words(
+    train: Sequence[str], sides: Sequence[bool] | np.ndarray, held_out: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the words alone say about texts: a logistic regression on which words occur, fitted on the training texts.
+
+    Args:
+        train: texts. sides: of each, True for the positive side.
+        held_out: texts to judge; words that no training text has count for nothing.
+
+    Returns:
+        Log-odds of the positive side for the training texts and for the held-out ones, each [text]; the first are fitted.
+
+    >>> bag_of_words(["good day", "bad day"], [True, False], ["good night"])[1][0] > 0
+    np.True_
+    """
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    counter = CountVectorizer(analyzer=list, binary=True)
+    features = counter.fit_transform([_words(text) for text in train])
+    model = LogisticRegression(max_iter=2000, class_weight="balanced").fit(features, np.asarray(sides, dtype=bool))
+    rest = counter.transform([_words(text) for text in held_out])
+    return model.decision_function(features), model.decision_function(rest)
+
+
+def _words(text: str) -> list[str]:
+    """The words of a text, lower case; one empty word where there is none."""
+    return _WORD.findall(text.lower()) or [""]
 
 
 def _groups(prompts: Sequence[Prompt]) -> np.ndarray:

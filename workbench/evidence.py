@@ -17,6 +17,8 @@ LABELS = ("refusal", "compliance", "collapse")
 COLUMNS = ("set", "prompt", "base", "arm", "kind", "layer", "ratio", "score", "value", "model", "revision")
 _ALSO = ("category", "seed", "dose", "key", "finish", "tokens")
 CONTROLS = ("random", "orthogonal")
+#: With those from shuffled labels, which lie where activations vary: along random directions alone a model may break down.
+EVERY_CONTROL = (*CONTROLS, "shuffled")
 
 
 def prepared(rows: "pd.DataFrame", scores: tuple[str, ...]) -> "pd.DataFrame":
@@ -138,11 +140,11 @@ class Outcomes:
         """Share of responses that broke down."""
         return float(self.labels(arm, "collapse").mean())
 
-    def controls(self, arm: str) -> list[str]:
-        """Random and orthogonal control arms at the layer and dose of an arm."""
+    def controls(self, arm: str, kinds: tuple[str, ...] = CONTROLS) -> list[str]:
+        """Control arms at the layer and dose of an arm; random and orthogonal ones if not told."""
         layer, ratio = self.arms.loc[arm, ["layer", "ratio"]]
         near = np.isclose(self.arms["ratio"].astype(float), ratio) & (self.arms["layer"] == layer)
-        return list(self.arms[near & self.arms["kind"].isin(CONTROLS)].index)
+        return list(self.arms[near & self.arms["kind"].isin(kinds)].index)
 
     def opposite(self, arm: str) -> str | None:
         """The direction arm of the opposite dose at the same layer, if there is one."""

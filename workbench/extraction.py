@@ -1,26 +1,28 @@
-"""Contrast sets in, directions out. A method is a plain function of two class means; adding one's own is one function."""
+"""Contrast sets in, directions out. How is a method's business, a plain function of two arrays (see ``methods``)."""
 
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import torch
+from tqdm.auto import tqdm
 
-from workbench.activations import Means, means
+from workbench.activations import Means
 from workbench.direction_sets import Directions
 from workbench.directions import Direction
 from workbench.errors import WorkbenchError
+from workbench.gathering import Rows, averaged, gathered, prompts_hash, reads_response, sites_of, texts_of
+from workbench.massive import massive
+from workbench.methods import METHODS, Method, mean_diff
 from workbench.models import Model
 from workbench.positions import PROMPT, Positions, as_positions
 from workbench.prompt_sets import Pairs
 from workbench.sites import EveryLayer, Site, SiteKind, as_site
 
+__all__ = ["METHODS", "extract"]
 
-def mean_diff(positive: Means, negative: Means) -> torch.Tensor:
-    """Mean of the positive set minus mean of the negative set, [width], float64 (Belrose 2023; Arditi et al. 2024)."""
-    return positive.mean - negative.mean
-
-
-METHODS: dict[str, Callable[[Means, Means], torch.Tensor]] = {"mean_diff": mean_diff}
+Sides = tuple[Means | Rows, Means | Rows]
 
 
 def extract(
@@ -28,67 +30,133 @@ def extract(
     pairs: Pairs,
     at: Site | EveryLayer | str,
     read: Positions | str = PROMPT[-1],
-    method: str = "mean_diff",
+    method: str | Method = "mean_diff",
     batch_size: int = 32,
+    *,
+    clean: bool = False,
+    store: str | Path | None = None,
 ) -> Direction | Directions:
     """The direction from the negative to the positive set, at one site or at every layer in one pass.
 
     Args:
-        model: the model.
         pairs: a contrast set; for a bundled one take its ``train`` split.
         at: a Site, e.g. ``wb.resid_post(12)``, or all layers, e.g. ``wb.resid_post.all``.
-        read: prompt positions to read; the mean over them counts as one observation per prompt.
-        method: a name in ``METHODS``.
-        batch_size: prompts per forward pass.
+        read: positions; the mean over them is one observation per prompt. ``"response[:5]"`` reads the first five tokens of
+            each prompt's answer (``prompts.answered(texts)``).
+        method: a name in ``METHODS``, or a function of the activations of both sides, [n, width] and [m, width], float64,
+            that returns a vector [width] along which the positive side projects higher.
+        batch_size: prompts per forward pass. Memory grows with their number only for methods other than "mean_diff".
+        clean: leave out massive dimensions, found in the mean of these prompts: 0 in what a method sees and in the vector.
+            The Direction's method says which, e.g. ``probe cleaned(138)``.
+        store: folder of a store that keeps activations, so that the next extraction reads no model; e.g. ``"runs/store"``.
 
     Returns:
-        A Direction for a Site, Directions for all layers; norms in units of the activations.
+        A Direction for a Site, Directions for all layers; norms in the units of the method.
 
     Raises:
-        WorkbenchError: unknown method, a layer the model does not have, or a whole bundled set where a split is needed.
+        WorkbenchError: unknown method, no such layer or positions, a whole bundled set, or a method that returns no vector.
 
-    >>> extract(model, wb.pairs("refusal").train, at=wb.resid_post(12))  # doctest: +SKIP
+    >>> extract(model, wb.pairs("refusal").train, at=wb.resid_post(12), method="probe")  # doctest: +SKIP
     """
-    if method not in METHODS:
-        raise WorkbenchError(f"unknown method {method!r}; there are {', '.join(METHODS)}")
-    if isinstance(at, SiteKind):
-        raise WorkbenchError(f"at={at!r} names no layer: try wb.{at!r}({model.n_layers // 2}) or wb.{at!r}.all")
+    name, function = _named(method)
+    _check(pairs, at)
+    sites, positions = sites_of(model, at), as_positions(read)
+    sides = _observed(model, pairs, sites, positions, function, batch_size, store)
+    quick = function is mean_diff or len(sites) < 4
+    made = {site: _made(name, function, *sides[site], clean) for site in tqdm(sites, name, leave=False, disable=quick)}
+    directions = _directions(model, pairs, positions, sides, made)
+    return Directions(directions) if isinstance(at, EveryLayer) else directions[0]
+
+
+def _observed(
+    model: Model,
+    pairs: Pairs,
+    sites: Sequence[Site],
+    read: Positions,
+    function: Method,
+    batch_size: int,
+    store: str | Path | None,
+) -> dict[Site, Sides]:
+    """What is known of both sides at each site: their means for a mean difference, else one row per text."""
+    texts = [texts_of(model, side, read) for side in (pairs.positive, pairs.negative)]
+    collect: Callable[..., Mapping[Site, Means | Rows]] = averaged if function is mean_diff else gathered
+    positive, negative = (
+        collect(model, side, sites, read, batch_size, store, label)
+        for side, label in zip(texts, ("positive", "negative"), strict=True)
+    )
+    return {site: (positive[site], negative[site]) for site in sites}
+
+
+def _made(
+    name: str, function: Method, positive: Means | Rows, negative: Means | Rows, clean: bool
+) -> tuple[torch.Tensor, str]:
+    """The vector of a site, [width], and what the Direction says of its method."""
+    if not clean:
+        return _vector(name, function, positive, negative), name
+    n, m = positive.n, negative.n
+    dimensions = massive((positive.mean * n + negative.mean * m) / (n + m))
+    kept = torch.ones(len(positive.mean), dtype=torch.float64)
+    kept[list(dimensions)] = 0
+    vector = _vector(name, function, _cleaned(positive, kept), _cleaned(negative, kept)) * kept
+    return vector, f"{name} cleaned({', '.join(map(str, dimensions))})"
+
+
+def _cleaned(side: Means | Rows, kept: torch.Tensor) -> Means | Rows:
+    if isinstance(side, Means):
+        return replace(side, mean=side.mean * kept)
+    return replace(side, values=side.values * kept.to(side.values.dtype))
+
+
+def _vector(name: str, function: Method, positive: Means | Rows, negative: Means | Rows) -> torch.Tensor:
+    if isinstance(positive, Means) or isinstance(negative, Means):
+        return positive.mean - negative.mean
+    found = (
+        torch.as_tensor(function(positive.values.double(), negative.values.double())).detach().to("cpu", torch.float64)
+    )
+    if found.shape != positive.mean.shape:
+        raise WorkbenchError(
+            f"method {name} returned shape {tuple(found.shape)}; expected a vector {tuple(positive.mean.shape)}"
+        )
+    return found
+
+
+def _directions(
+    model: Model,
+    pairs: Pairs,
+    read: Positions,
+    sides: Mapping[Site, Sides],
+    made: Mapping[Site, tuple[torch.Tensor, str]],
+) -> tuple[Direction, ...]:
+    """Vectors with their provenance."""
+    content = prompts_hash(pairs, reads_response(read))
+    found = []
+    for site, (vector, how) in made.items():
+        positive, negative = sides[site]
+        n, m = positive.n, negative.n
+        norm = (positive.norm * n + negative.norm * m) / (n + m)
+        found.append(Direction(vector, site, model.name, model.revision, how, read, content, n, m, norm))
+    return tuple(found)
+
+
+def _named(method: str | Method) -> tuple[str, Method]:
+    """A method and what a Direction calls it: its name, with the arguments a ``functools.partial`` fixes."""
+    if isinstance(method, str):
+        if method not in METHODS:
+            raise WorkbenchError(f"unknown method {method!r}; there are {', '.join(METHODS)}, or give a function")
+        return method, METHODS[method]
+    if not callable(method):
+        raise WorkbenchError(f"method={method!r}: expected one of {', '.join(METHODS)}, or a function of two arrays")
+    if isinstance(method, partial):
+        fixed = ", ".join([*map(repr, method.args), *(f"{key}={value!r}" for key, value in method.keywords.items())])
+        return f"{_named(method.func)[0]}({fixed})", method
+    return getattr(method, "__name__", type(method).__name__), method
+
+
+def _check(pairs: Pairs, at: Site | EveryLayer | str) -> None:
+    if not isinstance(at, EveryLayer | SiteKind):
+        as_site(at)
     if len(pairs.positive.splits) > 1:
         raise WorkbenchError(
             f"{pairs.name} holds the splits {', '.join(pairs.positive.splits)}: extract from one of them, "
             "e.g. its .train, so that others stay held out"
         )
-    sites = at.sites(model.n_layers) if isinstance(at, EveryLayer) else (as_site(at),)
-    positions = as_positions(read)
-    sides = [model.encode(side) for side in (pairs.positive, pairs.negative)]
-    positive, negative = (
-        means(model, side, sites, positions, batch_size, label)
-        for side, label in zip(sides, ("positive", "negative"), strict=True)
-    )
-    directions = [
-        Direction(
-            METHODS[method](positive[site], negative[site]),
-            site,
-            model.name,
-            model.revision,
-            method,
-            positions,
-            prompts_hash(pairs),
-            len(pairs.positive),
-            len(pairs.negative),
-            (positive[site].norm * positive[site].n + negative[site].norm * negative[site].n)
-            / (positive[site].n + negative[site].n),
-        )
-        for site in sites
-    ]
-    return Directions(tuple(directions)) if isinstance(at, EveryLayer) else directions[0]
-
-
-def prompts_hash(pairs: Pairs) -> str:
-    """A short hash of the texts of both sides, with the system prompts where there are any."""
-    digest = hashlib.sha256()
-    for side in (pairs.positive, pairs.negative):
-        digest.update(repr(side.texts).encode())
-        if any(prompt.system for prompt in side):
-            digest.update(repr([prompt.system for prompt in side]).encode())
-    return digest.hexdigest()[:16]

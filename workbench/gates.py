@@ -4,7 +4,7 @@ import numpy as np
 
 from workbench import statistics
 from workbench.criteria import Criterion
-from workbench.evidence import BASELINE, Outcomes
+from workbench.evidence import BASELINE, EVERY_CONTROL, Outcomes
 from workbench.statistics import Estimate
 from workbench.verdicts import Gate
 
@@ -54,10 +54,15 @@ def _coherence(outcomes: Outcomes, arm: str) -> Gate:
     return Gate("G5 coherence", rates[worst] <= _COLLAPSE, f"collapse at most {rates[worst]:.0%} ({worst})")
 
 
-def control_effects(outcomes: Outcomes, arm: str) -> np.ndarray:
-    """The effect of each control direction at the layer and dose of an arm. Shape [control]."""
+def control_effects(outcomes: Outcomes, arm: str) -> tuple[np.ndarray, int]:
+    """The effect of each control direction at the layer and dose of an arm, [control], and how many more broke down.
+
+    A control with more than 10% collapse is no comparison: responses that are loops or noise have no other label.
+    """
+    names = outcomes.controls(arm, EVERY_CONTROL)
+    coherent = [name for name in names if outcomes.collapse(name) <= _COLLAPSE]
     base = outcomes.labels(BASELINE).mean()
-    return np.array([outcomes.labels(name).mean() - base for name in outcomes.controls(arm)])
+    return np.array([outcomes.labels(name).mean() - base for name in coherent]), len(names) - len(coherent)
 
 
 def _specificity(outcomes: Outcomes, arm: str, effect: Estimate) -> Gate:
@@ -68,25 +73,26 @@ def _specificity(outcomes: Outcomes, arm: str, effect: Estimate) -> Gate:
     """
     from scipy.stats import t
 
-    found = control_effects(outcomes, arm)
+    found, broken = control_effects(outcomes, arm)
     m = len(found)
+    besides = f"; {broken} more break down at this dose and are no comparison" if broken else ""
     if m < _LEAST:
-        said = f"{m} controls at the layer and dose of {arm}; a grid makes them: controls={_WANTED}"
+        said = f"{m} coherent controls at the layer and dose of {arm}{besides}; a grid makes them: controls={_WANTED}"
         return Gate("G6 specificity", False, said, of_effect=True)
     reach = float(t.ppf(0.975, m - 1) * found.std(ddof=1) * np.sqrt(1 + 1 / m))
     limit = max(float(found.mean()) + reach, float(found.max()))
     few = "" if m >= 2 * _WANTED else f" (the claim asks for {_WANTED} random and {_WANTED} orthogonal ones)"
-    said = f"{effect.value:+.2f} against {limit:+.2f} of {m} controls{few}"
+    said = f"{effect.value:+.2f} against {limit:+.2f} of {m} coherent controls{few}{besides}"
     return Gate("G6 specificity", effect.value > limit, said, of_effect=True)
 
 
 def _specificity_score(outcomes: Outcomes, arm: str) -> Gate:
     """The arm lies at least two standard deviations of the controls above their mean, and at least 3 controls say so."""
-    found = control_effects(outcomes, arm)
+    found, _ = control_effects(outcomes, arm)
     own = float(outcomes.labels(arm).mean() - outcomes.labels(BASELINE).mean())
     spread = float(found.std(ddof=1)) if len(found) >= _LEAST else np.inf
-    fine = own - float(found.mean()) >= 2 * spread
-    said = f"{own:+.2f} against {found.mean():+.2f}, sd {spread:.2f}, of {len(found)} controls"
+    fine = len(found) >= _LEAST and own - float(found.mean()) >= 2 * spread
+    said = f"{own:+.2f} against {found.mean() if len(found) else 0:+.2f}, sd {spread:.2f}, of {len(found)} coherent controls"
     return Gate("controls: z at least 2", fine, said, of_effect=True)
 
 

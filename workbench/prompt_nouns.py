@@ -132,6 +132,21 @@ class Prompts(Sequence[Prompt]):
             ranked.append((rank, order, prompt))
         return Prompts(self.name, tuple(prompt for _, _, prompt in sorted(ranked)[:n]))
 
+    def answered(self, answers: Sequence[str]) -> "Prompts":
+        """Each prompt with a response, to be read under teacher forcing: ``prompts.answered(completions.text)``.
+
+        Raises WorkbenchError where there is not one response per prompt, or one is empty.
+
+        >>> Prompts("mine", (Prompt("Hi.", "a"),)).answered(["Hello."])[0].answer
+        'Hello.'
+        """
+        if len(answers) != len(self):
+            raise WorkbenchError(f"{self.name} has {len(self)} prompts; {len(answers)} answers were given")
+        if empty := [p.id for p, answer in zip(self.items, answers, strict=True) if not answer]:
+            raise WorkbenchError(f"{self.name}: the answer to {empty[0]!r} is empty; leave such prompts out")
+        items = (replace(p, answer=answer) for p, answer in zip(self.items, answers, strict=True))
+        return Prompts(self.name, tuple(items))
+
     def system_in_user(self) -> "Prompts":
         """Each system prompt put before its text, for a model whose chat template has no system role."""
         items = (replace(p, text=f"{p.system}\n\n{p.text}", system="") if p.system else p for p in self.items)

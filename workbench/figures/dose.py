@@ -119,7 +119,7 @@ def _lines(figure: "go.Figure", part: "pd.DataFrame", what: str, row: int, colum
 def _controls(figure: "go.Figure", part: "pd.DataFrame", what: str, row: int, column: int) -> None:
     import plotly.graph_objects as go
 
-    for kind, symbol in (("random", "circle"), ("orthogonal", "diamond")):
+    for kind, symbol in (("random", "circle"), ("orthogonal", "diamond"), ("shuffled", "triangle-up")):
         groups = part[part["kind"] == kind].groupby(["ratio", "seed", "layer"])
         if len(groups) == 0:
             continue

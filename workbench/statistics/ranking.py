@@ -1,6 +1,6 @@
 """How well one thing orders another: rank correlation over layers, and the area under the ROC curve."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
@@ -52,7 +52,12 @@ def spearman(
     return Estimate(value, low, high, len(first), f"Spearman, bootstrap of blocks of {block}")
 
 
-def auc(scores: inputs.Numbers, labels: Sequence[bool] | np.ndarray, confidence: float = 0.95) -> Estimate:
+def auc(
+    scores: inputs.Numbers,
+    labels: Sequence[bool] | np.ndarray,
+    confidence: float = 0.95,
+    clusters: Sequence[Hashable] | np.ndarray | None = None,
+) -> Estimate:
     """Area under the ROC curve: how often a positive scores above a negative, ties counting one half.
 
     DeLong, DeLong and Clarke-Pearson (1988), with limits on the logit scale, which keeps them inside 0 to 1. Where the
@@ -61,12 +66,14 @@ def auc(scores: inputs.Numbers, labels: Sequence[bool] | np.ndarray, confidence:
     Args:
         scores: one per row, any unit; higher should mean positive. Shape [row].
         labels: True for the positive class. Shape [row].
+        clusters: the base prompt of each row, shape [row]; then the variance is that between clusters, which may hold rows of
+            both classes (Obuchowski 1997). By default each row is its own.
 
     Returns:
-        The area, from 0 to 1. n: all rows.
+        The area, from 0 to 1. n: all rows, or clusters.
 
     Raises:
-        WorkbenchError: fewer than two rows of a class, lengths that differ, or NaN.
+        WorkbenchError: fewer than two rows of a class, fewer than two clusters, lengths that differ, or NaN.
 
     >>> print(auc([0.1, 0.4, 0.35, 0.8, 0.7, 0.9], [False, False, True, True, False, True]))
     0.78 [0.17, 0.98] n=6
@@ -78,6 +85,9 @@ def auc(scores: inputs.Numbers, labels: Sequence[bool] | np.ndarray, confidence:
     inputs.between(confidence, 0, 1, "confidence")
     z, n = norm.isf((1 - confidence) / 2), sum(map(len, shares))
     error = float(np.sqrt(sum(part.var(ddof=1) / len(part) for part in shares)))
+    if clusters is not None:
+        codes = inputs.cluster_codes(clusters, n)
+        n, error = int(codes.max()) + 1, _clustered_error(value, shares, inputs.outcomes(labels, "labels"), codes)
     if error < 1e-12 or value in (0.0, 1.0):
         low, high = _newcombe_area(value, len(shares[0]), len(shares[1]), z)
         return Estimate(value, low, high, n, "Newcombe, classes that do not overlap")
@@ -169,6 +179,18 @@ def _placements(
     above = (ranks[positive] - rankdata(values[positive])) / n
     below = 1 - (ranks[~positive] - rankdata(values[~positive])) / m
     return float(above.mean()), (above, below)
+
+
+def _clustered_error(
+    value: float, shares: tuple[np.ndarray, np.ndarray], positive: np.ndarray, codes: np.ndarray
+) -> float:
+    """The standard error of an area from the sums over clusters of what each row adds to it."""
+    k = int(codes.max()) + 1
+    if k < 2:
+        raise WorkbenchError(f"{len(codes)} rows from {k} cluster: an interval needs at least two independent clusters")
+    parts = np.empty(len(codes))
+    parts[positive], parts[~positive] = ((part - value) / len(part) for part in shares)
+    return float(np.sqrt(k / (k - 1) * (np.bincount(codes, parts) ** 2).sum()))
 
 
 def _newcombe_area(value: float, positives: int, negatives: int, z: float) -> tuple[float, float]:

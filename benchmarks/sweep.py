@@ -1,0 +1,174 @@
+"""Speed of a realistic sweep: this library against transformers, the bridge, nnsight, steering-vectors and repeng.
+
+The refusal direction at 6 layers and 5 ratios from -0.3 to 0.3, 40 harmful and 40 harmless prompts, up to 48 new tokens,
+every position steered. Contenders take turns in one process after a warm-up, on the same model in the same dtype. Ours runs
+the whole grid, stored and scored; the others a sample of its cells, the same share of every layer, ratio and side. The last
+three run in an environment of their own that ``peers.py`` makes. Writes figures/benchmark_sweep.json and .png.
+
+    python benchmarks/sweep.py [--dtypes bfloat16 float32] [--rounds 2] [--without peers scaling]
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import contenders
+import extraction
+import peers
+import picture
+import scaling
+import torch
+import tracing
+from contenders import Cell
+
+import workbench as wb
+from workbench.models import Model
+
+FIGURES = Path(__file__).parent.parent / "figures"
+LAYERS, RATIOS, NEW = (8, 11, 14, 17, 20, 23), (-0.3, -0.15, 0.0, 0.15, 0.3), 48
+SPARSE = wb.PROMPT[-1] | wb.RESPONSE
+Measured = dict[str, float]
+
+
+def main() -> None:
+    options = arguments()
+    found: dict = {"machine": machine(), "model": options.model, "new_tokens": NEW, "rounds": options.rounds}
+    for dtype in options.dtypes:
+        found[dtype] = compared(options, dtype)
+        save(found)
+    first = found[options.dtypes[0]]
+    found["ratios"] = first["ratios"]
+    if "scaling" not in options.without:
+        found["scaling"] = scaling.measured(options.model)
+        found["ratios"]["rows_10k_over_1k"] = found["scaling"]["rows_10k_over_1k"]
+        found["tracing"] = tracing.overhead(options.model)
+        found["ratios"]["trace_over_forward"] = found["tracing"]["trace_over_forward"]
+        found["extraction"] = extraction.overhead(options.model)
+        found["ratios"]["extract_over_forward"] = found["extraction"]["extract_over_forward"]
+    save(found)
+    print(json.dumps(found, indent=1))
+
+
+def compared(options: argparse.Namespace, dtype: str) -> dict:
+    """Completions per second of each contender in one dtype, their ratios to ours, and what they agree on."""
+    model = wb.load(options.model, dtype=dtype)
+    cells, sparse = grid(model, wb.ALL), grid(model, SPARSE)
+    sample, few = cells[::3], cells[::13]
+    runs: dict[str, tuple[int, Callable]] = {
+        "workbench": (len(cells), lambda new: contenders.swept(model, cells, new)),
+        "hf_cell": (len(sample), lambda new: contenders.hooked(model, sample, new)),
+        "writing_only": (len(cells), lambda new: contenders.swept(model, sparse, new)),
+        "verdict_stop": (len(cells), lambda new: contenders.swept(model, cells, new, stop="verdict")),
+        "bridge_cell": (len(few), lambda new: contenders.bridged(model, few, new)),
+    }
+    results = {name: run(2) for name, (_, run) in runs.items()}  # warm-up
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(options.rounds):
+        for name, (n, run) in runs.items():
+            if name == "bridge_cell" and turn:
+                continue
+            started = time.perf_counter()
+            results[name] = run(NEW)
+            seconds[name].append((time.perf_counter() - started) / (40 * n))
+            print(f"{dtype} {name}: {1 / seconds[name][-1]:.1f} completions/s", flush=True)
+    rates = {name: 1 / statistics.median(times) for name, times in seconds.items()}
+    rates["bridge_single"] = single(model, cells)
+    if "peers" not in options.without:
+        rates |= peers.measured(model, sample[::2], NEW, dtype)
+    return {
+        "completions_per_second": {name: round(rate, 2) for name, rate in rates.items()},
+        "ratios": ratios(rates) | {"decode_over_prefill": decode_over_prefill(model)},
+        "rows_equal_to_transformers": agreement(model, sample),
+        "same_verdicts": same_verdicts(results["workbench"], results["verdict_stop"]),
+    }
+
+
+def grid(model: Model, on: wb.Positions) -> list[Cell]:
+    """60 cells of 40 prompts, mixed so that every n-th of them is a fair sample."""
+    pairs = wb.pairs("refusal")
+    ds = wb.extract(model, pairs.train, at=wb.resid_post.all)
+    sides = {"harmful": pairs.test.positive.take(40), "harmless": pairs.test.negative.take(40)}
+    arms = [wb.grid(ds, ratios=[ratio], layers=[layer], on=on)[0] for layer in LAYERS for ratio in RATIOS]
+    cells = [Cell(side, prompts, arm) for arm in arms for side, prompts in sides.items()]
+    order = torch.randperm(len(cells), generator=torch.Generator().manual_seed(0)).tolist()
+    return [cells[i] for i in order]
+
+
+def ratios(rates: Measured) -> Measured:
+    """Our completions per second over theirs; the two ways of ours, over transformers'."""
+    ours = {"writing_only", "verdict_stop"}
+    found = {name: rates["workbench"] / rate for name, rate in rates.items() if name not in ours | {"workbench"}}
+    found |= {name: rates[name] / rates["hf_cell"] for name in ours}
+    return {name: round(ratio, 2) for name, ratio in found.items()}
+
+
+def single(model: Model, cells: list[Cell]) -> float:
+    """Completions per second of the bridge, one prompt at a time: two prompts of each of five cells."""
+    few = [Cell(cell.side, cell.prompts.take(2), cell.arm) for cell in cells[::12]]
+    started = time.perf_counter()
+    contenders.bridged(model, few, NEW, batch=1)
+    return 2 * len(few) / (time.perf_counter() - started)
+
+
+@torch.no_grad()
+def decode_over_prefill(model: Model, rows: int = 160) -> float:
+    """Tokens written per second over tokens read per second by a bare forward pass over as many tokens."""
+    prompts = (wb.pairs("refusal").test.positive.texts * 2)[:rows]
+    ids = torch.randint(1000, 2000, (rows, NEW))
+    once, whole, read = [], [], []
+    for _ in range(3):
+        started = time.perf_counter()
+        wb.generate(model, prompts, max_new_tokens=1, batch_size=rows, progress=False)
+        once.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        done = wb.generate(model, prompts, max_new_tokens=NEW, batch_size=rows, progress=False)
+        whole.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        model.hf(input_ids=ids, use_cache=False, logits_to_keep=1)
+        read.append(time.perf_counter() - started)
+    written = sum(len(row) - 1 for row in done.token_ids)
+    decode = written / (statistics.median(whole) - statistics.median(once))
+    return round(decode / (ids.numel() / statistics.median(read)), 3)
+
+
+def agreement(model: Model, cells: list[Cell]) -> float:
+    """The share of rows that say the same, token for token, as transformers with a hook."""
+    few = cells[::4]
+    pairs = zip(contenders.packed(model, few, NEW), contenders.hooked(model, few, NEW), strict=True)
+    equal = [a == b for a, b in pairs]
+    return round(sum(equal) / len(equal), 4)
+
+
+def same_verdicts(whole, stopped) -> float:
+    """The share of rows whose label is the same whether they were written to their end or to their verdict."""
+    return round(float((whole["value"].to_numpy() == stopped["value"].to_numpy()).mean()), 4)
+
+
+def machine() -> str:
+    """Where this ran, in words."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
+    return f"{device}, {platform.machine()}, torch {torch.__version__}"
+
+
+def save(found: dict) -> None:
+    FIGURES.mkdir(exist_ok=True)
+    (FIGURES / "benchmark_sweep.json").write_text(json.dumps(found, indent=1) + "\n")
+    if "ratios" in found:
+        picture.draw(found, FIGURES / "benchmark_sweep.png")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="smollm2-refusal")
+    parser.add_argument("--dtypes", nargs="+", default=["bfloat16", "float32"])
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--without", nargs="*", default=[], choices=["peers", "scaling"])
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
