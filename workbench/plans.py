@@ -89,7 +89,7 @@ class Plan:
                 f"{_duration(self.seconds)} (reading {_duration(self.prefill)}, writing {_duration(self.decode)}, "
                 f"around them {_duration(self.rest)}); scores not counted",
             ),
-            ("rate", f"{load.rows / self.seconds:,.1f} completions/s"),
+            ("rate", f"{load.rows / self.seconds:,.2f} completions/s"),
             (
                 "memory",
                 f"{self.memory / giga:.1f} GB per copy (weights {self.weights / giga:.1f}, KV cache {self.cache / giga:.1f})",
