@@ -141,7 +141,7 @@ def test_scores_are_kept_by_version_and_a_new_version_scores_the_stored_text(lla
     arms = wb.grid(ds[1], ratios=[0, 0.5])
     first = wb.sweep(llama, SETS, arms, [Score("length", 1, length)], tmp_path, max_new_tokens=4)
     assert len(seen) == 12
-    monkeypatch.setattr(workbench.rows, "generate", None)
+    monkeypatch.setattr(workbench.rows, "stream_tokens", None)
     again = wb.sweep(llama, SETS, arms, [Score("length", 1, length)], tmp_path, max_new_tokens=4)
     assert len(seen) == 12
     assert again.equals(first)
