@@ -55,7 +55,7 @@ def outcome_map(rows: "pd.DataFrame", title: str = "") -> "go.Figure":
         height=_height(len(layers)) + top + _BELOW,
         margin={"t": top + _ABOVE, "b": _BELOW},
         coloraxis={
-            "colorscale": [[0, "#F7F7F7"], [1, theme.COLOURS[0]]],
+            "colorscale": [[0, "#F7F7F7"], [1, theme.COLOURS[5]]],
             "cmin": 0,
             "cmax": 1,
             "colorbar": {"title": "share", "tickformat": ".0%", "thickness": 12, "outlinewidth": 0},
