@@ -36,9 +36,9 @@ def _passes(wb, model, directions, texts):
     import torch
 
     from workbench.recording import Chats, Recorder
-    from workbench.tracing import _chats, _probes, _read
+    from workbench.tracing import _probes, _read, chats_of
 
-    chats: Chats = _chats(model, texts, None)
+    chats: Chats = chats_of(model, texts, None)
 
     def traced():
         recorder = Recorder(model, _probes(model, directions, wb.resid_post.all), {})
