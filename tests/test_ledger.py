@@ -301,3 +301,13 @@ def test_an_oracle_is_the_union_of_its_arms():
     own = union[union["kind"] == "oracle"]
     assert own["arm"].unique().tolist() == ["oracle of 2 arms"]
     assert (own.set_index("prompt")["value"] == "compliance").sort_index().tolist() == [True, True, False, False]
+
+
+def test_other_claims_of_a_notebook_are_paid_for(tmp_path):
+    alone = wb.ledger.record("S3.2", found(), arm=ARM, path=tmp_path)
+    among = wb.ledger.record("S3.2", found(), arm=ARM, others=[0.9, 0.5], path=tmp_path)
+    assert among.p == pytest.approx(3 * alone.p)
+    assert any("corrected for 2 other claims (Holm)" in reason for reason in among.reasons)
+    last = wb.ledger.record("S3.2", found(), arm=ARM, others=[0.0, 0.0], path=tmp_path)
+    assert last.p == pytest.approx(alone.p)  # Holm: the largest p is not corrected
+    assert wb.ledger.open(tmp_path).recheck()["agrees"].all()

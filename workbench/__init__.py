@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from workbench.fetching import fetch
     from workbench.generation import generate
     from workbench.models import Encoded, Model, load
+    from workbench.preconditions import scorer_gate, setup_gates
     from workbench.prompt_sets import Pairs, Prompt, Prompts, pairs, prompts
     from workbench.rows import Decoding, generate_missing, sweep_rows
     from workbench.scoring import (
@@ -118,6 +119,7 @@ _HOMES = {
         "refusal",
         "refusal_margin",
     ),
+    "preconditions": ("scorer_gate", "setup_gates"),
     "statistics": ("Estimate",),
     "applying": ("steered",),
     "steering": ("ablate", "add", "clamp"),
@@ -219,6 +221,8 @@ __all__ = [
     "resid_mid",
     "resid_post",
     "resid_pre",
+    "scorer_gate",
+    "setup_gates",
     "shuffled",
     "statistics",
     "steered",

@@ -8,6 +8,7 @@ holds the two to the same logits each time a model is loaded.
 import copy
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,7 +24,7 @@ from workbench.exact_attention import use_exact_attention
 from workbench.fetching import fetch
 from workbench.offline import offline, quiet
 from workbench.prompt_sets import Prompt, Prompts, as_prompts
-from workbench.registry import Embedded, Hub, Reference, base_of, resolve
+from workbench.registry import Embedded, Hub, Reference, base_of, references, resolve
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,7 @@ def load(
     revision: str | None = None,
     check: bool = True,
     chat_template: str | None = None,
+    adapter_scale: float = 1.0,
 ) -> Model:
     """Load a model and hold its bridge and its plain module to the same logits.
 
@@ -172,19 +174,25 @@ def load(
         revision: of a hub model; default: the one pinned in the registry.
         check: run the pre-flight check (about a second) and raise if it fails.
         chat_template: a Jinja chat template, for a model that has none or to replace its own.
+        adapter_scale: how much of a reference model's adapter is merged: 1 for all of it, 0 for its base; between them lies
+            a family of models that refuse more and more. The revision names a scale other than 1.
 
     Raises:
-        WorkbenchError: unknown name, a failed download, or a failed check.
+        WorkbenchError: unknown name, a failed download, a scale for a model without an adapter, or a failed check.
 
     >>> model = load("smollm2-refusal")  # doctest: +SKIP
     """
     source = resolve(name)
     if revision is not None and not isinstance(source, Hub):
         raise WorkbenchError(f"revision= is for models of a hub; {name} is pinned by its sha256")
+    if adapter_scale != 1 and not (isinstance(source, Reference) and math.isfinite(adapter_scale)):
+        raise WorkbenchError(
+            f"adapter_scale={adapter_scale} is for reference models ({', '.join(references())}) and finite; got {name}"
+        )
     if device is not None and device.startswith("cuda") and not torch.cuda.is_available():
         raise WorkbenchError(f"device {device!r}: no GPU is available here; leave device= out to use the CPU")
     torch_dtype, place = _dtype(dtype, device), device or ("cuda" if torch.cuda.is_available() else "cpu")
-    hf, tokenizer, revision, where = _weights(source, torch_dtype, device_map, revision)
+    hf, tokenizer, revision, where = _weights(source, torch_dtype, device_map, revision, adapter_scale)
     if device_map is None:
         hf = hf.to(place)
     if chat_template is not None:
@@ -249,7 +257,9 @@ def _bridge_tokenizer(tokenizer: Any) -> Any:
     return twin
 
 
-def _weights(source: Any, dtype: torch.dtype, device_map: Any, revision: str | None) -> tuple[Any, Any, str, str]:
+def _weights(
+    source: Any, dtype: torch.dtype, device_map: Any, revision: str | None, scale: float
+) -> tuple[Any, Any, str, str]:
     """Module, tokenizer, revision and place of a resolved source."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -271,7 +281,8 @@ def _weights(source: Any, dtype: torch.dtype, device_map: Any, revision: str | N
         hf = AutoModelForCausalLM.from_pretrained(str(folder), dtype=dtype, device_map=device_map)
     revision = base.sha256[:12] if isinstance(base, Embedded) else fingerprint(folder)
     if isinstance(source, Reference):
-        hf, revision = merge_adapter(hf, source.folder), f"{revision}+{adapter_revision(source.folder)}"
+        hf, revision = merge_adapter(hf, source.folder, scale), f"{revision}+{adapter_revision(source.folder)}"
+        revision += "" if scale == 1 else f"*{scale:g}"
         template = source.folder / "chat_template.jinja"
         if template.is_file():
             tokenizer.chat_template = template.read_text()
@@ -279,17 +290,11 @@ def _weights(source: Any, dtype: torch.dtype, device_map: Any, revision: str | N
 
 
 def _dtype(dtype: str | torch.dtype, device: str | None) -> torch.dtype:
-    if dtype == "auto":
-        return fast_dtype(device)
+    if dtype == "auto":  # bfloat16 where the hardware multiplies matrices in it: a GPU, or a CPU with AMX
+        has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+        on_gpu = torch.cuda.is_available() and device != "cpu"
+        return torch.bfloat16 if on_gpu or has_amx else torch.float32
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
     if found not in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
         raise WorkbenchError(f"dtype {dtype!r}: expected float32, bfloat16, float16, float64 or 'auto'")
     return found
-
-
-def fast_dtype(device: str | None = None) -> torch.dtype:
-    """bfloat16 where the hardware multiplies matrices in it (a GPU, or a CPU with AMX), float32 elsewhere."""
-    if torch.cuda.is_available() and device != "cpu":
-        return torch.bfloat16
-    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
-    return torch.bfloat16 if has_amx else torch.float32
