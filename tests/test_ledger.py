@@ -144,8 +144,8 @@ def test_a_claim_that_rows_cannot_answer_takes_what_was_measured(tmp_path):
 
 
 def test_a_measured_artefact(tmp_path):
-    log = wb.Measured(wb.Estimate(0.6, 0.5, 0.7, 100, "m"), 0.001, True)
-    own = wb.Measured(wb.Estimate(0.0, -0.03, 0.03, 100, "m"), 0.9, True)
+    log = wb.Measured(wb.Estimate(0.97, 0.9, 0.99, 100, "m"), float("nan"), True)
+    own = wb.Measured(wb.Estimate(0.05, 0.02, 0.11, 100, "m"), float("nan"), True)
     assert wb.ledger.record("S1.6", measured=own, by_log=log, model="m", path=tmp_path).outcome == "artefact"
     assert wb.ledger.record("S1.6", measured=log, by_log=log, model="m", path=tmp_path).outcome == "reproduced"
 

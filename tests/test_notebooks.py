@@ -45,6 +45,29 @@ def test_sign_inversion_runs(tmp_path, model):
     assert shown == []  # what the model wrote is counted, not shown
 
 
+@pytest.mark.model
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS[1:], ids=lambda p: p.stem)
+def test_every_notebook_records_its_claims_and_shows_no_text(tmp_path, path):
+    done = execute(path, "smollm2-refusal", "smoke", {"seed": 3}, tmp_path, progress=False)
+    ledger = wb.ledger.open(tmp_path / "ledger")
+    assert {e.claim for e in ledger.entries()} == {c.id for c in wb.logged_claims() if c.notebook == path.stem}
+    assert {e.outcome for e in ledger.entries()} <= {
+        "reproduced",
+        "not reproduced",
+        "inconclusive",
+        "artefact",
+        "not run",
+    }
+    assert ledger.recheck()["agrees"].all()
+    assert len(list(done.results.glob("*.html"))) == 1  # the one figure
+    for page in done.results.glob("*.html"):
+        assert "https://" not in re.sub(r"<script[^>]*>.*?</script>", "", page.read_text(), flags=re.DOTALL)
+    shown = done.notebook.read_text()
+    texts = wb.store.open(tmp_path / "store").frame()["text"] if "store" in known_parameters(path) else []
+    assert [text for text in texts if len(text) > 30 and text[:30] in shown] == []
+
+
 def write(path, *cells, parameters="x = 1"):
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     book = nbformat.v4.new_notebook(metadata={"kernelspec": kernel})
