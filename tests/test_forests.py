@@ -18,7 +18,7 @@ def ledger(tmp_path_factory):
     wb.ledger.record("S3.3", planted_rows(20, 0.3), path=path)
     far = wb.Measured(wb.Estimate(-9.0, -12.0, -7.0, 12, "BIC"), 0.01, True)
     wb.ledger.record("S3.5", measured=far, model="m", path=path)
-    log = wb.Measured(wb.Estimate(0.6, 0.5, 0.7, 90, "m"), 0.001, True)
+    log = wb.Measured(wb.Estimate(0.96, 0.9, 0.98, 90, "m"), float("nan"), True)
     none = wb.Measured(wb.Estimate(0.0, -0.02, 0.02, 90, "m"), 0.9, True)
     wb.ledger.record("S1.6", measured=none, by_log=log, model="m", path=path)
     return wb.ledger.open(path)
@@ -71,6 +71,7 @@ def test_logged_values_stand_where_the_log_gives_one(figure):
     assert {ids[i]: x for i, x in shown.items()} == {
         "S1.2": 0.25,
         "S1.5": 0.1,
+        "S1.6": 1.0,
         "S1.8": 0.0,
         "S2.5": 0.94,
         "S3.3": 0.719,

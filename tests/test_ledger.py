@@ -160,8 +160,8 @@ def test_a_claim_that_rows_cannot_answer_takes_what_was_measured(tmp_path):
 
 
 def test_a_measured_artefact(tmp_path):
-    log = wb.Measured(wb.Estimate(0.6, 0.5, 0.7, 100, "m"), 0.001, True)
-    own = wb.Measured(wb.Estimate(0.0, -0.03, 0.03, 100, "m"), 0.9, True)
+    log = wb.Measured(wb.Estimate(0.97, 0.9, 0.99, 100, "m"), float("nan"), True)
+    own = wb.Measured(wb.Estimate(0.05, 0.02, 0.11, 100, "m"), float("nan"), True)
     assert wb.ledger.record("S1.6", measured=own, by_log=log, model="m", path=tmp_path).outcome == "artefact"
     assert wb.ledger.record("S1.6", measured=log, by_log=log, model="m", path=tmp_path).outcome == "reproduced"
 
@@ -317,3 +317,13 @@ def test_an_oracle_is_the_union_of_its_arms():
     own = union[union["kind"] == "oracle"]
     assert own["arm"].unique().tolist() == ["oracle of 2 arms"]
     assert (own.set_index("prompt")["value"] == "compliance").sort_index().tolist() == [True, True, False, False]
+
+
+def test_other_claims_of_a_notebook_are_paid_for(tmp_path):
+    alone = wb.ledger.record("S3.2", found(), arm=ARM, path=tmp_path)
+    among = wb.ledger.record("S3.2", found(), arm=ARM, others=[0.9, 0.5], path=tmp_path)
+    assert among.p == pytest.approx(3 * alone.p)
+    assert any("corrected for 2 other claims (Holm)" in reason for reason in among.reasons)
+    last = wb.ledger.record("S3.2", found(), arm=ARM, others=[0.0, 0.0], path=tmp_path)
+    assert last.p == pytest.approx(alone.p)  # Holm: the largest p is not corrected
+    assert wb.ledger.open(tmp_path).recheck()["agrees"].all()

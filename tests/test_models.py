@@ -77,6 +77,8 @@ def test_a_model_without_a_template_says_so():
         ({"name": "smollm2-refusal", "dtype": "int8"}, "expected float32"),
         ({"name": "smollm2-refusal", "device": "cuda:7"}, "no GPU is available"),
         ({"name": "smollm2-refusal", "revision": "abc"}, "pinned by its sha256"),
+        ({"name": "smollm2-135m", "adapter_scale": 0.5}, "is for reference models \\(smollm2-refusal"),
+        ({"name": "smollm2-refusal", "adapter_scale": float("nan")}, "and finite"),
     ],
 )
 def test_bad_names_and_settings_are_refused(kwargs, message):
@@ -108,3 +110,24 @@ def test_reference_models_pass_and_hold_their_facts(smollm2_refusal, gemma3_refu
         assert all(check.passed for check in preflight(model))
     assert smollm2_refusal.has_system_role
     assert not gemma3_refusal.has_system_role
+
+
+def test_an_adapter_merged_in_part_moves_the_weights_in_part(tmp_path):
+    from copy import deepcopy
+
+    from peft import LoraConfig, get_peft_model
+
+    from workbench.adapters import merge_adapter
+
+    base = tiny_model("llama").hf
+    tuned = get_peft_model(
+        deepcopy(base), LoraConfig(r=2, lora_alpha=4, target_modules=["q_proj"], init_lora_weights=False)
+    )
+    tuned.save_pretrained(tmp_path)
+    plain, half, whole, none = (
+        hf.model.layers[1].self_attn.q_proj.weight.double()
+        for hf in (base, *(merge_adapter(deepcopy(base), tmp_path, scale) for scale in (0.5, 1.0, 0.0)))
+    )
+    assert (whole - plain).abs().max() > 0.01
+    assert torch.allclose(half - plain, (whole - plain) / 2, atol=1e-6)
+    assert torch.equal(none, plain)

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from workbench.models import Encoded, Model, load
     from workbench.planning import calibrate, plan
     from workbench.plans import Plan
+    from workbench.preconditions import scorer_gate, setup_gates
     from workbench.prompt_sets import Pairs, Prompt, Prompts, pairs, prompts
     from workbench.rows import Decoding, generate_missing, sweep_rows
     from workbench.scoring import (
@@ -130,6 +131,7 @@ _HOMES = {
         "refusal",
         "refusal_margin",
     ),
+    "preconditions": ("scorer_gate", "setup_gates"),
     "statistics": ("Estimate",),
     "applying": ("steered",),
     "steering": ("ablate", "add", "clamp"),
@@ -249,7 +251,9 @@ __all__ = [
     "resid_mid",
     "resid_post",
     "resid_pre",
+    "scorer_gate",
     "separation",
+    "setup_gates",
     "shuffled",
     "statistics",
     "steered",

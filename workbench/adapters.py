@@ -9,17 +9,22 @@ from workbench.errors import WorkbenchError
 from workbench.offline import offline, quiet
 
 
-def merge_adapter(hf: Any, folder: Path) -> Any:
-    """The module with a LoRA adapter of ``folder`` merged into its weights.
+def merge_adapter(hf: Any, folder: Path, scale: float = 1.0) -> Any:
+    """The module with a LoRA adapter of ``folder`` merged into its weights, its change of them times ``scale``.
 
     Raises WorkbenchError when the folder holds no adapter.
     """
     from peft import PeftModel
+    from peft.tuners.lora import LoraLayer
 
     if not (folder / "adapter_model.safetensors").is_file():
         raise WorkbenchError(f"no adapter in {folder}: expected adapter_model.safetensors; `workbench train` makes one")
     with offline(), quiet():
-        return PeftModel.from_pretrained(hf, str(folder)).merge_and_unload()
+        tuned = PeftModel.from_pretrained(hf, str(folder))
+        for module in tuned.modules():
+            if isinstance(module, LoraLayer):
+                module.scale_layer(scale)
+        return tuned.merge_and_unload()
 
 
 def adapter_revision(folder: Path) -> str:

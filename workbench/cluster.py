@@ -203,7 +203,14 @@ class _Worker:
 
 def _loaded(source: Loading) -> Model:
     """The model that another process loaded, on the best device there is here."""
-    return load(source.name, source.dtype, None, source.device_map, source.revision, chat_template=source.chat_template)
+    return load(
+        source.name,
+        source.dtype,
+        device_map=source.device_map,
+        revision=source.revision,
+        chat_template=source.chat_template,
+        adapter_scale=source.adapter_scale,
+    )
 
 
 def _told(error: Exception, restarts: int) -> WorkbenchError:

@@ -15,7 +15,7 @@ from workbench.errors import WorkbenchError
 from workbench.evidence import SCORE, prepared
 from workbench.ledger_files import Entry, read_entries, read_rows_of, write_entry
 from workbench.replications import read_rows
-from workbench.statistics import Estimate
+from workbench.statistics import Estimate, holm
 from workbench.verdicts import Gate, Measured, Verdict, decide
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def record(
     measured: Measured | None = None,
     by_log: Measured | None = None,
     not_run: str = "",
+    others: Sequence[float] = (),
     model: str = "",
     revision: str = "",
     on_analogue: bool | None = None,
@@ -51,6 +52,7 @@ def record(
         measured: effect, p-value, direction and gates of a claim that rows of labels cannot answer.
         by_log: the same by the log's own metric.
         not_run: what is lacking; the verdict is "not run".
+        others: p-values of the other claims that the same notebook tests: the p-value is corrected for them (Holm).
         model, revision: what was run; taken from the rows where there are rows.
         on_analogue: whether the model is not the logged one; by default its name decides.
         path: folder of the ledger.
@@ -79,7 +81,7 @@ def record(
     if not model and not not_run:
         raise WorkbenchError(f"{claim_id}: no model; say which was run, e.g. model=lm.name")
     analogue = not _is_logged(model, chosen) if on_analogue is None else on_analogue
-    how = How(arm, tuple(gates), log_score, measured, by_log, not_run, analogue)
+    how = How(arm, tuple(gates), log_score, measured, by_log, not_run, analogue, tuple(others))
     verdict, found, tried = how.judge(chosen, kept)
     write_entry(Path(path), chosen, verdict, found, how.said() | {"arm_judged": tried}, model, revision, kept)
     return verdict
@@ -101,6 +103,7 @@ class How:
     by_log: Measured | None = None
     not_run: str = ""
     on_analogue: bool = True
+    others: tuple[float, ...] = ()
 
     def judge(self, chosen: Claim, rows: "pd.DataFrame | None") -> tuple[Verdict, Measured | None, str]:
         """The verdict, what it rests on, and the arm that was judged."""
@@ -114,6 +117,9 @@ class How:
             found, arm = reading.measured, reading.arm
             if self.log_score:
                 by_log = read_rows(chosen, rows, self.arm, self.log_score).measured
+        if self.others:
+            again = f"p corrected for {len(self.others)} other claims (Holm); alone it is {found.p:.2g}."
+            found = replace(found, p=holm([found.p, *self.others])[0], notes=(*found.notes, again))
         verdict = decide(chosen, found.gates, found.effect, found.p, found.direction_holds, self.on_analogue, by_log)
         return replace(verdict, reasons=(*verdict.reasons, *found.notes)), found, arm
 
@@ -126,7 +132,10 @@ class How:
         """Read back what ``said`` gave."""
         measured, by_log = (None if said[k] is None else _measured(said[k]) for k in ("measured", "by_log"))
         gates = tuple(Gate(**gate) for gate in said["gates"])
-        return cls(said["arm"], gates, said["log_score"], measured, by_log, said["not_run"], said["on_analogue"])
+        others = tuple(said.get("others", ()))
+        return cls(
+            said["arm"], gates, said["log_score"], measured, by_log, said["not_run"], said["on_analogue"], others
+        )
 
 
 def _measured(said: Mapping) -> Measured:

@@ -20,6 +20,7 @@ class Loading:
     device_map: str | dict | None
     revision: str | None
     chat_template: str | None
+    adapter_scale: float = 1.0
 
 
 def dtype_of(dtype: str | torch.dtype, device: str | None) -> torch.dtype:

@@ -8,6 +8,7 @@ holds the two to the same logits each time a model is loaded.
 import copy
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -24,7 +25,7 @@ from workbench.fetching import fetch
 from workbench.loading import Loading, dtype_of
 from workbench.offline import offline, quiet
 from workbench.prompt_sets import Prompt, Prompts, as_prompts
-from workbench.registry import Embedded, Hub, Reference, base_of, resolve
+from workbench.registry import Embedded, Hub, Reference, base_of, references, resolve
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,7 @@ def load(
     revision: str | None = None,
     check: bool = True,
     chat_template: str | None = None,
+    adapter_scale: float = 1.0,
 ) -> Model:
     """Load a model and hold its bridge and its plain module to the same logits.
 
@@ -178,19 +180,25 @@ def load(
         revision: of a hub model; default: the one pinned in the registry.
         check: run the pre-flight check (about a second) and raise if it fails.
         chat_template: a Jinja chat template, for a model that has none or to replace its own.
+        adapter_scale: how much of a reference model's adapter is merged: 1 for all of it, 0 for its base; between them lies
+            a family of models that refuse more and more. The revision names a scale other than 1.
 
     Raises:
-        WorkbenchError: unknown name, a failed download, or a failed check.
+        WorkbenchError: unknown name, a failed download, a scale for a model without an adapter, or a failed check.
 
     >>> model = load("smollm2-refusal")  # doctest: +SKIP
     """
     source = resolve(name)
     if revision is not None and not isinstance(source, Hub):
         raise WorkbenchError(f"revision= is for models of a hub; {name} is pinned by its sha256")
+    if adapter_scale != 1 and not (isinstance(source, Reference) and math.isfinite(adapter_scale)):
+        raise WorkbenchError(
+            f"adapter_scale={adapter_scale} is for reference models ({', '.join(references())}) and finite; got {name}"
+        )
     if device is not None and device.startswith("cuda") and not torch.cuda.is_available():
         raise WorkbenchError(f"device {device!r}: no GPU is available here; leave device= out to use the CPU")
     torch_dtype, place = dtype_of(dtype, device), device or ("cuda" if torch.cuda.is_available() else "cpu")
-    hf, tokenizer, revision, where = _weights(source, torch_dtype, device_map, revision)
+    hf, tokenizer, revision, where = _weights(source, torch_dtype, device_map, revision, adapter_scale)
     if device_map is None:
         hf = hf.to(place)
     if chat_template is not None:
@@ -200,7 +208,8 @@ def load(
         tokenizer.pad_token = tokenizer.eos_token
     label = source.name if not isinstance(source, Path) else source.name or str(source)
     named = str(source) if isinstance(source, Path) else name
-    loading = Loading(named, torch_dtype, device_map, revision if isinstance(source, Hub) else None, chat_template)
+    pinned = revision if isinstance(source, Hub) else None
+    loading = Loading(named, torch_dtype, device_map, pinned, chat_template, adapter_scale)
     model = replace(_boot(hf.eval(), tokenizer, label, revision, where), loading=loading)
     if check:
         results = preflight(model)
@@ -257,7 +266,9 @@ def _bridge_tokenizer(tokenizer: Any) -> Any:
     return twin
 
 
-def _weights(source: Any, dtype: torch.dtype, device_map: Any, revision: str | None) -> tuple[Any, Any, str, str]:
+def _weights(
+    source: Any, dtype: torch.dtype, device_map: Any, revision: str | None, scale: float
+) -> tuple[Any, Any, str, str]:
     """Module, tokenizer, revision and place of a resolved source."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -279,7 +290,8 @@ def _weights(source: Any, dtype: torch.dtype, device_map: Any, revision: str | N
         hf = AutoModelForCausalLM.from_pretrained(str(folder), dtype=dtype, device_map=device_map)
     revision = base.sha256[:12] if isinstance(base, Embedded) else fingerprint(folder)
     if isinstance(source, Reference):
-        hf, revision = merge_adapter(hf, source.folder), f"{revision}+{adapter_revision(source.folder)}"
+        hf, revision = merge_adapter(hf, source.folder, scale), f"{revision}+{adapter_revision(source.folder)}"
+        revision += "" if scale == 1 else f"*{scale:g}"
         template = source.folder / "chat_template.jinja"
         if template.is_file():
             tokenizer.chat_template = template.read_text()

@@ -163,6 +163,11 @@ def resolve(name: str) -> Source | Path:
     )
 
 
+def references() -> tuple[str, ...]:
+    """The names of the reference models: those with an adapter, of which ``load`` can merge less than all."""
+    return tuple(name for name, source in SOURCES.items() if isinstance(source, Reference))
+
+
 def base_of(source: Source | Path) -> Embedded | Hub | Path:
     """Where the weights come from: the base of a reference model, anything else as it is."""
     if isinstance(source, Reference):
