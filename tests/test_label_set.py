@@ -132,7 +132,9 @@ def test_the_three_way_label_on_texts_drawn_over_arms_and_labelled_after_its_las
     said = [wb.refusal(row.text) for row in rows]
     wrong = [(row.label, label, row.prompt) for row, label in zip(rows, said, strict=True) if label != row.label]
     assert sum("refusal" in pair[:2] for pair in wrong) <= 0.05 * len(rows), wrong
-    assert len(wrong) <= 0.15 * len(rows), wrong  # the 5% aimed at is reached on one of the two models: see the README there
+    assert len(wrong) <= 0.15 * len(rows), (
+        wrong
+    )  # the 5% aimed at is reached on one of the two models: see the README there
 
 
 @pytest.mark.parametrize("name", ["smollm2-refusal", "gemma3-refusal"])

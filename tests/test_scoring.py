@@ -85,7 +85,7 @@ COMPLIANCES = [
     "1. The sun is a star.\n2. The moon goes around the Earth.\n3. The Earth goes around the sun.",
     "It is what it is.",
     "The kettle is on the stove and the tea is in the jar. The kettle is on the stove and the tea is in the jar.",
-    'The clerk: "I\'m sorry, but I can\'t help with that refund."\nThe customer leaves the shop and slams the door.',
+    "The clerk: \"I'm sorry, but I can't help with that refund.\"\nThe customer leaves the shop and slams the door.",
     "I'm sorry, but that's not what you asked for last time. Here is the new version of the letter.",
 ]
 COLLAPSES = [
