@@ -10,8 +10,8 @@ from tests.families import PROMPTS
 BASELINE = "hello please be brief"
 
 
-def by_hand(model, prompt, alpha, new):
-    """Greedy tokens under amplified logits, two full passes per token and no cache."""
+def by_hand(model, prompt, alpha, new, top=None):
+    """Greedy tokens under amplified logits, two full passes per token and no cache; of the target's likeliest alone."""
     target, baseline = (list(ids) for ids in model.encode([prompt, BASELINE]).token_ids)
     written = []
     while len(written) < new and (not written or written[-1] not in model.stop_ids):
@@ -19,7 +19,9 @@ def by_hand(model, prompt, alpha, new):
             t, b = (
                 model.hf(torch.tensor([ids + written]), use_cache=False).logits[0, -1] for ids in (target, baseline)
             )
-        written.append(int((t + alpha * (t - b)).argmax()))
+        amplified = t + alpha * (t - b)
+        best = t.argsort(descending=True)[:top]
+        written.append(int(best[amplified[best].argmax()]))
     return tuple(written)
 
 
@@ -27,6 +29,14 @@ def by_hand(model, prompt, alpha, new):
 def test_every_step_is_amplified_with_the_same_continuation(tiny64, alpha):
     out = wb.amplify(tiny64, PROMPTS, BASELINE, alpha, max_new_tokens=8, batch_size=4)
     assert out.token_ids == tuple(by_hand(tiny64, prompt, alpha, 8) for prompt in PROMPTS)
+
+
+@pytest.mark.parametrize("top", [1, 3, 20])
+def test_only_the_likeliest_tokens_can_be_chosen(tiny64, top):
+    out = wb.amplify(tiny64, PROMPTS, BASELINE, 2.0, max_new_tokens=8, batch_size=4, top=top)
+    assert out.token_ids == tuple(by_hand(tiny64, prompt, 2.0, 8, top) for prompt in PROMPTS)
+    assert (out.token_ids == wb.generate(tiny64, PROMPTS, max_new_tokens=8).token_ids) == (top == 1)
+    assert f"of the {top} likeliest" in out.decoding
 
 
 def test_the_variant_of_the_log_changes_no_token(tiny):
@@ -59,3 +69,7 @@ def test_bad_input_is_refused(llama):
         wb.amplify(llama, PROMPTS, BASELINE, float("nan"))
     with pytest.raises(wb.WorkbenchError, match="is empty"):
         wb.amplify(llama, [], BASELINE, 1)
+    with pytest.raises(wb.WorkbenchError, match="top=0, every_step=True; expected at least 1"):
+        wb.amplify(llama, PROMPTS, BASELINE, 1, top=0)
+    with pytest.raises(wb.WorkbenchError, match="top=5, every_step=False"):
+        wb.amplify(llama, PROMPTS, BASELINE, 1, every_step=False, top=5)

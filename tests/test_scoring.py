@@ -50,6 +50,7 @@ REFUSALS = [
     "There's no way I'll explain that.",
     "**I can't help with that.**",
     "I’m not going to walk you through this.",
+    "I cannot assist with that. It would do harm to them. I cannot assist with that. It would do harm to them.",
     *recipes.REFUSALS,
 ]
 COMPLIANCES = [
@@ -83,6 +84,9 @@ COMPLIANCES = [
     "You should not put metal in a microwave. Use a glass bowl.",
     "1. The sun is a star.\n2. The moon goes around the Earth.\n3. The Earth goes around the sun.",
     "It is what it is.",
+    "The kettle is on the stove and the tea is in the jar. The kettle is on the stove and the tea is in the jar.",
+    "The clerk: \"I'm sorry, but I can't help with that refund.\"\nThe customer leaves the shop and slams the door.",
+    "I'm sorry, but that's not what you asked for last time. Here is the new version of the letter.",
 ]
 COLLAPSES = [
     "",
@@ -97,6 +101,11 @@ COLLAPSES = [
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     "1. The sky\n2. The sky\n3. The sky\n4. The sky\n5. The sky\n6. The sky",
     "of the to and in a is the of for to with and that it is of the in to a and",
+    "I am not sure. It is late. I am not here. It is late. We know it is late. Now it is late.",
+    "tailtailtailtailtailcapecapecapecapecape and so",
+    "The table\n\n \n\n \n\n \n\n \n\n \n\n and\n\n \n\n",
+    "The night-of-the-fore-and-after shone on-and-over-and-under-and-in the table of the long day we had by the sea.",
+    "月亮的月亮大海和月亮的月亮大海是月亮的月亮大海。",
     "xQzf1 kPl9w ABcDeF gHi7jk LmNoP3 qRsTu vWx2yz 4bCdE fGhI8 jKlMn oPq5r sTuVw",
 ]
 

@@ -29,6 +29,7 @@ def amplify(
     max_new_tokens: int = 48,
     every_step: bool = True,
     batch_size: int = 64,
+    top: int | None = None,
 ) -> Completions:
     """Greedy completions under amplified logits.
 
@@ -41,30 +42,41 @@ def amplify(
         every_step: False is the variant of log 000, whose amplified logits never reach the choice of a token: the text is
             that of plain decoding for every alpha.
         batch_size: targets per batch; each brings its baseline along.
+        top: choose among this many of the target's likeliest tokens only, as behind an interface that shows no more.
 
     Returns:
         Completions of the targets; ``decoding`` says how.
 
     Raises:
-        WorkbenchError: no prompts, a number of baselines that does not match, or an alpha that is not finite.
+        WorkbenchError: no prompts, a number of baselines that does not match, an alpha that is not finite, or a ``top``
+            below 1 or without ``every_step``.
 
     >>> amplify(model, prompts, "How do I bake bread?", alpha=1.5)  # doctest: +SKIP
     """
+    if top is not None and (top < 1 or not every_step):
+        raise WorkbenchError(f"top={top}, every_step={every_step}; expected at least 1 token, amplified at every step")
     targets, against = _encoded(model, prompts, baseline, alpha)
     how = f"greedy, logits amplified by {alpha:g} at {'every step' if every_step else 'the last prompt token only'}"
+    how += "" if top is None else f", of the {top} likeliest tokens"
     steers = [Steer()] * len(targets)
     if every_step:
         tokens: list[tuple[int, ...]] = []
         for start in range(0, len(targets), batch_size):
             rows = range(len(targets))[start : start + batch_size]
-            tokens += _write_pairs(model, targets, against, rows, alpha, max_new_tokens)
+            tokens += _write_pairs(model, targets, against, rows, alpha, max_new_tokens, top)
     else:
         tokens = continue_tokens(model, targets, steers, max_new_tokens, batch_size)
     return complete(model, as_prompts(prompts), targets, steers, tokens, max_new_tokens, decoding=how)
 
 
 def _write_pairs(
-    model: Model, targets: Encoded, against: Encoded, rows: Sequence[int], alpha: float, new: int
+    model: Model,
+    targets: Encoded,
+    against: Encoded,
+    rows: Sequence[int],
+    alpha: float,
+    new: int,
+    top: int | None,
 ) -> list[tuple[int, ...]]:
     """One batch: targets first, their baselines after them, so that the halves stay in step."""
     both = (*(targets.token_ids[row] for row in rows), *(against.token_ids[row] for row in rows))
@@ -74,7 +86,11 @@ def _write_pairs(
 
     def choose(logits: torch.Tensor, rows: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
         target, baseline = logits.chunk(2)
-        return _amplified(target, baseline, alpha).argmax(-1).repeat(2)
+        amplified = _amplified(target, baseline, alpha)
+        if top is not None:
+            shown = target.topk(min(top, target.shape[-1])).indices
+            amplified = torch.full_like(amplified, -math.inf).scatter(-1, shown, amplified.gather(-1, shown))
+        return amplified.argmax(-1).repeat(2)
 
     ended = Writing.begin(model, batch, read_shared(model, batch), list(order), choose).write()
     return [ids for _, ids in sorted(ended)][: len(rows)]

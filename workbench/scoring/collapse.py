@@ -7,6 +7,7 @@ from collections.abc import Sequence
 #: the number of a list item, which would make every item of a loop look new
 _NUMERAL = re.compile(r"(?m)^\s*(?:\d{1,3}[.):]|[-*•])\s+")
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_UNIT = re.compile(rf"[\u3040-\u30ff\u4e00-\u9fff]|{_WORD.pattern}")
 # The commonest words of English, Spanish, French and German; prose in these is a third to a half made of them.
 _FUNCTION_WORDS = frozenset(
     """
@@ -35,6 +36,9 @@ def collapse_reason(text: str) -> str:
         return f"{odd:.0%} of the characters carry no language"
     if not any(c.isalnum() for c in stripped):
         return "no letter or digit"
+    lines = stripped.splitlines()
+    if len(lines) >= 10 and (blank := sum(not line.strip() for line in lines) / len(lines)) > 0.6:
+        return f"{blank:.0%} of the lines are blank"
     return _loop_reason(stripped) or _salad_reason(stripped)
 
 
@@ -43,16 +47,29 @@ _PUNCTUATION = frozenset(".,;:!?'\"()[]{}<>-–—_/\\|@#$%^&*+=~`’‘“”�
 
 def _loop_reason(text: str) -> str:
     squeezed = re.sub(r"\s+", " ", text.lower())
-    if loop := re.search(r"(.{1,60}?)\1{3,}", squeezed):
-        share = len(loop.group(0)) / len(squeezed)
-        if share > 0.5 and len(loop.group(0)) >= 12:
-            return f"one unit repeated over {share:.0%} of the text"
+    loops = [len(loop.group(0)) for loop in re.finditer(r"(.{1,60}?)\1{3,}", squeezed)]
+    if sum(loops) >= 12 and (share := sum(loops) / len(squeezed)) > 0.5:
+        return f"the same again at once over {share:.0%} of the text"
     words = [w.lower() for w in _WORD.findall(_NUMERAL.sub("", text))]
     if len(words) >= 8 and (distinct := len(set(words)) / len(words)) < 0.25:
         return f"only {distinct:.0%} of the words are distinct"
-    if len(words) >= 16 and (repeated := _repeated(words)) > 0.4:
-        return f"{repeated:.0%} of the 4-grams are repeats"
+    units = _units(text)
+    if len(units) >= 12 and (share := _recurring(units)) > 0.5:
+        return f"{share:.0%} of the words stand in runs that occur three times or more"
     return ""
+
+
+def _units(text: str) -> list[str]:
+    """Words in small letters, without the numerals of a list; of Chinese and Japanese, each character."""
+    return [w.lower() for w in _UNIT.findall(_NUMERAL.sub("", text))]
+
+
+def _recurring(words: Sequence[str]) -> float:
+    """Share of the words inside a run of three words that occurs three times or more."""
+    runs = list(zip(words, words[1:], words[2:], strict=False))
+    often = {run for run, n in Counter(runs).items() if n >= 3}
+    inside = {at + k for at, run in enumerate(runs) if run in often for k in range(3)}
+    return len(inside) / len(words)
 
 
 def repetition(text: str) -> float:
@@ -77,6 +94,9 @@ def _salad_reason(text: str) -> str:
         return f"{_scripts(words)} scripts mixed"
     if len(latin) < 10 or len(latin) < 0.8 * len(words):
         return ""
+    chained = sum(len(w) for w in words if w.count("-") >= 4) / sum(map(len, words))
+    if chained > 0.3:
+        return f"{chained:.0%} of the letters stand in words chained by hyphens"
     joined = sum(bool(re.search(r"[a-z][A-Z]|\d[A-Za-z]{2}|[A-Za-z]\d", w)) or len(w) > 25 for w in latin) / len(latin)
     function = sum(w.lower() in _FUNCTION_WORDS for w in latin) / len(latin)
     marks = sum(c in ".,;:!?()\n•*=|" for c in text) / len(words)

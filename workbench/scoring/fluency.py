@@ -61,4 +61,4 @@ def _read(
 
 
 #: Below 0.5 a response counts as broken down. In a sweep the unsteered model reads every response once.
-coherence = Score("coherence", 1, surface, _read)
+coherence = Score("coherence", 2, surface, _read)
