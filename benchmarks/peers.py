@@ -27,8 +27,8 @@ PACKAGES = (
 )
 
 
-def measured(model, cells, new: int, dtype: str) -> dict[str, float]:
-    """Completions per second of each peer over cells of ``contenders``, one process per peer."""
+def measured(model, cells, new: int, dtype: str) -> dict[str, dict]:
+    """``completions_per_second`` and ``tokens`` of each peer over cells of ``contenders``, one process per peer."""
     python = environment()
     with tempfile.TemporaryDirectory() as folder:
         model.hf.save_pretrained(folder)
@@ -45,11 +45,11 @@ def measured(model, cells, new: int, dtype: str) -> dict[str, float]:
         return {f"{name}_cell": _measure(python, name, path) for name in WAYS}
 
 
-def _measure(python: Path, name: str, path: Path) -> float:
+def _measure(python: Path, name: str, path: Path) -> dict:
     done = subprocess.run([python, __file__, name, path], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{name} failed:\n{done.stderr[-2000:]}")
-    return float(done.stdout.strip().splitlines()[-1])
+    return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def environment() -> Path:
@@ -69,11 +69,14 @@ def nnsight(model, tokenizer, work: dict):
 
     def run(cell: dict, ids: torch.Tensor, mask: torch.Tensor, new: int) -> torch.Tensor:
         added = torch.tensor(cell["added"], dtype=model.dtype)
-        with wrapped.generate({"input_ids": ids, "attention_mask": mask}, **_options(work, new)) as tracer:
-            with tracer.all():
-                layer = wrapped.model.layers[cell["layer"]]
-                layer.output = layer.output + added
-            return tracer.result.save()
+        with wrapped.generate(**_options(work, new)) as tracer:
+            with tracer.invoke({"input_ids": ids, "attention_mask": mask}):
+                for _ in tracer.iter[:]:
+                    layer = wrapped.model.layers[cell["layer"]]
+                    layer.output = layer.output + added
+            with tracer.invoke():  # what follows an open iteration in its own invoke never runs
+                out = tracer.result.save()
+        return out
 
     return run
 
@@ -119,19 +122,23 @@ def _options(work: dict, new: int) -> dict:
 
 @torch.no_grad()
 def main() -> None:
-    """Completions per second of one peer, printed; and what its first cell wrote, so that a no-op would show."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    """Completions per second of one peer, printed with what it wrote, so that a steering that does nothing would show."""
+    from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
     name, path = sys.argv[1:]
     work = json.loads(Path(path).read_text())
     model = AutoModelForCausalLM.from_pretrained(work["folder"], torch_dtype=getattr(torch, work["dtype"])).eval()
-    run = WAYS[name](model, AutoTokenizer.from_pretrained(work["folder"]), work)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_file=f"{work['folder']}/tokenizer.json"
+    )  # its config is of another version
+    tokenizer.pad_token_id = work["pad"]
+    run = WAYS[name](model, tokenizer, work)
     cells = [(cell, torch.tensor(cell["ids"]), torch.tensor(cell["mask"])) for cell in work["cells"]]
     run(*cells[0], 2)  # warm-up
     started = time.perf_counter()
-    for cell in cells:
-        run(*cell, work["new"])
-    print(sum(len(ids) for _, ids, _ in cells) / (time.perf_counter() - started))
+    tokens = [row for cell in cells for row in run(*cell, work["new"])[:, cell[1].shape[1] :].tolist()]
+    rate = len(tokens) / (time.perf_counter() - started)
+    print(json.dumps({"completions_per_second": rate, "tokens": tokens}))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Whether a sweep of ten thousand rows is as fast per row, and takes as much memory, as one of a thousand.
 
 Each size runs in a process of its own: throughput over a store of its own, and the peak memory of the process above what the
-loaded model takes.
+loaded model takes. And how long loading takes once everything is imported.
 """
 
 import json
@@ -28,7 +28,10 @@ def run(name: str, rows: int) -> dict[str, float]:
     """A sweep of 100 prompts over as many doses as it takes, at one layer, in bfloat16."""
     import workbench as wb
 
+    wb.load(name)  # brings in what it imports
+    started = time.perf_counter()
     model = wb.load(name, dtype="bfloat16")
+    loading = time.perf_counter() - started
     pairs = wb.pairs("refusal")
     d = wb.extract(model, pairs.train, at=wb.resid_post(14))
     prompts = pairs.test.positive.take(100)
@@ -41,7 +44,11 @@ def run(name: str, rows: int) -> dict[str, float]:
         wb.sweep(model, prompts, wb.grid(d, ratios=doses), [wb.refusal], store, max_new_tokens=NEW)
         seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    return {"rows_per_second": round(rows / seconds, 2), "peak_mib": round(peak / 1024)}
+    return {
+        "rows_per_second": round(rows / seconds, 2),
+        "peak_mib": round(peak / 1024),
+        "load_seconds": round(loading, 2),
+    }
 
 
 if __name__ == "__main__":

@@ -2,13 +2,14 @@
 
 The refusal direction at 6 layers and 5 ratios from -0.3 to 0.3, 40 harmful and 40 harmless prompts, up to 48 new tokens,
 every position steered. Contenders take turns in one process after a warm-up, on the same model in the same dtype. Ours runs
-the whole grid, stored and scored; the others a sample of its cells, the same share of every layer, ratio and side. The last
-three run in an environment of their own that ``peers.py`` makes. Writes figures/benchmark_sweep.json and .png.
+the whole grid, stored and scored; the others a sample of its cells, every ratio alike. The last three run in an environment
+of their own that ``peers.py`` makes. Writes figures/benchmark_sweep.json and .png.
 
     python benchmarks/sweep.py [--dtypes bfloat16 float32] [--rounds 2] [--without peers scaling]
 """
 
 import argparse
+import functools
 import json
 import platform
 import statistics
@@ -29,8 +30,9 @@ import workbench as wb
 from workbench.models import Model
 
 FIGURES = Path(__file__).parent.parent / "figures"
-LAYERS, RATIOS, NEW = (8, 11, 14, 17, 20, 23), (-0.3, -0.15, 0.0, 0.15, 0.3), 48
+LAYERS, RATIOS, SIDE, NEW = (8, 11, 14, 17, 20, 23), (-0.3, -0.15, 0.0, 0.15, 0.3), 40, 48
 SPARSE = wb.PROMPT[-1] | wb.RESPONSE
+FEW = (0, 3, 4, 7, 8)  # of the sampled cells: each ratio once, the sides in turn
 Measured = dict[str, float]
 
 
@@ -47,7 +49,7 @@ def main() -> None:
         found["ratios"]["rows_10k_over_1k"] = found["scaling"]["rows_10k_over_1k"]
         found["tracing"] = tracing.overhead(options.model)
         found["ratios"]["trace_over_forward"] = found["tracing"]["trace_over_forward"]
-        found["extraction"] = extraction.overhead(options.model)
+        found["extraction"] = extraction.overhead(wb, wb.load(options.model))
         found["ratios"]["extract_over_forward"] = found["extraction"]["extract_over_forward"]
     save(found)
     print(json.dumps(found, indent=1))
@@ -57,45 +59,54 @@ def compared(options: argparse.Namespace, dtype: str) -> dict:
     """Completions per second of each contender in one dtype, their ratios to ours, and what they agree on."""
     model = wb.load(options.model, dtype=dtype)
     cells, sparse = grid(model, wb.ALL), grid(model, SPARSE)
-    sample, few = cells[::3], cells[::13]
-    runs: dict[str, tuple[int, Callable]] = {
-        "workbench": (len(cells), lambda new: contenders.swept(model, cells, new)),
-        "hf_cell": (len(sample), lambda new: contenders.hooked(model, sample, new)),
-        "writing_only": (len(cells), lambda new: contenders.swept(model, sparse, new)),
-        "verdict_stop": (len(cells), lambda new: contenders.swept(model, cells, new, stop="verdict")),
-        "bridge_cell": (len(few), lambda new: contenders.bridged(model, few, new)),
+    sample = sampled(cells)
+    few = [sample[i] for i in FEW]
+    runs: dict[str, tuple[list[Cell], Callable]] = {
+        "hf_cell": (sample, contenders.hooked),
+        "workbench": (cells, contenders.swept),
+        "bridge_cell": (few, contenders.bridged),
+        "writing_only": (sparse, contenders.swept),
+        "verdict_stop": (cells, functools.partial(contenders.swept, stop="verdict")),
     }
-    results = {name: run(2) for name, (_, run) in runs.items()}  # warm-up
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(options.rounds):
-        for name, (n, run) in runs.items():
-            if name == "bridge_cell" and turn:
-                continue
+    for taken, run in runs.values():  # warm-up
+        run(model, taken[:2], NEW)
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    swept = {}
+    for _ in range(options.rounds):
+        for name, (taken, run) in runs.items():
             started = time.perf_counter()
-            results[name] = run(NEW)
-            seconds[name].append((time.perf_counter() - started) / (40 * n))
-            print(f"{dtype} {name}: {1 / seconds[name][-1]:.1f} completions/s", flush=True)
-    rates = {name: 1 / statistics.median(times) for name, times in seconds.items()}
-    rates["bridge_single"] = single(model, cells)
+            swept[name] = run(model, taken, NEW)
+            times[name].append((time.perf_counter() - started) / (SIDE * len(taken)))
+            print(f"{dtype} {name}: {1 / times[name][-1]:.2f} completions/s", flush=True)
+    rates = {name: 1 / statistics.median(taken) for name, taken in times.items()}
+    rates["bridge_single"] = single(model, sample)
+    equal = {"workbench": agreement(contenders.packed(model, sample, NEW), swept["hf_cell"])}
     if "peers" not in options.without:
-        rates |= peers.measured(model, sample[::2], NEW, dtype)
+        for name, peer in peers.measured(model, few, NEW, dtype).items():
+            rates[name] = peer["completions_per_second"]
+            theirs = [contenders.cut(row, model.stop_ids) for row in peer["tokens"]]
+            equal[name] = agreement(theirs, of_few(swept["hf_cell"]))
     return {
-        "completions_per_second": {name: round(rate, 2) for name, rate in rates.items()},
+        "completions_per_second": {name: round(rate, 3) for name, rate in rates.items()},
         "ratios": ratios(rates) | {"decode_over_prefill": decode_over_prefill(model)},
-        "rows_equal_to_transformers": agreement(model, sample),
-        "same_verdicts": same_verdicts(results["workbench"], results["verdict_stop"]),
+        "rows_equal_to_transformers": equal,
+        "same_verdicts": same_verdicts(swept["workbench"], swept["verdict_stop"]),
     }
 
 
 def grid(model: Model, on: wb.Positions) -> list[Cell]:
-    """60 cells of 40 prompts, mixed so that every n-th of them is a fair sample."""
+    """The 60 cells of 40 prompts, as nested loops over layers, ratios and sides would run them."""
     pairs = wb.pairs("refusal")
     ds = wb.extract(model, pairs.train, at=wb.resid_post.all)
-    sides = {"harmful": pairs.test.positive.take(40), "harmless": pairs.test.negative.take(40)}
+    sides = {"harmful": pairs.test.positive.take(SIDE), "harmless": pairs.test.negative.take(SIDE)}
     arms = [wb.grid(ds, ratios=[ratio], layers=[layer], on=on)[0] for layer in LAYERS for ratio in RATIOS]
-    cells = [Cell(side, prompts, arm) for arm in arms for side, prompts in sides.items()]
-    order = torch.randperm(len(cells), generator=torch.Generator().manual_seed(0)).tolist()
-    return [cells[i] for i in order]
+    return [Cell(side, prompts, arm) for arm in arms for side, prompts in sides.items()]
+
+
+def sampled(cells: list[Cell]) -> list[Cell]:
+    """Ten cells for those who take minutes per cell: each ratio once on each side, the layers in turn."""
+    of_layer = len(RATIOS) * 2
+    return [cells[(i % len(LAYERS)) * of_layer + i] for i in range(of_layer)]
 
 
 def ratios(rates: Measured) -> Measured:
@@ -107,8 +118,8 @@ def ratios(rates: Measured) -> Measured:
 
 
 def single(model: Model, cells: list[Cell]) -> float:
-    """Completions per second of the bridge, one prompt at a time: two prompts of each of five cells."""
-    few = [Cell(cell.side, cell.prompts.take(2), cell.arm) for cell in cells[::12]]
+    """Completions per second of the bridge, one prompt at a time: two of each cell."""
+    few = [Cell(cell.side, cell.prompts.take(2), cell.arm) for cell in cells]
     started = time.perf_counter()
     contenders.bridged(model, few, NEW, batch=1)
     return 2 * len(few) / (time.perf_counter() - started)
@@ -135,12 +146,14 @@ def decode_over_prefill(model: Model, rows: int = 160) -> float:
     return round(decode / (ids.numel() / statistics.median(read)), 3)
 
 
-def agreement(model: Model, cells: list[Cell]) -> float:
-    """The share of rows that say the same, token for token, as transformers with a hook."""
-    few = cells[::4]
-    pairs = zip(contenders.packed(model, few, NEW), contenders.hooked(model, few, NEW), strict=True)
-    equal = [a == b for a, b in pairs]
-    return round(sum(equal) / len(equal), 4)
+def of_few(tokens: contenders.Tokens) -> contenders.Tokens:
+    """Of the tokens of the sampled cells, those of the few."""
+    return [row for i in FEW for row in tokens[SIDE * i : SIDE * (i + 1)]]
+
+
+def agreement(ours: contenders.Tokens, theirs: contenders.Tokens) -> float:
+    """The share of rows that say the same, token for token."""
+    return round(statistics.mean(a == b for a, b in zip(ours, theirs, strict=True)), 4)
 
 
 def same_verdicts(whole, stopped) -> float:
