@@ -164,6 +164,18 @@ def batch(
 
 
 @app.command()
+def report(
+    runs: Annotated[Path, typer.Option(help="Folder of results.")] = Path("runs"),
+    out: Annotated[Optional[Path], typer.Option(help="Folder of the site; by default report in runs.")] = None,  # noqa: UP045
+    notebooks: Annotated[Path, typer.Option(help="Folder of notebooks.")] = Path("notebooks"),
+) -> None:
+    """Write the report, a folder of pages that need no network: ledger, findings, notebooks, models, environment."""
+    from workbench.report import report as write
+
+    typer.echo(f"report  {write(runs, out or '', notebooks)}")
+
+
+@app.command()
 def audit(
     targets: Annotated[
         Optional[list[str]],  # noqa: UP045
