@@ -13,7 +13,7 @@ from tests.books import write
 from tests.planted_rows import planted_rows
 from tests.test_figures_browser import colour_of, contrast, luminance, overflow
 from workbench.notebooks import NotebookFailed, execute
-from workbench.report import report
+from workbench.report import build
 from workbench.report.books import Withheld, executed
 
 browser = pytest.mark.browser
@@ -56,7 +56,7 @@ def runs(tmp_path_factory):
 @pytest.fixture(scope="module")
 def site(runs):
     """The folder of the report."""
-    return report(runs, notebooks=runs.parent / "notebooks").parent
+    return build(runs, notebooks=runs.parent / "notebooks").parent
 
 
 def pages(site):
@@ -130,13 +130,13 @@ def test_the_manifest_grades_what_would_have_to_match(site):
 
 
 def test_a_report_needs_no_run_and_overwrites_nothing_else(tmp_path):
-    index = report(tmp_path / "none", tmp_path / "site")
+    index = build(tmp_path / "none", tmp_path / "site")
     assert index.read_text().count("data-claim=") == 47
-    report(tmp_path / "none", tmp_path / "site")
+    build(tmp_path / "none", tmp_path / "site")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
     with pytest.raises(wb.WorkbenchError, match=r"mine is no report .* give another folder with --out"):
-        report(tmp_path / "none", tmp_path / "mine")
+        build(tmp_path / "none", tmp_path / "mine")
 
 
 @browser

@@ -170,9 +170,9 @@ def report(
     notebooks: Annotated[Path, typer.Option(help="Folder of notebooks.")] = Path("notebooks"),
 ) -> None:
     """Write the report, a folder of pages that need no network: ledger, findings, notebooks, models, environment."""
-    from workbench.report import report as write
+    from workbench.report import build
 
-    typer.echo(f"report  {write(runs, out or '', notebooks)}")
+    typer.echo(f"report  {build(runs, out or '', notebooks)}")
 
 
 @app.command()

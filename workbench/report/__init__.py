@@ -1,5 +1,5 @@
 """The report: a static site of the ledger, the executed notebooks, the models and the environment."""
 
-from workbench.report.site import report
+from workbench.report.site import build
 
-__all__ = ["report"]
+__all__ = ["build"]

@@ -22,7 +22,7 @@ _HERE = Path(__file__).parent
 _VERDICTS = ("reproduced", "not reproduced", "inconclusive", "artefact", "not run")
 
 
-def report(runs: str | Path = "runs", out: str | Path = "", notebooks: str | Path = "notebooks") -> Path:
+def build(runs: str | Path = "runs", out: str | Path = "", notebooks: str | Path = "notebooks") -> Path:
     """Write the report of a folder of runs: ledger, a page per claim, executed notebook and model, environment, manifest.
 
     Args:
@@ -36,7 +36,7 @@ def report(runs: str | Path = "runs", out: str | Path = "", notebooks: str | Pat
     Raises:
         WorkbenchError: ``out`` is a folder that holds something else.
 
-    >>> report("runs")  # doctest: +SKIP
+    >>> build("runs")  # doctest: +SKIP
     PosixPath('runs/report/index.html')
     """
     target = Path(out) if out else Path(runs) / "report"

@@ -25,10 +25,17 @@ function keepPoints(trace, lines) {
   return { x: pick(trace.x), y, customdata: pick(own), ...bars };
 }
 
+// plotly keeps numbers packed in what it was given, and plain in what it made of that
+function plainArrays(trace, i) {
+  const made = forest._fullData[i], bars = made.error_x;
+  const error_x = bars && bars.array ? { ...trace.error_x, array: [...bars.array], arrayminus: [...bars.arrayminus] } : undefined;
+  return { ...trace, x: [...made.x], y: [...made.y], customdata: made.customdata && [...made.customdata], error_x };
+}
+
 function drawForest(claims) {
   if (!forest || !forest.data) return;
   if (!drawn) {
-    const data = forest.data.map(t => ({ ...t, x: [...t.x], y: [...t.y], customdata: t.customdata && [...t.customdata] }));
+    const data = forest.data.map(plainArrays);
     const layout = JSON.parse(JSON.stringify(forest.layout));
     const all = rows.map(row => row.dataset.claim);
     drawn = { data, layout, lines: new Map(all.map((claim, i) => [claim, -i])), labels: new Map(all.map((claim, i) => [claim, layout.yaxis.ticktext[i]])) };
