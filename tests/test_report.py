@@ -113,9 +113,9 @@ def test_texts_are_known_again_whatever_they_are_written_in(runs):
 
 def test_a_notebook_that_failed_says_where(site, runs):
     (failed,) = [book for book in executed(runs) if book.state != "done"]
-    assert failed.state == "cell 3, ZeroDivisionError: division by zero"  # papermill put a cell of its own on top
+    assert failed.state == "cell 2, ZeroDivisionError: division by zero"  # after two of parameters
     page = (site / "notebooks" / failed.page).read_text()
-    assert "did not run to its end: cell 3, ZeroDivisionError" in page
+    assert "did not run to its end: cell 2, ZeroDivisionError" in page
 
 
 def test_the_manifest_grades_what_would_have_to_match(site):

@@ -77,7 +77,9 @@ def _read(path: Path) -> Book | None:
 
 
 def _state(ran: Mapping, cells: Collection) -> str:
-    for index, cell in enumerate(cells):
+    """Papermill points at a failing cell with cells of its own, which do not count."""
+    own = [cell for cell in cells if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])]
+    for index, cell in enumerate(own):
         for output in cell.get("outputs", ()):
             if output.output_type == "error" and ran.get("exception"):
                 return f"cell {index}, {output.ename}: {output.evalue}"

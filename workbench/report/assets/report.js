@@ -48,6 +48,7 @@ function drawForest(claims) {
   Object.assign(layout.yaxis, { range: [-Math.max(1, claims.length) + 0.4, 0.6], autorange: false, tickvals: claims.map(c => lines.get(c)), ticktext: claims.map(c => drawn.labels.get(c)) });
   layout.height = height + layout.margin.t + layout.margin.b;
   layout.legend.y = drawn.layout.legend.y * panel / height;
+  forest.style.height = `${layout.height}px`;
   Plotly.react(forest, data, layout);
 }
 
