@@ -163,7 +163,6 @@ def test_a_kernel_that_dies_is_a_failure_like_another(folder):
 
 
 def test_resuming_skips_what_has_not_changed_and_runs_what_has(folder):
-    (folder / "runs" / "ledger").mkdir(parents=True)
     count = lambda: executions(folder / "runs")  # noqa: E731
     go(folder)
     todo, records, _ = go(folder, resume=True)
@@ -183,8 +182,17 @@ def test_resuming_skips_what_has_not_changed_and_runs_what_has(folder):
     assert count() == {"01_first": 5, "02_second": 3}  # without --resume, everything
 
 
+def test_a_ledger_that_was_removed_is_written_again(folder):
+    keep = "Path(ledger).mkdir(exist_ok=True)"
+    write(folder / "books" / "01_first.ipynb", MARK, keep, parameters=f"{PARAMETERS}\nledger = ''")
+    for gone, expected in ((False, 1), (False, 1), (True, 2)):
+        if gone:
+            (folder / "runs" / "ledger").rmdir()
+        go(folder, resume=True, only=["01"])
+        assert executions(folder / "runs") == {"01_first": expected}
+
+
 def test_last_cells_run_after_all_others_and_again_when_one_did(folder):
-    (folder / "runs" / "ledger").mkdir(parents=True)
     (folder / "plan.toml").write_text(
         PLAN
         + "without = ['01']\n\n[[matrix]]\nmodels = ['smollm2-refusal']\nprofile = 'smoke'\nnotebooks = ['01']\nlast = true\n"
@@ -266,7 +274,6 @@ def command(folder, *more):
 
 
 def test_a_batch_that_is_killed_is_resumed_without_repeating_what_was_done(folder):
-    (folder / "runs" / "ledger").mkdir(parents=True)
     write(folder / "books" / "02_second.ipynb", MARK, "time.sleep(600 if not Path('go').exists() else 0)")
     batch = subprocess.Popen(command(folder), cwd=folder, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120

@@ -150,7 +150,9 @@ def batch(
     """
     from workbench.batch import Bars, Lines, agenda, read_plan, run, summary
 
-    todo = agenda(read_plan(plan, notebooks).only(only or []), runs, resume)
+    chosen = read_plan(plan, notebooks).only(only or [])
+    todo = agenda(chosen, runs, resume)
+    typer.echo(f"{chosen.name}: {chosen.about}")
     if dry_run:
         typer.echo(todo.text(jobs or 1))
         return

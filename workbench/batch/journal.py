@@ -88,7 +88,10 @@ class Journal:
         if last is None or not last.ok or last.key != key:
             return False
         executed = self.runs / last.notebook
-        return executed.is_file() and executed.with_suffix("").is_dir() and (self.runs / "ledger").is_dir()
+        if not (executed.is_file() and executed.with_suffix("").is_dir()):
+            return False
+        given = json.loads(executed.read_text(encoding="utf-8"))["metadata"]["papermill"]["parameters"]
+        return "ledger" not in given or (self.runs / "ledger").is_dir()
 
     def seconds(self) -> dict[str, float]:
         """How long each cell took when it last ended well, by name."""
