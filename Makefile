@@ -3,14 +3,14 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-MODEL  ?= smollm2-refusal
-PROFILE ?= quick
+PLAN   ?= quick
+JOBS   ?= 1
 
 .PHONY: run test lint lab bench clean
 
 run: $(STAMP)
-	$(BIN)/workbench fetch $(MODEL)
-	$(BIN)/workbench run notebooks --model $(MODEL) --profile $(PROFILE)
+	$(BIN)/workbench fetch
+	$(BIN)/workbench batch $(PLAN) --jobs $(JOBS) --resume; status=$$?; $(BIN)/workbench report && exit $$status
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest

@@ -18,7 +18,7 @@ def run(*arguments, code=0):
 
 def test_help_names_the_commands():
     text = run("--help")
-    for command in ("fetch", "models", "check", "run", "audit", "train"):
+    for command in ("fetch", "models", "check", "run", "batch", "report", "audit", "train"):
         assert command in text
 
 
@@ -65,6 +65,9 @@ def test_audit_of_all_of_several_and_of_a_file_of_ones_own(tmp_path):
         (("run", "notebooks/99_none.ipynb"), "no notebook"),
         (("run", "notebooks", "--model", "nope"), "unknown model"),
         (("run", "notebooks/01_sign_inversion.ipynb", "-p", "seed"), "expected KEY=VALUE"),
+        (("batch", "quik"), "no plan 'quik': did you mean 'quick'?"),
+        (("batch", "quick", "--only", "01_sing"), "no cell of plan quick holds '01_sing'"),
+        (("batch", "quick", "--on", "slurm"), "--on slurm: expected local or ray"),
         (("audit", "S3.99"), "no claim 'S3.99'"),
         (("audit", "nothing.toml"), "nothing.toml: cannot be read"),
         (("audit", "S3.2", "--format", "xml"), "unknown format 'xml'"),

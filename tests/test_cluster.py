@@ -36,7 +36,7 @@ def machine(alive=True, **resources):
     ],
 )
 def test_one_worker_per_gpu_or_per_share_of_the_cpus(asked, nodes, room):
-    assert asked._room(nodes) == room
+    assert asked.room(nodes) == room
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_one_worker_per_gpu_or_per_share_of_the_cpus(asked, nodes, room):
 )
 def test_workers_that_do_not_fit_are_refused(asked, message):
     with pytest.raises(wb.WorkbenchError, match=message):
-        asked._room([machine(CPU=2)])
+        asked.room([machine(CPU=2)])
 
 
 def test_places_have_names(llama, tmp_path, monkeypatch):

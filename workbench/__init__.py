@@ -24,7 +24,7 @@ from workbench.sites import (
 )
 
 if TYPE_CHECKING:
-    from workbench import figures, ledger, statistics, store
+    from workbench import batch, figures, ledger, report, statistics, store
     from workbench.amplification import amplified_logits, amplify
     from workbench.applying import steered
     from workbench.arms import Arm, grid
@@ -149,7 +149,7 @@ _HOMES = {
     "sweeps": ("outcomes", "sweep"),
 }
 _LAZY = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ("figures", "ledger", "statistics", "store")
+_MODULES = ("batch", "figures", "ledger", "report", "statistics", "store")
 
 __all__ = [
     "ALL",
@@ -205,6 +205,7 @@ __all__ = [
     "amplify",
     "attn_out",
     "attn_raw",
+    "batch",
     "calibrate",
     "claim",
     "clamp",
@@ -248,6 +249,7 @@ __all__ = [
     "refusal",
     "refusal_margin",
     "replay",
+    "report",
     "resid_mid",
     "resid_post",
     "resid_pre",

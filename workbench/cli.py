@@ -134,6 +134,50 @@ def _key_value(text: str) -> tuple[str, object]:
 
 
 @app.command()
+def batch(
+    plan: Annotated[str, typer.Argument(help="A plan: quick, full, logged-models, or a file of your own (.toml).")],
+    jobs: Annotated[Optional[int], typer.Option(help="Notebooks at a time; threads are divided.")] = None,  # noqa: UP045
+    on: Annotated[str, typer.Option(help="local, or ray for a cluster.")] = "local",
+    resume: Annotated[bool, typer.Option("--resume", help="Skip what ended well and has not changed.")] = False,
+    only: Annotated[Optional[list[str]], typer.Option(help="Word or pattern in a cell's name, repeatable.")] = None,  # noqa: UP045
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long it takes.")] = False,
+    notebooks: Annotated[Path, typer.Option(help="Folder of notebooks.")] = Path("notebooks"),
+    runs: Annotated[Path, typer.Option(help="Folder for results.")] = Path("runs"),
+) -> None:
+    """Execute a matrix of notebooks, models and parameters with papermill; a failure stops no other notebook.
+
+    Executed notebooks, logs, results and timings are kept. Exit code 1: notebooks failed; 2: the plan is wrong.
+    """
+    from workbench.batch import Bars, Lines, agenda, read_plan, run, summary
+
+    chosen = read_plan(plan, notebooks).only(only or [])
+    todo = agenda(chosen, runs, resume)
+    typer.echo(f"{chosen.name}: {chosen.about}")
+    if dry_run:
+        typer.echo(todo.text(jobs or 1))
+        return
+    bars = Bars(len(todo.cells)) if sys.stderr.isatty() else None
+    records = run(todo, bars or Lines(typer.echo, len(todo.cells)), jobs, on)
+    if bars:
+        bars.close()
+    typer.echo(summary(todo, records))
+    if not all(record.ok for record in records):
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    runs: Annotated[Path, typer.Option(help="Folder of results.")] = Path("runs"),
+    out: Annotated[Optional[Path], typer.Option(help="Folder of the site; by default report in runs.")] = None,  # noqa: UP045
+    notebooks: Annotated[Path, typer.Option(help="Folder of notebooks.")] = Path("notebooks"),
+) -> None:
+    """Write the report, a folder of pages that need no network: ledger, findings, notebooks, models, environment."""
+    from workbench.report import build
+
+    typer.echo(f"report  {build(runs, out or '', notebooks)}")
+
+
+@app.command()
 def audit(
     targets: Annotated[
         Optional[list[str]],  # noqa: UP045

@@ -7,7 +7,8 @@ to its store, so that no file system need be shared. Ray starts a dead worker ag
 import copy
 import pickle
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,15 +60,8 @@ class Ray:
             WorkbenchError: Ray is not installed, the cluster has no room for the workers, a worker loads other weights
                 than the driver, or workers keep dying.
         """
-        ray = _ray()
-        ours = not ray.is_initialized()
-        if ours:
-            ray.init(include_dashboard=False, log_to_driver=False)
-        try:
+        with joined() as ray:
             yield from self._stream(ray, model, rows, decoding, batch_size)
-        finally:
-            if ours:
-                ray.shutdown()
 
     def _stream(
         self, ray: Any, model: Model, rows: Sequence[Row], decoding: Decoding, batch_size: int
@@ -75,7 +69,7 @@ class Ray:
         import pandas as pd
         import ray.data
 
-        workers, gpus, cpus, together = self._room(ray.nodes())
+        workers, gpus, cpus, together = self.room(ray.nodes())
         size = _size(len(rows), workers, batch_size)
         blocks = [pd.DataFrame({"row": range(i, min(i + size, len(rows)))}) for i in range(0, len(rows), size)]
         source = model.loading or ray.put(_Shipped.of(model))
@@ -100,7 +94,7 @@ class Ray:
         except ray.exceptions.RayError as error:
             raise _told(error, self.restarts) from error
 
-    def _room(self, nodes: Sequence[dict]) -> tuple[int, int, int, int]:
+    def room(self, nodes: Sequence[dict]) -> tuple[int, int, int, int]:
         """Workers that fit the machines of a cluster (as ``ray.nodes`` lists them), the GPUs and CPUs of each, and how many
         of them one machine may have to hold.
         """
@@ -227,9 +221,21 @@ def _told(error: Exception, restarts: int) -> WorkbenchError:
     )
 
 
-def _ray() -> Any:
+@contextmanager
+def joined() -> Iterator[Any]:
+    """Ray, joined to the cluster of ``ray.init`` or ``RAY_ADDRESS``; where there is none, one is started here and stopped.
+
+    Raises WorkbenchError when Ray is not installed.
+    """
     try:
         import ray
     except ImportError as error:
         raise WorkbenchError("on='ray' needs Ray: pip install 'workbench[ray]'") from error
-    return ray
+    ours = not ray.is_initialized()
+    if ours:
+        ray.init(include_dashboard=False, log_to_driver=False)
+    try:
+        yield ray
+    finally:
+        if ours:
+            ray.shutdown()

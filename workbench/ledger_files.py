@@ -136,7 +136,7 @@ def write_entry(
         "gates": [asdict(gate) for gate in (measured.gates if measured else ())],
         "how": how,
         "criterion": repr(claim.criterion),
-        "versions": _versions(),
+        "versions": versions(),
         "n_rows": len(kept),
         "digest": Entry.digest_of(kept),
     }
@@ -164,7 +164,8 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} cannot be recorded: {value!r}")
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """The versions of the packages that a number can depend on."""
     found = {}
     for name in _PACKAGES:
         try:

@@ -16,12 +16,13 @@ def _lines(records: Sequence[Record]) -> Iterator[tuple[str, ...]]:
         assert isinstance(verdicts, list)
         for verdict in verdicts:
             outcome = verdict["outcome"] + (" (on analogue)" if verdict["on_analogue"] else "")
-            yield (*about, outcome, _effect(verdict), verdict["model"])
+            yield (*about, outcome, effect_text(verdict), verdict["model"])
         if not verdicts:
             yield (*about, "not run", "", "")
 
 
-def _effect(verdict: Mapping) -> str:
+def effect_text(verdict: Mapping) -> str:
+    """The effect of a verdict with its interval and n, or nothing where there is none."""
     if verdict["effect"] is None:
         return ""
     return f"{verdict['effect']:.2f} [{verdict['low']:.2f}, {verdict['high']:.2f}] n={verdict['n']}"

@@ -14,6 +14,14 @@ from workbench.errors import WorkbenchError
 PROFILES = ("smoke", "quick", "full")
 
 
+class NotebookFailed(WorkbenchError):
+    """A cell of a notebook raised: its index, and the error in one line."""
+
+    def __init__(self, message: str, cell: int, error: str):
+        super().__init__(message)
+        self.cell, self.error = cell, error
+
+
 @dataclass(frozen=True)
 class Executed:
     """An executed notebook: where it lies, its folder of results, and how long it took."""
@@ -49,6 +57,8 @@ def execute(
     parameters: Mapping[str, object] | None = None,
     runs: str | Path = "runs",
     progress: bool = True,
+    stem: str = "",
+    log: bool = False,
 ) -> Executed:
     """Execute one notebook top to bottom.
 
@@ -59,27 +69,30 @@ def execute(
         parameters: further parameters, by the names of the notebook's parameters cell.
         runs: results go to ``runs/MODEL/PROFILE/``.
         progress: show a bar over the cells.
+        stem: name of the executed notebook and of its folder; by default that of the notebook.
+        log: write what cells print to the logger "papermill" too.
 
     Returns:
         Where the executed notebook and its results are.
 
     Raises:
-        WorkbenchError: no such notebook, profile or parameter; or a cell failed, in which case the message shows its
-            error and the partly executed notebook is kept.
+        WorkbenchError: no such notebook, profile or parameter; or, as ``NotebookFailed``, a cell failed, in which case the
+            message shows its error and the partly executed notebook is kept.
     """
     (path,) = find(notebook)
     if profile not in PROFILES:
         raise WorkbenchError(f"unknown profile {profile!r}; there are {', '.join(PROFILES)}")
     folder = Path(runs) / model.replace("/", "--") / profile
-    results = folder / path.stem
+    stem = stem or path.stem
+    results = folder / stem
     chosen = {"model": model, "profile": profile, "out": str(results.resolve()), **(parameters or {})}
     for shared in {"store", "ledger"} & set(known_parameters(path)):
         chosen.setdefault(shared, str((Path(runs) / shared).resolve()))
     _check_parameters(path, chosen)
     results.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    target = folder / path.name
-    _papermill(path, target, chosen, progress)
+    target = folder / f"{stem}.ipynb"
+    _papermill(path, target, chosen, progress, log)
     return Executed(target, results, time.monotonic() - started)
 
 
@@ -102,24 +115,28 @@ def _check_parameters(notebook: Path, chosen: Mapping[str, object]) -> None:
             raise WorkbenchError(f"{notebook.name} has no parameter {name!r}{hint} It has: {listed}")
 
 
-def _papermill(path: Path, target: Path, parameters: Mapping[str, object], progress: bool) -> None:
+def _papermill(path: Path, target: Path, parameters: Mapping[str, object], progress: bool, log: bool) -> None:
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
     try:
-        with _no_chatter():
+        with contextlib.nullcontext() if log else _no_chatter():
             papermill.execute_notebook(
                 str(path),
                 str(target),
                 parameters=dict(parameters),
                 progress_bar=progress,
+                log_output=log,
                 kernel_name="python3",
                 cwd=str(path.parent),
             )
     except PapermillExecutionError as error:
-        raise WorkbenchError(
-            f"{path.name} failed in cell {error.cell_index}: {error.ename}: {error.evalue}\n"
-            f"The cell:\n{_indented(error.source)}\nThe partly executed notebook is kept: {target}"
+        raised = f"{error.ename}: {error.evalue}"
+        raise NotebookFailed(
+            f"{path.name} failed in cell {error.cell_index}: {raised}\n"
+            f"The cell:\n{_indented(error.source)}\nThe partly executed notebook is kept: {target}",
+            error.cell_index,
+            raised,
         ) from error
 
 

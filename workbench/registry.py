@@ -42,12 +42,13 @@ class Embedded:
 
 @dataclass(frozen=True)
 class Hub:
-    """A model on a model hub, pinned to a revision."""
+    """A model on a model hub, pinned to a revision; ``logs``: ids of the research logs that were written with it."""
 
     name: str
     id: str
     revision: str
     about: str
+    logs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,24 +112,45 @@ SOURCES: dict[str, Source] = {
             "mistralai/Mistral-7B-Instruct-v0.2",
             "3ad372fc79158a2148299e3318516c786aeded6c",
             "logs 000 and 001",
+            ("000", "001"),
         ),
         Hub(
             "mistral-7b-v0.3",
             "mistralai/Mistral-7B-Instruct-v0.3",
             "c170c708c41dac9275d15a8fff4eca08d52bab71",
             "log 003",
+            ("003",),
         ),
-        Hub("qwen3-8b", "Qwen/Qwen3-8B", "b968826d9c46dd6066d109eabc6255188de91218", "log 001"),
-        Hub("qwen2-7b", "Qwen/Qwen2-7B-Instruct", "f2826a00ceef68f0f2b946d945ecc0477ce4450c", "log 003 (repository)"),
-        Hub("qwen2.5-7b", "Qwen/Qwen2.5-7B-Instruct", "a09a35458c702b33eeacc393d103063234e8bc28", "logs 002 and 003"),
-        Hub("gemma2-2b", "google/gemma-2-2b", "c5ebcd40d208330abc697524c919956e692655cf", "log 002, base"),
-        Hub("gemma2-2b-it", "google/gemma-2-2b-it", "299a8560bedf22ed1c72a8a11e7dce4a7f9f51f8", "log 002, tuned"),
-        Hub("gemma2-9b-it", "google/gemma-2-9b-it", "11c9b309abf73637e4b6f9a3fa1e92e615547819", "log 003"),
+        Hub("qwen3-8b", "Qwen/Qwen3-8B", "b968826d9c46dd6066d109eabc6255188de91218", "log 001", ("001",)),
+        Hub(
+            "qwen2-7b",
+            "Qwen/Qwen2-7B-Instruct",
+            "f2826a00ceef68f0f2b946d945ecc0477ce4450c",
+            "log 003 (repository)",
+            ("003",),
+        ),
+        Hub(
+            "qwen2.5-7b",
+            "Qwen/Qwen2.5-7B-Instruct",
+            "a09a35458c702b33eeacc393d103063234e8bc28",
+            "logs 002 and 003",
+            ("002", "003"),
+        ),
+        Hub("gemma2-2b", "google/gemma-2-2b", "c5ebcd40d208330abc697524c919956e692655cf", "log 002, base", ("002",)),
+        Hub(
+            "gemma2-2b-it",
+            "google/gemma-2-2b-it",
+            "299a8560bedf22ed1c72a8a11e7dce4a7f9f51f8",
+            "log 002, tuned",
+            ("002",),
+        ),
+        Hub("gemma2-9b-it", "google/gemma-2-9b-it", "11c9b309abf73637e4b6f9a3fa1e92e615547819", "log 003", ("003",)),
         Hub(
             "llama3.1-8b",
             "meta-llama/Llama-3.1-8B-Instruct",
             "0e9e39f249a16976918f6564b8830bc894c89659",
             "log 003",
+            ("003",),
         ),
     )
 }
