@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -307,9 +308,11 @@ def test_the_command_says_what_failed_and_exits_with_1(folder):
 
 def test_a_terminal_shows_how_far_each_notebook_is(folder):
     import pty
+    import termios
 
     write(folder / "books" / "01_first.ipynb", *["import time\ntime.sleep(1.2)"] * 3)
     master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (24, 120))  # a new one has no columns, and bars no room
     with subprocess.Popen(command(folder), cwd=folder, stdout=subprocess.DEVNULL, stderr=slave) as batch:
         os.close(slave)
         shown = ""
@@ -319,7 +322,7 @@ def test_a_terminal_shows_how_far_each_notebook_is(folder):
             except OSError:
                 break
     assert batch.returncode == 0
-    assert any(f"01_first:  {percent}%" in shown for percent in (40, 60, 80))
+    assert any(0 < int(percent) < 100 for percent in re.findall(r"01_first: +(\d+)%", shown)), shown
     assert "2/2" in shown
 
 
@@ -346,4 +349,4 @@ def test_cells_on_ray_leave_what_they_would_leave_here(folder, monkeypatch):
     for record in records:
         assert (folder / "runs" / record.notebook).is_file()
         assert "Executing" in (folder / "runs" / record.log).read_text()
-    assert PARAMETERS in json.loads((folder / "books" / "01_first.ipynb").read_text())["cells"][0]["source"]
+    assert "".join(json.loads((folder / "books" / "01_first.ipynb").read_text())["cells"][0]["source"]) == PARAMETERS

@@ -239,7 +239,9 @@ def test_the_ledger_is_used_with_the_keyboard_alone(site, visitor):
 def test_plots_of_an_executed_notebook_respond(site, visitor):
     page = visitor.open(site / "notebooks/01_sign_inversion.smollm2-refusal.smoke.html")
     page.wait_for_selector(".js-plotly-plot .scatterlayer .point, .js-plotly-plot .js-line")
-    box = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
+    point = page.locator(".js-plotly-plot .scatterlayer .point").first
+    point.scroll_into_view_if_needed()
+    box = point.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.wait_for_selector(".hoverlayer .hovertext")
     assert "a result" in page.text_content("article")

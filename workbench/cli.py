@@ -148,10 +148,11 @@ def batch(
 
     Executed notebooks, logs, results and timings are kept. Exit code 1: notebooks failed; 2: the plan is wrong.
     """
-    from workbench.batch import Bars, Lines, agenda, read_plan, run, summary
+    from workbench.batch import Bars, Lines, agenda, check_place, read_plan, run, summary
 
     chosen = read_plan(plan, notebooks).only(only or [])
     todo = agenda(chosen, runs, resume)
+    check_place(jobs, on)
     typer.echo(f"{chosen.name}: {chosen.about}")
     if dry_run:
         typer.echo(todo.text(jobs or 1))

@@ -4,7 +4,7 @@ from workbench.batch.journal import Journal, Record
 from workbench.batch.keys import content_key
 from workbench.batch.plans import BatchPlan, Cell, read_plan, shipped
 from workbench.batch.progress import Bars, Lines
-from workbench.batch.running import Agenda, agenda, run, summary
+from workbench.batch.running import Agenda, agenda, check_place, run, summary
 
 __all__ = [
     "Agenda",
@@ -15,6 +15,7 @@ __all__ = [
     "Lines",
     "Record",
     "agenda",
+    "check_place",
     "content_key",
     "read_plan",
     "run",

@@ -67,10 +67,7 @@ def run(todo: Agenda, progress: Progress, jobs: int | None = None, on: str = "lo
     Raises:
         WorkbenchError: an unknown place, jobs below 1, or a cluster that cannot be used.
     """
-    if on not in ("local", "ray"):
-        raise WorkbenchError(f"--on {on}: expected local or ray")
-    if jobs is not None and jobs < 1:
-        raise WorkbenchError(f"--jobs {jobs}: expected 1 or more")
+    check_place(jobs, on)
     journal, found = Journal(todo.runs), []
     for last in (False, True):
         stage = [(cell, key) for cell, key in todo.cells if cell.last == last]
@@ -82,6 +79,14 @@ def run(todo: Agenda, progress: Progress, jobs: int | None = None, on: str = "lo
             journal.add(record)
             found.append(record)
     return found
+
+
+def check_place(jobs: int | None, on: str) -> None:
+    """Raises a WorkbenchError for a place or a number of jobs that there is not."""
+    if on not in ("local", "ray"):
+        raise WorkbenchError(f"--on {on}: expected local or ray")
+    if jobs is not None and jobs < 1:
+        raise WorkbenchError(f"--jobs {jobs}: expected 1 or more")
 
 
 def _here(
