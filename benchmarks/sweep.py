@@ -38,12 +38,12 @@ Measured = dict[str, float]
 
 def main() -> None:
     options = arguments()
-    found: dict = {"machine": machine(), "model": options.model, "new_tokens": NEW, "rounds": options.rounds}
+    found = measured_before({"machine": machine(), "model": options.model, "new_tokens": NEW, "rounds": options.rounds})
     for dtype in options.dtypes:
         found[dtype] = compared(options, dtype)
+        first = next(found[name] for name in ("bfloat16", *options.dtypes) if name in found)
+        found["ratios"] = found.get("ratios", {}) | first["ratios"]
         save(found)
-    first = found[options.dtypes[0]]
-    found["ratios"] = first["ratios"]
     if "scaling" not in options.without:
         found["scaling"] = scaling.measured(options.model)
         found["ratios"]["rows_10k_over_1k"] = found["scaling"]["rows_10k_over_1k"]
@@ -165,6 +165,13 @@ def machine() -> str:
     """Where this ran, in words."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
     return f"{device}, {platform.machine()}, torch {torch.__version__}"
+
+
+def measured_before(settings: dict) -> dict:
+    """These settings and, where the last file holds the very same, what it found: one dtype may be measured at a time."""
+    file = FIGURES / "benchmark_sweep.json"
+    found = json.loads(file.read_text()) if file.exists() else {}
+    return found if settings.items() <= found.items() else settings
 
 
 def save(found: dict) -> None:
