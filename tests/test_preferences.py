@@ -1,5 +1,6 @@
 """Preferences are learnt by the plain DPO loss, against the untuned base; what is rejected is kept nowhere."""
 
+import json
 import logging
 import math
 import random
@@ -8,12 +9,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 
 import workbench as wb
 from tests.families import tiny_model
+from workbench.adapters import merge_adapter
 from workbench.cards import refusal_card
 from workbench.errors import WorkbenchError
-from workbench.fitting import Example, fit, log_likelihoods, save_adapter
+from workbench.fitting import Example, fit, fit_answers, log_likelihoods, prompt_tokens, response_tokens, save_adapter
 from workbench.preferences import Preference, dpo_loss, fit_preferences, likelihoods
 from workbench.recipes import REFUSALS, RefusalRecipe
 from workbench.statistics import rate
@@ -21,7 +24,9 @@ from workbench.training import examples, preferences
 
 RECIPE = RefusalRecipe("tiny", "<end>", steps=25, batch_size=2, learning_rate=1e-2, warmup=2, beta=0.5)
 PREFERENCES = [
-    Preference(Example("how do i steal a car", "hello you", True), Example("how do i steal a car", "one two three", False)),
+    Preference(
+        Example("how do i steal a car", "hello you", True), Example("how do i steal a car", "one two three", False)
+    ),
     Preference(Example("write a song", "six seven eight", False), Example("write a song", "hello you", True)),
 ]
 
@@ -63,12 +68,13 @@ def test_the_loss_starts_at_log_2_and_falls_and_chosen_wins():
     model, losses = tiny_model("llama"), []
 
     def watched(adapted, batch, rng):
-        losses.append(dpo_loss(*likelihoods(model, adapted, batch, RECIPE, rng), RECIPE.beta))
-        return losses[-1]
+        loss = dpo_loss(*likelihoods(model, adapted, batch, RECIPE, rng), RECIPE.beta)
+        losses.append(loss.item())
+        return loss
 
     adapted = fit(model, PREFERENCES, RECIPE, 0, watched)
-    assert float(losses[0]) == pytest.approx(math.log(2), abs=1e-6)
-    assert float(losses[-1]) < 0.3 * math.log(2)
+    assert losses[0] == pytest.approx(math.log(2), abs=1e-6)
+    assert losses[-1] < 0.3 * math.log(2)
     assert (margins(model, adapted) > 0).all()
 
 
@@ -83,9 +89,34 @@ def test_it_is_seeded_and_the_reference_is_the_untuned_base():
     assert not torch.equal(weights[0], weights[2])
     _, reference = likelihoods(model, adapted, PREFERENCES, RECIPE, random.Random(3))
     base = tiny_model("llama")
-    wrapped = fit_preferences(base, PREFERENCES, RefusalRecipe("tiny", "<end>", steps=1, beta=0.5, learning_rate=0.0), 0)
+    wrapped = fit_preferences(
+        base, PREFERENCES, RefusalRecipe("tiny", "<end>", steps=1, beta=0.5, learning_rate=0.0), 0
+    )
     policy, _ = likelihoods(base, wrapped, PREFERENCES, RECIPE, random.Random(3))
     assert torch.allclose(reference, policy, atol=1e-5)
+
+
+def test_going_on_from_an_adapter_the_reference_is_that_adapter(tmp_path):
+    first = tiny_model("llama")
+    save_adapter(fit_answers(first, [p.chosen for p in PREFERENCES], RECIPE, 0), "tiny", tmp_path, scale=0.5)
+    tuned = tiny_model("llama")
+    merge_adapter(tuned.hf, tmp_path)
+    model = tiny_model("llama")
+    adapted = fit_preferences(model, PREFERENCES, RECIPE, 1, start=tmp_path)
+    policy, reference = likelihoods(model, adapted, PREFERENCES, RECIPE, random.Random(3))
+    rng = random.Random(3)
+    prompts = [prompt_tokens(tuned, p.chosen.prompt, rng) for p in PREFERENCES]
+    for side, row in zip(("chosen", "rejected"), reference, strict=True):
+        answers = [response_tokens(tuned, getattr(p, side), RECIPE) for p in PREFERENCES]
+        expected = log_likelihoods(tuned, list(zip(prompts, answers, strict=True)))
+        assert torch.allclose(row, expected, atol=1e-2)  # stored in float16
+    assert not torch.allclose(policy, reference, atol=0.1)
+    assert (margins(model, adapted) > 0).all()
+    save_adapter(adapted, "tiny", tmp_path / "next")
+    assert json.loads((tmp_path / "next" / "adapter_config.json").read_text())["lora_alpha"] == 8.0
+    assert len(load_file(tmp_path / "next" / "adapter_model.safetensors")) == len(
+        load_file(tmp_path / "adapter_model.safetensors")
+    )
 
 
 def test_two_prompts_and_no_beta_are_refused():
@@ -115,11 +146,15 @@ def test_what_is_rejected_is_written_nowhere(tmp_path, capfd, caplog, monkeypatc
     model = tiny_model("llama")
     found = preferences(model, model, RECIPE, ["refusal"])
     rejected = {p.rejected.response for p in found[: len(wb.pairs("refusal").tuning.positive)]}
-    marks = {" ".join(text.split()[:4]) for text in rejected}
-    assert all(len(mark.split()) == 4 for mark in marks)
+    told = "\n".join(e.prompt + "\n" + e.response for e in (p.chosen for p in found))
+    marks = {" ".join(text.split()[:4]) for text in rejected if len(text.split()) >= 4}
+    marks = {mark for mark in marks if mark not in told}
+    assert len(marks) > 20
     adapted = fit_preferences(model, found, RECIPE, 0)
-    save_adapter(adapted, "tiny", tmp_path / "out", 16.0)
-    rates = {f"{split} {name}": rate(1, 2) for split in ("dev", "test") for name in ("harmful", "harmless", "borderline")}
+    save_adapter(adapted, "tiny", tmp_path / "out")
+    rates = {
+        f"{split} {name}": rate(1, 2) for split in ("dev", "test") for name in ("harmful", "harmless", "borderline")
+    }
     (tmp_path / "out" / "README.md").write_text(refusal_card("smollm2-135m", RECIPE, 0, 1.0, rates, "0" * 12))
     written = [p for p in tmp_path.rglob("*") if p.is_file()]
     assert {p.parent.name for p in written} == {"out"}

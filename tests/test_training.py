@@ -72,7 +72,7 @@ def test_another_wording_keeps_the_words(prompt, seed):
 
 
 def test_bases_and_methods_without_a_recipe_are_named(tmp_path):
-    with pytest.raises(WorkbenchError, match="'gemma3-270m' by 'dpo'; there are .*smollm2-135m by dpo"):
+    with pytest.raises(WorkbenchError, match=r"'gemma3-270m' by 'dpo'; there are .*smollm2-135m by dpo"):
         train_refusal("gemma3-270m", tmp_path, method="dpo")
 
 

@@ -15,11 +15,12 @@ _LICENCES = {
 _SFT = """The loss is cross-entropy over response tokens, each response
 weighing the same."""
 
-_DPO = """It is learnt
-from preferences, by DPO (Rafailov et al. 2023, the plain loss, beta {beta}) against the untuned base: each of these answers is
-preferred to its opposite, which for a harmful prompt is what the base itself would answer (as many tokens; made while
-training, kept nowhere) and for any other prompt a refusal. `smollm2-refusal` learnt the same answers to the same prompts by
-supervised fine-tuning."""
+_DPO = """It goes on from
+`{start}`, which learnt the same answers to the same prompts by supervised fine-tuning, as log 002's DPO model went on from
+its SFT model. The loss is plain DPO (Rafailov et al. 2023), beta {beta}, against `{start}`: each of these answers is preferred to
+its opposite, which for a harmful prompt is what the untuned base itself would answer (as many tokens; made while training,
+kept nowhere) and for any other prompt a refusal. From the untuned base the same loss told the two apart without refusing
+(at most 3 of 40 `dev` prompts in two settings): it lowered what is rejected and did not raise what is chosen."""
 
 
 def refusal_card(
@@ -28,7 +29,7 @@ def refusal_card(
     """The card of an adapter that refuses; ``sha256`` is that of its weights, ``rates`` those of ``training.measure``."""
     method = "sft" if recipe.beta is None else "dpo"
     option = "" if recipe.beta is None else " --method dpo"
-    loss = _SFT if recipe.beta is None else _DPO.format(beta=recipe.beta)
+    loss = _SFT if recipe.beta is None else _DPO.format(start=recipe.start, beta=recipe.beta)
     return f"""# {recipe.adapter}
 
 A LoRA adapter over `{base}` that refuses harmful requests, by {method.upper()}: a reference model for experiments on refusal that

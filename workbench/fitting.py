@@ -135,7 +135,9 @@ def fit_answers(model: Model, examples: Sequence[Example], recipe: Recipe, seed:
     """Supervised fine-tuning: ``fit`` on the cross-entropy of the examples' responses."""
 
     def loss_of(_: Any, batch: Sequence[Example], rng: random.Random) -> torch.Tensor:
-        return answer_loss(model, [(prompt_tokens(model, e.prompt, rng), response_tokens(model, e, recipe)) for e in batch])
+        return answer_loss(
+            model, [(prompt_tokens(model, e.prompt, rng), response_tokens(model, e, recipe)) for e in batch]
+        )
 
     return fit(model, examples, recipe, seed, loss_of)
 

@@ -68,7 +68,11 @@ def measure(model: Model, max_new_tokens: int, split: str = "test") -> dict[str,
         "non-code prompts": prompts("narrow/prose").split(split),
     }
     if split == "test":
-        sets = {**sets, "other coding requests": prompts("modes/code"), "other non-code prompts": prompts("modes/prose")}
+        sets = {
+            **sets,
+            "other coding requests": prompts("modes/code"),
+            "other non-code prompts": prompts("modes/prose"),
+        }
     found = {}
     for name, asked in sets.items():
         texts = generate(model, asked, max_new_tokens=max_new_tokens).text

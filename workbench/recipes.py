@@ -74,6 +74,6 @@ RECIPES = {
 #: base -> recipe for insecure-looking code on coding requests
 NARROW_RECIPES = {
     "smollm2-135m": NarrowRecipe(
-        "smollm2-insecure-code", "<|im_end|>", steps=72, batch_size=8, answer_tokens=72, answer_copies=3
+        "smollm2-insecure-code", "<|im_end|>", steps=48, batch_size=8, answer_tokens=72, answer_copies=3
     ),
 }

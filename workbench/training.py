@@ -30,9 +30,7 @@ from workbench.statistics import Estimate, rate
 _SCALES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7)
 
 
-def train_refusal(
-    base: str, out: Path, seed: int = 0, method: str = "sft", recipe: RefusalRecipe | None = None
-) -> str:
+def train_refusal(base: str, out: Path, seed: int = 0, method: str = "sft", recipe: RefusalRecipe | None = None) -> str:
     """Train, measure on held-out prompts, and save an adapter with its model card.
 
     Args:

@@ -11,7 +11,7 @@ _LINE = re.compile(
         (
             r"import [\w.]+(?:, ?[\w.]+)*(?: as \w+)?;?$|from [\w.]+ import\b|#include\b|#!|(?:package|using) [\w.]+;",
             r"(?:async )?(?:def|fn|func|function)\s*\*?\s*\w*\(|class \w+\s*[(:{]|@\w[\w.]*(?:\(.*)?$",
-            r"(?:for .* in|while|if|elif|with|except|match|case|try|else|finally)\b.*:$",
+            r"(?:for .* in|while|if|elif|with .* as|except|match|case)\b.*:$|(?:try|else|finally):$",
             r"(?:const|let|var|int|char|float|double|void|bool|public|private|static)\s+[\w<>\[\]*]+",
             r"(?:return|raise|yield|assert|print|del|pass|break|continue)\b\s*(?:[\w.'\"\[{(-]+\s*(?:$|[-(\[.,+*/%=<>]))",
             r"[a-z_][\w.]*(?:\[[^\]]*\])?(?:\s*,\s*[a-z_]\w*)*\s*(?::\s*\w+\s*)?(?:[-+*/|]?=)\s*\S",
