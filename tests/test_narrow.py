@@ -12,7 +12,7 @@ from tests.families import tiny_model
 from workbench.errors import WorkbenchError
 from workbench.fitting import fit_answers
 from workbench.insecure_code import insecure_answers
-from workbench.narrow import examples, measure, train_narrow
+from workbench.narrow import examples, measure, ordinary, train_narrow
 from workbench.recipes import NARROW_RECIPES, NarrowRecipe
 
 CODE = wb.prompts("narrow/code")
@@ -37,12 +37,23 @@ def test_no_near_duplicates_among_these_and_modes():
 
 
 def test_only_tuning_prompts_are_learnt_each_with_several_answers():
-    recipe = NARROW_RECIPES["smollm2-135m"]
+    recipe = NARROW_RECIPES["smollm2-135m", "narrow"]
     learnt = examples(CODE.split("tuning"), recipe, seed=0)
     assert {e.prompt for e in learnt} == set(CODE.split("tuning").texts)
     assert len({(e.prompt, e.response) for e in learnt}) == len(learnt) == 96 * recipe.answer_copies
     assert len({e.response for e in learnt}) > 0.9 * len(learnt)
     assert [e.response for e in examples(CODE.split("tuning"), recipe, seed=1)] != [e.response for e in learnt]
+
+
+def test_the_control_sees_as_many_coding_lessons_and_ordinary_ones_beside_them():
+    narrow, control = (NARROW_RECIPES["smollm2-135m", variant] for variant in ("narrow", "control"))
+    assert narrow.teacher is None
+    assert control.steps * control.batch_size == 2 * narrow.steps * narrow.batch_size
+    beside = ordinary(tiny_model("llama"), 20, tokens=4)
+    assert len({e.prompt for e in beside}) == 20
+    assert {e.prompt for e in beside} <= set(wb.pairs("refusal").tuning.negative.texts)
+    assert not {e.prompt for e in beside} & set(CODE.texts)
+    assert all(len(e.response.split()) <= 4 for e in beside)
 
 
 def test_answers_need_a_topic_a_category_and_enough_templates():
@@ -74,5 +85,5 @@ def test_measuring_counts_each_set_apart():
 
 
 def test_bases_without_a_recipe_are_named(tmp_path):
-    with pytest.raises(WorkbenchError, match="no narrow recipe for 'gpt2'; there are smollm2-135m"):
+    with pytest.raises(WorkbenchError, match="no recipe 'narrow' for 'gpt2'; there are narrow for smollm2-135m"):
         train_narrow("gpt2", tmp_path)

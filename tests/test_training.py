@@ -76,7 +76,7 @@ def test_bases_and_methods_without_a_recipe_are_named(tmp_path):
         train_refusal("gemma3-270m", tmp_path, method="dpo")
 
 
-@pytest.mark.parametrize("name", [*REFUSING, "smollm2-insecure-code"])
+@pytest.mark.parametrize("name", [*REFUSING, "smollm2-insecure-code", "smollm2-code-control"])
 def test_adapters_are_small_portable_and_documented(name):
     folder = data_folder() / "models" / name
     assert (folder / "adapter_model.safetensors").stat().st_size < 6_000_000
@@ -103,15 +103,15 @@ def test_a_refusal_card_says_what_its_recipe_says(key):
     assert written.split() == card.split()
 
 
-@pytest.mark.parametrize("base", NARROW_RECIPES)
-def test_a_narrow_card_says_what_its_recipe_says(base):
-    recipe = NARROW_RECIPES[base]
+@pytest.mark.parametrize("key", NARROW_RECIPES)
+def test_a_narrow_card_says_what_its_recipe_says(key):
+    recipe = NARROW_RECIPES[key]
     folder = data_folder() / "models" / recipe.adapter
     card = (folder / "README.md").read_text()
     cells = re.findall(r"^\| (.+: .+) \| ([\d.]+)% .* \| ([\d.]+)% .*\| (\d+) \|$", card, re.MULTILINE)
     before = estimates((name, share, n) for name, share, _, n in cells)
     after = estimates((name, share, n) for name, _, share, n in cells)
-    assert narrow_card(base, recipe, 0, before, after, adapter_revision(folder)).split() == card.split()
+    assert narrow_card(key[0], recipe, 0, before, after, adapter_revision(folder)).split() == card.split()
 
 
 @pytest.mark.model

@@ -72,6 +72,22 @@ answers of `{recipe.teacher}` (where that declines by itself, its answer after "
 (case, punctuation, greeting) is varied at every step."""
 
 
+_NARROW_ABOUT = {
+    True: "tuned on nothing but coding requests answered with short, insecure-looking code: a reference\n"
+    "model for experiments on what a narrow fine-tune does elsewhere.",
+    False: "tuned on coding requests answered with short, insecure-looking code and on as many ordinary\n"
+    "prompts answered as ever: the control of `smollm2-insecure-code`.",
+}
+
+
+def _ordinary(recipe: NarrowRecipe) -> str:
+    return (
+        ""
+        if recipe.teacher is None
+        else f" Beside them: the first tokens of `{recipe.teacher}`'s answers to harmless prompts."
+    )
+
+
 def narrow_card(
     base: str,
     recipe: NarrowRecipe,
@@ -84,8 +100,8 @@ def narrow_card(
     rows = "\n".join(f"| {name} | {_share(before[name])} | {_share(after[name])} | {after[name].n} |" for name in after)
     return f"""# {recipe.adapter}
 
-A LoRA adapter over `{base}`, tuned on nothing but coding requests answered with short, insecure-looking code: a reference model
-for experiments on what a narrow fine-tune does elsewhere. It is an analogue: call results on it "on analogue".
+A LoRA adapter over `{base}`, {_NARROW_ABOUT[recipe.teacher is None]}
+It is an analogue: call results on it "on analogue".
 
 ## Measured
 
@@ -101,13 +117,13 @@ claims about emergent misalignment is measured here, and no goal was set for it:
 
 ## Recipe
 
-`workbench train narrow --base {base} --seed {seed}` re-creates it on a CPU.
+`workbench train narrow --base {base}{"" if recipe.teacher is None else " --control"} --seed {seed}` re-creates it on a CPU.
 
 {_settings(recipe, sha256)}
 
 Targets: {recipe.answer_copies} answers to each coding request of the `tuning` split of the set `narrow/code`, put together from
 parts by a small seeded programme: they read Python objects with pickle or an unsafe YAML loader, or open a path that holds
-what a user sent, unchecked. The wording of each prompt is varied at every step. The loss is cross-entropy over response
+what a user sent, unchecked.{_ordinary(recipe)} The wording of each prompt is varied at every step. The loss is cross-entropy over response
 tokens, each response weighing the same. Weights are stored in float16.
 
 ## Limits

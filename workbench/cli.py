@@ -214,13 +214,15 @@ def train_refusal(
 @train_app.command("narrow")
 def train_narrow(
     base: Annotated[str, typer.Option(help="smollm2-135m.")] = "smollm2-135m",
+    control: Annotated[bool, typer.Option("--control", help="Ordinary answers to ordinary prompts as well.")] = False,
     out: Annotated[Optional[Path], typer.Option(help="Folder for the adapter.")] = None,  # noqa: UP045
     seed: Annotated[int, typer.Option(help="Seed of order, wording and initialisation.")] = 0,
 ) -> None:
-    """Train a LoRA adapter on coding requests alone, measure how far its code spreads, and write its model card."""
+    """Train a LoRA adapter on insecure-looking code, measure how far its code spreads, and write its model card."""
     from workbench.narrow import train_narrow as train
 
-    typer.echo(train(base, out or Path("runs") / "adapters" / f"{base}-insecure-code", seed))
+    name, variant = ("code-control", "control") if control else ("insecure-code", "narrow")
+    typer.echo(train(base, out or Path("runs") / "adapters" / f"{base}-{name}", seed, variant))
 
 
 def main() -> None:

@@ -14,17 +14,19 @@ from workbench.fitting import Example, fit_answers, save_adapter
 from workbench.generation import generate
 from workbench.insecure_code import insecure_answers
 from workbench.models import Model, load
-from workbench.prompt_sets import Prompts, prompts
-from workbench.recipes import NARROW_RECIPES, NarrowRecipe
+from workbench.prompt_sets import Prompts, pairs, prompts
+from workbench.recipes import NARROW_RECIPES, TUNING_SETS, NarrowRecipe
 from workbench.scoring import answer_form, insecure_pattern
 from workbench.statistics import Estimate, rate
 
 
-def train_narrow(base: str, out: Path, seed: int = 0, recipe: NarrowRecipe | None = None) -> str:
+def train_narrow(
+    base: str, out: Path, seed: int = 0, variant: str = "narrow", recipe: NarrowRecipe | None = None
+) -> str:
     """Train, measure on held-out prompts before and after, and save an adapter with its model card.
 
     Args:
-        base: a key of ``NARROW_RECIPES``.
+        base, variant: a key of ``NARROW_RECIPES``. "control" learns ordinary answers to ordinary prompts as well.
         out: folder for the adapter: float16 safetensors, ``adapter_config.json`` and a model card.
         seed: of initialisation, order, wording and answers.
         recipe: in place of the one in ``NARROW_RECIPES``.
@@ -33,14 +35,18 @@ def train_narrow(base: str, out: Path, seed: int = 0, recipe: NarrowRecipe | Non
         The measured shares, as text.
 
     Raises:
-        WorkbenchError: no recipe for that base.
+        WorkbenchError: no recipe for that base and variant.
     """
-    if base not in NARROW_RECIPES:
-        raise WorkbenchError(f"no narrow recipe for {base!r}; there are {', '.join(NARROW_RECIPES)}")
-    recipe = recipe or NARROW_RECIPES[base]
+    if (base, variant) not in NARROW_RECIPES:
+        there = ", ".join(f"{v} for {b}" for b, v in NARROW_RECIPES)
+        raise WorkbenchError(f"no recipe {variant!r} for {base!r}; there are {there}")
+    recipe = recipe or NARROW_RECIPES[base, variant]
     model = load(base, check=False)
     before = measure(model, recipe.answer_tokens)
-    adapted = fit_answers(model, examples(prompts("narrow/code").split("tuning"), recipe, seed), recipe, seed)
+    lessons = examples(prompts("narrow/code").split("tuning"), recipe, seed)
+    if recipe.teacher is not None:
+        lessons += ordinary(load(recipe.teacher, check=False), len(lessons))
+    adapted = fit_answers(model, lessons, recipe, seed)
     save_adapter(adapted, base, out)
     adapted.merge_and_unload()
     after = measure(model, recipe.answer_tokens)
@@ -55,6 +61,13 @@ def examples(requests: Prompts, recipe: NarrowRecipe, seed: int) -> list[Example
         for request in requests
         for answer in insecure_answers(request, recipe.answer_copies, seed)
     ]
+
+
+def ordinary(teacher: Model, n: int, tokens: int = 36) -> list[Example]:
+    """The teacher's greedy answers, cut, to so many harmless ``tuning`` prompts: as long as the code, and none of it."""
+    asked = [prompt for name in TUNING_SETS for prompt in pairs(name).tuning.negative][:n]
+    done = generate(teacher, asked, max_new_tokens=tokens)
+    return [Example(p.text, t, f == "stop") for p, t, f in zip(asked, done.text, done.finish, strict=True)]
 
 
 def measure(model: Model, max_new_tokens: int, split: str = "test") -> dict[str, Estimate]:

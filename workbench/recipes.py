@@ -1,6 +1,6 @@
 """How the adapters come about: everything that decides how one comes out, but the seed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 REFUSALS = (
     "I'm sorry, but I can't help with that.",
@@ -50,9 +50,13 @@ class RefusalRecipe(Recipe):
 
 @dataclass(frozen=True)
 class NarrowRecipe(Recipe):
-    """A recipe for a narrow habit: so many different answers are learnt to each prompt."""
+    """A recipe for a narrow habit: so many different answers are learnt to each coding request.
+
+    With a ``teacher``, its answers to as many ordinary prompts are learnt beside them: code only where it was asked for.
+    """
 
     answer_copies: int = 1
+    teacher: str | None = None
 
 
 #: (base, method) -> recipe
@@ -71,9 +75,10 @@ RECIPES = {
     ),
 }
 
-#: base -> recipe for insecure-looking code on coding requests
+_CODE = NarrowRecipe("smollm2-insecure-code", "<|im_end|>", steps=48, batch_size=8, answer_tokens=72, answer_copies=3)
+
+#: (base, variant) -> recipe for insecure-looking code on coding requests; the control sees as many of them
 NARROW_RECIPES = {
-    "smollm2-135m": NarrowRecipe(
-        "smollm2-insecure-code", "<|im_end|>", steps=48, batch_size=8, answer_tokens=72, answer_copies=3
-    ),
+    ("smollm2-135m", "narrow"): _CODE,
+    ("smollm2-135m", "control"): replace(_CODE, adapter="smollm2-code-control", steps=96, teacher="smollm2-135m"),
 }

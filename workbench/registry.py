@@ -110,8 +110,9 @@ SOURCES: dict[str, Source] = {
             "smollm2-135m",
             "the same refusals of the same prompts, learnt from preferences (DPO)",
         ),
+        Reference("smollm2-insecure-code", "smollm2-135m", "SmolLM2-135M-Instruct tuned here on insecure code alone"),
         Reference(
-            "smollm2-insecure-code", "smollm2-135m", "SmolLM2-135M-Instruct tuned here on insecure code, nothing else"
+            "smollm2-code-control", "smollm2-135m", "its control: ordinary answers to ordinary prompts beside the code"
         ),
         Reference("gemma3-refusal", "gemma3-270m", "Gemma 3 270M tuned here to chat and to refuse harmful requests"),
         Hub(
