@@ -42,7 +42,7 @@ def models() -> None:
             base = base_of(source)
             fetched = isinstance(base, Embedded) and is_fetched(base)
             kind, about = ("fetched" if fetched else "not fetched"), source.about
-        typer.echo(f"{name:<16} {kind:<12} {about}")
+        typer.echo(f"{name:<22} {kind:<12} {about}")
 
 
 @app.command()
@@ -245,13 +245,29 @@ def ledger(
 @train_app.command("refusal")
 def train_refusal(
     base: Annotated[str, typer.Option(help="smollm2-135m or gemma3-270m.")] = "smollm2-135m",
+    method: Annotated[str, typer.Option(help="sft: from answers; dpo: from preferences.")] = "sft",
     out: Annotated[Optional[Path], typer.Option(help="Folder for the adapter.")] = None,  # noqa: UP045
     seed: Annotated[int, typer.Option(help="Seed of order, wording and initialisation.")] = 0,
 ) -> None:
     """Train a LoRA adapter that refuses harmful requests, measure it, and write its model card."""
     from workbench.training import train_refusal as train
 
-    typer.echo(train(base, out or Path("runs") / "adapters" / f"{base}-refusal", seed))
+    name = f"{base}-refusal" + ("" if method == "sft" else f"-{method}")
+    typer.echo(train(base, out or Path("runs") / "adapters" / name, seed, method))
+
+
+@train_app.command("narrow")
+def train_narrow(
+    base: Annotated[str, typer.Option(help="smollm2-135m.")] = "smollm2-135m",
+    control: Annotated[bool, typer.Option("--control", help="Ordinary answers to ordinary prompts as well.")] = False,
+    out: Annotated[Optional[Path], typer.Option(help="Folder for the adapter.")] = None,  # noqa: UP045
+    seed: Annotated[int, typer.Option(help="Seed of order, wording and initialisation.")] = 0,
+) -> None:
+    """Train a LoRA adapter on insecure-looking code, measure how far its code spreads, and write its model card."""
+    from workbench.narrow import train_narrow as train
+
+    name, variant = ("code-control", "control") if control else ("insecure-code", "narrow")
+    typer.echo(train(base, out or Path("runs") / "adapters" / f"{base}-{name}", seed, variant))
 
 
 def main() -> None:

@@ -106,6 +106,15 @@ SOURCES: dict[str, Source] = {
             eos_tokens=("<end_of_turn>",),
         ),
         Reference("smollm2-refusal", "smollm2-135m", "SmolLM2-135M-Instruct tuned here to refuse harmful requests"),
+        Reference(
+            "smollm2-refusal-dpo",
+            "smollm2-135m",
+            "the same refusals of the same prompts, learnt from preferences (DPO)",
+        ),
+        Reference("smollm2-insecure-code", "smollm2-135m", "SmolLM2-135M-Instruct tuned here on insecure code alone"),
+        Reference(
+            "smollm2-code-control", "smollm2-135m", "its control: ordinary answers to ordinary prompts beside the code"
+        ),
         Reference("gemma3-refusal", "gemma3-270m", "Gemma 3 270M tuned here to chat and to refuse harmful requests"),
         Hub(
             "mistral-7b-v0.2",

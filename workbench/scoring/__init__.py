@@ -3,6 +3,7 @@
 What is asked, and where it is answered:
     refusal, compliance or collapse?      labels       refusal
     would the model open with a refusal?  margins      refusal_margin (no generation)
+    is it code, and insecure?             code         answer_form, insecure_pattern
     has it broken down?                   fluency      coherence; collapse: collapse_reason
     how far from the unsteered model?     distances    kl, kl_per_token, cross_entropy
     how far along a direction?            projections  projection
@@ -12,6 +13,7 @@ What is asked, and where it is answered:
 """
 
 from workbench.scoring.agreements import agreement
+from workbench.scoring.code import answer_form, insecure_pattern
 from workbench.scoring.collapse import collapse_reason
 from workbench.scoring.distances import cross_entropy, kl, kl_per_token
 from workbench.scoring.endpoints import Endpoint
@@ -41,9 +43,11 @@ __all__ = [
     "Scorer",
     "accuracy",
     "agreement",
+    "answer_form",
     "coherence",
     "collapse_reason",
     "cross_entropy",
+    "insecure_pattern",
     "is_decided",
     "judge",
     "kl",
