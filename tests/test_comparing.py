@@ -5,50 +5,78 @@ import pytest
 import torch
 
 import workbench as wb
-from workbench.comparing import areas, effect_sizes, held_out_margins
+from workbench.comparing import Judged, judged, shortfall, widest_area
+
+SITES = [wb.resid_post(0), wb.resid_post(1)]
 
 
 def planted(n, shift, seed, offset=0.0):
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal((2 * n, 8))
+    x = np.random.default_rng(seed).standard_normal((2 * n, 8))
     x[:n, 2] += shift
     x += offset
     return wb.Contrast(torch.from_numpy(x[:n]), torch.from_numpy(x[n:]))
 
 
-SITES = [wb.resid_post(0), wb.resid_post(1)]
-POSITIVE = np.repeat([True, False], 40)
+def two(n, seed, shifts=(0.0, 4.0)):
+    return {site: planted(n, shift, seed + i) for i, (site, shift) in enumerate(zip(SITES, shifts, strict=True))}
+
+
+def turned(positive, negative):
+    return negative.mean(0) - positive.mean(0)
 
 
 def test_a_planted_direction_separates_where_it_is_planted():
-    train = dict(zip(SITES, (planted(60, 0.0, 1), planted(60, 4.0, 2)), strict=True))
-    held = dict(zip(SITES, (planted(40, 0.0, 3), planted(40, 4.0, 4)), strict=True))
-    margins = held_out_margins(train, held, "mean_diff")
-    assert margins.shape == (2, 80)
-    found = areas(margins, POSITIVE)
-    assert abs(found[0] - 0.5) < 0.2 and found[1] > 0.95
-    assert effect_sizes(margins, POSITIVE)[1] == pytest.approx(4, abs=0.8)
+    found = judged(two(60, 1), two(40, 11))
+    assert found.margins.shape == (2, 80)
+    assert abs(found.areas[0] - 0.5) < 0.2
+    assert found.areas[1] > 0.95
+    assert found.effect_sizes[1] == pytest.approx(4, abs=0.8)
+    assert found.accuracies[1] > 0.9
     for i in range(2):
-        expected = wb.statistics.auc(margins[i], POSITIVE).value
-        assert found[i] == pytest.approx(expected, abs=1e-12)
+        assert found.areas[i] == pytest.approx(wb.statistics.auc(found.margins[i], found.positive).value, abs=1e-12)
 
 
 def test_the_threshold_is_that_of_the_training_texts():
     train, held = {SITES[0]: planted(60, 4.0, 1)}, {SITES[0]: planted(40, 4.0, 2, offset=10.0)}
-    right = (held_out_margins(train, held)[0] > 0) == POSITIVE
-    assert right.mean() < 0.6  # all lie on one side; a threshold from the texts judged would hide that
+    found = judged(train, held)
+    assert found.accuracies[0] < 0.6  # all lie on one side; a threshold from the texts judged would hide that
+    assert found.areas[0] > 0.95
 
 
-def test_a_direction_turned_around_has_an_area_below_one_half():
-    train, held = {SITES[0]: planted(60, 4.0, 1)}, {SITES[0]: planted(40, 4.0, 2)}
-    turned = held_out_margins(train, held, lambda p, n: n.mean(0) - p.mean(0))
-    assert areas(turned, POSITIVE)[0] < 0.05
-    assert effect_sizes(turned, POSITIVE)[0] < -2
+def test_a_direction_turned_around_says_so():
+    found = judged(two(60, 1), two(40, 11), turned)
+    assert found.areas[1] < 0.05
+    assert found.effect_sizes[1] < -2
+
+
+def test_shortfall_is_0_of_itself_1_of_chance_2_of_the_opposite():
+    sets = [(two(60, seed, (3.0, 3.0)), two(40, seed + 50, (3.0, 3.0))) for seed in (1, 5)]
+    best, opposite = [judged(*one) for one in sets], [judged(*one, turned) for one in sets]
+    axis = torch.eye(8, dtype=torch.float64)[5]  # where nothing is planted
+    nothing = [judged(*one, lambda p, n: axis) for one in sets]
+    assert shortfall(best, best, 99).value == 0
+    assert shortfall(opposite, best, 99).value == pytest.approx(2)
+    chance = shortfall(nothing, best, 99)
+    assert chance.low < 1 < chance.high
+    assert chance.low > 0.5
+    assert shortfall(nothing, best, 99) == chance
 
 
 def test_what_cannot_be_compared_is_said():
     train = {SITES[0]: planted(60, 4.0, 1)}
     with pytest.raises(wb.WorkbenchError, match="unknown method 'prob'"):
-        held_out_margins(train, train, "prob")
+        judged(train, train, "prob")
     with pytest.raises(wb.WorkbenchError, match="not the same sites"):
-        held_out_margins(train, {SITES[1]: planted(40, 4.0, 2)})
+        judged(train, {SITES[1]: planted(40, 4.0, 2)})
+    with pytest.raises(wb.WorkbenchError, match="same texts"):
+        shortfall([judged(train, train)], [judged(train, {SITES[0]: planted(30, 4.0, 2)})])
+
+
+def test_the_best_of_many_sites_is_above_one_half_without_any_signal():
+    rng = np.random.default_rng(0)
+    sides = np.repeat([True, False], 20)
+    one, many = (Judged(rng.standard_normal((n, 40)), sides, tuple(map(str, range(40)))) for n in (1, 30))
+    assert abs(widest_area(one).value - 0.5) < 0.02
+    found = widest_area(many)
+    assert 0.6 < found.value < found.high < 0.85
+    assert found == widest_area(many)

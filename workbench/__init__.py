@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from workbench.checks import preflight
     from workbench.claims import Claim, claim, logged_claims, read_claims
     from workbench.cluster import Ray
+    from workbench.comparing import Judged, judged, shortfall, widest_area
     from workbench.completions import Completions
     from workbench.confounds import Confound, SurfaceReport, surface_confounds
     from workbench.decoding import Sampling
@@ -73,6 +74,8 @@ if TYPE_CHECKING:
         read_labelled,
         refusal,
         refusal_margin,
+        trait_check,
+        trait_odds,
     )
     from workbench.searching import SteeringSearch, Trial, steering_search
     from workbench.separating import Detection, Separation, separation
@@ -101,6 +104,7 @@ _HOMES = {
     "gathering": ("Contrast", "Rows", "contrast", "gather"),
     "massive": ("massive_dimensions",),
     "separating": ("Detection", "Separation", "separation"),
+    "comparing": ("Judged", "judged", "shortfall", "widest_area"),
     "searching": ("SteeringSearch", "Trial", "steering_search"),
     "amplification": ("amplified_logits", "amplify"),
     "completions": ("Completions",),
@@ -130,6 +134,8 @@ _HOMES = {
         "read_labelled",
         "refusal",
         "refusal_margin",
+        "trait_check",
+        "trait_odds",
     ),
     "preconditions": ("scorer_gate", "setup_gates"),
     "statistics": ("Estimate",),
@@ -174,6 +180,7 @@ __all__ = [
     "Gate",
     "Hardware",
     "Judge",
+    "Judged",
     "Judgement",
     "Measured",
     "Model",
@@ -220,6 +227,7 @@ __all__ = [
     "generate_missing",
     "grid",
     "judge",
+    "judged",
     "k",
     "kl",
     "kl_per_token",
@@ -254,6 +262,7 @@ __all__ = [
     "scorer_gate",
     "separation",
     "setup_gates",
+    "shortfall",
     "shuffled",
     "statistics",
     "steered",
@@ -264,7 +273,10 @@ __all__ = [
     "sweep_rows",
     "trace",
     "trace_generation",
+    "trait_check",
+    "trait_odds",
     "v",
+    "widest_area",
     "z",
 ]
 
