@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from workbench.decoding import Sampling
     from workbench.direction_sets import Directions
     from workbench.directions import Direction
+    from workbench.dose_effects import dose_effects
     from workbench.edits import Edit, Steer
     from workbench.evidence import oracle
     from workbench.extraction import METHODS, extract
@@ -93,6 +94,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "direction_sets": ("Directions",),
     "directions": ("Direction",),
+    "dose_effects": ("dose_effects",),
     "edits": ("Edit", "Steer"),
     "audits": ("Audit", "Finding"),
     "claims": ("Claim", "claim", "logged_claims", "read_claims"),
@@ -219,6 +221,7 @@ __all__ = [
     "contrast",
     "cross_entropy",
     "decide",
+    "dose_effects",
     "extract",
     "fetch",
     "figures",
