@@ -44,13 +44,12 @@ class Judged:
     @property
     def areas(self) -> np.ndarray:
         """[site], area under the ROC curve; below one half where the direction points the wrong way, NaN without texts of both sides."""
-        from scipy.stats import rankdata
-
-        n, m = int(self.positive.sum()), int((~self.positive).sum())
-        if not n * m:
+        ours, theirs = self.margins[:, self.positive], self.margins[:, ~self.positive]
+        if not ours.size or not theirs.size:
             return np.full(len(self.margins), np.nan)
-        ranks = rankdata(self.margins, axis=1)[:, self.positive].sum(1)
-        return (ranks - n * (n + 1) / 2) / (n * m)
+        above = ours[:, :, None] > theirs[:, None, :]
+        ties = ours[:, :, None] == theirs[:, None, :]
+        return above.mean((1, 2)) + ties.mean((1, 2)) / 2
 
     @property
     def effect_sizes(self) -> np.ndarray:
