@@ -10,7 +10,10 @@ import workbench as wb
 def rows(direction=1.0, control=0.0, fluent=1.0, control_fluent=1.0):
     noise = np.random.default_rng(0).normal(0, 0.1, 12)
     arms = [("baseline", "baseline", -1, 0.0, 0.0, 1.0), ("direction L3 +0.20", "direction", 3, 0.2, direction, fluent)]
-    arms += [("random 0 L3 +0.20", "random", 3, 0.2, control, control_fluent), ("random 0 L3 +0.40", "random", 3, 0.4, 9.0, 1.0)]
+    arms += [
+        ("random 0 L3 +0.20", "random", 3, 0.2, control, control_fluent),
+        ("random 0 L3 +0.40", "random", 3, 0.4, 9.0, 1.0),
+    ]
     return pd.DataFrame(
         {"prompt": f"p{i}", "base": f"p{i}", "arm": arm, "kind": kind, "layer": layer, "ratio": ratio, "score": score, "value": v}
         for arm, kind, layer, ratio, effect, whole in arms
