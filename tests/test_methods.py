@@ -168,4 +168,14 @@ def test_what_needs_two_texts_says_so(name):
 
 def test_the_registry_is_the_public_one():
     assert wb.METHODS is METHODS
-    assert {*SOUND, *FAULTY, "random"} == set(METHODS)
+    assert {*SOUND, *FAULTY, "log002_mean_diff", "random"} == set(METHODS)
+
+
+def test_class_means_in_low_precision_lose_the_direction_to_massive_dimensions():
+    positive, negative, direction = planted(7, 60, 60)
+    exact, rounded = METHODS["mean_diff"], METHODS["log002_mean_diff"]
+    assert cosine(rounded(positive, negative), direction) > 0.95  # nothing is massive here
+    at = torch.eye(positive.shape[1], dtype=torch.float64)[0]
+    sides = (positive + 30_060 * at, negative + 29_980 * at)
+    error = (exact(*sides) - rounded(*sides)).abs()
+    assert error[0] > 40 > 100 * error[1:].max()  # a massive dimension is known to within 128 only

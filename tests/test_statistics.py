@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
-from scipy.stats import binom, binomtest, chi2_contingency, norm
+from scipy.stats import binom, binomtest, chi2_contingency, norm, spearmanr
 from statsmodels.stats.contingency_tables import Table
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_ind, ttost_paired
@@ -567,3 +567,17 @@ def test_unpaired_lengths_are_refused():
 def test_what_cannot_be_computed_is_refused_with_the_reason(call, message):
     with pytest.raises(WorkbenchError, match=message):
         call()
+
+
+def test_the_closer_of_two_correlations_is_told_and_a_constant_goes_with_nothing():
+    rng = np.random.default_rng(0)
+    outcome = rng.standard_normal(40)
+    near, far = outcome + rng.normal(0, 0.2, 40), outcome + rng.normal(0, 3, 40)
+    found = statistics.spearman_difference(near, far, outcome, block=3)
+    expected = spearmanr(near, outcome)[0] - spearmanr(far, outcome)[0]
+    assert found.value == pytest.approx(expected, abs=1e-12)
+    assert 0 < found.low < found.value < found.high
+    assert statistics.spearman_difference(far, near, outcome, block=3).high < 0
+    assert statistics.spearman_difference(near, np.ones(40), outcome).value == pytest.approx(
+        spearmanr(near, outcome)[0]
+    )

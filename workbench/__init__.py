@@ -32,11 +32,13 @@ if TYPE_CHECKING:
     from workbench.checks import preflight
     from workbench.claims import Claim, claim, logged_claims, read_claims
     from workbench.cluster import Ray
+    from workbench.comparing import Judged, judged, shortfall, widest_area
     from workbench.completions import Completions
     from workbench.confounds import Confound, SurfaceReport, surface_confounds
     from workbench.decoding import Sampling
     from workbench.direction_sets import Directions
     from workbench.directions import Direction
+    from workbench.dose_effects import dose_effects
     from workbench.edits import Edit, Steer
     from workbench.evidence import oracle
     from workbench.extraction import METHODS, extract
@@ -75,6 +77,8 @@ if TYPE_CHECKING:
         read_labelled,
         refusal,
         refusal_margin,
+        trait_check,
+        trait_odds,
     )
     from workbench.searching import SteeringSearch, Trial, steering_search
     from workbench.separating import Detection, Separation, separation
@@ -92,6 +96,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "direction_sets": ("Directions",),
     "directions": ("Direction",),
+    "dose_effects": ("dose_effects",),
     "edits": ("Edit", "Steer"),
     "audits": ("Audit", "Finding"),
     "claims": ("Claim", "claim", "logged_claims", "read_claims"),
@@ -103,6 +108,7 @@ _HOMES = {
     "gathering": ("Contrast", "Rows", "contrast", "gather"),
     "massive": ("massive_dimensions",),
     "separating": ("Detection", "Separation", "separation"),
+    "comparing": ("Judged", "judged", "shortfall", "widest_area"),
     "searching": ("SteeringSearch", "Trial", "steering_search"),
     "amplification": ("amplified_logits", "amplify"),
     "completions": ("Completions",),
@@ -134,6 +140,8 @@ _HOMES = {
         "read_labelled",
         "refusal",
         "refusal_margin",
+        "trait_check",
+        "trait_odds",
     ),
     "preconditions": ("scorer_gate", "setup_gates"),
     "statistics": ("Estimate",),
@@ -178,6 +186,7 @@ __all__ = [
     "Gate",
     "Hardware",
     "Judge",
+    "Judged",
     "Judgement",
     "Measured",
     "Model",
@@ -218,6 +227,7 @@ __all__ = [
     "contrast",
     "cross_entropy",
     "decide",
+    "dose_effects",
     "extract",
     "fetch",
     "figures",
@@ -227,6 +237,7 @@ __all__ = [
     "grid",
     "insecure_pattern",
     "judge",
+    "judged",
     "k",
     "kl",
     "kl_per_token",
@@ -262,6 +273,7 @@ __all__ = [
     "scorer_gate",
     "separation",
     "setup_gates",
+    "shortfall",
     "shuffled",
     "statistics",
     "steered",
@@ -272,7 +284,10 @@ __all__ = [
     "sweep_rows",
     "trace",
     "trace_generation",
+    "trait_check",
+    "trait_odds",
     "v",
+    "widest_area",
     "z",
 ]
 

@@ -7,7 +7,7 @@ What is asked, and where it is answered:
     has it broken down?                   fluency      coherence; collapse: collapse_reason
     how far from the unsteered model?     distances    kl, kl_per_token, cross_entropy
     how far along a direction?            projections  projection
-    how much of a trait, says a model?    judges       judge; endpoints: Endpoint
+    how much of a trait, says a model?    judges       judge; endpoints: Endpoint; traits: trait_odds, trait_check
     what would the log have said?         logs         log000_..., log001_..., log003_...
     do two scorers agree, are they right? agreements   agreement; labelled: accuracy
 """
@@ -32,6 +32,7 @@ from workbench.scoring.logs import (
 from workbench.scoring.margins import OPENINGS, opening_tokens, refusal_margin
 from workbench.scoring.projections import projection
 from workbench.scoring.scores import Score, Scorer
+from workbench.scoring.traits import trait_check, trait_odds
 
 __all__ = [
     "LABELS",
@@ -64,4 +65,6 @@ __all__ = [
     "read_labelled",
     "refusal",
     "refusal_margin",
+    "trait_check",
+    "trait_odds",
 ]

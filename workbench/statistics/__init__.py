@@ -11,7 +11,7 @@ What is asked, and where it is answered:
     how many units, which effect                       planning      power, needed_n, detectable and their kin
     many tests at once                                 multiplicity  holm, benjamini_hochberg; pairing.permutation_maximum
     how does a rate depend on dose                     dose          dose_response, midpoint, largest_jump
-    does one thing order another                       ranking       spearman, auc, auc_difference
+    does one thing order another                       ranking       spearman, spearman_difference, auc, auc_difference
     do two scorers agree                               agreement     kappa
     the best of several                                selection     nested_choice, winners_curse, selection_bias
 """
@@ -33,7 +33,7 @@ from workbench.statistics.planning import (
     power_mean,
     power_paired,
 )
-from workbench.statistics.ranking import auc, auc_difference, auc_standard_error, spearman
+from workbench.statistics.ranking import auc, auc_difference, auc_standard_error, spearman, spearman_difference
 from workbench.statistics.rates import fisher, heterogeneity, rate, trend, two_proportion_z
 from workbench.statistics.results import Comparison, Estimate
 from workbench.statistics.selection import (
@@ -87,6 +87,7 @@ __all__ = [
     "rate",
     "selection_bias",
     "spearman",
+    "spearman_difference",
     "trend",
     "two_proportion_z",
     "winners_curse",

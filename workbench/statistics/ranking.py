@@ -6,7 +6,7 @@ import numpy as np
 
 from workbench.errors import WorkbenchError
 from workbench.statistics import inputs
-from workbench.statistics.means import draws, percentiles
+from workbench.statistics.means import bootstrap, draws, percentiles
 from workbench.statistics.results import Estimate
 
 
@@ -50,6 +50,41 @@ def spearman(
     low, high = percentiles(_rank_correlation(first[rows], second[rows]), confidence, len(first) / block)
     value = float(_rank_correlation(first, second))
     return Estimate(value, low, high, len(first), f"Spearman, bootstrap of blocks of {block}")
+
+
+def spearman_difference(
+    x: inputs.Numbers,
+    y: inputs.Numbers,
+    outcome: inputs.Numbers,
+    clusters: Sequence[Hashable] | np.ndarray | None = None,
+    block: int = 1,
+    resamples: int = 499,
+    seed: int = 0,
+) -> Estimate:
+    """How much more closely, in rank, an outcome goes with x than with y: ρ(x, outcome) - ρ(y, outcome).
+
+    Both correlations are of the same points, so the interval resamples points (clusters, or blocks of neighbouring layers) and takes the
+    difference anew. A quantity that does not vary goes with nothing: its correlation counts as 0.
+
+    Args:
+        x, y, outcome: one value per point. Shape [point].
+        clusters: of each point, e.g. the series it belongs to; by default each point is its own.
+        block: neighbouring clusters drawn together; for layers, 3.
+
+    Raises:
+        WorkbenchError: fewer than four points, lengths that differ, NaN, or fewer than two clusters or blocks.
+
+    >>> print(spearman_difference([1, 2, 3, 4, 5], [2, 1, 2, 1, 2], [1, 2, 3, 5, 4], resamples=99).value)
+    0.9
+    """
+    first, second = inputs.paired_numbers(x, y, "x and y", 4)
+    first, last = inputs.paired_numbers(first, outcome, "x and outcome", 4)
+
+    def apart(rows: np.ndarray) -> float:
+        return float(np.subtract(*(np.nan_to_num(_rank_correlation(v[rows], last[rows])) for v in (first, second))))
+
+    own = range(len(first)) if clusters is None else list(clusters)
+    return bootstrap(apart, own, block, resamples=resamples, seed=seed)
 
 
 def auc(

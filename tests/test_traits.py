@@ -1,0 +1,46 @@
+"""The log-odds of a trait: of the text alone, by an unsteered model, and tried on instructions it does not use."""
+
+import numpy as np
+import pytest
+
+import workbench as wb
+from tests.planted import bigram_model
+from workbench.scoring.traits import INSTRUCTIONS
+
+
+@pytest.fixture(scope="module")
+def planted():
+    return bigram_model()
+
+
+def test_the_score_is_the_difference_of_surprises_behind_the_two_instructions(planted):
+    texts = ["the cat in the river .", "a dog"]
+    found = wb.trait_odds("optimism").values(planted, ["hello", "hello"], texts, [wb.Steer()] * 2)
+    expected = []
+    for text in texts:
+        odds = []
+        for pair in INSTRUCTIONS["optimism"][:-1]:
+            plus, minus = (wb.Prompt("hello", "x", system=side) for side in pair)
+            odds.append(wb.cross_entropy(planted, [(minus, text)])[0] - wb.cross_entropy(planted, [(plus, text)])[0])
+        expected.append(np.mean(odds))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_an_empty_text_speaks_for_neither(planted):
+    score = wb.trait_odds("formality")
+    assert score.values(planted, ["hello"], [""], [wb.Steer()]) == [0.0]
+    assert score.needs_model
+
+
+def test_instructions_are_pairs_and_none_is_used_twice():
+    sides = [side for pairs in INSTRUCTIONS.values() for pair in pairs for side in pair]
+    assert len(set(sides)) == len(sides)
+    assert all(len(pairs) >= 2 for pairs in INSTRUCTIONS.values())
+    with pytest.raises(wb.WorkbenchError, match="no instructions for the trait 'optimsm'"):
+        wb.trait_odds("optimsm")
+
+
+def test_the_check_is_an_auc_of_as_many_responses_as_were_asked_for(planted):
+    found = wb.trait_check(planted, "uncertainty", ["hello", "hello you are a dog"], max_new_tokens=4)
+    assert 0 <= found.value <= 1
+    assert found.n == 4

@@ -1,0 +1,105 @@
+"""How much a response reads as if a trait had been asked for: log-odds of two instructions, the model unsteered.
+
+A projection on the direction that steered would be circular, and a list of words knows the words alone. Here the unsteered model reads
+each response twice, behind an instruction to show the trait and behind one to show its opposite: the response is evidence for one
+of the two, in nats per token. Other instructions than those of the score, worded otherwise, tell whether the score is any good.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from workbench.edits import Steer
+from workbench.errors import WorkbenchError
+from workbench.generation import generate
+from workbench.models import Model
+from workbench.prompt_sets import Prompt, Prompts, as_prompts
+from workbench.scoring.distances import cross_entropy
+from workbench.scoring.scores import Score
+from workbench.statistics import Estimate, auc
+
+VERSION = 1
+#: Instructions for a trait and for its opposite: two pairs that score, one that is held out to check the score.
+INSTRUCTIONS: dict[str, tuple[tuple[str, str], ...]] = {
+    "optimism": (
+        ("Be optimistic: say what could go well.", "Be pessimistic: say what could go badly."),
+        ("Answer with hope and confidence.", "Answer with gloom and doubt."),
+        ("You always look on the bright side.", "You always expect the worst."),
+    ),
+    "formality": (
+        ("Write in a formal, polite style.", "Write in a casual, chatty style."),
+        ("Answer like an official letter.", "Answer like a text message to a friend."),
+        ("Your tone is professional and respectful.", "Your tone is relaxed, with slang and jokes."),
+    ),
+    "uncertainty": (
+        ("Be tentative: say what might or could be.", "Be certain: say what is."),
+        ("Answer with many doubts and guesses.", "Answer with plain facts only."),
+        ("You are never sure and you speculate.", "You are always sure and you state facts."),
+    ),
+}
+
+
+def trait_odds(trait: str) -> Score:
+    """A score: how much more likely a response is under instructions for a trait than under instructions against it.
+
+    Args:
+        trait: "optimism", "formality" or "uncertainty".
+
+    Returns:
+        A Score in nats per token, above 0 where the response speaks for the trait; 0 for an empty response. The model that
+        reads is unsteered, whatever wrote the response. Check it on the model at hand with ``trait_check``.
+
+    Raises:
+        WorkbenchError: a trait without instructions.
+
+    >>> rows = wb.sweep(model, prompts, arms, [wb.trait_odds("optimism"), wb.coherence])  # doctest: +SKIP
+    """
+    pairs = _instructions(trait)[:-1]
+    digest = hashlib.sha256(repr(pairs).encode()).hexdigest()[:6]
+
+    def read(
+        model: Model, prompts: Sequence[str | Prompt], texts: Sequence[str], steers: Sequence[Steer]
+    ) -> Sequence[float]:
+        found = np.mean(
+            [_surprise(model, prompts, texts, b) - _surprise(model, prompts, texts, a) for a, b in pairs], 0
+        )
+        return np.nan_to_num(found).tolist()
+
+    return Score(f"{trait}_odds_{digest}", VERSION, None, read)
+
+
+def trait_check(model: Model, trait: str, prompts: Prompts | Sequence[str], max_new_tokens: int = 24) -> Estimate:
+    """How well ``trait_odds`` tells responses asked to show a trait from those asked to show its opposite.
+
+    The responses are written, unsteered, under the pair of instructions that the score does not use.
+
+    Args:
+        model: writes and reads. prompts: answered once under either instruction.
+
+    Returns:
+        The AUC: 0.5 where the score tells nothing, 1 where it always tells.
+
+    Raises:
+        WorkbenchError: a trait without instructions.
+
+    >>> trait_check(model, "formality", wb.pairs("formality").dev.positive)  # doctest: +SKIP
+    """
+    chosen = list(as_prompts(prompts, "prompts"))
+    asked = [replace(p, system=side) for side in _instructions(trait)[-1] for p in chosen]
+    done = generate(model, asked, max_new_tokens=max_new_tokens, progress=False)
+    values = trait_odds(trait).values(model, [*chosen, *chosen], done.text, [Steer()] * len(asked))
+    return auc([float(v) for v in values], np.repeat([True, False], len(chosen)))
+
+
+def _instructions(trait: str) -> tuple[tuple[str, str], ...]:
+    if trait not in INSTRUCTIONS:
+        raise WorkbenchError(f"no instructions for the trait {trait!r}; there are {', '.join(INSTRUCTIONS)}")
+    return INSTRUCTIONS[trait]
+
+
+def _surprise(model: Model, prompts: Sequence[str | Prompt], texts: Sequence[str], system: str) -> np.ndarray:
+    """Nats per token of each response behind a system prompt; NaN for an empty one."""
+    asked = [replace(p, system=system) for p in as_prompts(list(prompts), "prompts")]
+    return cross_entropy(model, list(zip(asked, texts, strict=True)))  # type: ignore[arg-type]
