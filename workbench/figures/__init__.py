@@ -6,8 +6,20 @@ from workbench.figures.forests import forest
 from workbench.figures.heatmaps import heatmap
 from workbench.figures.lines import lines
 from workbench.figures.maps import outcome_map
+from workbench.figures.matrices import matrices
 from workbench.figures.pages import save
 from workbench.figures.strips import tokens
 from workbench.figures.trajectories import trajectory
 
-__all__ = ["attention", "dose_response", "forest", "heatmap", "lines", "outcome_map", "save", "tokens", "trajectory"]
+__all__ = [
+    "attention",
+    "dose_response",
+    "forest",
+    "heatmap",
+    "lines",
+    "matrices",
+    "outcome_map",
+    "save",
+    "tokens",
+    "trajectory",
+]
