@@ -86,6 +86,18 @@ def test_rows_are_in_one_order_for_every_method():
     assert two["right"].all()  # every positive text says "good"
 
 
+def test_the_log_takes_its_threshold_from_the_texts_it_judges():
+    texts, cells = planted({"a": 2, "b": 2}, shared=True)
+    away = torch.tensor([10.0 * (cell == "b") for cell in cells])[:, None] * torch.eye(8, dtype=torch.float64)[2]
+    frame = crossed(
+        wb.Contrast(texts.positive + away[:40], texts.negative + away[40:], groups=texts.groups), cells, "mean_diff"
+    )
+    moved = frame[(frame["train"] == "a") & (frame["test"] == "b")]
+    assert moved["right"].mean() == 0.5  # all lie beyond the threshold of the other cell
+    assert moved["right_by_log"].mean() > 0.9
+    assert frame[frame["train"] == frame["test"]]["right"].mean() > 0.9
+
+
 def test_what_the_surface_says_depends_on_the_surface():
     texts, cells = planted({"a": 2, "b": 2}, n=10, shift=0.0)
     last = tuple(tuple(f"{i} {side}" for i in range(20)) for side in ("ab", "ba"))

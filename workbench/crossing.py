@@ -39,7 +39,8 @@ def crossed(
 
     Returns:
         A pandas DataFrame, one row per text and cell that judges it: train, test, base (its group), positive, score (above 0
-        is the positive side), right. In an order that does not depend on the method.
+        is the positive side), right, right_by_log (by log 002's threshold: the midpoint of the class means of the texts that
+        are judged). In an order that does not depend on the method.
 
     Raises:
         WorkbenchError: an unknown method, fewer than two cells, or texts without cells, groups or, for a surface, words.
@@ -61,7 +62,10 @@ def crossed(
                 columns = {"base": groups[held], "positive": positive[held], "score": found}
                 parts.append(pd.DataFrame({"train": train, "test": test, **columns}))
     frame = pd.concat(parts, ignore_index=True)
-    return frame.assign(right=(frame["score"] > 0) == frame["positive"])
+    means = frame.groupby(["train", "test", "positive"])["score"].mean()
+    middle = means.groupby(level=["train", "test"]).mean().rename("middle")
+    beyond = frame["score"] > frame.join(middle, on=["train", "test"])["middle"]
+    return frame.assign(right=(frame["score"] > 0) == frame["positive"], right_by_log=beyond == frame["positive"])
 
 
 def _scorer(
