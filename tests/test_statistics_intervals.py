@@ -405,7 +405,7 @@ def test_few_clusters_get_the_reach_of_students_t():
     )
 
 
-def test_auc_permutation_is_the_difference_of_areas_and_is_uniform_where_detectors_are_equals():
+def test_auc_permutation_is_the_difference_of_areas_and_is_uniform_where_detectors_are_equally_good():
     rng = np.random.default_rng(4)
     labels = np.repeat([True, False], [12, 20])
     ps = []
@@ -420,3 +420,5 @@ def test_auc_permutation_is_the_difference_of_areas_and_is_uniform_where_detecto
     assert better.value > 0.2
     assert better.p < 0.01
     assert statistics.auc_permutation(signal, signal, labels).p == 1
+    perfect = statistics.auc_permutation(labels + rng.random(32) / 2, 2 * labels + rng.random(32), labels)
+    assert (perfect.value, perfect.p) == (0, 1)

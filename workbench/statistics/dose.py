@@ -173,8 +173,8 @@ def half_maximum(doses: inputs.Numbers, gains: inputs.Numbers) -> float:
     Returns:
         In the unit of the doses; NaN where nothing is gained.
 
-    >>> half_maximum([0.1, 0.2, 0.4], [0.0, 0.6, 0.4])
-    0.15
+    >>> half_maximum([1, 2, 4], [0.0, 0.6, 0.4])
+    1.5
     """
     levels, heights = inputs.paired_numbers(doses, gains, "doses and gains", 1)
     top = np.maximum.accumulate([0.0, *heights])
