@@ -97,8 +97,8 @@ def batches(model: Model, chats: Chats, batch_size: int) -> Iterator[Batch]:
     """
     if batch_size < 1:
         raise WorkbenchError(f"batch_size is {batch_size}; expected at least 1")
-    for distinct in set(chats.steers):
-        check(distinct, model)
+    for steer in set(chats.steers):
+        check(steer, model)
     return _batches(model, chats, batch_size)
 
 
