@@ -102,4 +102,4 @@ def _instructions(trait: str) -> tuple[tuple[str, str], ...]:
 def _surprise(model: Model, prompts: Sequence[str | Prompt], texts: Sequence[str], system: str) -> np.ndarray:
     """Nats per token of each response behind a system prompt; NaN for an empty one."""
     asked = [replace(p, system=system) for p in as_prompts(list(prompts), "prompts")]
-    return cross_entropy(model, list(zip(asked, texts, strict=True)))  # type: ignore[arg-type]
+    return cross_entropy(model, list(zip(asked, texts, strict=True)), batch_size=32)  # type: ignore[arg-type]
