@@ -67,7 +67,7 @@ def plan(
     prompts: Annotated[str, typer.Option(help="A contrast set (refusal), a prompt set or a file.")] = "refusal",
     split: Annotated[str, typer.Option(help="Split of a contrast set: train, dev, test.")] = "test",
     new: Annotated[int, typer.Option(help="New tokens per response, at most.")] = 48,
-    batch: Annotated[int, typer.Option(help="Rows per batch.")] = 160,
+    batch: Annotated[int, typer.Option(help="Rows per batch.")] = 256,
     gpus: Annotated[int, typer.Option(help="How many devices.")] = 1,
     dtype: Annotated[Optional[str], typer.Option(help="bfloat16, float32, …; default: as it would be loaded.")] = None,  # noqa: UP045
     on: Annotated[str, typer.Option(help="Steered tokens, e.g. all or 'prompt[-1] | response'.")] = "all",
