@@ -33,21 +33,18 @@ class Batch:
     targets: torch.Tensor
     real: torch.Tensor
 
+    @torch.no_grad()
     def log_probabilities(self, model: Model, steers: Sequence[Steer]) -> torch.Tensor:
         """Of every response token given what comes before it: [batch, token, vocabulary], float32 or float64."""
-        return self._logits(model, steers).log_softmax(-1)
-
-    def surprise(self, model: Model, steers: Sequence[Steer]) -> torch.Tensor:
-        """Minus the log-probability of each response token itself: [batch, token], nats."""
-        logits = self._logits(model, steers)
-        return logits.logsumexp(-1) - logits.gather(-1, self.targets[..., None]).squeeze(-1)
+        return _precise(self._read(model, steers)).log_softmax(-1)
 
     @torch.no_grad()
-    def _logits(self, model: Model, steers: Sequence[Steer]) -> torch.Tensor:
+    def surprise(self, model: Model, steers: Sequence[Steer]) -> torch.Tensor:
+        """Minus the log-probability of each response token itself: [batch, token], nats."""
         first, where = distinct(self.ids[:, : self.prompts])
-        shared = len(first) < len(where) and not any(steer.edits for steer in steers)
-        logits = self._read_shared(model, first, where) if shared else self._read(model, steers)
-        return logits if logits.dtype == torch.float64 else logits.float()
+        shared = len(first) < len(where) and not any(steer.effective for steer in steers)
+        logits = _precise(self._read_shared(model, first, where) if shared else self._read(model, steers))
+        return logits.logsumexp(-1) - logits.gather(-1, self.targets[..., None]).squeeze(-1)
 
     def _read(self, model: Model, steers: Sequence[Steer]) -> torch.Tensor:
         new = self.targets.shape[1]
@@ -87,6 +84,10 @@ class Batch:
     @property
     def _places(self) -> torch.Tensor:
         return (self.mask.cumsum(-1) - 1).clamp(min=0)
+
+
+def _precise(logits: torch.Tensor) -> torch.Tensor:
+    return logits if logits.dtype == torch.float64 else logits.float()
 
 
 def batches(model: Model, chats: Chats, batch_size: int) -> Iterator[Batch]:
