@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", Table, Fact)
 #: an id names files and pages
-_ID = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
-_ID_WORDS = "letters, digits, dots, hyphens and underscores, a letter or digit first"
+ID = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
+ID_WORDS = "letters, digits, dots, hyphens and underscores, a letter or digit first"
 
 
 @dataclass(frozen=True)
@@ -143,8 +143,8 @@ def claim(identity: str, file: str | Path = "") -> Claim:
     found = next((c for c in own if c.id == identity), None)
     if found is None:
         there = ", ".join(c.id for c in own or _logged())
-        hint = f" in {file}" if file else f"; one of your own: wb.claim({identity!r}, 'FILE.toml')"
-        raise WorkbenchError(f"no claim {identity!r}{hint}; there are {there}")
+        where, hint = (f" in {file}", "") if file else ("", f"; one of your own: wb.claim({identity!r}, 'FILE.toml')")
+        raise WorkbenchError(f"no claim {identity!r}{where}; there are {there}{hint}")
     return found
 
 
@@ -255,7 +255,7 @@ def _claim(
     _known(text.tables, record.tables, "table", (*place, "tables"), lines)
     _known(text.evidence, {**record.tables, **record.facts}, "table or fact", (*place, "evidence"), lines)
     _known(text.premises, above, "claim above this one", (*place, "premises"), lines)
-    expect(_ID.fullmatch(text.id) is not None, (*place, "id"), lines, f"id {text.id!r} must be {_ID_WORDS}")
+    expect(ID.fullmatch(text.id) is not None, (*place, "id"), lines, f"id {text.id!r} must be {ID_WORDS}")
     judged = text.criterion is not None or (text.replication and text.replication.expected == ("not run",))
     expect(bool(judged), place, lines, f"claim {text.id!r} lacks a criterion, and is not expected to be 'not run'")
     numbers = {n: read_number(n, raw, (*place, "numbers", n), lines) for n, raw in text.numbers.items()}

@@ -63,8 +63,9 @@ def record(
         The verdict: reproduced, not reproduced, inconclusive, artefact or not run.
 
     Raises:
-        WorkbenchError: no such claim, or one of your own whose id is taken; rows that are no evidence (mock, of several models, with missing values); a claim
-            that rows cannot answer, without ``measured``; no model. Nothing is written then.
+        WorkbenchError: no such claim, or one of your own whose id is taken; rows that are no evidence (mock, of several
+            models, with missing values); a claim that rows cannot answer, without ``measured``; no model. Nothing is
+            written then.
 
     >>> record("S3.2", rows)  # doctest: +SKIP
     """
