@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from workbench.directions import Direction
     from workbench.edits import Edit, Steer
     from workbench.evidence import oracle
+    from workbench.explorer import Explorer, explore
     from workbench.extraction import METHODS, extract
     from workbench.fetching import fetch
     from workbench.gathering import Contrast, Rows, contrast, gather
@@ -96,6 +97,7 @@ _HOMES = {
     "verdicts": ("Gate", "Measured", "Verdict", "decide"),
     "confounds": ("Confound", "SurfaceReport", "surface_confounds"),
     "evidence": ("oracle",),
+    "explorer": ("Explorer", "explore"),
     "extraction": ("METHODS", "extract"),
     "fetching": ("fetch",),
     "gathering": ("Contrast", "Rows", "contrast", "gather"),
@@ -170,6 +172,7 @@ __all__ = [
     "Encoded",
     "Endpoint",
     "Estimate",
+    "Explorer",
     "Finding",
     "Gate",
     "Hardware",
@@ -213,6 +216,7 @@ __all__ = [
     "contrast",
     "cross_entropy",
     "decide",
+    "explore",
     "extract",
     "fetch",
     "figures",
