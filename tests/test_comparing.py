@@ -80,3 +80,19 @@ def test_the_best_of_many_sites_is_above_one_half_without_any_signal():
     found = widest_area(many)
     assert 0.6 < found.value < found.high < 0.85
     assert found == widest_area(many)
+
+
+def test_the_surface_of_the_texts_is_judged_like_a_direction():
+    def worded(n, seed, words=("good", "bad")):
+        found = planted(n, 0.0, seed)
+        return wb.Contrast(found.positive, found.negative, tuple(tuple(f"{w} {i}" for i in range(n)) for w in words))
+
+    train, held = {SITES[0]: worded(20, 1)}, {SITES[0]: worded(10, 2)}
+    found = judged(train, held, "bag of words")
+    assert found.areas.tolist() == [1.0]
+    assert found.right.all()
+    both = {site: worded(10, 2) for site in SITES}
+    assert judged({site: worded(20, 1) for site in SITES}, both, "first word").margins.shape == (2, 20)
+    assert judged(train, {SITES[0]: worded(10, 2, ("bad", "good"))}, "bag of words").areas.tolist() == [0.0]
+    with pytest.raises(wb.WorkbenchError, match="'bag of words' needs the texts"):
+        judged({SITES[0]: planted(20, 4.0, 1)}, held, "bag of words")

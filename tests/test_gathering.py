@@ -182,3 +182,34 @@ def test_a_contrast_holds_two_arrays_of_one_width():
     for bad in ([1.0, 2.0], [[1.0]], [[]]):
         with pytest.raises(wb.WorkbenchError, match="one width"):
             wb.Contrast([[1.0, 2.0]], bad)
+
+
+@pytest.mark.parametrize("at", [wb.resid_post(0), wb.attn_raw(1), wb.resid_pre(1), [wb.resid_post(0), wb.v(1)]])
+def test_layers_above_the_last_site_do_not_run_and_change_nothing(tiny64, at):
+    ran = []
+    handles = [
+        layer.register_forward_pre_hook(lambda *_, i=i: ran.append(i)) for i, layer in enumerate(tiny64.hf.model.layers)
+    ]
+    few = wb.gather(tiny64, PROMPTS, at, batch_size=4)
+    assert max(ran) == max(site.layer for site in few)
+    for handle in handles:
+        handle.remove()
+    everything = wb.gather(tiny64, PROMPTS, [*few, wb.resid_post(tiny64.n_layers - 1)], batch_size=4)
+    assert all(
+        torch.equal(few[site].values, everything[site].values) and few[site].norm == everything[site].norm
+        for site in few
+    )
+
+
+def test_some_texts_of_a_contrast(llama):
+    pairs = wb.Pairs(PROMPTS[:3], PROMPTS[3:])
+    whole = wb.contrast(llama, pairs, wb.resid_post(1))[wb.resid_post(1)]
+    part = whole.take([True, False, True, False, False, True])
+    assert torch.equal(part.positive, whole.positive[[0, 2]])
+    assert torch.equal(part.negative, whole.negative[[2]])
+    assert part.texts == ((PROMPTS[0], PROMPTS[2]), (PROMPTS[5],))
+    assert part.groups == (whole.groups[0], whole.groups[2], whole.groups[5])
+    with pytest.raises(wb.WorkbenchError, match="leave texts on both sides"):
+        whole.take([True] * 3 + [False] * 3)
+    with pytest.raises(wb.WorkbenchError, match="3 \\+ 3 choices"):
+        whole.take([True] * 5)

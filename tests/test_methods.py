@@ -179,3 +179,7 @@ def test_class_means_in_low_precision_lose_the_direction_to_massive_dimensions()
     sides = (positive + 30_060 * at, negative + 29_980 * at)
     error = (exact(*sides) - rounded(*sides)).abs()
     assert error[0] > 40 > 100 * error[1:].max()  # a massive dimension is known to within 128 only
+
+
+def test_texts_that_are_all_alike_have_no_probe():
+    assert not METHODS["probe"](torch.ones(4, 6), torch.ones(4, 6)).any()

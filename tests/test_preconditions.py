@@ -94,3 +94,30 @@ def test_repeated_rows_count_once_and_one_label_is_no_agreement(llama):
     assert "n=60" in wb.scorer_gate(llama, twice).measured
     alone = scored(120).assign(value="refusal")
     assert not wb.scorer_gate(llama, alone).passed
+
+
+def test_prompts_of_one_base_may_be_alike_and_those_of_two_may_not():
+    def side(name, *texts):
+        return wb.Prompts(name, tuple(wb.Prompt(text, f"{name}{i}", base=f"b{i}") for i, text in enumerate(texts)))
+
+    apart = wb.Pairs(
+        side("p", "the old red river song", "tell me about birds"), side("n", "the old blue river song", "hello dogs")
+    )
+    assert wb.disjoint_gate(apart, by="base").passed
+    close = wb.Pairs(
+        side("p", "the old red river song", "the old blue river song"), side("n", "hello dogs", "garlic tea")
+    )
+    gate = wb.disjoint_gate(close, by="base")
+    assert not gate.passed
+    assert "most alike 0.67" in gate.measured
+    assert "4 prompts of 2 bases" in gate.measured
+
+
+def test_one_question_under_two_system_prompts_is_two_prompts():
+    def side(name, system):
+        return wb.Prompts(
+            name, (wb.Prompt("what will become of bears", f"{name}1", base="b", split="train", system=system),)
+        )
+
+    assert wb.disjoint_gate(wb.Pairs(side("p", "hope for the best"), side("n", "fear the worst"))).passed
+    assert not wb.disjoint_gate(wb.Pairs(side("p", "hope"), side("n", "hope"))).passed

@@ -327,3 +327,16 @@ def test_selection_bias_is_the_mean_of_the_largest():
 def test_what_cannot_be_computed_is_refused_with_the_reason(call, message):
     with pytest.raises(WorkbenchError, match=message):
         call()
+
+
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=6), st.floats(0.1, 10))
+def test_half_of_the_maximum_is_reached_where_the_curve_crosses_it(gains, unit):
+    doses = [unit * (i + 1) for i in range(len(gains))]
+    found = statistics.half_maximum(doses, gains)
+    if max(gains) <= 0:
+        assert np.isnan(found)
+        return
+    assert 0 < found <= doses[-1]
+    assert np.interp(found, [0, *doses], np.maximum.accumulate([0, *gains])) == pytest.approx(max(gains) / 2)
+    assert statistics.half_maximum(doses, [3 * gain for gain in gains]) == pytest.approx(found)
+    assert not any(gain >= max(gains) / 2 for gain, dose in zip(gains, doses, strict=True) if dose < found * (1 - 1e-9))

@@ -421,3 +421,22 @@ def test_few_clusters_get_the_reach_of_students_t():
     assert widened(0.95, 10) == pytest.approx(
         np.mean(np.abs(np.random.default_rng(0).normal(size=400_000)) < reach), abs=2e-3
     )
+
+
+def test_auc_permutation_is_the_difference_of_areas_and_is_uniform_where_detectors_are_equally_good():
+    rng = np.random.default_rng(4)
+    labels = np.repeat([True, False], [12, 20])
+    ps = []
+    for _ in range(300):
+        signal = labels + rng.standard_normal(32)
+        a, b = (signal + rng.standard_normal(32) for _ in range(2))
+        found = statistics.auc_permutation(a, b, labels, resamples=199)
+        assert found.value == pytest.approx(roc_auc_score(labels, b) - roc_auc_score(labels, a))
+        ps.append(found.p)
+    assert 0.01 < np.mean(np.array(ps) <= 0.05) < 0.1
+    better = statistics.auc_permutation(rng.standard_normal(32), 3 * labels + rng.standard_normal(32), labels)
+    assert better.value > 0.2
+    assert better.p < 0.01
+    assert statistics.auc_permutation(signal, signal, labels).p == 1
+    perfect = statistics.auc_permutation(labels + rng.random(32) / 2, 2 * labels + rng.random(32), labels)
+    assert (perfect.value, perfect.p) == (0, 1)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import workbench as wb
+from tests.families import tiny_model
 from tests.planted import bigram_model
 from workbench.scoring.traits import INSTRUCTIONS
 
@@ -44,3 +45,15 @@ def test_the_check_is_an_auc_of_as_many_responses_as_were_asked_for(planted):
     found = wb.trait_check(planted, "uncertainty", ["hello", "hello you are a dog"], max_new_tokens=4)
     assert 0 <= found.value <= 1
     assert found.n == 4
+
+
+def test_an_instruction_goes_before_the_prompt_where_the_template_has_no_system_role():
+    model = tiny_model("gemma3")
+    assert not model.has_system_role
+    (found,) = wb.trait_odds("sycophancy").values(model, ["how do i bake bread"], ["a red cake"], [wb.Steer()])
+    odds = []
+    for pair in INSTRUCTIONS["sycophancy"][:-1]:
+        asked = [f"{side}\n\nhow do i bake bread" for side in pair]
+        plus, minus = wb.cross_entropy(model, [(text, "a red cake") for text in asked])
+        odds.append(minus - plus)
+    assert found == pytest.approx(np.mean(odds), abs=1e-6)

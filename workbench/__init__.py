@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from workbench.comparing import Judged, judged, shortfall, widest_area
     from workbench.completions import Completions
     from workbench.confounds import Confound, SurfaceReport, surface_confounds
+    from workbench.crossing import crossed
     from workbench.decoding import Sampling
     from workbench.direction_sets import Directions
     from workbench.directions import Direction
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from workbench.models import Encoded, Model, load
     from workbench.planning import calibrate, plan
     from workbench.plans import Plan
-    from workbench.preconditions import scorer_gate, setup_gates
+    from workbench.preconditions import disjoint_gate, scorer_gate, setup_gates
     from workbench.prompt_sets import Pairs, Prompt, Prompts, pairs, prompts
     from workbench.rows import Decoding, generate_missing, sweep_rows
     from workbench.scoring import (
@@ -110,6 +111,7 @@ _HOMES = {
     "gathering": ("Contrast", "Rows", "contrast", "gather"),
     "massive": ("massive_dimensions",),
     "separating": ("Detection", "Separation", "separation"),
+    "crossing": ("crossed",),
     "comparing": ("Judged", "judged", "shortfall", "widest_area"),
     "searching": ("SteeringSearch", "Trial", "steering_search"),
     "amplification": ("amplified_logits", "amplify"),
@@ -145,7 +147,7 @@ _HOMES = {
         "trait_check",
         "trait_odds",
     ),
-    "preconditions": ("scorer_gate", "setup_gates"),
+    "preconditions": ("disjoint_gate", "scorer_gate", "setup_gates"),
     "statistics": ("Estimate",),
     "applying": ("steered",),
     "steering": ("ablate", "add", "clamp"),
@@ -229,7 +231,9 @@ __all__ = [
     "coherence",
     "contrast",
     "cross_entropy",
+    "crossed",
     "decide",
+    "disjoint_gate",
     "dose_effects",
     "explore",
     "extract",

@@ -6,7 +6,7 @@ activations loses the small difference that a direction is made of.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -100,6 +100,8 @@ def stream(
 ) -> int:
     """Every text through the plain module once, batches of like lengths; ``see`` is called at each site of each batch.
 
+    A pass ends when every site was seen: the layers above the last of them do not run.
+
     Returns:
         How many tokens count for the norm.
 
@@ -114,9 +116,11 @@ def stream(
         ids, mask = texts.encoded.tensors(rows, model.device)
         window = Window.of(texts, rows, read, model.device)
         tokens += int(window.others.sum())
+        left = set(sites)
         with ExitStack() as hooks, torch.no_grad():
+            hooks.enter_context(suppress(_AllSeen))
             for site in sites:
-                hooks.enter_context(reading(model.hf, site, partial(_seen, see, site, window)))
+                hooks.enter_context(reading(model.hf, site, partial(_seen, see, site, window, left)))
             positions = (mask.cumsum(-1) - 1).clamp(min=0)
             model.hf(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=1)
     return tokens
@@ -157,8 +161,15 @@ def means(
     return {site: Means(totals[site] / n, float(norms[site]) / max(tokens, 1), n) for site in sites}
 
 
-def _seen(see: See, site: Site, window: Window, x: torch.Tensor) -> None:
+class _AllSeen(Exception):
+    """No error: it ends a forward pass that has nothing more to show."""
+
+
+def _seen(see: See, site: Site, window: Window, left: set[Site], x: torch.Tensor) -> None:
     see(site, x, window)
+    left.discard(site)
+    if not left:
+        raise _AllSeen
 
 
 def _check(model: Model, texts: Texts, sites: Sequence[Site], read: Positions) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from workbench.confounds import SURFACES, bag_of_words
 from workbench.errors import WorkbenchError
 from workbench.gathering import Contrast
 from workbench.methods import METHODS, Method
@@ -69,22 +70,27 @@ def judged(train: Mapping[Site, Contrast], held: Mapping[Site, Contrast], method
     Args:
         train: what ``contrast`` returns of the training texts.
         held: the same of other texts, at the same sites.
-        method: a name in ``METHODS``, or a function of the activations of both sides.
+        method: a name in ``METHODS``, a function of the activations of both sides, or what the surface alone says: a name in
+            ``confounds.SURFACES``, e.g. "bag of words", which is alike at every site.
 
     Raises:
-        WorkbenchError: an unknown method, or sites that are not the same.
+        WorkbenchError: an unknown method, sites that are not the same, or a surface where the texts are unknown.
 
     >>> judged(contrast(model, pairs.train, at), contrast(model, pairs.test, at), "probe").accuracies  # doctest: +SKIP
     """
-    if isinstance(method, str) and method not in METHODS:
-        raise WorkbenchError(f"unknown method {method!r}; there are {', '.join(METHODS)}, or give a function")
+    if isinstance(method, str) and method not in {*METHODS, *SURFACES}:
+        there = ", ".join([*METHODS, *SURFACES])
+        raise WorkbenchError(f"unknown method {method!r}; there are {there}, or give a function")
     if not held or list(train) != list(held):
         raise WorkbenchError(f"{len(train)} sites of training texts and {len(held)} held out are not the same sites")
-    function = METHODS[method] if isinstance(method, str) else method
     first = next(iter(held.values()))
     n, m = len(first.positive), len(first.negative)
     groups = first.groups or tuple(str(i) for i in range(n + m))
-    margins = np.stack([_margins(train[site], held[site], function) for site in train])
+    if isinstance(method, str) and method in SURFACES:
+        margins = np.tile(_surface(next(iter(train.values())), first, method), (len(train), 1))
+    else:
+        function = METHODS[method] if isinstance(method, str) else method
+        margins = np.stack([_margins(train[site], held[site], function) for site in train])
     return Judged(margins, np.repeat([True, False], [n, m]), groups)
 
 
@@ -119,6 +125,19 @@ def _margins(train: Contrast, held: Contrast, function: Method) -> np.ndarray:
     vector = torch.as_tensor(function(train.positive, train.negative)).double()
     fitted = [(side @ vector).numpy() for side in (train.positive, train.negative)]
     found = np.concatenate([(side @ vector).numpy() for side in (held.positive, held.negative)])
+    return _beyond_the_middle(fitted, found)
+
+
+def _surface(train: Contrast, held: Contrast, surface: str) -> np.ndarray:
+    if not all((*train.texts, *held.texts)):
+        raise WorkbenchError(f"{surface!r} needs the texts; read them with wb.contrast, or give Contrast(..., texts=…)")
+    n, sides = len(train.texts[0]), np.repeat([True, False], [len(side) for side in train.texts])
+    fitted, found = bag_of_words([*train.texts[0], *train.texts[1]], sides, [*held.texts[0], *held.texts[1]], surface)
+    return _beyond_the_middle([fitted[:n], fitted[n:]], found)
+
+
+def _beyond_the_middle(fitted: Sequence[np.ndarray], found: np.ndarray) -> np.ndarray:
+    """Scores less the midpoint of the class means of the training texts, in standard deviations within their sides."""
     middle = (fitted[0].mean() + fitted[1].mean()) / 2
     within = np.sqrt(np.concatenate([side - side.mean() for side in fitted]).var())
     return (found - middle) / (within or 1.0)

@@ -163,13 +163,15 @@ def surface_confounds(pairs: Pairs, seed: int = 0) -> SurfaceReport:
 
 
 def bag_of_words(
-    train: Sequence[str], sides: Sequence[bool] | np.ndarray, held_out: Sequence[str]
+    train: Sequence[str], sides: Sequence[bool] | np.ndarray, held_out: Sequence[str], surface: str = "bag of words"
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the words alone say about texts: a logistic regression on which words occur, fitted on the training texts.
 
     Args:
         train: texts. sides: of each, True for the positive side.
         held_out: texts to judge; words that no training text has count for nothing.
+        surface: what counts as a word, a name in ``SURFACES``: "bag of words", "first word", or "character n-grams" (one to
+            three, across words; what languages share when they share no word).
 
     Returns:
         Log-odds of the positive side for the training texts and for the held-out ones, each [text]; the first are fitted.
@@ -180,16 +182,30 @@ def bag_of_words(
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    counter = CountVectorizer(analyzer=list, binary=True)
-    features = counter.fit_transform([_words(text) for text in train])
+    counter = CountVectorizer(analyzer=SURFACES[surface], binary=True)
+    features = counter.fit_transform(train)
     model = LogisticRegression(max_iter=2000, class_weight="balanced").fit(features, np.asarray(sides, dtype=bool))
-    rest = counter.transform([_words(text) for text in held_out])
+    rest = counter.transform(held_out)
     return model.decision_function(features), model.decision_function(rest)
 
 
 def _words(text: str) -> list[str]:
     """The words of a text, lower case; one empty word where there is none."""
     return _WORD.findall(text.lower()) or [""]
+
+
+def _first_word(text: str) -> list[str]:
+    return _words(text)[:1]
+
+
+def _characters(text: str) -> list[str]:
+    """All runs of one to three characters, lower case."""
+    lower = text.lower()
+    return [lower[i : i + n] for n in (1, 2, 3) for i in range(len(lower) - n + 1)]
+
+
+#: what a surface baseline sees of a text, by name
+SURFACES = {"bag of words": _words, "first word": _first_word, "character n-grams": _characters}
 
 
 def _groups(prompts: Sequence[Prompt]) -> np.ndarray:

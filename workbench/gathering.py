@@ -7,6 +7,7 @@ taken in float64), and the rest is gone with its batch. With ``store=`` they are
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from pathlib import Path
 
 import torch
@@ -70,6 +71,20 @@ class Contrast:
         shapes = [tuple(side.shape) for side in (self.positive, self.negative)]
         if any(len(shape) != 2 or not shape[0] for shape in shapes) or shapes[0][1] != shapes[1][1]:
             raise WorkbenchError(f"a contrast is two arrays [text, width] of one width; got shapes {shapes}")
+
+    def take(self, chosen: Sequence[bool]) -> "Contrast":
+        """The texts that are chosen: of the positive side, then of the negative. [text], bool.
+
+        Raises WorkbenchError where no text of a side is left, or there is not one answer per text.
+        """
+        n, m = len(self.positive), len(self.negative)
+        keep = torch.as_tensor([bool(x) for x in chosen])
+        if len(keep) != n + m or not keep[:n].any() or not keep[n:].any():
+            raise WorkbenchError(f"expected {n} + {m} choices that leave texts on both sides; got {len(keep)}")
+        sides = (keep[:n].tolist(), keep[n:].tolist())
+        texts = tuple(tuple(compress(own, side)) for own, side in zip(self.texts, sides, strict=True))
+        groups = tuple(compress(self.groups, keep.tolist()))
+        return Contrast(self.positive[keep[:n]], self.negative[keep[n:]], (texts[0], texts[1]), groups)
 
 
 def gather(

@@ -71,6 +71,8 @@ def probe(positive: Array, negative: Array, seed: int = 0) -> torch.Tensor:
     scale = _scale(x, sides)
     rows = (x - x.mean(0)) / scale
     basis = _span(rows)
+    if not basis.shape[1]:  # texts that are all alike, e.g. in a script that the tokenizer does not know
+        return torch.zeros(x.shape[1], dtype=torch.float64)
     search = GridSearchCV(
         LogisticRegression(solver="newton-cholesky", class_weight="balanced"),
         {"C": _STRENGTHS},

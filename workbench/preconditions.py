@@ -6,7 +6,7 @@ They are about the setup, not the effect: a notebook measures them on its own mo
 
 import re
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -74,7 +74,7 @@ def setup_gates(
             zero == plain and minus == inverted and margins[1] > margins[0],
             f"{hook}; margin {margins[0]:.1f} to {margins[1]:.1f}",
         ),
-        _disjoint(pairs),
+        disjoint_gate(pairs),
     )
 
 
@@ -114,19 +114,38 @@ def gibberish(model: Model, n: int = _GIBBERISH, tokens: int = 32, seed: int = 0
     return [model.tokenizer.decode(row, skip_special_tokens=True) for row in rows]
 
 
-def _disjoint(pairs: Pairs) -> Gate:
-    """Prompts of train, dev and test: distinct within a split, and not alike across splits."""
-    splits = {name: _words(pairs.split(name)) for name in SPLITS if name != "tuning" and name in pairs.positive.splits}
-    twice = sum(len(words) - len(set(words)) for words in splits.values())
+def disjoint_gate(pairs: Pairs, by: Literal["split", "base"] = "split") -> Gate:
+    """Gate G3 alone: prompts are distinct, and those that must be kept apart share less than 60% of their words.
+
+    Args:
+        pairs: a contrast set; a system prompt counts as part of its prompt.
+        by: "split", where directions come from one split and are judged on another (train, dev and test are kept apart); "base",
+            where folds of bases are, as in ``crossed`` (prompts of different bases are).
+
+    >>> disjoint_gate(wb.pairs("refusal")).passed  # doctest: +SKIP
+    True
+    """
+    if by == "split":
+        names = [name for name in SPLITS if name != "tuning" and name in pairs.positive.splits]
+        parts = {name: _words(pairs.split(name)) for name in names}
+        counts = ", ".join(f"{len(words)} {name}" for name, words in parts.items())
+    else:
+        bases = dict.fromkeys(prompt.base or prompt.id for side in _sides(pairs) for prompt in side)
+        parts = {base: _words(pairs, base) for base in bases}
+        counts = f"{sum(map(len, parts.values()))} prompts of {len(parts)} bases"
+    twice = sum(len(words) - len(set(words)) for words in parts.values())
     alike = [
-        len(a & b) / len(a | b) for one, two in combinations(splits.values(), 2) for a in one for b in two if a or b
+        len(a & b) / len(a | b) for one, two in combinations(parts.values(), 2) for a in one for b in two if a or b
     ]
-    counts = ", ".join(f"{len(words)} {name}" for name, words in splits.items())
     most = max(alike, default=0.0)
     return Gate("G3 disjoint", twice == 0 and most < _ALIKE, f"{counts}; {twice} repeated; most alike {most:.2f}")
 
 
-def _words(pairs: Pairs) -> list[frozenset[str]]:
-    """The words of each prompt of all sides."""
-    sides: list[Prompts] = [side for side in (pairs.positive, pairs.negative, pairs.borderline) if side is not None]
-    return [frozenset(re.findall(r"\w+", text.lower())) for side in sides for text in side.texts]
+def _sides(pairs: Pairs) -> list[Prompts]:
+    return [side for side in (pairs.positive, pairs.negative, pairs.borderline) if side is not None]
+
+
+def _words(pairs: Pairs, base: str = "") -> list[frozenset[str]]:
+    """The words of each prompt of all sides, or of those with one base."""
+    chosen = [p for side in _sides(pairs) for p in side if not base or (p.base or p.id) == base]
+    return [frozenset(re.findall(r"\w+", f"{p.system} {p.text}".lower())) for p in chosen]

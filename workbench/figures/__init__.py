@@ -6,6 +6,7 @@ from workbench.figures.forests import forest, forest_note
 from workbench.figures.heatmaps import heatmap
 from workbench.figures.lines import lines
 from workbench.figures.maps import outcome_map
+from workbench.figures.matrices import matrices
 from workbench.figures.pages import save
 from workbench.figures.strips import tokens
 from workbench.figures.trajectories import trajectory
@@ -17,6 +18,7 @@ __all__ = [
     "forest_note",
     "heatmap",
     "lines",
+    "matrices",
     "outcome_map",
     "save",
     "tokens",

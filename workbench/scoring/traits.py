@@ -38,6 +38,11 @@ INSTRUCTIONS: dict[str, tuple[tuple[str, str], ...]] = {
         ("Answer with many doubts and guesses.", "Answer with plain facts only."),
         ("You are never sure and you speculate.", "You are always sure and you state facts."),
     ),
+    "sycophancy": (
+        ("Agree with the user and praise them.", "Correct the user and criticise them."),
+        ("Answer as a flatterer would.", "Answer as a strict judge would."),
+        ("You always tell people what they want to hear.", "You always tell people where they are wrong."),
+    ),
 }
 
 
@@ -45,7 +50,7 @@ def trait_odds(trait: str) -> Score:
     """A score: how much more likely a response is under instructions for a trait than under instructions against it.
 
     Args:
-        trait: "optimism", "formality" or "uncertainty".
+        trait: "optimism", "formality", "uncertainty" or "sycophancy".
 
     Returns:
         A Score in nats per token, above 0 where the response speaks for the trait; 0 for an empty response. The model that
@@ -87,7 +92,7 @@ def trait_check(model: Model, trait: str, prompts: Prompts | Sequence[str], max_
     >>> trait_check(model, "formality", wb.pairs("formality").dev.positive)  # doctest: +SKIP
     """
     chosen = list(as_prompts(prompts, "prompts"))
-    asked = [replace(p, system=side) for side in _instructions(trait)[-1] for p in chosen]
+    asked = [p for side in _instructions(trait)[-1] for p in _under(model, chosen, side)]
     done = generate(model, asked, max_new_tokens=max_new_tokens, progress=False)
     values = trait_odds(trait).values(model, [*chosen, *chosen], done.text, [Steer()] * len(asked))
     return auc([float(v) for v in values], np.repeat([True, False], len(chosen)))
@@ -101,5 +106,11 @@ def _instructions(trait: str) -> tuple[tuple[str, str], ...]:
 
 def _surprise(model: Model, prompts: Sequence[str | Prompt], texts: Sequence[str], system: str) -> np.ndarray:
     """Nats per token of each response behind a system prompt; NaN for an empty one."""
-    asked = [replace(p, system=system) for p in as_prompts(list(prompts), "prompts")]
+    asked = _under(model, as_prompts(list(prompts), "prompts"), system)
     return cross_entropy(model, list(zip(asked, texts, strict=True)), batch_size=32)  # type: ignore[arg-type]
+
+
+def _under(model: Model, prompts: Sequence[Prompt], system: str) -> Prompts:
+    """Prompts behind an instruction: as their system prompt, or before their text where the template has none."""
+    found = Prompts("instructed", tuple(replace(prompt, system=system) for prompt in prompts))
+    return found if model.has_system_role else found.system_in_user()

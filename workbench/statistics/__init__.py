@@ -10,14 +10,14 @@ What is asked, and where it is answered:
     are two conditions alike                           equivalences  equivalence, equivalence_rates
     how many units, which effect                       planning      power, needed_n, detectable and their kin
     many tests at once                                 multiplicity  holm, benjamini_hochberg; pairing.permutation_maximum
-    how does a rate depend on dose                     dose          dose_response, midpoint, largest_jump
-    does one thing order another                       ranking       spearman, spearman_difference, auc, auc_difference
+    how does a rate depend on dose                     dose          dose_response, midpoint, half_maximum, largest_jump
+    does one thing order another                       ranking       spearman, spearman_difference, auc, auc_difference, auc_permutation
     do two scorers agree                               agreement     kappa
     the best of several                                selection     nested_choice, winners_curse, selection_bias
 """
 
 from workbench.statistics.agreement import Agreement, kappa
-from workbench.statistics.dose import DoseFit, DoseResponse, dose_response, largest_jump, midpoint
+from workbench.statistics.dose import DoseFit, DoseResponse, dose_response, half_maximum, largest_jump, midpoint
 from workbench.statistics.equivalences import Equivalence, equivalence, equivalence_rates
 from workbench.statistics.means import bootstrap, cohens_d, mean, p_from_interval
 from workbench.statistics.multiplicity import benjamini_hochberg, holm
@@ -33,7 +33,14 @@ from workbench.statistics.planning import (
     power_mean,
     power_paired,
 )
-from workbench.statistics.ranking import auc, auc_difference, auc_standard_error, spearman, spearman_difference
+from workbench.statistics.ranking import (
+    auc,
+    auc_difference,
+    auc_permutation,
+    auc_standard_error,
+    spearman,
+    spearman_difference,
+)
 from workbench.statistics.rates import fisher, heterogeneity, rate, trend, two_proportion_z
 from workbench.statistics.results import Comparison, Estimate
 from workbench.statistics.selection import (
@@ -56,6 +63,7 @@ __all__ = [
     "WinnersCurse",
     "auc",
     "auc_difference",
+    "auc_permutation",
     "auc_standard_error",
     "benjamini_hochberg",
     "bootstrap",
@@ -67,6 +75,7 @@ __all__ = [
     "equivalence",
     "equivalence_rates",
     "fisher",
+    "half_maximum",
     "heterogeneity",
     "holm",
     "kappa",

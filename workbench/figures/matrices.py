@@ -1,0 +1,90 @@
+"""Tables of shares as heatmaps: what was made from one cell and judged on another, by method."""
+
+from typing import TYPE_CHECKING
+
+from workbench.errors import WorkbenchError
+from workbench.figures import theme
+from workbench.figures.words import escaped
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+#: pixels of a cell's height, above a panel, and below it, for the names of its columns
+_CELL, _ABOVE, _BELOW = 26, 30, 78
+_COLUMNS = ("panel", "series", "train", "test", "value")
+
+
+def matrices(frame: "pd.DataFrame", title: str = "", small_print: str = "", chance: float = 0.5) -> "go.Figure":
+    """One small heatmap per panel (down) and series (across): made from (rows) by judged on (columns).
+
+    Args:
+        frame: one row per cell: panel, series, train, test, value (a share). Panels have cells of their own; series share them.
+        title: what is seen, as a sentence. small_print: what a reader needs beside it.
+        chance: the share that guessing gives; it is white, below it blue, above it vermillion.
+
+    Raises:
+        WorkbenchError: no rows, a column that is missing, or a cell that occurs twice.
+
+    >>> matrices(frame)  # doctest: +SKIP
+    """
+    from plotly.subplots import make_subplots
+
+    lacking = [name for name in _COLUMNS if name not in frame]
+    if lacking or frame.empty:
+        raise WorkbenchError(f"expected rows with {', '.join(_COLUMNS)}; got {len(frame)} rows without {lacking}")
+    if frame.duplicated(list(_COLUMNS[:4])).any():
+        raise WorkbenchError("a cell occurs twice; average it first")
+    panels, series = list(dict.fromkeys(frame["panel"])), list(dict.fromkeys(frame["series"]))
+    tall = [_CELL * frame.loc[frame["panel"] == panel, "train"].nunique() for panel in panels]
+    between = _ABOVE + _BELOW
+    plot = sum(tall) + between * (len(panels) - 1)
+    figure = make_subplots(
+        rows=len(panels),
+        cols=len(series),
+        row_heights=tall,
+        vertical_spacing=between / plot if panels[1:] else 0,
+        horizontal_spacing=0.03 if series[1:] else 0,
+        subplot_titles=[
+            escaped(f"{panel}: {name}" if i == 0 else str(name)) for panel in panels for i, name in enumerate(series)
+        ],
+    )
+    figure.update_annotations(font_size=12)
+    for row, panel in enumerate(panels, 1):
+        for col, name in enumerate(series, 1):
+            part = frame[(frame["panel"] == panel) & (frame["series"] == name)]
+            if len(part):
+                figure.add_trace(_grid(part, f"{panel}, {name}"), row=row, col=col)
+            figure.update_yaxes(showticklabels=col == 1, autorange="reversed", row=row, col=col)
+    figure.update_xaxes(type="category", tickangle=-45, tickfont_size=11, showgrid=False)
+    figure.update_yaxes(type="category", tickfont_size=11, showgrid=False)
+    text, top = theme.heading(title, small_print)
+    scale = theme.diverging(max(1 - chance, chance), "share on the right side", -_BELOW / plot)
+    figure.update_layout(
+        template=theme.template(),
+        title_text=text,
+        height=plot + top + _ABOVE + 2 * _BELOW,
+        margin={"t": top + _ABOVE, "b": 2 * _BELOW},
+        coloraxis=scale | {"cmid": chance, "cmin": 0.0, "cmax": 1.0},
+    )
+    return figure
+
+
+def _grid(part: "pd.DataFrame", name: str) -> "go.Heatmap":
+    import plotly.graph_objects as go
+
+    table = part.pivot(index="train", columns="test", values="value")
+    table = table.reindex(index=list(dict.fromkeys(part["train"])), columns=list(dict.fromkeys(part["test"])))
+    values = [[None if cell != cell else float(cell) for cell in line] for line in table.to_numpy()]
+    return go.Heatmap(
+        x=[escaped(str(x)) for x in table.columns],
+        y=[escaped(str(y)) for y in table.index],
+        z=values,
+        text=[["" if cell is None else f"{100 * cell:.0f}" for cell in line] for line in values],
+        texttemplate="%{text}",
+        textfont={"size": 11, "color": "#222222"},
+        coloraxis="coloraxis",
+        xgap=1,
+        ygap=1,
+        hovertemplate=f"{escaped(name)}<br>made from %{{y}}, judged on %{{x}}: <b>%{{z:.1%}}</b><extra></extra>",
+    )
