@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PLAN   ?= quick
 JOBS   ?= 1
+CORES  ?= 2
 
 .PHONY: run test lint lab bench clean
 
@@ -13,7 +14,7 @@ run: $(STAMP)
 	$(BIN)/workbench batch $(PLAN) --jobs $(JOBS) --resume; status=$$?; $(BIN)/workbench report && exit $$status
 
 test: $(STAMP) lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadgroup
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

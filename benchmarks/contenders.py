@@ -4,8 +4,10 @@ A cell is one condition as a script would run it: a batch of prompts under one S
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -56,10 +58,23 @@ def hooked(model: Model, cells: Sequence[Cell], new: int) -> Tokens:
         block = model.hf.model.layers[layer]
         handle = block.register_forward_hook(lambda _, __, output, added=added: output + added)
         try:
-            found += _generate(model, model.hf.generate, cell.prompts, new)
+            with as_shipped(model.hf):
+                found += _generate(model, model.hf.generate, cell.prompts, new)
         finally:
             handle.remove()
     return found
+
+
+@contextmanager
+def as_shipped(hf: Any) -> Iterator[None]:
+    """Inside, the head reads what transformers gives it, slow slices too: without the hook of ``workbench.plain``."""
+    hooks = hf.get_output_embeddings()._forward_pre_hooks
+    ours = dict(hooks)
+    hooks.clear()
+    try:
+        yield
+    finally:
+        hooks.update(ours)
 
 
 def bridged(model: Model, cells: Sequence[Cell], new: int, batch: int = 40) -> Tokens:

@@ -36,12 +36,13 @@ def run(name: str, rows: int) -> dict[str, float]:
     d = wb.extract(model, pairs.train, at=wb.resid_post(14))
     prompts = pairs.test.positive.take(100)
     doses = [0.3 * (i + 1) / (rows // 100) for i in range(rows // 100)]
+    on = wb.PROMPT[-1] | wb.RESPONSE  # as most sweeps here steer
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as store:
-        wb.sweep(model, prompts, wb.grid(d, ratios=[0.1]), [wb.refusal], store, max_new_tokens=NEW)  # warm-up
+        wb.sweep(model, prompts, wb.grid(d, ratios=[0.1], on=on), [wb.refusal], store, max_new_tokens=NEW)  # warm-up
     with tempfile.TemporaryDirectory() as store:
         started = time.perf_counter()
-        wb.sweep(model, prompts, wb.grid(d, ratios=doses), [wb.refusal], store, max_new_tokens=NEW)
+        wb.sweep(model, prompts, wb.grid(d, ratios=doses, on=on), [wb.refusal], store, max_new_tokens=NEW)
         seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     return {

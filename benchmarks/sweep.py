@@ -126,9 +126,9 @@ def single(model: Model, cells: list[Cell]) -> float:
 
 
 @torch.no_grad()
-def decode_over_prefill(model: Model, rows: int = 160) -> float:
+def decode_over_prefill(model: Model, rows: int = 256) -> float:
     """Tokens written per second over tokens read per second by a bare forward pass over as many tokens."""
-    prompts = (wb.pairs("refusal").test.positive.texts * 2)[:rows]
+    prompts = (wb.pairs("refusal").test.positive.texts * 3)[:rows]
     ids = torch.randint(1000, 2000, (rows, NEW))
     once, whole, read = [], [], []
     for _ in range(3):

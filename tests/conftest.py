@@ -67,8 +67,21 @@ def visitor(chromium):
 
 #: cheap laws first, then what opens a browser, what runs a pretrained model, and what is slow
 COSTS = ("slow", "model", "browser")
+#: of tests that run side by side, those on one worker: a model is loaded once, and one Ray cluster is up at a time
+TOGETHER = {
+    "smollm2_refusal": "smollm2",
+    "gemma3_refusal": "gemma3",
+    "chromium": "chromium",
+    "test_cluster": "ray",
+    "on_ray": "ray",
+    "[cluster]": "ray",
+}
 
 
 def pytest_collection_modifyitems(items):
-    """Order tests by cost."""
+    """Order tests by cost, and say which share a worker."""
     items.sort(key=lambda item: [item.get_closest_marker(mark) is not None for mark in COSTS])
+    for item in items:
+        words = " ".join((item.nodeid, *item.fixturenames))
+        if group := next((name for word, name in TOGETHER.items() if word in words), None):
+            item.add_marker(pytest.mark.xdist_group(group))

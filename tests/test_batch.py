@@ -112,6 +112,23 @@ def test_unknown_plans_cells_places_and_folders_are_errors(folder, monkeypatch):
         run(todo, Lines(print, 2), jobs=0)
 
 
+def test_a_folder_is_a_model_under_its_own_name_wherever_the_plan_is_run(folder, monkeypatch):
+    for name in ("mine", "other/mine"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "config.json").write_text("{}")
+    monkeypatch.chdir(folder)
+    path = folder / "own.toml"
+    path.write_text(PLAN.replace("smollm2-refusal", "./mine"))
+    cells = read_plan(path).cells
+    assert names(cells) == ["mine/smoke/01_first", "mine/smoke/02_second"]
+    assert cells[0].model == str(folder / "mine")
+    path.write_text(PLAN.replace('"smollm2-refusal"', '"./mine", "other/mine"'))
+    with pytest.raises(
+        wb.WorkbenchError, match=r"own.toml, line 4: two cells are called mine/smoke/01_first: .*other/mine"
+    ):
+        read_plan(path)
+
+
 @pytest.mark.parametrize("name", ["quick", "full", "logged-models"])
 def test_shipped_plans_take_every_notebook_there_is(name):
     plan = read_plan(name, ROOT / "notebooks")
@@ -229,6 +246,10 @@ def test_the_key_holds_all_that_a_result_depends_on(tmp_path, monkeypatch):
     book["cells"][1]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "1"}]
     path.write_text(json.dumps(book))
     assert content_key(cell) == key
+    (tmp_path / "P1.toml").write_text("minimum_effect = 0.2")  # a claims file beside the notebook
+    ruled = content_key(cell)
+    (tmp_path / "P1.toml").write_text("minimum_effect = 0.3")
+    assert len({key, ruled, content_key(cell)}) == 3
 
 
 def test_processes_share_the_cores(folder, monkeypatch):
@@ -332,7 +353,8 @@ def test_cells_on_ray_leave_what_they_would_leave_here(folder, monkeypatch):
 
     monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     keep = "(Path(out).parents[2] / 'store').mkdir(exist_ok=True)\n(Path(out).parents[2] / 'store' / 'part').touch()"
-    write(folder / "books" / "01_first.ipynb", MARK, keep)
+    (folder / "books" / "P1.toml").write_text("")
+    write(folder / "books" / "01_first.ipynb", MARK, keep, "open('P1.toml')")
     write(folder / "books" / "02_second.ipynb", "1 / 0")
     todo = agenda(read_plan(folder / "plan.toml"), folder / "runs")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)

@@ -350,6 +350,17 @@ def test_an_unknown_id_lists_the_known():
         wb.claim("S9.9")
 
 
+def test_a_claim_of_ones_own_is_read_from_its_file(tmp_path):
+    path = tmp_path / "log.toml"
+    path.write_text(GOOD)
+    assert wb.claim("X.1", path) == read_claims(path)[0]
+    with pytest.raises(wb.WorkbenchError, match=r"no claim 'S3\.2' in .*log\.toml; there are X\.1$"):
+        wb.claim("S3.2", path)
+    path.write_text(GOOD.replace('id = "X.1"', 'id = "../X"'))
+    with pytest.raises(wb.WorkbenchError, match=r"line \d+: id '\.\./X' must be letters, digits"):
+        read_claims(path)
+
+
 def test_references():
     (table,) = wb.claim("S3.5").evidence[:1]
     assert [str(c) for c in table.select("9", "jailbreak")] == ["32%"]

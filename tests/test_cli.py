@@ -18,7 +18,7 @@ def run(*arguments, code=0):
 
 def test_help_names_the_commands():
     text = run("--help")
-    for command in ("fetch", "models", "check", "run", "batch", "report", "audit", "train"):
+    for command in ("fetch", "models", "check", "run", "batch", "report", "audit", "new", "train"):
         assert command in text
 
 
@@ -79,6 +79,17 @@ def test_mistakes_give_one_clear_message_and_no_traceback(arguments, message):
     assert message in text
     assert "Traceback" not in text
     assert text.startswith("error: ")
+
+
+def test_a_new_claim_says_what_to_do_next_and_the_audit_what_is_left(tmp_path):
+    folder = str(tmp_path / "claims")
+    said = run("new", "claim", "P1", "--folder", folder, "--title", "Politeness")
+    assert f"workbench audit {folder}/P1.toml" in said
+    assert f"workbench run {folder}/01_p1.ipynb --profile smoke" in said
+    audited = run("audit", f"{folder}/P1.toml")
+    assert "P1 Politeness" in audited
+    assert "P1.toml still says FILL IN in line 6, 7, " in audited
+    assert "nothing is overwritten" in run("new", "claim", "P1", "--folder", folder, code=2)
 
 
 def test_usage_errors_are_typers():

@@ -78,6 +78,15 @@ def test_logged_values_stand_where_the_log_gives_one(figure):
     }
 
 
+def test_a_page_may_say_title_and_small_print_itself_in_lines_of_its_own_width(ledger, figure):
+    bare = wb.figures.forest(ledger, title=None)
+    assert not bare.layout.title.text
+    assert bare.layout.margin.t < figure.layout.margin.t
+    note = wb.figures.forest_note(ledger)
+    assert note.endswith("hollow if on analogue · beyond the scale: S3.5")
+    assert "<br>" not in note
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_is_readable_wide_and_narrow(visitor, figure, tmp_path, width):

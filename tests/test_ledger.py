@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -327,3 +328,109 @@ def test_other_claims_of_a_notebook_are_paid_for(tmp_path):
     last = wb.ledger.record("S3.2", found(), arm=ARM, others=[0.0, 0.0], path=tmp_path)
     assert last.p == pytest.approx(alone.p)  # Holm: the largest p is not corrected
     assert wb.ledger.open(tmp_path).recheck()["agrees"].all()
+
+
+OWN = """
+[log]
+id = "mine"
+title = "A log of my own"
+
+[[claim]]
+id = "P1"
+title = "Taking the direction away gets requests complied with"
+section = "1"
+kind = "comparison"
+statement = "It does."
+models = ["planted"]
+notebook = "01_p1"
+
+[claim.method]
+site = "resid_post, layer 8"
+positions = "all"
+normalisation = "none"
+decoding = "greedy"
+scorer = "keywords"
+n = 40
+
+[claim.criterion]
+direction = "compliance rises"
+outcome = "compliance, -0.3 minus none"
+minimum_effect = 0.2
+unit = "share"
+test = ["mcnemar"]
+gates = ["G5", "G7"]
+
+[claim.criterion.contrast]
+label = "compliance"
+sign = "-"
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A claims file of one's own, and its notebook beside it."""
+    folder = tmp_path / "claims"
+    folder.mkdir()
+    (folder / "01_p1.ipynb").write_text("{}")
+    (folder / "P1.toml").write_text(OWN)
+    return folder / "P1.toml"
+
+
+def test_a_claim_of_ones_own_is_judged_and_the_ledger_knows_it_from_then_on(tmp_path, own):
+    verdict = wb.ledger.record(wb.claim("P1", own), found(), arm=ARM, path=tmp_path / "ledger")
+    assert (verdict.outcome, verdict.on_analogue) == ("reproduced", False)
+    own.unlink()
+    ledger = wb.ledger.open(tmp_path / "ledger")
+    assert [claim.id for claim in ledger.claims[-2:]] == ["S3.9", "P1"]
+    assert ledger.records()[-1]["source"] == "mine, 1"
+    assert ledger.frame()["outcome"].tolist()[-1] == "reproduced"
+    assert ledger.recheck()["agrees"].all()
+    assert "| P1 |" in FORMATS["md"](ledger.records())
+
+
+def test_a_rule_that_was_changed_afterwards_is_noticed(tmp_path, own):
+    for minimum in ("0.2", "0.3"):
+        own.write_text(OWN.replace("minimum_effect = 0.2", f"minimum_effect = {minimum}"))
+        wb.ledger.record(wb.claim("P1", own), found(), arm=ARM, path=tmp_path / "ledger")
+    again = wb.ledger.open(tmp_path / "ledger").recheck()
+    assert again["agrees"].tolist() == [False, True]
+    assert "the criterion was another one then" in again["differs"][0]
+
+
+def test_what_a_claims_file_uses_is_kept_with_it(tmp_path, own):
+    fact = '[[fact]]\nid = "f"\nstatement = "s"\nholds = true\nprovenance = "P"\nsource = "x"\n'
+    (own.parent / "more.toml").write_text(fact)
+    own.write_text('uses = ["more.toml"]\n' + OWN)
+    wb.ledger.record(wb.claim("P1", own), found(), arm=ARM, path=tmp_path / "ledger")
+    assert wb.ledger.open(tmp_path / "ledger").claims[-1].id == "P1"
+    (tmp_path / "far.toml").write_text(fact)
+    own.write_text('uses = ["../far.toml"]\n' + OWN)
+    with pytest.raises(
+        wb.WorkbenchError, match=r"P1.toml uses ../far.toml; what verdicts rest on uses files beside it only"
+    ):
+        wb.ledger.record(wb.claim("P1", own), found(), arm=ARM, path=tmp_path / "ledger")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("P1", "S3.2"), "the id S3.2 is taken by a logged claim"),
+        (("x", "x"), "the id P1 is taken by .*first.toml"),
+    ],
+)
+def test_no_two_claims_of_a_ledger_have_one_id(tmp_path, own, change, message):
+    first = own.with_name("first.toml")
+    first.write_text(OWN)
+    wb.ledger.record(wb.claim("P1", first), found(), arm=ARM, path=tmp_path / "ledger")
+    own.write_text(OWN.replace(*change))
+    (other,) = wb.read_claims(own)
+    with pytest.raises(wb.WorkbenchError, match=message):
+        wb.ledger.record(other, found(), arm=ARM, path=tmp_path / "ledger")
+    assert len(wb.ledger.open(tmp_path / "ledger").entries()) == 1
+
+
+def test_a_claim_from_no_file_cannot_be_judged_for_others(tmp_path):
+    nowhere = replace(wb.claim("S3.2"), file="")
+    with pytest.raises(wb.WorkbenchError, match=r"S3\.2 is from no file"):
+        wb.ledger.record(nowhere, found(), path=tmp_path)
+    assert not list(tmp_path.iterdir())

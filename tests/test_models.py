@@ -33,6 +33,18 @@ def test_bridge_and_plain_module_share_their_weights(tiny):
     }
 
 
+def test_the_head_reads_one_piece_of_memory(tiny):
+    """A slice of columns would have PyTorch on a CPU copy the whole head once per row."""
+    seen = []
+    head = tiny.hf.get_output_embeddings()
+    handle = head.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    try:
+        tiny.hf(input_ids=torch.ones(3, 5, dtype=torch.long), logits_to_keep=1)
+    finally:
+        handle.remove()
+    assert [x.is_contiguous() for x in seen] == [True]
+
+
 def test_encoding_is_the_template_with_one_bos(tiny):
     encoded = tiny.encode(PROMPTS)
     for prompt, ids in zip(PROMPTS, encoded.token_ids, strict=True):

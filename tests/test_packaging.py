@@ -58,7 +58,12 @@ def test_a_wheel_carries_the_data_and_works_outside_the_checkout(tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     for part in ("prompts/refusal/harmful.jsonl", "claims/S3.toml", "models/smollm2-refusal/adapter_model.safetensors"):
         assert f"workbench/data/{part}" in names
-    for part in ("data/plans/quick.toml", "report/templates/base.html.j2", "report/assets/style.css"):
+    for part in (
+        "data/plans/quick.toml",
+        "report/templates/base.html.j2",
+        "report/assets/style.css",
+        "templates/claim.toml",
+    ):
         assert f"workbench/{part}" in names
     venv.create(tmp_path / "venv", with_pip=False, system_site_packages=False)
     site = next((tmp_path / "venv" / "lib").glob("python*/site-packages"))

@@ -25,7 +25,7 @@ from workbench.planning import plan
 from workbench.plans import seconds
 from workbench.shapes import shape, shape_of
 from workbench.steering import first_edited
-from workbench.workload import Load, Task, phases
+from workbench.workload import Load, Task, phases, read_together
 
 #: different prompts, as many as make several batches
 TEXTS = [f"{a} {b} {c}" for a in PROMPTS for b in PROMPTS for c in PROMPTS]
@@ -147,6 +147,28 @@ def test_what_comes_before_the_first_edit_is_read_once_per_prompt():
     assert read(*[Task("a", 40, 0, 3)] * 10) == pytest.approx(0.3 * 40 + 0.7 * 400)
     assert read(*[Task("a", 40, 0, 3), Task("b", 40, 0, 0)] * 5) == 400
     assert read(Task("a", 40, 0, 0), Task("b", 20, 0, 0)) == 80  # padded
+
+
+def test_runs_that_share_layers_are_read_by_themselves_and_all_other_rows_together():
+    def places(layer, rows, prompts):
+        return sorted(Task(str(i % prompts), 30, 0, layer).place for i in range(rows))
+
+    few, shared, alone = places(1, 6, 2), places(4, 16, 4), places(7, 20, 20)
+    assert read_together([]) == []
+    assert read_together(shared) == [slice(0, 16)]
+    assert read_together([*few, *shared, *alone]) == [slice(0, 6), slice(6, 22), slice(22, 42)]
+    assert read_together([*few, *alone]) == [slice(0, 26)]
+    sparse = sorted(Task(str(i % 2), 30, 29, i % 3).place for i in range(60))
+    assert read_together(sparse) == [slice(0, 60)]  # columns are shared there, whatever the layer
+    load = Load.of([Task(str(i % 4), 30, 0, layer) for layer in (4, 8) for i in range(16)], 10, [8] * 32, 32)
+    assert load.read_tokens == pytest.approx(30 * (4 * 0.4 + 16 * 0.6 + 4 * 0.8 + 16 * 0.2))
+
+
+@given(st.lists(TASKS, max_size=60))
+def test_every_row_is_read_once(tasks):
+    places = sorted(task.place for task in tasks)
+    parts = read_together(places)
+    assert [i for part in parts for i in range(len(places))[part]] == list(range(len(places)))
 
 
 @pytest.mark.parametrize("on", ["all", "prompt[-1] | response"])

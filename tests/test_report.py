@@ -203,6 +203,15 @@ def test_filters_choose_the_same_claims_in_table_and_plot(site, visitor):
 
 
 @browser
+@pytest.mark.parametrize(("width", "lines"), [(1280, 2), (390, 6)])
+def test_the_plot_is_explained_in_lines_as_wide_as_the_page(site, visitor, width, lines):
+    page = visitor.open(site / "index.html", width)
+    page.wait_for_selector("#forest .ytick text")
+    assert page.locator("figcaption").bounding_box()["height"] < lines * 24
+    assert page.locator("#forest .gtitle").text_content() == ""
+
+
+@browser
 def test_a_mark_of_the_filtered_plot_keeps_its_claim_and_leads_to_it(site, visitor):
     page = visitor.open(site / "index.html")
     page.wait_for_selector("#forest .ytick text")

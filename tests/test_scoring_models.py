@@ -11,6 +11,7 @@ from tests.families import PROMPTS
 from tests.planted import bigram, bigram_model
 from tests.test_steering import direction
 from workbench.scoring.collapse import collapse_reason, repetition
+from workbench.scoring.distances import surprise_per_token
 from workbench.scoring.fluency import fluency, surface
 from workbench.scoring.logs import LOG001_PHRASES
 
@@ -37,6 +38,26 @@ def test_cross_entropy_is_the_planted_one_alone_and_in_a_batch(planted):
     np.testing.assert_allclose(found, [np.mean(surprises(text, planted)) for text in texts], atol=1e-4)
     alone = [wb.cross_entropy(planted, [("hello you are a dog", text)])[0] for text in texts]
     np.testing.assert_allclose(found, alone, atol=1e-5)
+
+
+def test_a_prompt_that_many_responses_follow_is_read_once_and_changes_nothing(tiny64, monkeypatch):
+    """Against each response read by itself, prompts of several lengths between them; and a single token, which needs no second pass."""
+    said = ["the red bird", "a", "in the river a cat in winter the dog", "red", "winter winter"]
+    chats = [(prompt, text) for prompt in PROMPTS for text in said]
+    found = surprise_per_token(tiny64, chats, batch_size=32)
+    alone = [surprise_per_token(tiny64, [chat])[0] for chat in chats]
+    for row, one in zip(found, alone, strict=True):
+        np.testing.assert_allclose(row[: len(one)], one, atol=1e-9)
+        assert np.isnan(row[len(one) :]).all()
+    read = []
+    forward = tiny64.hf.forward
+    monkeypatch.setattr(tiny64.hf, "forward", lambda *a, **k: read.append(k["input_ids"].shape) or forward(*a, **k))
+    surprise_per_token(tiny64, chats, batch_size=len(chats))
+    assert [rows for rows, _ in read] == [len(PROMPTS), len(chats)]
+    short = [(PROMPTS[0], text) for text in ("a", "the", "red")]
+    one_token = surprise_per_token(tiny64, short, batch_size=3)
+    if one_token.shape[1] == 1:
+        assert [rows for rows, _ in read[2:]] == [1]
 
 
 def test_cross_entropy_reads_answers_of_prompts_and_rises_under_a_large_dose(llama):

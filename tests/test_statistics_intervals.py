@@ -23,6 +23,24 @@ def prompts_with_variants(rng, prompts, variants, icc=0.3):
 # Means
 
 
+@given(st.floats(-1, 1, width=32), st.floats(0.001, 1, width=32), st.floats(0.001, 1, width=32))
+def test_an_interval_implies_significance_just_where_it_leaves_zero_out(value, below, above):
+    found = statistics.Estimate(value, value - below, value + above, 20, "")
+    p = statistics.p_from_interval(found)
+    assert 0 <= p <= 1
+    if min(abs(found.low), abs(found.high)) > 1e-6:
+        assert (p < 0.05) == (found.low > 0 or found.high < 0)
+
+
+def test_the_implied_p_is_that_of_the_normal_interval_it_came_from():
+    found = statistics.Estimate(0.3, 0.3 - 1.959964 * 0.1, 0.3 + 1.959964 * 0.1, 20, "")
+    assert statistics.p_from_interval(found) == pytest.approx(0.0026998, rel=1e-4)
+    assert statistics.p_from_interval(statistics.Estimate(0.0, 0.0, 0.0, 5, "")) == 1
+    assert statistics.p_from_interval(statistics.Estimate(0.2, 0.2, 0.2, 5, "")) == 0
+    with pytest.raises(WorkbenchError, match="does not hold its own value"):
+        statistics.p_from_interval(statistics.Estimate(0.2, 0.3, 0.4, 5, ""))
+
+
 def test_the_cluster_bootstrap_covers_where_intervals_that_count_variants_do_not():
     rng = np.random.default_rng(0)
     clustered = naive = 0

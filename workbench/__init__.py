@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from workbench.dose_effects import dose_effects
     from workbench.edits import Edit, Steer
     from workbench.evidence import oracle
+    from workbench.explorer import Explorer, explore
     from workbench.extraction import METHODS, extract
     from workbench.fetching import fetch
     from workbench.gathering import Contrast, Rows, contrast, gather
@@ -104,6 +105,7 @@ _HOMES = {
     "verdicts": ("Gate", "Measured", "Verdict", "decide"),
     "confounds": ("Confound", "SurfaceReport", "surface_confounds"),
     "evidence": ("oracle",),
+    "explorer": ("Explorer", "explore"),
     "extraction": ("METHODS", "extract"),
     "fetching": ("fetch",),
     "gathering": ("Contrast", "Rows", "contrast", "gather"),
@@ -184,6 +186,7 @@ __all__ = [
     "Encoded",
     "Endpoint",
     "Estimate",
+    "Explorer",
     "Finding",
     "Gate",
     "Hardware",
@@ -232,6 +235,7 @@ __all__ = [
     "decide",
     "disjoint_gate",
     "dose_effects",
+    "explore",
     "extract",
     "fetch",
     "figures",

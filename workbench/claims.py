@@ -3,6 +3,7 @@
 Nothing here runs a model: numbers in, audit out. ``data/claims/README.md`` describes the files.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 T = TypeVar("T", Table, Fact)
+#: an id names files and pages
+ID = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
+ID_WORDS = "letters, digits, dots, hyphens and underscores, a letter or digit first"
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Claim:
         evidence: tables and facts that bear on it, as context.
         premises: claims that it rests on, and is no better than.
         criterion: None only for claims that are not to be run.
+        file: the claims file that it was read from.
     """
 
     id: str
@@ -55,6 +60,7 @@ class Claim:
     checks: tuple[Check, ...] = ()
     criterion: Criterion | None = None
     replication: Replication | None = None
+    file: str = field(default="", compare=False)
 
     @property
     def minimum_effect(self) -> float:
@@ -117,20 +123,28 @@ def _logged() -> Iterator[Claim]:
         yield from read_claims(path)
 
 
-def claim(identity: str) -> Claim:
-    """A logged claim by its id, e.g. ``"S3.2"``.
+def claim(identity: str, file: str | Path = "") -> Claim:
+    """A claim by its id: a logged one, or one of a claims file of your own.
+
+    Args:
+        identity: e.g. ``"S3.2"``.
+        file: a claims file, e.g. ``"claims/P1.toml"``; without one the logged claims are meant.
 
     Raises:
-        WorkbenchError: there is none with that id.
+        WorkbenchError: there is none with that id, or the file is no claims file.
 
     >>> claim("S3.2").title
     'Sign inversion'
     """
-    file = data_folder() / "claims" / f"{identity.partition('.')[0]}.toml"  # an id begins with the name of its file
-    own = read_claims(file) if identity[:1] == "S" and file.is_file() else ()
+    log = (
+        data_folder() / "claims" / f"{identity.partition('.')[0]}.toml"
+    )  # a logged id begins with the name of its file
+    own = read_claims(file) if file else read_claims(log) if identity[:1] == "S" and log.is_file() else ()
     found = next((c for c in own if c.id == identity), None)
     if found is None:
-        raise WorkbenchError(f"no claim {identity!r}; there are {', '.join(c.id for c in _logged())}")
+        there = ", ".join(c.id for c in own or _logged())
+        where, hint = (f" in {file}", "") if file else ("", f"; one of your own: wb.claim({identity!r}, 'FILE.toml')")
+        raise WorkbenchError(f"no claim {identity!r}{where}; there are {there}{hint}")
     return found
 
 
@@ -177,8 +191,12 @@ class _ClaimText:
     replication: Replication | None = None
 
 
-def read_claims(path: str | Path) -> tuple[Claim, ...]:
+def read_claims(path: str | Path, notebooks: bool = True) -> tuple[Claim, ...]:
     """The claims of a TOML file, with the tables and facts of the files it ``uses``.
+
+    Args:
+        path: of the file.
+        notebooks: whether the notebooks that it names must be the workbench's, or lie beside it.
 
     Raises:
         WorkbenchError: the file is not TOML or not a claims file: an unknown key, a missing one, a wrong type, a missing n,
@@ -195,6 +213,8 @@ def read_claims(path: str | Path) -> tuple[Claim, ...]:
     found: dict[str, Claim] = {}
     for i, raw in enumerate(text.claim):
         one = _claim(build(_ClaimText, raw, ("claim", i), lines), text, record, found, ("claim", i), lines)
+        if notebooks:
+            _known_notebook(one.notebook, ("claim", i), lines)
         expect(one.id not in found, ("claim", i, "id"), lines, f"there is another claim {one.id!r} above")
         found[one.id] = one
     return tuple(found.values())
@@ -235,7 +255,7 @@ def _claim(
     _known(text.tables, record.tables, "table", (*place, "tables"), lines)
     _known(text.evidence, {**record.tables, **record.facts}, "table or fact", (*place, "evidence"), lines)
     _known(text.premises, above, "claim above this one", (*place, "premises"), lines)
-    _known_notebook(text.notebook, place, lines)
+    expect(ID.fullmatch(text.id) is not None, (*place, "id"), lines, f"id {text.id!r} must be {ID_WORDS}")
     judged = text.criterion is not None or (text.replication and text.replication.expected == ("not run",))
     expect(bool(judged), place, lines, f"claim {text.id!r} lacks a criterion, and is not expected to be 'not run'")
     numbers = {n: read_number(n, raw, (*place, "numbers", n), lines) for n, raw in text.numbers.items()}
@@ -260,6 +280,7 @@ def _claim(
         checks=checks,
         criterion=text.criterion,
         replication=text.replication,
+        file=lines.path,
     )
 
 

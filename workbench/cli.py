@@ -17,6 +17,8 @@ app = typer.Typer(
 )
 train_app = typer.Typer(help="Re-create an adapter of data/models/ from scratch.", no_args_is_help=True)
 app.add_typer(train_app, name="train")
+new_app = typer.Typer(help="Start a claim of your own.", no_args_is_help=True)
+app.add_typer(new_app, name="new")
 
 
 @app.command()
@@ -67,7 +69,7 @@ def plan(
     prompts: Annotated[str, typer.Option(help="A contrast set (refusal), a prompt set or a file.")] = "refusal",
     split: Annotated[str, typer.Option(help="Split of a contrast set: train, dev, test.")] = "test",
     new: Annotated[int, typer.Option(help="New tokens per response, at most.")] = 48,
-    batch: Annotated[int, typer.Option(help="Rows per batch.")] = 160,
+    batch: Annotated[int, typer.Option(help="Rows per batch.")] = 256,
     gpus: Annotated[int, typer.Option(help="How many devices.")] = 1,
     dtype: Annotated[Optional[str], typer.Option(help="bfloat16, float32, …; default: as it would be loaded.")] = None,  # noqa: UP045
     on: Annotated[str, typer.Option(help="Steered tokens, e.g. all or 'prompt[-1] | response'.")] = "all",
@@ -211,8 +213,34 @@ def audit(
         return
     for one, found in audits if targets else []:
         typer.echo(f"{one.id} {one.title} (log {one.log.id}, {one.section})\n{one.statement}\n\n{details(found)}\n")
+    for target in targets or []:
+        _say_what_is_open(target)
     if len(audits) != 1:
         typer.echo(summary([(c.id, c.title, a) for c, a in audits]))
+
+
+def _say_what_is_open(target: str) -> None:
+    from workbench.scaffolds import open_places
+
+    if target.endswith(".toml") and (places := open_places(target)):
+        typer.echo(f"{target} still says FILL IN in line {', '.join(map(str, places))}\n")
+
+
+@new_app.command("claim")
+def new_claim(
+    identity: Annotated[str, typer.Argument(metavar="ID", help="Id of the claim, e.g. P1.")],
+    folder: Annotated[Path, typer.Option(help="Where the files go.")] = Path("claims"),
+    title: Annotated[str, typer.Option(help="Title of the claim; by default its id.")] = "",
+) -> None:
+    """Write the claims file and the notebook of a claim of your own, to be filled in; overwrites nothing."""
+    from workbench.scaffolds import new_claim as write
+    from workbench.scaffolds import open_places
+
+    made = write(identity, folder, title)
+    typer.echo(f"claims file  {made.claims}, with {len(open_places(made.claims))} places to fill in")
+    typer.echo(f"notebook     {made.notebook}\n")
+    typer.echo(f"workbench audit {made.claims}")
+    typer.echo(f"workbench run {made.notebook} --profile smoke --model smollm2-refusal   # or a folder, or a hub id")
 
 
 @app.command()

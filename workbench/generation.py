@@ -23,7 +23,7 @@ from workbench.memory import Room, is_out_of_memory
 from workbench.models import Encoded, Model
 from workbench.prompt_sets import Prompt, Prompts, as_prompts
 from workbench.steering import check, first_edited
-from workbench.workload import LEAVE, REFILL
+from workbench.workload import LEAVE, REFILL, read_together
 from workbench.writing import Choose, Decided, Ended, Writing, likeliest
 
 #: Given the Applied of a batch and the batch's rows, a context in which the batch is read (see ``tracing``).
@@ -130,8 +130,9 @@ def stream_tokens(
     starts = [first_edited(s, length) for s, length in zip(steers, encoded.lengths, strict=True)]
     numbers = None if sampling.greedy else random_numbers(sampling, encoded.token_ids, steers, max_new_tokens)
     choose = likeliest if numbers is None else partial(_draw, sampling, numbers.to(model.device))
-    desk = _Desk(model, encoded, steers, starts, max_new_tokens, choose, decided, watch)
-    waiting, running = _packed(encoded, steers, starts), None
+    places = _places(encoded, steers, starts)
+    desk = _Desk(model, encoded, steers, starts, places, max_new_tokens, choose, decided, watch)
+    waiting, running = sorted(range(len(encoded)), key=places.__getitem__), None
     held: list[int]
     while waiting or running:
         held = [] if running is None else running.rows.tolist()
@@ -161,6 +162,7 @@ class _Desk:
     encoded: Encoded
     steers: Sequence[Steer]
     starts: Sequence[int]
+    places: Sequence[tuple]
     new: int
     choose: Choose
     decided: Decided | None
@@ -168,14 +170,15 @@ class _Desk:
 
     def advance(self, running: Writing | None, taken: list[int], more: bool) -> tuple[Writing | None, Ended]:
         """Take rows in, and write until enough rows have ended to take others in; None when no row is left."""
-        if taken:
-            batch = self._batch(taken)
+        parts = [slice(None)] if self.watch else read_together([self.places[row] for row in taken])
+        for rows in (taken[part] for part in parts):
+            batch = self._batch(rows)
             cache = read_shared(self.model, batch)
-            with batch.applied.hooked(self.model), self._watching(batch, taken):
-                part = Writing.begin(self.model, batch, cache, taken, self.choose, self.decided)
+            with batch.applied.hooked(self.model), self._watching(batch, rows):
+                begun = Writing.begin(self.model, batch, cache, rows, self.choose, self.decided)
                 if self.watch is not None:
-                    return None, part.write()
-            running = part if running is None else running.join(part)
+                    return None, begun.write()
+            running = begun if running is None else running.join(begun)
         assert running is not None
         with running.applied.hooked(self.model):
             ended = running.until(REFILL if more else LEAVE)
@@ -189,16 +192,14 @@ class _Desk:
         return nullcontext() if self.watch is None else self.watch(batch.applied, rows)
 
 
-def _packed(encoded: Encoded, steers: Sequence[Steer], starts: Sequence[int]) -> list[int]:
-    """Rows in an order in which neighbours can share as much of their prompts as possible and are of like length."""
-    lengths = encoded.lengths
+def _places(encoded: Encoded, steers: Sequence[Steer], starts: Sequence[int]) -> list[tuple]:
+    """What rows are sorted by, as ``Task.place``: neighbours share what they can of their prompts and are of like length."""
     layers = [min((edit.site.layer for edit in steer.effective), default=0) for steer in steers]
-
-    def place(row: int) -> tuple:
-        shares_layers = lengths[row] - starts[row] > 1
-        return shares_layers, layers[row] if shares_layers else 0, lengths[row], encoded.token_ids[row]
-
-    return sorted(range(len(encoded)), key=place)
+    shares = [length - start > 1 for length, start in zip(encoded.lengths, starts, strict=True)]
+    return [
+        (share, layer if share else 0, length, ids)
+        for share, layer, length, ids in zip(shares, layers, encoded.lengths, encoded.token_ids, strict=True)
+    ]
 
 
 def _draw(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from workbench.claims import Claim, claim, logged_claims
 from workbench.errors import WorkbenchError
 from workbench.evidence import SCORE, prepared
+from workbench.ledger_claims import keep_claim, kept_claims
 from workbench.ledger_files import Entry, read_entries, read_rows_of, write_entry
 from workbench.replications import read_rows
 from workbench.statistics import Estimate, holm
@@ -25,7 +26,7 @@ FOLDER = "runs/ledger"
 
 
 def record(
-    claim_id: str,
+    about: str | Claim,
     rows: "pd.DataFrame | None" = None,
     *,
     arm: str = "",
@@ -43,7 +44,8 @@ def record(
     """Compute the verdict of a replication and add it to the ledger.
 
     Args:
-        claim_id: e.g. ``"S3.2"``.
+        about: a logged claim by its id, e.g. ``"S3.2"``, or one of your own: ``wb.claim("P1", "claims/P1.toml")``, whose file
+            is copied into the ledger.
         rows: of ``wb.sweep`` with the score "refusal". The verdict is computed from them where the claim's criterion has a
             contrast; otherwise give ``measured``.
         arm: name of the arm that is judged, chosen on other prompts; by default the best of all, corrected for the choice.
@@ -61,28 +63,30 @@ def record(
         The verdict: reproduced, not reproduced, inconclusive, artefact or not run.
 
     Raises:
-        WorkbenchError: no such claim; rows that are no evidence (mock, of several models, with missing values); a claim
-            that rows cannot answer, without ``measured``; no model. Nothing is written then.
+        WorkbenchError: no such claim, or one of your own whose id is taken; rows that are no evidence (mock, of several
+            models, with missing values); a claim that rows cannot answer, without ``measured``; no model. Nothing is
+            written then.
 
     >>> record("S3.2", rows)  # doctest: +SKIP
     """
-    chosen = claim(claim_id)
+    chosen = claim(about) if isinstance(about, str) else about
     given = [
         name for name, there in (("rows", rows is not None), ("measured", measured), ("not_run", not_run)) if there
     ]
     if not given or (not_run and len(given) > 1):
         raise WorkbenchError(
-            f"{claim_id}: give rows, or measured=, or only not_run=; got {' and '.join(given) or 'nothing'}"
+            f"{chosen.id}: give rows, or measured=, or only not_run=; got {' and '.join(given) or 'nothing'}"
         )
     scores = (SCORE, log_score) if log_score else (SCORE,)
     kept = None if rows is None else prepared(rows, scores)
     if kept is not None:
         model, revision = str(kept["model"].iloc[0]), str(kept["revision"].iloc[0])
     if not model and not not_run:
-        raise WorkbenchError(f"{claim_id}: no model; say which was run, e.g. model=lm.name")
+        raise WorkbenchError(f"{chosen.id}: no model; say which was run, e.g. model=lm.name")
     analogue = not _is_logged(model, chosen) if on_analogue is None else on_analogue
     how = How(arm, tuple(gates), log_score, measured, by_log, not_run, analogue, tuple(others))
     verdict, found, tried = how.judge(chosen, kept)
+    keep_claim(Path(path), chosen)
     write_entry(Path(path), chosen, verdict, found, how.said() | {"arm_judged": tried}, model, revision, kept)
     return verdict
 
@@ -160,8 +164,8 @@ class Ledger:
 
     @cached_property
     def claims(self) -> tuple[Claim, ...]:
-        """The logged claims, in their order."""
-        return logged_claims()
+        """The logged claims, in their order, and those of your own that were judged."""
+        return (*logged_claims(), *kept_claims(self.path))
 
     def entries(self) -> list[Entry]:
         """Every verdict ever recorded, oldest first."""

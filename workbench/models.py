@@ -20,10 +20,10 @@ import torch
 from workbench.adapters import adapter_revision, fingerprint, merge_adapter
 from workbench.checks import preflight, report
 from workbench.errors import WorkbenchError
-from workbench.exact_attention import use_exact_attention
 from workbench.fetching import fetch
 from workbench.loading import Loading, dtype_of
 from workbench.offline import offline, quiet
+from workbench.plain import plain_copy
 from workbench.prompt_sets import Prompt, Prompts, as_prompts
 from workbench.registry import Embedded, Hub, Reference, base_of, references, resolve
 
@@ -235,25 +235,12 @@ def _boot(hf: Any, tokenizer: Any, name: str, revision: str, where: str) -> Mode
 
     for parameter in hf.parameters():
         parameter.requires_grad_(False)
-    plain = copy.deepcopy(hf, {id(t): t for t in [*hf.parameters(), *hf.buffers()]})
-    use_exact_attention(plain)
-    _settle(plain)
+    plain = plain_copy(hf)
     hf.config.architectures = hf.config.architectures or [type(hf).__name__]
     with offline(), quiet():
         bridge = TransformerBridge.boot_transformers(where, hf_model=hf, tokenizer=_bridge_tokenizer(tokenizer))
     config = plain.config.get_text_config()
     return Model(name, revision, bridge, plain, tokenizer, config.num_hidden_layers, config.hidden_size)
-
-
-@torch.no_grad()
-def _settle(hf: Any) -> None:
-    """One forward pass that nothing depends on.
-
-    On a CPU, in about one process of five, the very first pass came out with rotary cosines off by 1.5e-4, and logits by
-    1e-4 of the largest; every later pass agrees to the last bit.
-    """
-    ids = torch.zeros(1, 64, dtype=torch.long, device=hf.get_input_embeddings().weight.device)
-    hf.get_decoder()(input_ids=ids, use_cache=False)
 
 
 def _bridge_tokenizer(tokenizer: Any) -> Any:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
+from workbench.registry import label, located
 
 PROFILES = ("smoke", "quick", "full")
 
@@ -64,7 +65,7 @@ def execute(
 
     Args:
         notebook: its path.
-        model: a model name, put into the notebook's parameter ``model``.
+        model: a model name, put into the notebook's parameter ``model``; a local folder as its absolute path.
         profile: smoke (seconds), quick (about two minutes on 2 cores) or full (powered as the notebook computes).
         parameters: further parameters, by the names of the notebook's parameters cell.
         runs: results go to ``runs/MODEL/PROFILE/``.
@@ -82,10 +83,10 @@ def execute(
     (path,) = find(notebook)
     if profile not in PROFILES:
         raise WorkbenchError(f"unknown profile {profile!r}; there are {', '.join(PROFILES)}")
-    folder = Path(runs) / model.replace("/", "--") / profile
+    folder = Path(runs) / label(model) / profile
     stem = stem or path.stem
     results = folder / stem
-    chosen = {"model": model, "profile": profile, "out": str(results.resolve()), **(parameters or {})}
+    chosen = {"model": located(model), "profile": profile, "out": str(results.resolve()), **(parameters or {})}
     for shared in {"store", "ledger"} & set(known_parameters(path)):
         chosen.setdefault(shared, str((Path(runs) / shared).resolve()))
     _check_parameters(path, chosen)

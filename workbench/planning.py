@@ -41,7 +41,7 @@ def plan(
     prompts: Asked,
     arms: Sequence[Arm] | int,
     max_new_tokens: int = 48,
-    batch_size: int = 160,
+    batch_size: int = 256,
     hardware: str | Hardware = "here",
     gpus: int = 1,
     dtype: str | None = None,
@@ -90,7 +90,7 @@ def calibrate(
     prompts: Asked,
     arms: Sequence[Arm] | int,
     max_new_tokens: int = 48,
-    batch_size: int = 160,
+    batch_size: int = 256,
     on: Positions | str = ALL,
 ) -> Hardware:
     """What this machine does per second in a sweep, measured on a loaded model; arguments as for ``plan``.

@@ -194,6 +194,22 @@ def resolve(name: str) -> Source | Path:
     )
 
 
+def located(name: str) -> str:
+    """A model's name as it means the same in any working directory: that of a local folder is its absolute path."""
+    path = Path(name).expanduser()
+    return str(path.resolve()) if name not in SOURCES and path.is_dir() else name
+
+
+def label(name: str) -> str:
+    """What the results of a model are filed under: its name without slashes; of a local folder the last part.
+
+    >>> label("Qwen/Qwen3-8B"), label("/models/mine")
+    ('Qwen--Qwen3-8B', 'mine')
+    """
+    path = Path(located(name))
+    return path.name if path.is_absolute() else name.replace("/", "--")
+
+
 def references() -> tuple[str, ...]:
     """The names of the reference models: those with an adapter, of which ``load`` can merge less than all."""
     return tuple(name for name, source in SOURCES.items() if isinstance(source, Reference))

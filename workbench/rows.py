@@ -128,7 +128,7 @@ def generate_missing(
     rows: Sequence[Row],
     store: Store,
     decoding: Decoding = Decoding(),
-    batch_size: int = 160,
+    batch_size: int = 256,
     flush_seconds: float = 20.0,
     generated: Generated = stream_rows,
 ) -> None:

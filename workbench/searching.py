@@ -190,7 +190,7 @@ def steering_search(
     fluent: Scorer = coherence,
     store: str | Path = "runs/store",
     max_new_tokens: int = 48,
-    batch_size: int = 160,
+    batch_size: int = 256,
 ) -> SteeringSearch:
     """The dose with the largest effect whose coherence stays above a floor: found on dev prompts, confirmed on test prompts.
 

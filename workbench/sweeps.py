@@ -33,7 +33,7 @@ def sweep(
     scores: Sequence[Scorer],
     store: str | Path = "runs/store",
     max_new_tokens: int = 48,
-    batch_size: int = 160,
+    batch_size: int = 256,
     show_text: bool = False,
     temperature: float = 0.0,
     top_p: float = 1.0,

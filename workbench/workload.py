@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
@@ -11,7 +12,10 @@ from workbench.shapes import Shape
 #: Share of the free memory that a batch may take; the rest is for fragmentation and for others.
 BATCH_SHARE = 0.6
 #: Shares of ended rows at which they leave a batch: while rows wait to take their places, and when none does.
-REFILL, LEAVE = 0.5, 0.25
+REFILL, LEAVE = 0.25, 0.25
+#: Rows of one lowest layer that have prompts in common are read by themselves from so many on: their layers below it are read
+#: once per prompt. Fewer save less than a pass costs.
+_APART = 16
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,21 @@ class Task:
         """What ``generation`` sorts rows by, so that neighbours share what they can and are of like length."""
         shares_layers = self.tokens - self.start > 1
         return shares_layers, (self.layer or 0) if shares_layers else 0, self.tokens, self.prompt
+
+
+def read_together(places: Sequence[tuple]) -> list[slice]:
+    """Which rows, sorted by ``Task.place``, read their prompts in one pass: all, but for runs that share layers below an edit."""
+    found: list[slice] = []
+    apart = True
+    for _, run in groupby(range(len(places)), key=lambda row: places[row][:2]):
+        rows = list(run)
+        shared = bool(places[rows[0]][0]) and len(rows) >= _APART and 2 * len({places[i][3] for i in rows}) <= len(rows)
+        if shared or apart:
+            found.append(slice(rows[0], rows[-1] + 1))
+        else:
+            found[-1] = slice(found[-1].start, rows[-1] + 1)
+        apart = shared
+    return found
 
 
 @dataclass(frozen=True)
@@ -112,7 +131,8 @@ class Load:
             taken = slice(at, min(len(tasks), at + batch_size - len(running)))
             at = taken.stop
             if taken.start < at:
-                readings.append(Reading.of(tasks[taken], layers))
+                begun = tasks[taken]
+                readings += [Reading.of(begun[part], layers) for part in read_together([task.place for task in begun])]
                 running = running.joined(prompts[taken], new[taken])
                 columns = int(running.tokens.max())
             running, part = running.written(REFILL if at < len(tasks) else LEAVE, columns)

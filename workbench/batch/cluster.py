@@ -1,4 +1,4 @@
-"""The cells of a batch on a Ray cluster: the notebook travels out, and everything it left travels back.
+"""The cells of a batch on a Ray cluster: the notebook and claims files beside it travel out, and all it left travels back.
 
 No file system need be shared: stores and ledgers are only ever added to, under names that never repeat, so what a machine
 added is copied in. Every machine needs this package; models are fetched where they are used.
@@ -7,7 +7,7 @@ added is copied in. Every machine needs this package; models are fetched where t
 import io
 import tempfile
 import zipfile
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,8 @@ def on_ray(
             while waiting and len(running) < workers:
                 cell, key = waiting.pop(0)
                 started(cell)
-                running[task.remote(cell, key, cell.notebook.read_bytes(), cpus, code_version())] = (cell, key)
+                sources = {cell.notebook.name: cell.notebook.read_bytes(), **cell.claims}
+                running[task.remote(cell, key, sources, cpus, code_version())] = (cell, key)
             (ended,), _ = ray.wait(list(running), num_returns=1)
             yield _fetched(ray, ended, *running.pop(ended), runs)
 
@@ -59,7 +60,7 @@ def _fetched(ray: Any, ended: Any, cell: Cell, key: str, runs: Path) -> Record:
     return record
 
 
-def _there(cell: Cell, key: str, source: bytes, threads: int, code: str) -> tuple[Record, bytes]:
+def _there(cell: Cell, key: str, sources: Mapping[str, bytes], threads: int, code: str) -> tuple[Record, bytes]:
     """On the machine that runs a cell: execute it in a folder of its own, and pack that."""
     if code != code_version():
         raise WorkbenchError(
@@ -68,7 +69,8 @@ def _there(cell: Cell, key: str, source: bytes, threads: int, code: str) -> tupl
     with tempfile.TemporaryDirectory() as folder:
         notebook = Path(folder) / "notebooks" / cell.notebook.name
         notebook.parent.mkdir()
-        notebook.write_bytes(source)
+        for name, content in sources.items():
+            (notebook.parent / name).write_bytes(content)
         runs = Path(folder) / "runs"
         record = run_cell(replace(cell, notebook=notebook), key, runs, threads)
         archive = io.BytesIO()

@@ -19,12 +19,13 @@ _PRESENTATION = ("batch", "report", "cli.py")
 
 
 def content_key(cell: Cell) -> str:
-    """A hash of the notebook's source, the parameters, the model's revision, the package's code and data, and versions.
+    """A hash of the notebook's source, the claims files beside it, parameters, model revision, code, data and versions.
 
     Outputs, metadata and the order of keys do not count, nor does where results go.
     """
     inputs = {
         "source": source_hash(cell.notebook),
+        "claims": {name: hashlib.sha256(content).hexdigest() for name, content in cell.claims.items()},
         "model": [cell.model, model_revision(cell.model)],
         "profile": cell.profile,
         "parameters": cell.parameters,

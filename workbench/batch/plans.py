@@ -15,7 +15,7 @@ from workbench.claims import logged_claims
 from workbench.errors import WorkbenchError
 from workbench.folders import data_folder
 from workbench.notebooks import find, known_parameters
-from workbench.registry import SOURCES, Hub, resolve
+from workbench.registry import SOURCES, Hub, label, located, resolve
 from workbench.schema import build, expect
 from workbench.toml_lines import Lines, Place, read_toml
 
@@ -56,6 +56,11 @@ class Cell:
     last: bool = False
 
     @property
+    def claims(self) -> dict[str, bytes]:
+        """The claims files beside the notebook, which it may read: name to content."""
+        return {path.name: path.read_bytes() for path in sorted(self.notebook.parent.glob("*.toml"))}
+
+    @property
     def stem(self) -> str:
         """Name of the executed notebook and its folder of results: that of the notebook, and the parameters."""
         said = ",".join(f"{name}={value}" for name, value in self.parameters.items())
@@ -73,7 +78,7 @@ class Cell:
         >>> Cell(Path("notebooks/01_a.ipynb"), "smollm2-refusal", "quick", {"seed": 1}).name
         'smollm2-refusal/quick/01_a--seed=1'
         """
-        return f"{self.model.replace('/', '--')}/{self.profile}/{self.stem}"
+        return f"{label(self.model)}/{self.profile}/{self.stem}"
 
 
 @dataclass(frozen=True)
@@ -147,7 +152,13 @@ def read_plan(target: str | Path, notebooks: str | Path = "notebooks") -> BatchP
     for i, raw in enumerate(text.matrix):
         place: Place = ("matrix", i)
         for cell in _cells(build(Matrix, raw, place, lines), there, place, lines):
-            cells.setdefault(cell.name, cell)
+            same = cells.setdefault(cell.name, cell)
+            expect(
+                same.model == cell.model,
+                place,
+                lines,
+                f"two cells are called {cell.name}: {same.model} and {cell.model}",
+            )
     expect(bool(cells), (), lines, "the plan has no cells")
     return BatchPlan(str(target), text.about, tuple(cells.values()))
 
@@ -206,7 +217,7 @@ def _check_model(name: str, place: Place, lines: Lines) -> None:
 
 
 def _models(names: Sequence[str], notebook: str) -> list[str]:
-    found = [x for name in names for x in (logged_models(notebook) if name == LOGGED else [name])]
+    found = [x for name in names for x in (logged_models(notebook) if name == LOGGED else [located(name)])]
     return list(dict.fromkeys(found))
 
 

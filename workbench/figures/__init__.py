@@ -2,7 +2,7 @@
 
 from workbench.figures.attentions import attention
 from workbench.figures.dose import dose_response
-from workbench.figures.forests import forest
+from workbench.figures.forests import forest, forest_note
 from workbench.figures.heatmaps import heatmap
 from workbench.figures.lines import lines
 from workbench.figures.maps import outcome_map
@@ -15,6 +15,7 @@ __all__ = [
     "attention",
     "dose_response",
     "forest",
+    "forest_note",
     "heatmap",
     "lines",
     "matrices",

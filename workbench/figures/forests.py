@@ -27,12 +27,13 @@ _LINE, _BELOW, _LABEL = 23, 62, 25
 _END, _COLUMN = 1.0, 1.22
 
 
-def forest(ledger: "Ledger", title: str = "") -> "go.Figure":
+def forest(ledger: "Ledger", title: str | None = "") -> "go.Figure":
     """Every claim as one line: logged value, measured interval, verdict by colour and shape, hollow if on analogue.
 
     Args:
         ledger: of ``wb.ledger.open``. Several models that ran a claim share its line, one above the other.
-        title: by default how many claims got which verdict.
+        title: by default how many claims got which verdict; None for none and no small print either, on a page that says
+            both itself, in lines as wide as the page (``forest_note``).
 
     Returns:
         A figure. The scale is the claim's own unit (a difference of shares, a correlation), cut at -1 and 1; on hover
@@ -53,7 +54,10 @@ def forest(ledger: "Ledger", title: str = "") -> "go.Figure":
     _logged(figure, frame)
     for outcome, (colour, symbol) in LOOKS.items():
         _verdicts(figure, frame[frame["outcome"] == outcome], outcome, colour, symbol)
-    _arrange(figure, frame, title)
+    counts = frame["outcome"].value_counts()
+    said = ", ".join(f"{counts[name]} {name}" for name in LOOKS if name in counts)
+    counted = f"{frame['claim'].nunique()} logged claims, run again: {said}"
+    _arrange(figure, frame, counted if title == "" else title or "", forest_note(ledger))
     return figure
 
 
@@ -136,16 +140,19 @@ def _folded(text: str) -> str:
     return "<br>".join(theme.wrapped(text, 48))
 
 
-def _arrange(figure: "go.Figure", frame: "pd.DataFrame", title: str) -> None:
-    claims = frame.drop_duplicates("claim")
-    counts = frame["outcome"].value_counts()
-    said = ", ".join(f"{counts[name]} {name}" for name in LOOKS if name in counts)
+def forest_note(ledger: "Ledger") -> str:
+    """What a reader must know to read the forest right: its small print."""
+    frame = ledger.frame()
     cut = frame[(frame[["effect", "low", "high"]].abs() > _END).any(axis=1)]["claim"].unique()
     small = (
         "bar: logged · interval: measured, in the unit of each claim (hover) · right: verdict, hollow if on analogue"
     )
-    small += f" · beyond the scale: {', '.join(cut)}" if len(cut) else ""
-    text, top = theme.heading(title or f"{len(claims)} logged claims, run again: {said}", small)
+    return small + (f" · beyond the scale: {', '.join(cut)}" if len(cut) else "")
+
+
+def _arrange(figure: "go.Figure", frame: "pd.DataFrame", title: str, small: str) -> None:
+    claims = frame.drop_duplicates("claim")
+    text, top = theme.heading(title, small) if title else ("", 24)
     legend = theme.legend_height(["logged value", *LOOKS])
     panel = _LINE * len(claims)
     figure.add_vline(x=(_END + _COLUMN) / 2 - 0.02, line={"color": theme.FAINT, "width": 1})

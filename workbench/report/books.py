@@ -67,7 +67,7 @@ def _read(path: Path) -> Book | None:
         path,
         path.stem.split("--")[0],
         heading,
-        str(given.get("model", path.parts[-3])),
+        path.parts[-3] if Path(given.get("model", "/")).is_absolute() else str(given["model"]),
         str(given.get("profile", path.parts[-2])),
         more,
         str(ran.get("start_time") or "")[:16].replace("T", " "),

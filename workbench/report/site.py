@@ -129,7 +129,7 @@ class Site:
 
     def ledger_page(self) -> None:
         """The first page: filters, forest plot, and the claims."""
-        from workbench.figures import forest
+        from workbench.figures import forest, forest_note
 
         claims = [
             {
@@ -146,10 +146,16 @@ class Site:
             ("model", "Model", [(name, name) for name in self.models]),
             ("verdict", "Verdict", [(name, name) for name in _VERDICTS]),
         ]
-        figure = plot(forest(self.ledger).to_plotly_json(), "forest")
-        text = totals(self.ledger.records())
         self.page(
-            "index.html", "index", "Ledger", plots=True, claims=claims, filters=filters, forest=figure, totals=text
+            "index.html",
+            "index",
+            "Ledger",
+            plots=True,
+            claims=claims,
+            filters=filters,
+            forest=plot(forest(self.ledger, title=None).to_plotly_json(), "forest"),
+            note=forest_note(self.ledger),
+            totals=totals(self.ledger.records()),
         )
 
     def claim_pages(self) -> None:

@@ -89,8 +89,7 @@ def surprise_per_token(
     chats = _steered(chats_of(model, _paired(texts), None), steer)
     found = np.full((len(chats), max(map(len, chats.responses))), np.nan)
     for batch in batches(model, chats, batch_size):
-        log_p = batch.log_probabilities(model, [chats.steers[row] for row in batch.rows])
-        _place(found, batch.rows, -batch.chosen(log_p).double(), batch.real)
+        _place(found, batch.rows, batch.surprise(model, [chats.steers[row] for row in batch.rows]).double(), batch.real)
     return found
 
 

@@ -25,6 +25,7 @@ _SCALE = 0.5
 #: A response is judged as if this many tokens of usual surprise came before it: one odd word is no breakdown, and a terse
 #: answer is not one either.
 _BENEFIT, _USUAL = 12, 2.0
+_BATCH = 32  # responses to the same prompt stand side by side, and their prompt is read once
 
 
 def surface(text: str) -> float:
@@ -54,9 +55,11 @@ def _read(
     found = [0.0] * len(texts)
     if not readable:
         return found
-    per_token = surprise_per_token(model, [(prompts[i], texts[i]) for i in readable])  # type: ignore[misc]
-    for i, row in zip(readable, per_token, strict=True):
-        found[i] = min(surface(texts[i]), fluency(row[~np.isnan(row)]))
+    asked = dict.fromkeys((prompts[i], texts[i]) for i in readable)  # arms that change nothing say the same
+    per_token = surprise_per_token(model, list(asked), batch_size=_BATCH)  # type: ignore[arg-type]
+    fluent = {pair: fluency(row[~np.isnan(row)]) for pair, row in zip(asked, per_token, strict=True)}
+    for i in readable:
+        found[i] = min(surface(texts[i]), fluent[prompts[i], texts[i]])
     return found
 
 

@@ -107,7 +107,7 @@ def _instructions(trait: str) -> tuple[tuple[str, str], ...]:
 def _surprise(model: Model, prompts: Sequence[str | Prompt], texts: Sequence[str], system: str) -> np.ndarray:
     """Nats per token of each response behind a system prompt; NaN for an empty one."""
     asked = _under(model, as_prompts(list(prompts), "prompts"), system)
-    return cross_entropy(model, list(zip(asked, texts, strict=True)))  # type: ignore[arg-type]
+    return cross_entropy(model, list(zip(asked, texts, strict=True)), batch_size=32)  # type: ignore[arg-type]
 
 
 def _under(model: Model, prompts: Sequence[Prompt], system: str) -> Prompts:

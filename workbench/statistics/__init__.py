@@ -5,7 +5,7 @@ nothing here knows about models. scipy and statsmodels are imported when a funct
 
 What is asked, and where it is answered:
     one rate, several rates, a rate along a dose       rates         rate, fisher, heterogeneity, trend
-    one mean, any number from clustered rows           means         mean, bootstrap, cohens_d
+    one mean, any number from clustered rows           means         mean, bootstrap, cohens_d, p_from_interval
     the same units under two conditions                pairing       mcnemar, paired_difference, permutation
     are two conditions alike                           equivalences  equivalence, equivalence_rates
     how many units, which effect                       planning      power, needed_n, detectable and their kin
@@ -19,7 +19,7 @@ What is asked, and where it is answered:
 from workbench.statistics.agreement import Agreement, kappa
 from workbench.statistics.dose import DoseFit, DoseResponse, dose_response, half_maximum, largest_jump, midpoint
 from workbench.statistics.equivalences import Equivalence, equivalence, equivalence_rates
-from workbench.statistics.means import bootstrap, cohens_d, mean
+from workbench.statistics.means import bootstrap, cohens_d, mean, p_from_interval
 from workbench.statistics.multiplicity import benjamini_hochberg, holm
 from workbench.statistics.pairing import mcnemar, paired_difference, permutation, permutation_maximum
 from workbench.statistics.planning import (
@@ -87,6 +87,7 @@ __all__ = [
     "needed_n_mean",
     "needed_n_paired",
     "nested_choice",
+    "p_from_interval",
     "paired_difference",
     "permutation",
     "permutation_maximum",
