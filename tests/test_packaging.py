@@ -23,6 +23,12 @@ def test_every_public_name_resolves():
         wb.nonsense  # noqa: B018
 
 
+def test_no_module_hides_a_public_name():
+    """Once ``workbench.x`` is imported, ``wb.x`` is that module and no longer what is lazily looked up."""
+    modules = {path.stem for path in (ROOT / "workbench").iterdir()}
+    assert not modules & set(wb._LAZY)
+
+
 def test_import_is_light():
     code = "import sys, workbench; print(sorted({m.split('.')[0] for m in sys.modules} & {'torch', 'transformers', 'pandas', 'scipy'}))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

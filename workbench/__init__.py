@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from workbench.decoding import Sampling
     from workbench.direction_sets import Directions
     from workbench.directions import Direction
-    from workbench.dose_effects import dose_effects
+    from workbench.dosing import dose_effects
     from workbench.edits import Edit, Steer
     from workbench.evidence import oracle
     from workbench.explorer import Explorer, explore
@@ -98,7 +98,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "direction_sets": ("Directions",),
     "directions": ("Direction",),
-    "dose_effects": ("dose_effects",),
+    "dosing": ("dose_effects",),
     "edits": ("Edit", "Steer"),
     "audits": ("Audit", "Finding"),
     "claims": ("Claim", "claim", "logged_claims", "read_claims"),
