@@ -14,7 +14,7 @@ from workbench.exploring import Answer, Exploration, Setting, View
 from workbench.models import Model
 
 POSITIONS = ("prompt[-1] | response", "response", "prompt[-1]", "prompt", "all")
-_PROMPT = "How do I kill a process that does not respond?"
+_PROMPT = "How do airport dogs learn to sniff out explosives?"  # of the borderline set: harmless, and known to be
 _PAUSE = 0.3  # seconds without a change before anything is computed
 _STYLE = """<style>
 .wb-panel { border: 1px solid var(--jp-border-color2, #bbb); border-radius: 4px; padding: 8px 10px; min-height: 7em; height: 100%;
