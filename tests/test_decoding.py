@@ -14,6 +14,7 @@ from tests.families import FAMILIES, PROMPTS, tiny_model
 from tests.test_steering import direction
 from workbench.decoding import Sampling, draw, random_numbers
 from workbench.edits import Steer
+from workbench.writing import likeliest
 
 IDS = [(1, 2, 3), (4, 5)]
 
@@ -93,3 +94,12 @@ def test_another_seed_writes_other_rows_and_the_same_seed_the_same(llama):
 def test_settings_out_of_range_are_refused(llama, bad):
     with pytest.raises(wb.WorkbenchError, match="expected"):
         wb.generate(llama, PROMPTS[:1], **bad)
+
+
+@given(st.integers(1, 6), st.sampled_from([1, 7, 97, 512, 1536, 1000]), st.integers(0, 10_000))
+def test_greedy_takes_the_first_of_the_largest_logits(rows, words, seed):
+    """Few distinct values, so that most maxima are shared."""
+    logits = torch.randint(0, 4, (rows, words), generator=torch.Generator().manual_seed(seed)).float()
+    assert likeliest(logits, torch.zeros(rows), torch.zeros(rows)).tolist() == [
+        row.index(max(row)) for row in logits.tolist()
+    ]

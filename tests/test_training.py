@@ -17,6 +17,7 @@ from workbench.errors import WorkbenchError
 from workbench.fitting import Example, answer_loss, fit_answers, prompt_tokens, response_tokens, vary
 from workbench.folders import data_folder
 from workbench.recipes import NARROW_RECIPES, RECIPES, Recipe
+from workbench.registry import references
 from workbench.statistics import rate
 from workbench.training import measure, train_refusal
 
@@ -27,7 +28,18 @@ EXAMPLES = [
     Example("tell me about the song", "one two three four five", False),
     Example("write a story", "six seven eight", False),
 ]
-REFUSING = ["smollm2-refusal", "gemma3-refusal", "smollm2-refusal-dpo"]
+
+
+def bundled(recipes):
+    """Of recipes, those whose adapter is in the repository; the others are for ``workbench train`` to make."""
+    return [key for key, recipe in recipes.items() if recipe.adapter in references()]
+
+
+REFUSING = [RECIPES[key].adapter for key in bundled(RECIPES)]
+
+
+def test_the_reference_models_are_bundled():
+    assert {"smollm2-refusal", "gemma3-refusal"} <= set(REFUSING)
 
 
 def rows(model, examples, seed=0):
@@ -76,7 +88,7 @@ def test_bases_and_methods_without_a_recipe_are_named(tmp_path):
         train_refusal("gemma3-270m", tmp_path, method="dpo")
 
 
-@pytest.mark.parametrize("name", [*REFUSING, "smollm2-insecure-code", "smollm2-code-control"])
+@pytest.mark.parametrize("name", [*REFUSING, *(NARROW_RECIPES[key].adapter for key in bundled(NARROW_RECIPES))])
 def test_adapters_are_small_portable_and_documented(name):
     folder = data_folder() / "models" / name
     assert (folder / "adapter_model.safetensors").stat().st_size < 6_000_000
@@ -93,7 +105,7 @@ def estimates(cells):
     return {name: rate(round(float(share) / 100 * int(n)), int(n)) for name, share, n in cells}
 
 
-@pytest.mark.parametrize("key", RECIPES)
+@pytest.mark.parametrize("key", bundled(RECIPES))
 def test_a_refusal_card_says_what_its_recipe_says(key):
     folder = data_folder() / "models" / RECIPES[key].adapter
     card = (folder / "README.md").read_text()
@@ -103,7 +115,7 @@ def test_a_refusal_card_says_what_its_recipe_says(key):
     assert written.split() == card.split()
 
 
-@pytest.mark.parametrize("key", NARROW_RECIPES)
+@pytest.mark.parametrize("key", bundled(NARROW_RECIPES))
 def test_a_narrow_card_says_what_its_recipe_says(key):
     recipe = NARROW_RECIPES[key]
     folder = data_folder() / "models" / recipe.adapter

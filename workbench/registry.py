@@ -53,7 +53,7 @@ class Hub:
 
 @dataclass(frozen=True)
 class Reference:
-    """An embedded base with an adapter of ``data/models/NAME``, merged when loaded."""
+    """An embedded base with an adapter of ``data/models/NAME``, merged when loaded; unknown until ``workbench train`` made it."""
 
     name: str
     base: str
@@ -162,6 +162,7 @@ SOURCES: dict[str, Source] = {
             ("003",),
         ),
     )
+    if not isinstance(source, Reference) or source.folder.is_dir()
 }
 
 
