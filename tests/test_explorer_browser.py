@@ -84,7 +84,7 @@ def page(chromium, lab):
         viewport={"width": 1280, "height": 1000}, permissions=["clipboard-read", "clipboard-write"]
     )
     page, complaints, hosts = context.new_page(), [], set()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(120_000)
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda request: hosts.add(request.url.split("/")[2]) if request.url.startswith("http") else None)
@@ -127,7 +127,7 @@ def test_typing_and_dragging_change_text_figure_and_code(page):
     assert page.evaluate("navigator.clipboard.readText()") == code.inner_text()
 
 
-def _until(page, holds, seconds=30):
+def _until(page, holds, seconds=60):
     for _ in range(seconds * 10):
         if holds():
             return
