@@ -24,7 +24,8 @@ def test_each_share_stands_where_it_belongs():
     assert [list(line) for line in probe.text] == [["100", "75"], ["50", "25"]]
     assert [list(line) for line in domains.z] == [[0.9]]
     assert (probe.xaxis, words.xaxis, domains.xaxis) == ("x", "x2", "x3")
-    assert [a.text for a in figure.layout.annotations] == ["topics: probe", "words", "domains: probe", "words"]
+    assert [a.text for a in figure.layout.annotations] == ["topics: probe", "words", "domains: probe"]
+    assert figure.layout.xaxis4.visible is False
     assert (figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmid, figure.layout.coloraxis.cmax) == (0, 0.5, 1)
     assert "more &amp;" not in figure.layout.title.text
     assert "over &amp;" in figure.layout.title.text.replace("<br>", " ")

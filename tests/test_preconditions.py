@@ -104,6 +104,9 @@ def test_prompts_of_one_base_may_be_alike_and_those_of_two_may_not():
         side("p", "the old red river song", "tell me about birds"), side("n", "the old blue river song", "hello dogs")
     )
     assert wb.disjoint_gate(apart, by="base").passed
+    turned = wb.Pairs(side("p", "a dog, not a cat"), side("n", "a cat, not a dog"))  # one match, in the same words
+    assert wb.disjoint_gate(turned, by="base").passed
+    assert not wb.disjoint_gate(wb.Pairs(turned.positive, side("n", "A dog -- not a cat!")), by="base").passed
     close = wb.Pairs(
         side("p", "the old red river song", "the old blue river song"), side("n", "hello dogs", "garlic tea")
     )

@@ -31,6 +31,7 @@ def test_an_empty_text_speaks_for_neither(planted):
     score = wb.trait_odds("formality")
     assert score.values(planted, ["hello"], [""], [wb.Steer()]) == [0.0]
     assert score.needs_model
+    assert list(score.values(planted, [], [], [])) == []  # a sweep whose scores are all stored asks for none
 
 
 def test_instructions_are_pairs_and_none_is_used_twice():

@@ -134,9 +134,8 @@ def disjoint_gate(pairs: Pairs, by: Literal["split", "base"] = "split") -> Gate:
         parts = {base: _words(pairs, base) for base in bases}
         counts = f"{sum(map(len, parts.values()))} prompts of {len(parts)} bases"
     twice = sum(len(words) - len(set(words)) for words in parts.values())
-    alike = [
-        len(a & b) / len(a | b) for one, two in combinations(parts.values(), 2) for a in one for b in two if a or b
-    ]
+    bags = [[frozenset(words) for words in part] for part in parts.values()]
+    alike = [len(a & b) / len(a | b) for one, two in combinations(bags, 2) for a in one for b in two if a or b]
     most = max(alike, default=0.0)
     return Gate("G3 disjoint", twice == 0 and most < _ALIKE, f"{counts}; {twice} repeated; most alike {most:.2f}")
 
@@ -145,7 +144,7 @@ def _sides(pairs: Pairs) -> list[Prompts]:
     return [side for side in (pairs.positive, pairs.negative, pairs.borderline) if side is not None]
 
 
-def _words(pairs: Pairs, base: str = "") -> list[frozenset[str]]:
-    """The words of each prompt of all sides, or of those with one base."""
+def _words(pairs: Pairs, base: str = "") -> list[tuple[str, ...]]:
+    """The words of each prompt of all sides, or of those with one base, in their order: a match may be a matter of order."""
     chosen = [p for side in _sides(pairs) for p in side if not base or (p.base or p.id) == base]
-    return [frozenset(re.findall(r"\w+", f"{p.system} {p.text}".lower())) for p in chosen]
+    return [tuple(re.findall(r"\w+", f"{p.system} {p.text}".lower())) for p in chosen]

@@ -45,16 +45,16 @@ def matrices(frame: "pd.DataFrame", title: str = "", small_print: str = "", chan
         row_heights=tall,
         vertical_spacing=between / plot if panels[1:] else 0,
         horizontal_spacing=0.03 if series[1:] else 0,
-        subplot_titles=[
-            escaped(f"{panel}: {name}" if i == 0 else str(name)) for panel in panels for i, name in enumerate(series)
-        ],
+        subplot_titles=[_named(frame, panel, name, i == 0) for panel in panels for i, name in enumerate(series)],
     )
     figure.update_annotations(font_size=12)
     for row, panel in enumerate(panels, 1):
         for col, name in enumerate(series, 1):
-            part = frame[(frame["panel"] == panel) & (frame["series"] == name)]
+            part = _part(frame, panel, name)
             if len(part):
                 figure.add_trace(_grid(part, f"{panel}, {name}"), row=row, col=col)
+            else:
+                figure.update_xaxes(visible=False, row=row, col=col)
             figure.update_yaxes(showticklabels=col == 1, autorange="reversed", row=row, col=col)
     figure.update_xaxes(type="category", tickangle=-45, tickfont_size=11, showgrid=False)
     figure.update_yaxes(type="category", tickfont_size=11, showgrid=False)
@@ -68,6 +68,16 @@ def matrices(frame: "pd.DataFrame", title: str = "", small_print: str = "", chan
         coloraxis=scale | {"cmid": chance, "cmin": 0.0, "cmax": 1.0},
     )
     return figure
+
+
+def _part(frame: "pd.DataFrame", panel: str, name: str) -> "pd.DataFrame":
+    return frame[(frame["panel"] == panel) & (frame["series"] == name)]
+
+
+def _named(frame: "pd.DataFrame", panel: str, name: str, first: bool) -> str:
+    """The heading of a small heatmap, that of its panel before the first; none where there is no heatmap."""
+    own = str(name) if len(_part(frame, panel, name)) else ""
+    return escaped(f"{panel}: {own}".removesuffix(": ") if first else own)
 
 
 def _grid(part: "pd.DataFrame", name: str) -> "go.Heatmap":

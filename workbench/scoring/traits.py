@@ -67,6 +67,8 @@ def trait_odds(trait: str) -> Score:
     def read(
         model: Model, prompts: Sequence[str | Prompt], texts: Sequence[str], steers: Sequence[Steer]
     ) -> Sequence[float]:
+        if not texts:  # all of them are in the store
+            return []
         found = np.mean(
             [_surprise(model, prompts, texts, b) - _surprise(model, prompts, texts, a) for a, b in pairs], 0
         )
