@@ -95,9 +95,10 @@ def tokenizer(template: str) -> PreTrainedTokenizerFast:
     )
 
 
-def tiny_model(family: str, dtype: str = "float32") -> Model:
-    """A random model of a family: the same weights each time."""
+def tiny_model(family: str, dtype: str = "float32", layers: int = 0) -> Model:
+    """A random model of a family, of a few layers or of so many: the same weights each time."""
     config_class, model_class, template, extra = FAMILIES[family]
+    extra = extra | ({"num_hidden_layers": layers} if layers else {})
     words = tokenizer(template)
     torch.manual_seed(0)
     module = model_class(config_class(vocab_size=len(words), **(COMMON | extra))).to(getattr(torch, dtype))

@@ -98,7 +98,7 @@ def test_sign_inversion_runs(tmp_path, model):
 def stranger(tmp_path_factory):
     """The folder of a model as a user brings it; it has random weights, so it refuses nothing and means nothing."""
     folder = tmp_path_factory.mktemp("models") / "stranger"
-    model = tiny_model("llama")
+    model = tiny_model("llama", layers=8)
     model.hf.save_pretrained(folder)
     model.tokenizer.save_pretrained(folder)
     return str(folder)

@@ -228,7 +228,7 @@ def test_plans_scale_as_they_must(name):
     assert of(max_new_tokens=96).decode > 1.9 * whole.decode
     assert of(on=wb.PROMPT[-1] | wb.RESPONSE).load.read_tokens < whole.load.read_tokens / 3
     assert whole.weights == shape(name).parameters * 2
-    assert of(batch_size=32).cache == pytest.approx(whole.cache / 5)
+    assert of(batch_size=32).cache == pytest.approx(whole.cache / 8)
     # no device is outrun: neither its FLOP/s nor its bandwidth
     peak = GPUS["h200"]
     load = whole.load

@@ -23,7 +23,7 @@ def prompts_with_variants(rng, prompts, variants, icc=0.3):
 # Means
 
 
-@given(st.floats(-1, 1, width=32), st.floats(0.001, 1, width=32), st.floats(0.001, 1, width=32))
+@given(st.floats(-1, 1), st.floats(0.001, 1), st.floats(0.001, 1))
 def test_an_interval_implies_significance_just_where_it_leaves_zero_out(value, below, above):
     found = statistics.Estimate(value, value - below, value + above, 20, "")
     p = statistics.p_from_interval(found)

@@ -152,7 +152,7 @@ def forest_note(ledger: "Ledger") -> str:
 
 def _arrange(figure: "go.Figure", frame: "pd.DataFrame", title: str, small: str) -> None:
     claims = frame.drop_duplicates("claim")
-    text, top = theme.heading(title, small) if title else ("", 24)
+    text, top = theme.heading(title, small) if title else ("", 48)  # the tool bar must not lie on the first line
     legend = theme.legend_height(["logged value", *LOOKS])
     panel = _LINE * len(claims)
     figure.add_vline(x=(_END + _COLUMN) / 2 - 0.02, line={"color": theme.FAINT, "width": 1})
