@@ -17,6 +17,7 @@ from workbench.edits import Steer
 from workbench.errors import WorkbenchError
 from workbench.generation import continue_tokens
 from workbench.models import Encoded, Model
+from workbench.next_token import next_logits
 from workbench.prompt_sets import Prompt, Prompts, as_prompts
 from workbench.writing import Writing
 
@@ -96,7 +97,6 @@ def _write_pairs(
     return [ids for _, ids in sorted(ended)][: len(rows)]
 
 
-@torch.no_grad()
 def amplified_logits(
     model: Model,
     prompts: Sequence[str | Prompt] | Prompts,
@@ -114,16 +114,17 @@ def amplified_logits(
         [prompt, vocabulary], float64.
     """
     targets, against = _encoded(model, prompts, baseline, alpha)
-    logits = []
-    for chats in (targets, against):
-        rows = [
-            model.hf(torch.tensor([ids], device=model.device), logits_to_keep=1).logits[0, -1]
-            for ids in chats.token_ids
-        ]
-        logits.append(torch.stack(rows).double())
+    target, plain = (_last_logits(model, chats) for chats in (targets, against))
     if skip_at_one and alpha == 1:
-        return logits[0].cpu().numpy()
-    return _amplified(logits[0], logits[1], alpha).cpu().numpy()
+        return target.numpy()
+    return _amplified(target, plain, alpha).numpy()
+
+
+def _last_logits(model: Model, chats: Encoded) -> torch.Tensor:
+    found = {
+        row: x for rows, logits in next_logits(model, chats, 16) for row, x in zip(rows, logits.cpu(), strict=True)
+    }
+    return torch.stack([found[row] for row in range(len(chats))])
 
 
 def _amplified(target: torch.Tensor, baseline: torch.Tensor, alpha: float) -> torch.Tensor:

@@ -6,10 +6,10 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.models import Model
+from workbench.next_token import next_logits
 from workbench.prompt_sets import Prompt
 
 
-@torch.no_grad()
 def local_ratings(
     model: Model, system: str, questions: Sequence[str], scale: tuple[int, int], batch_size: int = 8
 ) -> list[tuple[float, float]]:
@@ -31,13 +31,8 @@ def local_ratings(
     ratings = rating_tokens(model, scale)
     chats = model.encode([Prompt(text, str(i), system=system) for i, text in enumerate(questions)], system_in_user=True)
     found: list[tuple[float, float]] = [(float("nan"), 0.0)] * len(questions)
-    order = sorted(range(len(questions)), key=lambda row: chats.lengths[row])
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        ids, mask = chats.tensors(rows, model.device)
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        out = model.hf(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=1)
-        p = out.logits[:, -1].double().softmax(-1)
+    for rows, logits in next_logits(model, chats, batch_size):
+        p = logits.softmax(-1)
         weights = torch.stack([p[:, tokens].sum(-1) for tokens in ratings.values()], dim=1)
         values = torch.tensor(list(ratings), dtype=p.dtype, device=p.device)
         mass = weights.sum(-1)
