@@ -181,5 +181,7 @@ def test_class_means_in_low_precision_lose_the_direction_to_massive_dimensions()
     assert error[0] > 40 > 100 * error[1:].max()  # a massive dimension is known to within 128 only
 
 
-def test_texts_that_are_all_alike_have_no_probe():
-    assert not METHODS["probe"](torch.ones(4, 6), torch.ones(4, 6)).any()
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", [*SOUND, *FAULTY])
+def test_texts_that_are_all_alike_have_no_direction(name):
+    assert not METHODS[name](torch.ones(4, 6), torch.ones(4, 6)).any()

@@ -103,6 +103,8 @@ def gradient(positive: Array, negative: Array, seed: int = 0) -> torch.Tensor:
     within = np.where(sides[:, None], x - means[0], x - means[1]) @ difference / (np.linalg.norm(difference) or 1.0)
     centred = (x - sum(means) / 2) * np.where(sides, 1.0, -1.0)[:, None] / (within.std() or 1.0)
     basis = _span(centred)
+    if not basis.shape[1]:  # as in ``probe``
+        return torch.zeros(x.shape[1], dtype=torch.float64)
     rows, weight = centred @ basis, np.where(sides, 0.5 / sides.sum(), 0.5 / (~sides).sum())
 
     def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
@@ -240,8 +242,12 @@ def _oriented(vector: np.ndarray, positive: np.ndarray, negative: np.ndarray) ->
 
 
 def _first_component(rows: np.ndarray) -> np.ndarray:
-    """The direction of the largest second moment of the rows, about zero. [width], length 1; the sign is what the SVD gives."""
-    return np.linalg.svd(rows, full_matrices=False)[2][0]
+    """The direction of the largest second moment of the rows, about zero. [width], length 1; the sign is what the SVD gives.
+
+    Rows that are all zero have none: then it is 0.
+    """
+    _, strength, axes = np.linalg.svd(rows, full_matrices=False)
+    return axes[0] if strength[0] > 0 else np.zeros_like(axes[0])
 
 
 def _independent(x: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -250,6 +256,8 @@ def _independent(x: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.exceptions import ConvergenceWarning
 
     rank = _span(x - x.mean(0)).shape[1]
+    if not rank:  # texts that are all alike
+        return np.zeros((len(x), 1)), np.zeros((x.shape[1], 1))
     model = FastICA(min(_COMPONENTS, rank), whiten="unit-variance", random_state=seed, max_iter=1000, tol=1e-3)
     with warnings.catch_warnings():  # Gaussian noise has no independent components to converge to; the others count
         warnings.simplefilter("ignore", ConvergenceWarning)
