@@ -29,6 +29,8 @@ def test_points_without_intervals_and_names_on_the_axis():
     figure = wb.figures.lines(FRAME[["panel", "series", "x", "y"]].assign(x="attn_out"), joined=False)
     assert figure.data[0].mode == "markers"
     assert figure.data[0].error_y.array is None
+    assert figure.layout.scattermode == "group"  # over one name, side by side
+    assert wb.figures.lines(FRAME, joined=False).layout.scattermode is None
 
 
 def test_panels_with_axes_of_their_own():

@@ -57,6 +57,8 @@ def lines(
             if len(part):
                 shown = not any(trace.name == escaped(str(name)) for trace in figure.data)
                 figure.add_trace(_line(part, str(name), i, shown, joined), row=row, col=1)
+    if not joined and frame["x"].map(type).eq(str).any():  # side by side over a name
+        figure.update_layout(scattermode="group", scattergap=0.5)
     if zero:
         figure.add_hline(y=0, line_color=theme.INK, line_width=1)
     text, top = theme.heading(title, small_print)
