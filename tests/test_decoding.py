@@ -82,6 +82,18 @@ def test_sampled_rows_do_not_depend_on_their_batch(family, rows, batch_size, see
         assert wb.generate(model, [prompt], steer, **how).token_ids[0] == ids
 
 
+def test_a_seed_per_row_is_that_seed_for_the_row(tiny64):
+    how = {"max_new_tokens": 6, "temperature": 1.0, "top_p": 0.9}
+    prompts, seeds = [PROMPTS[0], PROMPTS[1], PROMPTS[0]], [4, 5, 6]
+    together = wb.generate(tiny64, prompts, seed=seeds, **how)
+    apart = [wb.generate(tiny64, [p], seed=seed, **how).token_ids[0] for p, seed in zip(prompts, seeds, strict=True)]
+    assert list(together.token_ids) == apart
+    assert apart[0] != apart[2]
+    assert together.decoding == "sampled at temperature 1, top_p 0.9, a seed per row"
+    with pytest.raises(wb.WorkbenchError, match="2 seeds for 3 prompts"):
+        wb.generate(tiny64, prompts, seed=[1, 2], **how)
+
+
 def test_another_seed_writes_other_rows_and_the_same_seed_the_same(llama):
     def written(seed):
         return wb.generate(llama, PROMPTS, max_new_tokens=8, temperature=1.0, seed=seed)

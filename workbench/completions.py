@@ -36,7 +36,7 @@ class Completions:
     revision: str
     max_new_tokens: int
     decoding: str = "greedy"
-    seed: int = 0
+    seed: int | tuple[int, ...] = 0
     system: str | None = None
 
     @property
@@ -78,7 +78,7 @@ def complete(
     tokens: Sequence[tuple[int, ...]],
     max_new_tokens: int,
     decoding: str = "greedy",
-    seed: int = 0,
+    seed: int | tuple[int, ...] = 0,
     system: str | None = None,
 ) -> Completions:
     """Completions from the tokens that were written for each encoded prompt, the stop token included where there is one."""

@@ -22,7 +22,8 @@ class Sampling:
     """Greedy decoding, or sampling at a temperature from the smallest set of tokens that holds ``top_p`` of the mass.
 
     Attributes:
-        temperature: 0 is greedy. top_p: nucleus, 1 for all tokens (Holtzman et al. 2020). seed: of all rows together.
+        temperature: 0 is greedy. top_p: nucleus, 1 for all tokens (Holtzman et al. 2020). seed: of
+            all rows together, or one for each, so that one prompt can be answered several times.
 
     Raises:
         WorkbenchError: a temperature below 0 or not finite, or a top_p outside (0, 1].
@@ -33,7 +34,7 @@ class Sampling:
 
     temperature: float = 0.0
     top_p: float = 1.0
-    seed: int = 0
+    seed: int | tuple[int, ...] = 0
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and self.temperature >= 0):
@@ -49,7 +50,15 @@ class Sampling:
     def __str__(self) -> str:
         if self.greedy:
             return "greedy"
-        return f"sampled at temperature {self.temperature:g}, top_p {self.top_p:g}, seed {self.seed}"
+        seed = f"seed {self.seed}" if isinstance(self.seed, int) else "a seed per row"
+        return f"sampled at temperature {self.temperature:g}, top_p {self.top_p:g}, {seed}"
+
+    def seeds(self, rows: int) -> tuple[int, ...]:
+        """One seed per row. Raises a WorkbenchError where as many were not given."""
+        seeds = (self.seed,) * rows if isinstance(self.seed, int) else self.seed
+        if len(seeds) != rows:
+            raise WorkbenchError(f"{len(seeds)} seeds for {rows} prompts; expected one, or one per prompt")
+        return seeds
 
 
 GREEDY = Sampling()
@@ -61,8 +70,8 @@ def random_numbers(
     """Uniform numbers in [0, 1), [row, step], float64; each decided by seed, prompt, Steer and step alone."""
     keys = {id(steer): steer.key for steer in {id(steer): steer for steer in steers}.values()}
     numbers = np.empty((len(token_ids), steps))
-    for row, (ids, steer) in enumerate(zip(token_ids, steers, strict=True)):
-        content = json.dumps([sampling.seed, list(ids), keys[id(steer)]]).encode()
+    for row, (seed, ids, steer) in enumerate(zip(sampling.seeds(len(token_ids)), token_ids, steers, strict=True)):
+        content = json.dumps([seed, list(ids), keys[id(steer)]]).encode()
         key = int.from_bytes(hashlib.sha256(content).digest()[:16], "big")
         numbers[row] = np.random.Generator(np.random.Philox(key=key)).random(steps)
     return torch.from_numpy(numbers)

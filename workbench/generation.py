@@ -38,7 +38,7 @@ def generate(
     system: str | None = None,
     system_in_user: bool = False,
     batch_size: int | Room = 128,
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
     progress: bool = True,
     watch: Watch | None = None,
     temperature: float = 0.0,
@@ -54,22 +54,24 @@ def generate(
         max_new_tokens: at most this many tokens per response.
         system, system_in_user: as in ``model.encode``.
         batch_size: rows per batch at most; fewer where memory would run out, and half as many after it did.
-        seed: of sampling. A row's random numbers depend on it, the prompt and the Steer, never on the batch.
+        seed: of sampling, one for all rows or one per prompt (the same prompt again, with another seed, is another
+            sample). A row's random numbers depend on it, the prompt and the Steer, never on the batch.
         progress: show a progress bar when there is more than one batch.
         watch: observe each batch while it is written; what ``trace_generation`` does.
         temperature, top_p: as in ``Sampling``; temperature 0 is greedy.
         decided: asked every 8 tokens about the text so far; True ends the row, whose finish is then "verdict".
 
     Raises:
-        WorkbenchError: no prompts, a number of Steers that is not that of the prompts, a Steer that does not fit, or a
-            temperature or top_p out of range.
+        WorkbenchError: no prompts, a number of Steers or seeds that is not that of the prompts, a Steer that does not fit,
+            or a temperature or top_p out of range.
 
     >>> generate(model, ["How do I pick a lock?"], steer=wb.add(d, ratio=0.3))  # doctest: +SKIP
     """
     if max_new_tokens < 1 or (isinstance(batch_size, int) and batch_size < 1):
         raise WorkbenchError(f"max_new_tokens is {max_new_tokens} and batch_size {batch_size}; expected at least 1")
-    sampling = Sampling(temperature, top_p, seed)
+    sampling = Sampling(temperature, top_p, seed if isinstance(seed, int) else tuple(seed))
     asked = as_prompts(prompts)
+    sampling.seeds(len(asked))
     encoded = model.encode(asked, system, system_in_user)
     steers = [steer] * len(encoded) if isinstance(steer, Steer) else list(steer)
     if len(steers) != len(encoded):
@@ -77,7 +79,7 @@ def generate(
     tokens = continue_tokens(
         model, encoded, steers, max_new_tokens, batch_size, progress, watch, sampling=sampling, decided=decided
     )
-    return complete(model, asked, encoded, steers, tokens, max_new_tokens, str(sampling), seed, system)
+    return complete(model, asked, encoded, steers, tokens, max_new_tokens, str(sampling), sampling.seed, system)
 
 
 def continue_tokens(
