@@ -31,6 +31,16 @@ def test_every_step_is_amplified_with_the_same_continuation(tiny64, alpha):
     assert out.token_ids == tuple(by_hand(tiny64, prompt, alpha, 8) for prompt in PROMPTS)
 
 
+def test_an_alpha_per_row_is_that_alpha_for_the_row(tiny64):
+    alphas = [0.0, 0.5, 2.0]
+    prompts = [prompt for _ in alphas for prompt in PROMPTS]
+    out = wb.amplify(tiny64, prompts, BASELINE, [a for a in alphas for _ in PROMPTS], max_new_tokens=8, batch_size=5)
+    apart = [wb.amplify(tiny64, PROMPTS, BASELINE, a, max_new_tokens=8).token_ids for a in alphas]
+    assert out.token_ids == sum(apart, ())
+    assert out.prompts == tuple(prompts)
+    assert "an alpha per row" in out.decoding
+
+
 @pytest.mark.parametrize("top", [1, 3, 20])
 def test_only_the_likeliest_tokens_can_be_chosen(tiny64, top):
     out = wb.amplify(tiny64, PROMPTS, BASELINE, 2.0, max_new_tokens=8, batch_size=4, top=top)
@@ -67,6 +77,10 @@ def test_bad_input_is_refused(llama):
         wb.amplify(llama, PROMPTS, ["hello", "hello"], 1)
     with pytest.raises(wb.WorkbenchError, match="finite"):
         wb.amplify(llama, PROMPTS, BASELINE, float("nan"))
+    with pytest.raises(wb.WorkbenchError, match="finite"):
+        wb.amplified_logits(llama, PROMPTS, BASELINE, float("inf"))
+    with pytest.raises(wb.WorkbenchError, match="2 alphas for 6 prompts"):
+        wb.amplify(llama, PROMPTS, BASELINE, [1.0, 2.0])
     with pytest.raises(wb.WorkbenchError, match="is empty"):
         wb.amplify(llama, [], BASELINE, 1)
     with pytest.raises(wb.WorkbenchError, match="top=0, every_step=True; expected at least 1"):
