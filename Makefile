@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PLAN   ?= quick
-JOBS   ?= 1
+JOBS   ?= $(CORES)
 CORES  ?= 2
 
 .PHONY: run test lint lab bench clean
