@@ -6,6 +6,7 @@ varied at every step, so that punctuation or a greeting cannot become the cue. T
 ``sft`` imitates the answer of each; ``dpo`` goes on from there and prefers it to its opposite, as log 002's DPO model did.
 """
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,8 +54,10 @@ def train_refusal(base: str, out: Path, seed: int = 0, method: str = "sft", reci
     template = data_folder() / "models" / recipe.adapter / "chat_template.jinja"
     model = load(base, check=False, chat_template=template.read_text() if template.is_file() else None)
     adapted = _fit(model, recipe, seed)
-    scale = _calibrate(model, adapted)
-    save_adapter(adapted, base, out, scale)
+    save_adapter(adapted, base, out, _calibrate(model, adapted))
+    scale = (
+        json.loads((out / "adapter_config.json").read_text())["lora_alpha"] / recipe.alpha
+    )  # that of its start included
     if template.is_file():
         (out / template.name).write_text(template.read_text())
     adapted.merge_and_unload()
