@@ -55,9 +55,8 @@ def train_refusal(base: str, out: Path, seed: int = 0, method: str = "sft", reci
     model = load(base, check=False, chat_template=template.read_text() if template.is_file() else None)
     adapted = _fit(model, recipe, seed)
     save_adapter(adapted, base, out, _calibrate(model, adapted))
-    scale = (
-        json.loads((out / "adapter_config.json").read_text())["lora_alpha"] / recipe.alpha
-    )  # that of its start included
+    config = json.loads((out / "adapter_config.json").read_text())
+    scale = config["lora_alpha"] / recipe.alpha  # that of the adapter it went on from included
     if template.is_file():
         (out / template.name).write_text(template.read_text())
     adapted.merge_and_unload()
