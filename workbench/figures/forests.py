@@ -160,7 +160,7 @@ def _arrange(figure: "go.Figure", frame: "pd.DataFrame", title: str, small: str)
         template=theme.template(),
         title_text=text,
         height=panel + top + _BELOW + legend,
-        margin={"t": top + 6, "b": _BELOW + legend, "l": 160, "r": 12},
+        margin={"t": top + 6, "b": _BELOW + legend, "l": 166, "r": 12},
         legend={"orientation": "h", "x": 1, "xanchor": "right", "y": -_BELOW / panel, "yanchor": "top"},
         hovermode="closest",
     )
