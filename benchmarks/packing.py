@@ -4,7 +4,7 @@ Packing may move a token only through rounding. In float64 it must not; this mea
 bfloat16: the share of rows that are equal token for token in large batches, in small ones and alone, and the share of
 tokens up to the first difference. Writes figures/benchmark_packing.json.
 
-    python benchmarks/packing.py [--model smollm2-refusal | tiny] [--prompts 16] [--new 32]
+    python benchmarks/packing.py [--model smollm2-refusal | tiny] [--prompts 16] [--new 32] [--dtypes …]
 """
 
 import argparse
@@ -23,14 +23,14 @@ HOW = {"greedy": {}, "sampled": {"temperature": 0.7, "top_p": 0.95}}
 def main() -> None:
     options = arguments()
     facts = {"model": options.model, "new_tokens": options.new, "torch": torch.__version__}
-    for dtype in DTYPES:
+    path = Path(__file__).parent.parent / "figures" / "benchmark_packing.json"
+    path.parent.mkdir(exist_ok=True)
+    for dtype in options.dtypes:
         model, prompts = loaded(options.model, dtype, options.prompts)
         ds = wb.extract(model, wb.Pairs(prompts[::2], prompts[1::2]), at=wb.resid_post.all)
         arms = wb.grid(ds, ratios=[-0.3, 0, 0.3], layers=ds.layers[:: max(1, len(ds) // 3)])
         facts |= {f"{dtype} {name}": agreement(model, prompts, arms, options.new, how) for name, how in HOW.items()}
-    path = Path(__file__).parent.parent / "figures" / "benchmark_packing.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(facts, indent=1) + "\n")
+        path.write_text(json.dumps(facts, indent=1) + "\n")
     print(json.dumps(facts, indent=1))
 
 
@@ -69,6 +69,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="smollm2-refusal")
     parser.add_argument("--prompts", type=int, default=16)
+    parser.add_argument("--dtypes", nargs="+", default=DTYPES, choices=DTYPES)
     parser.add_argument("--new", type=int, default=32)
     return parser.parse_args()
 
