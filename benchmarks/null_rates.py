@@ -1,10 +1,10 @@
 """How often a verdict says "reproduced" where a real model was steered along a random direction.
 
 Directions drawn at random steer the reference model at the layer, dose and positions of the sign-inversion finding (S3.2). A
-replication takes one of them as if it had been extracted, ten others as its controls, and as many prompts as the power
+replication takes one of them as if it had been extracted, others as its controls, and as many prompts as the power
 calculation asks for; the rule is that of ``ledger.record``. Writes figures/null_rates.json.
 
-    python benchmarks/null_rates.py [--model smollm2-refusal] [--directions 40] [--prompts 80] [--runs 400]
+    python benchmarks/null_rates.py [--model smollm2-refusal] [--directions 40] [--controls 20] [--prompts 80] [--runs 400]
 """
 
 import argparse
@@ -22,7 +22,7 @@ from workbench.replications import read_rows
 from workbench.verdicts import decide
 
 FIGURES = Path(__file__).parent.parent / "figures"
-CONTROLS, LOST = 10, 0.02
+LOST = 0.02
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     outcomes = []
     for _ in range(options.runs):
-        found = read_rows(claim, prepared(replication(rows, n, rng), ("refusal",))).measured
+        found = read_rows(claim, prepared(replication(rows, n, options.controls, rng), ("refusal",))).measured
         outcomes.append(decide(claim, found.gates, found.effect, found.p, found.direction_holds).outcome)
     counts = Counter(outcomes)
     share = statistics.rate(counts["reproduced"], options.runs)
@@ -42,6 +42,7 @@ def main() -> None:
     told = {
         "model": options.model,
         "directions": options.directions,
+        "controls": options.controls,
         "prompts": options.prompts,
         "n": n,
         "outcomes": dict(counts),
@@ -66,10 +67,10 @@ def steered(options: argparse.Namespace) -> pd.DataFrame:
     return wb.sweep(model, prompts, kept, [wb.refusal], options.store, max_new_tokens=24)
 
 
-def replication(rows: pd.DataFrame, n: int, rng: np.random.Generator) -> pd.DataFrame:
+def replication(rows: pd.DataFrame, n: int, controls: int, rng: np.random.Generator) -> pd.DataFrame:
     """Some prompts, and some directions: the first of them as if it were the extracted one."""
     prompts = rng.choice(rows["prompt"].unique(), n, replace=False)
-    names = rng.choice(rows.loc[rows["kind"] == "random", "arm"].unique(), 1 + CONTROLS, replace=False)
+    names = rng.choice(rows.loc[rows["kind"] == "random", "arm"].unique(), 1 + controls, replace=False)
     part = rows[rows["prompt"].isin(prompts) & rows["arm"].isin(["baseline", *names])].copy()
     part.loc[part["arm"] == names[0], "kind"] = "direction"
     return part
@@ -80,6 +81,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", default="smollm2-refusal")
     parser.add_argument("--directions", type=int, default=40)
     parser.add_argument("--prompts", type=int, default=80)
+    parser.add_argument("--controls", type=int, default=20, help="of each replication; fewer than the directions")
     parser.add_argument("--runs", type=int, default=400)
     parser.add_argument("--store", type=Path, default=Path("runs/store"))
     return parser.parse_args()
