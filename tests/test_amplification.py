@@ -63,6 +63,8 @@ def test_logits_are_linear_in_alpha_but_where_the_log_skips(tiny64):
     skipped = wb.amplified_logits(tiny64, PROMPTS, BASELINE, 1, skip_at_one=True)
     assert (skipped == logits[0]).all()
     assert not np.allclose(skipped, logits[1])
+    by_row = wb.amplified_logits(tiny64, PROMPTS, BASELINE, [0.5] * 5 + [1], skip_at_one=True)
+    np.testing.assert_array_equal(by_row, [*logits[0.5][:5], logits[0][5]])
 
 
 def test_harmful_requests_stay_hidden(llama):

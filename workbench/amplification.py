@@ -109,7 +109,7 @@ def amplified_logits(
     model: Model,
     prompts: Sequence[str | Prompt] | Prompts,
     baseline: str | Sequence[str],
-    alpha: float,
+    alpha: float | Sequence[float],
     skip_at_one: bool = False,
 ) -> np.ndarray:
     """Amplified logits at the last prompt token: what log 000 tabulates.
@@ -122,11 +122,10 @@ def amplified_logits(
         [prompt, vocabulary], float64.
     """
     targets, against = _encoded(model, prompts, baseline)
-    _finite(alpha, len(targets))
+    dose = torch.tensor(_finite(alpha, len(targets)), dtype=torch.float64)[:, None]
     target, plain = (_last_logits(model, chats) for chats in (targets, against))
-    if skip_at_one and alpha == 1:
-        return target.numpy()
-    return _amplified(target, plain, alpha).numpy()
+    amplified = _amplified(target, plain, dose)
+    return (torch.where(dose == 1, target, amplified) if skip_at_one else amplified).numpy()
 
 
 def _last_logits(model: Model, chats: Encoded) -> torch.Tensor:
@@ -136,7 +135,7 @@ def _last_logits(model: Model, chats: Encoded) -> torch.Tensor:
     return torch.stack([found[row] for row in range(len(chats))])
 
 
-def _amplified(target: torch.Tensor, baseline: torch.Tensor, alpha: float | torch.Tensor) -> torch.Tensor:
+def _amplified(target: torch.Tensor, baseline: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
     return target + alpha * (target - baseline)
 
 
