@@ -44,6 +44,19 @@ def test_every_claim_has_a_line_and_every_verdict_a_mark(ledger, figure):
     assert len({symbol for _, symbol in LOOKS.values()}) == len({colour for colour, _ in LOOKS.values()}) == 5
 
 
+def test_the_marks_of_a_claim_stand_nearer_to_one_another_than_to_its_neighbours(tmp_path):
+    effect = wb.Measured(wb.Estimate(0.5, 0.4, 0.6, 90, "m"), 0.001, True)
+    for model in ("one", "two", "three"):
+        for claim in ("S1.1", "S1.2", "S1.3"):
+            wb.ledger.record(claim, measured=effect, model=model, path=tmp_path)
+    figure = wb.figures.forest(wb.ledger.open(tmp_path))
+    heights = sorted(y for t in figure.data if len(t.x) and t.x[0] is not None and min(t.x) > 1.1 for y in t.y)
+    marks = np.array([y for y in heights if -13.5 < y < -10.5]).reshape(-1, 3)  # S1.1 to S1.3, from below
+    pixels = (figure.layout.height - figure.layout.margin.t - figure.layout.margin.b) / 47
+    within, between = np.diff(marks, axis=1).max() * pixels, (marks[1:, 0] - marks[:-1, -1]).min() * pixels
+    assert 9 < within < between  # a mark is nine pixels wide
+
+
 def test_intervals_are_those_of_the_ledger_cut_at_the_scale(ledger, figure):
     frame = ledger.frame()
     row = frame[(frame["claim"] == "S3.2") & frame["on_analogue"]].iloc[0]

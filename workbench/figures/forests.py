@@ -22,7 +22,7 @@ LOOKS = {
     "artefact": ("#CC79A7", "triangle-up"),
     "not run": ("#7A7A7A", "square"),
 }
-_LINE, _BELOW, _LABEL = 23, 62, 25
+_LINE, _MARK, _BELOW, _LABEL = 23, 14, 62, 25
 #: the scale ends here, and verdicts stand in a column of their own beyond it
 _END, _COLUMN = 1.0, 1.22
 
@@ -56,7 +56,7 @@ def forest(ledger: "Ledger", title: str | None = "") -> "go.Figure":
         _verdicts(figure, frame[frame["outcome"] == outcome], outcome, colour, symbol)
     counts = frame["outcome"].value_counts()
     said = ", ".join(f"{counts[name]} {name}" for name in LOOKS if name in counts)
-    counted = f"{frame['claim'].nunique()} logged claims, run again: {said}"
+    counted = f"{frame['claim'].nunique()} logged claims, by claim and model: {said}"
     _arrange(figure, frame, counted if title == "" else title or "", forest_note(ledger))
     return figure
 
@@ -66,8 +66,13 @@ def _placed(frame: "pd.DataFrame") -> "pd.DataFrame":
     order = {name: -i for i, name in enumerate(dict.fromkeys(frame["claim"]))}
     nth = frame.groupby("claim").cumcount()
     of = frame.groupby("claim")["claim"].transform("size")
-    shift = np.where(of > 1, 0.34 - 0.68 * nth / np.maximum(of - 1, 1), 0.0)
+    shift = ((of - 1) / 2 - nth) * _MARK / _line(frame)  # nearer to its own claim's marks than to a neighbour's
     return frame.assign(line=frame["claim"].map(order), height=frame["claim"].map(order) + shift)
+
+
+def _line(frame: "pd.DataFrame") -> int:
+    """Pixels of a claim's line: as many as the models of the claim that most have run take."""
+    return max(_LINE, _MARK * int(frame["claim"].value_counts().max()) + 6)
 
 
 def _logged(figure: "go.Figure", frame: "pd.DataFrame") -> None:
@@ -154,7 +159,7 @@ def _arrange(figure: "go.Figure", frame: "pd.DataFrame", title: str, small: str)
     claims = frame.drop_duplicates("claim")
     text, top = theme.heading(title, small) if title else ("", 48)  # the tool bar must not lie on the first line
     legend = theme.legend_height(["logged value", *LOOKS])
-    panel = _LINE * len(claims)
+    panel = _line(frame) * len(claims)
     figure.add_vline(x=(_END + _COLUMN) / 2 - 0.02, line={"color": theme.FAINT, "width": 1})
     figure.update_layout(
         template=theme.template(),
