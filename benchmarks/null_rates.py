@@ -4,7 +4,7 @@ Directions drawn at random steer the reference model at the layer, dose and posi
 replication takes one of them as if it had been extracted, others as its controls, and as many prompts as the power
 calculation asks for; the rule is that of ``ledger.record``. Writes figures/null_rates.json.
 
-    python benchmarks/null_rates.py [--model smollm2-refusal] [--directions 40] [--controls 20] [--prompts 80] [--runs 400]
+    python benchmarks/null_rates.py [--model smollm2-refusal] [--directions 60] [--controls 10 20 40] [--prompts 50] [--runs 400]
 """
 
 import argparse
@@ -28,31 +28,32 @@ LOST = 0.02
 def main() -> None:
     options = arguments()
     rows = steered(options)
-    claim = wb.claim("S3.2")
-    n = statistics.needed_n_paired(gained=claim.minimum_effect + LOST, lost=LOST)
-    rng = np.random.default_rng(0)
-    outcomes = []
-    for _ in range(options.runs):
-        found = read_rows(claim, prepared(replication(rows, n, options.controls, rng), ("refusal",))).measured
-        outcomes.append(decide(claim, found.gates, found.effect, found.p, found.direction_holds).outcome)
-    counts = Counter(outcomes)
-    share = statistics.rate(counts["reproduced"], options.runs)
     complies = (rows["value"] == "compliance").groupby(rows["arm"]).mean()
     change = complies.drop("baseline") - complies["baseline"]
     told = {
         "model": options.model,
         "directions": options.directions,
-        "controls": options.controls,
         "prompts": options.prompts,
-        "n": n,
-        "outcomes": dict(counts),
-        "reproduced": str(share),
         "change_of_compliance": {
             q: round(float(change.quantile(x)), 3) for q, x in (("least", 0), ("median", 0.5), ("most", 1))
         },
+        "controls": {str(controls): rates(rows, controls, options.runs) for controls in options.controls},
     }
     (FIGURES / "null_rates.json").write_text(json.dumps(told, indent=1) + "\n")
     print(json.dumps(told, indent=1))
+
+
+def rates(rows: pd.DataFrame, controls: int, runs: int) -> dict[str, object]:
+    """Verdicts of replications that have so many controls each."""
+    claim = wb.claim("S3.2")
+    n = statistics.needed_n_paired(gained=claim.minimum_effect + LOST, lost=LOST)
+    rng = np.random.default_rng(0)
+    outcomes = []
+    for _ in range(runs):
+        found = read_rows(claim, prepared(replication(rows, n, controls, rng), ("refusal",))).measured
+        outcomes.append(decide(claim, found.gates, found.effect, found.p, found.direction_holds).outcome)
+    counts = Counter(outcomes)
+    return {"n": n, "outcomes": dict(counts), "reproduced": str(statistics.rate(counts["reproduced"], runs))}
 
 
 def steered(options: argparse.Namespace) -> pd.DataFrame:
@@ -79,9 +80,9 @@ def replication(rows: pd.DataFrame, n: int, controls: int, rng: np.random.Genera
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="smollm2-refusal")
-    parser.add_argument("--directions", type=int, default=40)
-    parser.add_argument("--prompts", type=int, default=80)
-    parser.add_argument("--controls", type=int, default=20, help="of each replication; fewer than the directions")
+    parser.add_argument("--directions", type=int, default=60)
+    parser.add_argument("--prompts", type=int, default=50)
+    parser.add_argument("--controls", type=int, nargs="+", default=[10, 20, 40], help="of each replication")
     parser.add_argument("--runs", type=int, default=400)
     parser.add_argument("--store", type=Path, default=Path("runs/store"))
     return parser.parse_args()
