@@ -6,7 +6,7 @@ Nothing here runs a model: numbers in, audit out. ``data/claims/README.md`` desc
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -109,18 +109,15 @@ def _repeated_prompts(claim: Claim) -> Iterator[Finding]:
         yield Finding("pseudo-replication", sentence)
 
 
+@cache
 def logged_claims() -> tuple[Claim, ...]:
-    """All bundled claims, in the order of the logs.
+    """All bundled claims, in the order of the logs; read, and each audited, once per process.
 
     >>> len(logged_claims())
     47
     """
-    return tuple(_logged())
-
-
-def _logged() -> Iterator[Claim]:
-    for path in sorted((data_folder() / "claims").glob("S*.toml")):
-        yield from read_claims(path)
+    files = sorted((data_folder() / "claims").glob("S*.toml"))
+    return tuple(claim for path in files for claim in read_claims(path))
 
 
 def claim(identity: str, file: str | Path = "") -> Claim:
@@ -136,13 +133,10 @@ def claim(identity: str, file: str | Path = "") -> Claim:
     >>> claim("S3.2").title
     'Sign inversion'
     """
-    log = (
-        data_folder() / "claims" / f"{identity.partition('.')[0]}.toml"
-    )  # a logged id begins with the name of its file
-    own = read_claims(file) if file else read_claims(log) if identity[:1] == "S" and log.is_file() else ()
+    own = read_claims(file) if file else logged_claims()
     found = next((c for c in own if c.id == identity), None)
     if found is None:
-        there = ", ".join(c.id for c in own or _logged())
+        there = ", ".join(c.id for c in own)
         where, hint = (f" in {file}", "") if file else ("", f"; one of your own: wb.claim({identity!r}, 'FILE.toml')")
         raise WorkbenchError(f"no claim {identity!r}{where}; there are {there}{hint}")
     return found
