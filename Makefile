@@ -14,7 +14,7 @@ run: $(STAMP)
 	$(BIN)/workbench batch $(PLAN) --jobs $(JOBS) --resume; status=$$?; $(BIN)/workbench report && exit $$status
 
 test: $(STAMP) lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadgroup --no-loadscope-reorder
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -78,6 +78,7 @@ TOGETHER = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Order tests by cost, and say which share a worker."""
     items.sort(key=lambda item: [item.get_closest_marker(mark) is not None for mark in COSTS])

@@ -13,28 +13,25 @@ def arm_name(kind, layer, ratio, seed=-1):
 
 def arm_rows(where, kind, layer, ratio, seed, values, bases=None):
     """One arm over as many prompts as there are values."""
-    prompts = [f"{where}-{i}" for i in range(len(values))]
-    return pd.DataFrame(
-        {
-            "set": where,
-            "prompt": prompts,
-            "base": prompts if bases is None else bases,
-            "category": "",
-            "arm": arm_name(kind, layer, ratio, seed),
-            "kind": kind,
-            "layer": layer,
-            "ratio": ratio,
-            "seed": seed,
-            "dose": abs(ratio),
-            "key": [f"{prompt} {arm_name(kind, layer, ratio, seed)}" for prompt in prompts],
-            "tokens": 8,
-            "finish": "stop",
-            "model": "planted",
-            "revision": "1",
-            "score": "refusal",
-            "value": values,
-        }
-    )
+    return rows_of([(where, kind, layer, ratio, seed, values, bases)])
+
+
+def rows_of(arms):
+    """Several arms, each as ``arm_rows`` takes it, in one frame."""
+    columns = {name: [] for name in ("set", "prompt", "base", "arm", "kind", "layer", "ratio", "seed", "key", "value")}
+    for where, kind, layer, ratio, seed, values, bases in arms:
+        n, name = len(values), arm_name(kind, layer, ratio, seed)
+        prompts = [f"{where}-{i}" for i in range(n)]
+        told = {"set": where, "arm": name, "kind": kind, "layer": layer, "ratio": ratio, "seed": seed}
+        for column, value in told.items():
+            columns[column] += [value] * n
+        columns["prompt"] += prompts
+        columns["base"] += prompts if bases is None else list(bases)
+        columns["key"] += [f"{prompt} {name}" for prompt in prompts]
+        columns["value"] += list(values)
+    frame = pd.DataFrame(columns)
+    same = {"category": "", "tokens": 8, "finish": "stop", "model": "planted", "revision": "1", "score": "refusal"}
+    return frame.assign(dose=frame["ratio"].abs(), **same)
 
 
 def planted_rows(
@@ -65,13 +62,13 @@ def planted_rows(
         gain = ~before & (rng.random(n) < up / max(1 - base, 1e-9))
         return np.where(gain | (before & (rng.random(n) >= down / max(base, 1e-9))), label, other).astype(object)
 
-    frames = [arm_rows(where, "baseline", -1, 0.0, -1, np.where(before, label, other))]
+    arms = [(where, "baseline", -1, 0.0, -1, np.where(before, label, other), None)]
     for layer in layers:
         values = turned(gained, lost)
         values[rng.random(n) < collapse] = "collapse"
-        frames.append(arm_rows(where, "direction", layer, ratio, -1, values))
+        arms.append((where, "direction", layer, ratio, -1, values, None))
         for kind in ("random", "orthogonal"):
             for number in range(controls):
                 values = turned(lost if control_gain is None else control_gain, lost)
-                frames.append(arm_rows(where, kind, layer, ratio, number, values))
-    return pd.concat(frames, ignore_index=True)
+                arms.append((where, kind, layer, ratio, number, values, None))
+    return rows_of(arms)
