@@ -4,13 +4,13 @@ import tomllib
 
 import nbformat
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
 from tests.families import tiny_model
 from tests.test_notebooks import faults
-from workbench.notebooks import execute
+from workbench.cli import app
 from workbench.scaffolds import new_claim, open_places
 
 
@@ -83,6 +83,7 @@ def test_a_notebook_is_never_called_like_one_of_the_workbench(tmp_path):
     assert new_claim("sign-inversion", tmp_path).notebook.name == "02_sign_inversion.ipynb"
 
 
+@settings(max_examples=40)  # each writes two files
 @given(title=st.text(max_size=40))
 def test_any_title_leaves_the_file_valid(tmp_path_factory, title):
     made = new_claim("P1", tmp_path_factory.mktemp("any"), title)
@@ -92,18 +93,21 @@ def test_any_title_leaves_the_file_valid(tmp_path_factory, title):
 
 
 @pytest.mark.slow
-def test_the_notebook_runs_on_a_model_folder_and_its_verdict_is_in_the_ledger(made, tmp_path, monkeypatch):
+def test_the_notebook_runs_on_a_model_folder_and_its_verdict_is_in_the_ledger(made, tmp_path, monkeypatch, capfd):
     model = tiny_model("llama")
     for part in (model.hf, model.tokenizer):
         part.save_pretrained(tmp_path / "my-model")
     monkeypatch.chdir(tmp_path)
-    done = execute(made.notebook, "./my-model", "smoke", runs="runs", progress=False)
-    assert (done.results / "dose_response.html").is_file()
-    assert done.results.resolve() == tmp_path / "runs" / "my-model" / "smoke" / "01_p1"
+    app(["run", str(made.notebook), "--model", "./my-model", "--profile", "smoke"], standalone_mode=False)
+    said, warned = capfd.readouterr()
+    assert "encryption" not in warned  # what a kernel says of its ports
+    assert (tmp_path / "runs" / "my-model" / "smoke" / "01_p1" / "dose_response.html").is_file()
     made.claims.unlink()  # the ledger has a copy
     ledger = wb.ledger.open("runs/ledger")
     (entry,) = ledger.entries()
     assert (entry.claim, entry.model) == ("P1", "my-model")
+    assert f"  verdict          P1: {entry.outcome}" in said
+    assert said.rstrip().endswith("my-model")
     assert ledger.recheck()["agrees"].all()
     assert ledger.records()[-1]["verdicts"][0]["model"] == "my-model"
     page = (wb.report.build("runs").parent / "claims" / "P1.html").read_text()

@@ -101,12 +101,16 @@ def run(
     ] = None,
     runs: Annotated[Path, typer.Option(help="Folder for results.")] = Path("runs"),
 ) -> None:
-    """Execute notebooks with papermill and say where the results are."""
+    """Execute notebooks with papermill, and say where the results are and what was recorded."""
+    from workbench.ledger import open as open_ledger
+    from workbench.ledger_texts import verdict_text
     from workbench.notebooks import execute, find
     from workbench.registry import resolve
 
     resolve(model)
     parameters = dict(_key_value(text) for text in parameter or [])
+    recorded = open_ledger(str(parameters.get("ledger", runs / "ledger")))
+    before = {entry.id for entry in recorded.entries()}
     for path in find(notebook):
         done = execute(path, model, profile, parameters, runs)
         typer.echo(f"executed notebook  {done.notebook}  ({done.seconds:.0f} s)")
@@ -114,12 +118,13 @@ def run(
             if file.name != "plotly.min.js":
                 typer.echo(f"  {_kind(file):<16} {file}")
     typer.echo(f"  {'all rows':<16} {runs / 'store'}")
+    for entry in recorded.entries():
+        if entry.id not in before:
+            typer.echo(f"  {'verdict':<16} {entry.claim}: {verdict_text(entry.summary())}")
 
 
 def _kind(file: Path) -> str:
-    return {".html": "figure", ".parquet": "rows", ".json": "verdict", ".safetensors": "directions"}.get(
-        file.suffix, "result"
-    )
+    return {".html": "figure", ".parquet": "rows", ".safetensors": "directions"}.get(file.suffix, "result")
 
 
 def _key_value(text: str) -> tuple[str, object]:

@@ -15,17 +15,27 @@ def _lines(records: Sequence[Record]) -> Iterator[tuple[str, ...]]:
         verdicts = record["verdicts"]
         assert isinstance(verdicts, list)
         for verdict in verdicts:
-            outcome = verdict["outcome"] + (" (on analogue)" if verdict["on_analogue"] else "")
-            yield (*about, outcome, effect_text(verdict), verdict["model"])
+            yield (*about, outcome_text(verdict), effect_text(verdict), verdict["model"])
         if not verdicts:
             yield (*about, "not run", "", "")
+
+
+def outcome_text(verdict: Mapping) -> str:
+    """The outcome, and whether it was reached on another model than the logged one."""
+    return verdict["outcome"] + (" (on analogue)" if verdict["on_analogue"] else "")
+
+
+def verdict_text(verdict: Mapping) -> str:
+    """Outcome, effect and model in one line."""
+    return "  ".join(filter(None, (outcome_text(verdict), effect_text(verdict), verdict["model"])))
 
 
 def effect_text(verdict: Mapping) -> str:
     """The effect of a verdict with its interval and n, or nothing where there is none."""
     if verdict["effect"] is None:
         return ""
-    return f"{verdict['effect']:.2f} [{verdict['low']:.2f}, {verdict['high']:.2f}] n={verdict['n']}"
+    value, low, high = (f"{round(verdict[name], 2) + 0.0:.2f}" for name in ("effect", "low", "high"))  # no -0.00
+    return f"{value} [{low}, {high}] n={verdict['n']}"
 
 
 def table(records: Sequence[Record]) -> str:

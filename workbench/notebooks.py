@@ -130,6 +130,7 @@ def _papermill(path: Path, target: Path, parameters: Mapping[str, object], progr
                 log_output=log,
                 kernel_name="python3",
                 cwd=str(path.parent),
+                extra_arguments=["--IPKernelApp.log_level=40"],  # no warning that TCP on this machine is not encrypted
             )
     except PapermillExecutionError as error:
         raised = f"{error.ename}: {error.evalue}"
