@@ -270,6 +270,13 @@ def test_drafts_are_not_read_and_a_broken_entry_is_named(tmp_path):
         wb.ledger.open(tmp_path).entries()
 
 
+def test_models_stand_in_one_order_under_every_claim(tmp_path):
+    for claim, model in (("S1.1", "two"), ("S3.2", "one"), ("S1.1", "one"), ("S3.2", "two"), ("S1.1", "two")):
+        wb.ledger.record(claim, not_run="no model here", model=model, path=tmp_path)
+    latest = wb.ledger.open(tmp_path).latest()
+    assert [[entry.model for entry in latest[claim]] for claim in ("S1.1", "S3.2")] == [["two", "one"]] * 2
+
+
 def test_killed_while_recording_leaves_whole_entries_only(tmp_path):
     script = (
         "import sys, workbench as wb\n"

@@ -172,11 +172,14 @@ class Ledger:
         return read_entries(self.path)
 
     def latest(self) -> dict[str, list[Entry]]:
-        """The latest verdict per claim and model, in the order of first appearance."""
+        """The latest verdict per claim and model; the models of every claim in the order in which the ledger met them."""
         found: dict[tuple[str, str], Entry] = {}
+        order: dict[str, int] = {}
         for entry in self.entries():
+            order.setdefault(entry.model, len(order))
             found[entry.claim, entry.model] = entry
-        return {one.id: [e for (name, _), e in found.items() if name == one.id] for one in self.claims}
+        by_model = sorted(found.values(), key=lambda entry: order[entry.model])
+        return {one.id: [entry for entry in by_model if entry.claim == one.id] for one in self.claims}
 
     def records(self) -> list[dict[str, object]]:
         """One record per claim: id, title, source, model (of the log), audit and verdicts; plain data, as JSON wants it."""
