@@ -10,7 +10,8 @@ from hypothesis import settings
 from tests.browser import Visitor, launched
 from tests.families import FAMILIES, tiny_model
 
-settings.register_profile("workbench", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.register_profile("workbench", deadline=None, derandomize=True)  # the same examples on every machine
+settings.register_profile("explore", deadline=None)  # others each time: pytest --hypothesis-profile=explore
 settings.load_profile("workbench")
 
 
