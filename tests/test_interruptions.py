@@ -115,6 +115,42 @@ def run(script, *arguments):
     )
 
 
+#: A forked process dies while it holds the locks of progress bars; the one that forked it must still open a bar.
+HELD = """
+import os, signal
+from tqdm.auto import tqdm
+from workbench.errors import Bar
+
+with tqdm(total=1), Bar(total=1):  # both locks exist before the fork
+    pass
+ready, tell = os.pipe()
+child = os.fork()
+if child == 0:
+    tqdm.get_lock().acquire()
+    Bar.get_lock().acquire()
+    os.write(tell, b".")
+    signal.pause()
+os.read(ready, 1)
+os.kill(child, signal.SIGKILL)
+os.waitpid(child, 0)
+signal.alarm(60)  # a lock that was lost would be waited for without end
+with Bar(total=1, desc="after") as bar:
+    bar.update()
+Bar.get_lock().acquire()
+if os.fork() == 0:  # held by the thread that forks, so by nobody in the new process
+    signal.alarm(60)
+    with Bar(total=1):
+        os._exit(0)
+assert os.wait()[1] == 0
+print("open")
+"""
+
+
+def test_a_killed_process_takes_no_lock_of_a_bar_with_it():
+    done = run(HELD)
+    assert (done.returncode, done.stdout.split()) == (0, ["open"]), done.stderr[-2000:]
+
+
 def test_twenty_deaths_lose_and_double_nothing(tmp_path):
     done = run(KILLED, tmp_path / "store")
     assert done.returncode == 0, done.stderr[-2000:]

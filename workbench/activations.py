@@ -12,9 +12,8 @@ from functools import partial
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
-from workbench.errors import WorkbenchError
+from workbench.errors import Bar, WorkbenchError
 from workbench.layout import reading
 from workbench.models import Encoded, Model
 from workbench.positions import Positions
@@ -112,7 +111,7 @@ def stream(
     order = np.argsort(texts.encoded.lengths, kind="stable")
     batches = [order[i : i + batch_size].tolist() for i in range(0, len(order), batch_size)]
     tokens = 0
-    for rows in tqdm(batches, desc=label, unit="batch", leave=False, disable=len(batches) < 4):
+    for rows in Bar(batches, desc=label, unit="batch", leave=False, disable=len(batches) < 4):
         ids, mask = texts.encoded.tensors(rows, model.device)
         window = Window.of(texts, rows, read, model.device)
         tokens += int(window.others.sum())

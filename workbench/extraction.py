@@ -6,12 +6,11 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from tqdm.auto import tqdm
 
 from workbench.activations import Means
 from workbench.direction_sets import Directions
 from workbench.directions import Direction
-from workbench.errors import WorkbenchError
+from workbench.errors import Bar, WorkbenchError
 from workbench.gathering import Rows, averaged, gathered, prompts_hash, reads_response, sites_of, texts_of
 from workbench.massive import massive
 from workbench.methods import METHODS, Method, mean_diff
@@ -63,7 +62,7 @@ def extract(
     sites, positions = sites_of(model, at), as_positions(read)
     sides = _observed(model, pairs, sites, positions, function, batch_size, store)
     quick = function is mean_diff or len(sites) < 4
-    made = {site: _made(name, function, *sides[site], clean) for site in tqdm(sites, name, leave=False, disable=quick)}
+    made = {site: _made(name, function, *sides[site], clean) for site in Bar(sites, name, leave=False, disable=quick)}
     directions = _directions(model, pairs, positions, sides, made)
     return Directions(directions) if isinstance(at, EveryLayer) else directions[0]
 

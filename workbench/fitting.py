@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from tqdm.auto import tqdm
 
+from workbench.errors import Bar
 from workbench.models import Model
 from workbench.offline import offline, quiet
 from workbench.recipes import Recipe
@@ -94,7 +94,7 @@ def fit(
     optimizer = torch.optim.AdamW(weights, lr=recipe.learning_rate, weight_decay=0.01)
     schedule = get_cosine_schedule_with_warmup(optimizer, recipe.warmup, recipe.steps)
     queue: list[Lesson] = []
-    with tqdm(range(recipe.steps), desc=f"training {recipe.adapter}", unit="step") as bar:
+    with Bar(range(recipe.steps), desc=f"training {recipe.adapter}", unit="step") as bar:
         for _ in bar:
             if len(queue) < recipe.batch_size:
                 queue += rng.sample(list(lessons), len(lessons))

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from tqdm.auto import tqdm
 
 from workbench.applying import Applied
 from workbench.batches import Batch, read_shared
 from workbench.completions import Completions, complete
 from workbench.decoding import GREEDY, Sampling, draw, random_numbers
 from workbench.edits import Steer
-from workbench.errors import WorkbenchError
+from workbench.errors import Bar, WorkbenchError
 from workbench.memory import Room, is_out_of_memory
 from workbench.models import Encoded, Model
 from workbench.prompt_sets import Prompt, Prompts, as_prompts
@@ -104,7 +103,7 @@ def continue_tokens(
     tokens: list[tuple[int, ...]] = [()] * len(encoded)
     room = Room(model, batch_size) if isinstance(batch_size, int) else batch_size
     quiet = not progress or len(encoded) <= room.most
-    with tqdm(total=len(encoded), unit="row", desc="generating", disable=quiet) as bar:
+    with Bar(total=len(encoded), unit="row", desc="generating", disable=quiet) as bar:
         for ended in stream_tokens(model, encoded, steers, max_new_tokens, room, watch, sampling, decided):
             for row, ids in ended:
                 tokens[row] = ids

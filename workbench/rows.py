@@ -12,11 +12,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tqdm.auto import tqdm
-
 from workbench.arms import Arm
 from workbench.completions import written_by
 from workbench.decoding import GREEDY, Sampling
+from workbench.errors import Bar
 from workbench.generation import stream_tokens
 from workbench.memory import Room
 from workbench.models import Model
@@ -159,7 +158,7 @@ def generate_missing(
     if not todo:
         return
     with (
-        tqdm(total=len(todo), desc="sweep", unit="completion") as bar,
+        Bar(total=len(todo), desc="sweep", unit="completion") as bar,
         closing(generated(model, todo, decoding, batch_size)) as parts,
     ):
         try:

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from tqdm.auto import tqdm
 
 from workbench.applying import Applied
 from workbench.completions import Completions
 from workbench.direction_sets import Directions
 from workbench.directions import Direction
 from workbench.edits import Steer
-from workbench.errors import WorkbenchError
+from workbench.errors import Bar, WorkbenchError
 from workbench.generation import generate
 from workbench.models import Encoded, Model
 from workbench.prompt_sets import Prompt, Prompts, as_prompts
@@ -198,7 +197,7 @@ def _read(model: Model, chats: Chats, recorder: "Recorder", batch_size: int) -> 
     order = sorted(range(len(chats)), key=lambda row: chats.lengths[row])
     batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     decoder = model.hf.get_decoder()
-    for rows in tqdm(batches, desc="tracing", unit="batch", leave=False, disable=len(batches) < 4):
+    for rows in Bar(batches, desc="tracing", unit="batch", leave=False, disable=len(batches) < 4):
         prompts = [chats.prompts[row] for row in rows]
         replies = [chats.responses[row] for row in rows]
         ids, mask = Encoded(("",) * len(rows), tuple(prompts), model.tokenizer.pad_token_id).tensors(None, model.device)

@@ -12,12 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from workbench.adapters import adapter_revision
 from workbench.cards import refusal_card
 from workbench.edits import Steer
-from workbench.errors import WorkbenchError
+from workbench.errors import Bar, WorkbenchError
 from workbench.fitting import Example, fit_answers, save_adapter, set_scale
 from workbench.folders import data_folder
 from workbench.generation import continue_tokens, generate
@@ -151,7 +149,7 @@ def _calibrate(model: Model, adapted: Any) -> float:
     Training ends a little too eager to refuse. The scale is the one knob that trades refusals of harmful prompts against
     those of borderline ones without training again; it is turned on dev prompts, so that test prompts stay untouched.
     """
-    for scale in tqdm(_SCALES, desc="calibrating on dev", unit="scale"):
+    for scale in Bar(_SCALES, desc="calibrating on dev", unit="scale"):
         set_scale(adapted, scale)
         rates = {name.removeprefix("dev "): rate.value for name, rate in measure(model, ["dev"]).items()}
         if rates["harmless"] < GOALS["harmless"] and rates["borderline"] < GOALS["borderline"]:

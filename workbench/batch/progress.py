@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from workbench.batch.journal import Record
 from workbench.batch.plans import Cell
+from workbench.errors import Bar
 
 
 class Progress(Protocol):
@@ -52,14 +53,11 @@ class Bars:
     """
 
     def __init__(self, total: int):
-        from tqdm.auto import tqdm
-
-        self.tqdm: Any = tqdm
-        self.all, self.own = tqdm(total=total, desc="batch", unit="notebook", smoothing=0), dict[str, Any]()
+        self.all, self.own = Bar(total=total, desc="batch", unit="notebook", smoothing=0), dict[str, Any]()
 
     def started(self, cell: Cell) -> None:
         """Open a bar."""
-        self.own[cell.name] = self.tqdm(total=None, desc=f"  {cell.name}", unit="cell", leave=False)
+        self.own[cell.name] = Bar(total=None, desc=f"  {cell.name}", unit="cell", leave=False)
 
     def moved(self, cell: Cell, done: int, of: int) -> None:
         """Move its bar."""
@@ -70,7 +68,7 @@ class Bars:
     def ended(self, cell: Cell, record: Record) -> None:
         """Close its bar, move that of the batch, and leave a line."""
         self.own.pop(cell.name).close()
-        self.tqdm.write(f"{'done' if record.ok else 'FAILED'}  {cell.name}  {record.seconds:.0f} s{_why(record)}")
+        Bar.write(f"{'done' if record.ok else 'FAILED'}  {cell.name}  {record.seconds:.0f} s{_why(record)}")
         self.all.update()
 
     def close(self) -> None:

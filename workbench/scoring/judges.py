@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.edits import Steer
-from workbench.errors import WorkbenchError
+from workbench.errors import Bar, WorkbenchError
 from workbench.models import Model
 from workbench.prompt_sets import Prompt
 from workbench.scoring.endpoints import Endpoint, Line
@@ -116,12 +116,10 @@ class Judge:
         return rated
 
     def _ask_endpoint(self, by: Endpoint, missing: Mapping[str, str], shelf: Store) -> dict[str, Judgement]:
-        from tqdm.auto import tqdm
-
         rated: dict[str, Judgement] = {}
         waiting: dict[str, Judgement] = {}
         spent = 0.0
-        with Line(by) as line, tqdm(missing.items(), desc="judging", unit="row", leave=False) as bar:
+        with Line(by) as line, Bar(missing.items(), desc="judging", unit="row", leave=False) as bar:
             try:
                 for key, asked in bar:
                     waiting[key] = self._one(line, asked)
