@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 import workbench as wb
-from workbench.models import Model
+from workbench.models.model import Model
 
 Tokens = list[tuple[int, ...]]
 

@@ -17,9 +17,9 @@ import pandas as pd
 
 import workbench as wb
 from workbench import statistics
-from workbench.evidence import prepared
-from workbench.replications import read_rows
-from workbench.verdicts import decide
+from workbench.claims.evidence import prepared
+from workbench.claims.replication import read_rows
+from workbench.claims.verdict import decide
 
 FIGURES = Path(__file__).parent.parent / "figures"
 LOST = 0.02

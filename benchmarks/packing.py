@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 import workbench as wb
-from workbench.models import Model
+from workbench.models.model import Model
 
 DTYPES = ("float64", "float32", "bfloat16")
 HOW = {"greedy": {}, "sampled": {"temperature": 0.7, "top_p": 0.95}}

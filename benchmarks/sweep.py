@@ -27,7 +27,7 @@ import tracing
 from contenders import Cell
 
 import workbench as wb
-from workbench.models import Model
+from workbench.models.model import Model
 
 FIGURES = Path(__file__).parent.parent / "figures"
 LAYERS, RATIOS, SIDE, NEW = (8, 11, 14, 17, 20, 23), (-0.3, -0.15, 0.0, 0.15, 0.3), 40, 48

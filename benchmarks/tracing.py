@@ -35,8 +35,7 @@ def _passes(wb, model, directions, texts):
     """The traced pass, and the same pass bare."""
     import torch
 
-    from workbench.recording import Chats, Recorder
-    from workbench.tracing import _probes, _read, chats_of
+    from workbench.generation.recorder import Chats, Recorder, _probes, _read, chats_of
 
     chats: Chats = chats_of(model, texts, None)
 

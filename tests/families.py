@@ -18,7 +18,8 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from workbench.models import Model, from_modules
+from workbench.models.load import from_modules
+from workbench.models.model import Model
 
 WORDS = """
 how do i make bake pick steal a an the lock cake river bread song story please tell me about write sort list of in garden

@@ -4,7 +4,8 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from tests.families import CHATML, tokenizer
-from workbench.models import Model, from_modules
+from workbench.models.load import from_modules
+from workbench.models.model import Model
 
 #: what follows what, likely; anything else has probability SLIP in all
 FOLLOWS = {

@@ -11,7 +11,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import workbench as wb
 from tests.families import CHATML
-from workbench.models import Model, from_modules
+from workbench.models.load import from_modules
+from workbench.models.model import Model
 
 HARMFUL = [f"harm{i}" for i in range(12)]
 HARMLESS = [f"kind{i}" for i in range(12)]

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from workbench.folders import data_folder
+from workbench._files import data_folder
 
 
 def run(*arguments, code=0):
@@ -18,7 +18,7 @@ def run(*arguments, code=0):
 
 def test_help_names_the_commands():
     text = run("--help")
-    for command in ("fetch", "models", "check", "run", "batch", "report", "audit", "new", "train"):
+    for command in ("fetch", "models", "check", "run", "batch", "report", "audit", "new"):
         assert command in text
 
 
@@ -71,7 +71,6 @@ def test_audit_of_all_of_several_and_of_a_file_of_ones_own(tmp_path):
         (("audit", "S3.99"), "no claim 'S3.99'"),
         (("audit", "nothing.toml"), "nothing.toml: cannot be read"),
         (("audit", "S3.2", "--format", "xml"), "unknown format 'xml'"),
-        (("train", "refusal", "--base", "gpt2"), "no recipe for 'gpt2'"),
     ],
 )
 def test_mistakes_give_one_clear_message_and_no_traceback(arguments, message):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.pages import code, commands, parse, run
-from workbench.batch.plans import Matrix
+from workbench.notebooks.batch.plan import Matrix
 
 ROOT = Path(__file__).parent.parent
 DOCS = sorted((ROOT / "docs").glob("*.md"))

@@ -5,7 +5,7 @@ import pytest
 
 import workbench as wb
 from tests.planted_model import BREAKS_AT, LAYER, planted_direction, planted_model, planted_pairs
-from workbench.direction_sets import Directions
+from workbench.steering.directions import Directions
 
 #: doses beyond the norm of the activations are what the model is built for
 pytestmark = pytest.mark.filterwarnings("ignore:a dose above 1")

@@ -9,12 +9,12 @@ import torch
 
 import workbench as wb
 from tests.families import PROMPTS
+from tests.generation.test_applied import direction
 from tests.planted_model import planted_direction, planted_model, planted_pairs
 from tests.planted_rows import planted_rows
-from tests.test_scoring import label
-from tests.test_steering import direction
-from workbench.folders import data_folder
-from workbench.layout import reading
+from tests.scoring.test_labels import label
+from workbench._files import data_folder
+from workbench.models.hooks import reading
 
 BASELINE = "hello please be brief"
 COMPLIES = "Sure! First, rinse the rice until the water runs clear."

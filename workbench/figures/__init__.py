@@ -1,26 +1,19 @@
-"""Frames in, figures out: interactive, colour-blind safe, with titles that say what is seen."""
+"""Frames in, figures out: interactive, colour-blind safe, with titles that say what is seen.
 
-from workbench.figures.attentions import attention
-from workbench.figures.dose import dose_response
-from workbench.figures.forests import forest, forest_note
-from workbench.figures.heatmaps import heatmap
-from workbench.figures.lines import lines
-from workbench.figures.maps import outcome_map
-from workbench.figures.matrices import matrices
-from workbench.figures.pages import save
-from workbench.figures.strips import tokens
-from workbench.figures.trajectories import trajectory
+What is asked, and which file answers:
+    projections token by token?  trajectories   trajectory
+    layer × token?               heatmaps       heatmap
+    coloured text?               strips         tokens
+    attention?                   attentions     attention
+    rates along doses?           rates_by_dose  dose_response
+    what became of each prompt?  outcome_maps   outcome_map
+    any series with a band?      series         lines
+    square tables?               matrices       matrices
+    the ledger in one picture?   forests        forest
+    saved to a page?             pages          save
+    what is shared?              theme          axes, titles, trace_lines, words
+"""
 
-__all__ = [
-    "attention",
-    "dose_response",
-    "forest",
-    "forest_note",
-    "heatmap",
-    "lines",
-    "matrices",
-    "outcome_map",
-    "save",
-    "tokens",
-    "trajectory",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,8 +11,8 @@ from uuid import uuid4
 
 import numpy as np
 
-from workbench.errors import WorkbenchError
-from workbench.figures.markup import Markup
+from workbench._errors import WorkbenchError
+from workbench.figures.pages import Markup
 from workbench.figures.theme import COLOURS
 from workbench.figures.words import visible
 

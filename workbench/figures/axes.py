@@ -11,14 +11,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.figures import theme
-from workbench.figures.reading import Line
+from workbench.figures.trace_lines import Line
 from workbench.figures.words import escaped, shortened
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+
 STEERED = "◆"
+
+
 _FONT = 11
+
+
 #: of a monospaced character of that size, in pixels
 _CHARACTER = 6.7
 

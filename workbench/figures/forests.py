@@ -4,15 +4,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.errors import WorkbenchError
+from workbench._errors import WorkbenchError
 from workbench.figures import theme
+from workbench.figures.trace_lines import Framed
 from workbench.figures.words import escaped, number
 
 if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
-    from workbench.ledger import Ledger
 
 #: verdict: colour and shape; either tells them apart alone
 LOOKS = {
@@ -22,12 +22,16 @@ LOOKS = {
     "artefact": ("#CC79A7", "triangle-up"),
     "not run": ("#7A7A7A", "square"),
 }
+
+
 _LINE, _MARK, _BELOW, _LABEL = 23, 14, 62, 25
+
+
 #: the scale ends here, and verdicts stand in a column of their own beyond it
 _END, _COLUMN = 1.0, 1.22
 
 
-def forest(ledger: "Ledger", title: str | None = "") -> "go.Figure":
+def forest(ledger: Framed, title: str | None = "") -> "go.Figure":
     """Every claim as one line: logged value, measured interval, verdict by colour and shape, hollow if on analogue.
 
     Args:
@@ -145,7 +149,7 @@ def _folded(text: str) -> str:
     return "<br>".join(theme.wrapped(text, 48))
 
 
-def forest_note(ledger: "Ledger") -> str:
+def forest_note(ledger: Framed) -> str:
     """What a reader must know to read the forest right: its small print."""
     frame = ledger.frame()
     cut = frame[(frame[["effect", "low", "high"]].abs() > _END).any(axis=1)]["claim"].unique()

@@ -4,16 +4,19 @@ from typing import TYPE_CHECKING
 
 from workbench.figures import theme
 from workbench.figures.axes import STEERED, Axis, axis_of, mark_boundary
-from workbench.figures.headlines import heatmap_title, small_print
-from workbench.figures.reading import VALUES, Framed, Line, Reading, check_panels, described, read, rounded
+from workbench.figures.titles import heatmap_title, small_print
+from workbench.figures.trace_lines import VALUES, Framed, Line, Reading, check_panels, described, read, rounded
 from workbench.figures.words import escaped
 
 if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
+
 #: pixels: of a layer, of a panel at least and at most, above a panel, of the colour scale
 _LAYER, _PANEL, _ABOVE, _SCALE = 13, (150, 420), 44, 70
+
+
 #: on cells, which have the same colours on a light and on a dark page
 _ON_CELLS = "#222222"
 

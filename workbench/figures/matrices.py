@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from workbench.errors import WorkbenchError
+from workbench._errors import WorkbenchError
 from workbench.figures import theme
 from workbench.figures.words import escaped
 
@@ -10,8 +10,11 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
+
 #: pixels of a cell's height, above a panel, and below it, for the names of its columns
 _CELL, _ABOVE, _BELOW = 26, 30, 78
+
+
 _COLUMNS = ("panel", "series", "train", "test", "value")
 
 

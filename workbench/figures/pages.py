@@ -1,18 +1,25 @@
-"""A figure as a page of its own: no network, light and dark, wide and narrow, on paper."""
+"""A figure as a page of its own: no network, light and dark, wide and narrow, on paper.
+
+HTML of our own or of a library, that a notebook shows and ``save`` writes as a page.
+"""
 
 import html
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from workbench.figures.markup import Markup
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+
 #: plotly's name for the script that pages of a folder share
 _SCRIPT = "plotly.min.js"
+
+
 _CONFIG = {"responsive": True, "displaylogo": False, "showSendToCloud": False, "plotlyServerURL": ""}
+
+
 #: hover cards keep their own white text, which plotly puts in elements of the classes "nums" and "name"
 _STYLE = """
 :root { color-scheme: light dark; --ink: #2b2f33; --ground: #ffffff; }
@@ -23,6 +30,8 @@ body { margin: 0; padding: 8px; background: var(--ground); color: var(--ink);
 main { max-width: 1400px; margin: 0 auto; }
 .js-plotly-plot .main-svg text:not(.nums):not(.name) { fill: var(--ink) !important; }
 """
+
+
 #: plotly follows the window by itself, but not the paper: 700 pixels fit A4 and Letter, upright
 _PRINT = """<script>
 for (const [event, size] of [["beforeprint", {width: 700}], ["afterprint", {width: null, autosize: true}]])
@@ -69,3 +78,17 @@ def _title(figure: "go.Figure") -> str:
     """The title without the small print under it and without plotly's markup."""
     text = re.sub(r"<[^>]*>", " ", (figure.layout.title.text or "").split("<span")[0])
     return " ".join(html.unescape(text).split()) or "figure"
+
+
+@dataclass(frozen=True)
+class Markup:
+    """A piece of HTML that is complete in itself, and its title; every text in it is escaped by whoever makes it."""
+
+    title: str
+    body: str
+
+    def _repr_html_(self) -> str:
+        return self.body
+
+    def __str__(self) -> str:
+        return self.body

@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.figures.headlines import tokens_title
-from workbench.figures.markup import Markup
-from workbench.figures.reading import VALUES, Framed, Line, Reading, check_panels, placed, read
+from workbench.figures.pages import Markup
+from workbench.figures.titles import tokens_title
+from workbench.figures.trace_lines import VALUES, Framed, Line, Reading, check_panels, placed, read
 from workbench.figures.words import HIDDEN, number, visible
 
 if TYPE_CHECKING:
     import pandas as pd
 
+
 #: Okabe and Ito's blue and vermillion, as in the other figures; never so dense that the text on them is hard to read
 _NEGATIVE, _POSITIVE, _DENSEST = "0,114,178", "213,94,0", 0.7
+
+
 #: JupyterLab's own theme variables win over the system's scheme, since its theme is the reader's choice there
 _STYLE = (
     """<style>

@@ -4,6 +4,8 @@ import html
 
 #: stands for a token whose text is not shown
 HIDDEN = "▮"
+
+
 _SIGNS = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍"}
 
 

@@ -6,8 +6,14 @@ from collections.abc import Sequence
 
 #: the number of a list item, which would make every item of a loop look new
 _NUMERAL = re.compile(r"(?m)^\s*(?:\d{1,3}[.):]|[-*•])\s+")
+
+
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+
+
 _UNIT = re.compile(rf"[\u3040-\u30ff\u4e00-\u9fff]|{_WORD.pattern}")
+
+
 # The commonest words of English, Spanish, French and German; prose in these is a third to a half made of them.
 _FUNCTION_WORDS = frozenset(
     """

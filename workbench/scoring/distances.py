@@ -1,4 +1,7 @@
-"""What steering costs: divergence from the unsteered model, and surprise at neutral text."""
+"""What steering costs: divergence from the unsteered model, and surprise at neutral text.
+
+How far responses lie along a direction, as the unsteered model reads them.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,15 +9,16 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from workbench.completions import Completions
-from workbench.edits import Steer
-from workbench.errors import WorkbenchError
-from workbench.models import Model
-from workbench.prompt_sets import Prompt, Prompts, as_prompts
-from workbench.recording import Chats
-from workbench.scoring.reading import batches
+from workbench._errors import WorkbenchError
+from workbench.generation.completions import Completions
+from workbench.generation.recorder import Chats, chats_of, trace
+from workbench.generation.reread import batches
+from workbench.models.model import Model
+from workbench.models.prompts import Prompt, Prompts, as_prompts
 from workbench.scoring.scores import Score
-from workbench.tracing import chats_of
+from workbench.steering.directions import Direction
+from workbench.steering.sites import Site
+from workbench.steering.steer import Steer
 
 Responses = Completions | Prompts | Sequence[tuple[str, str]]
 
@@ -138,3 +142,31 @@ def _mean(per_token: np.ndarray) -> np.ndarray:
 
 #: Mean over response tokens of KL(steered || unsteered), nats; 0 for an unsteered row, NaN for an empty response.
 kl = Score("kl", 1, None, _mean_kl)
+
+
+def projection(direction: Direction, site: Site | str | None = None) -> Score:
+    """A score: the mean projection of a response's tokens on a direction's unit vector.
+
+    The model reads unsteered, so that the score says what the text is like and not that the vector was added to it; for
+    the latter trace the Completions themselves.
+
+    Args:
+        direction: what to project on.
+        site: where; by default where the direction was read.
+
+    Returns:
+        A Score that needs a model, in units of the activations; NaN for an empty response.
+
+    Raises:
+        WorkbenchError: when scored, a direction that does not fit the model.
+
+    >>> wb.sweep(model, prompts, arms, scores=[wb.refusal, wb.projection(d)])  # doctest: +SKIP
+    """
+
+    def read(
+        model: Model, prompts: Sequence[str | Prompt], texts: Sequence[str], steers: Sequence[Steer]
+    ) -> Sequence[float]:
+        pairs = list(zip(prompts, texts, strict=True))
+        return trace(model, pairs, direction, site, Steer()).mean("response")[:, 0].tolist()  # type: ignore[arg-type]
+
+    return Score(f"projection {direction.method} ({direction.id[:6]}) {site or direction.site}", 1, None, read)

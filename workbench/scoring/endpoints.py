@@ -13,12 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import WorkbenchError
+from workbench._errors import WorkbenchError
 
 if TYPE_CHECKING:
     import httpx
 
+
 _LOG = logging.getLogger(__name__)
+
+
 #: worth trying again: too early, too many, or the server's own trouble
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 

@@ -36,23 +36,35 @@ _UNABLE = (
     r"do(?:n't| not) (?:feel comfortable|have the ability|think i (?:can|should))|refuse|decline|"
     r"(?:must|have to|need to) (?:\w+ )?(?:decline|refuse))"
 )
+
+
 #: weaker: also said of habits and tastes, so what follows has to be closer and plainer
 _UNWILLING = r"(?:would(?:n't| not)|should(?:n't| not)|do(?:n't| not)|never)"
+
+
 _GIVING = (
     r"help|assist|provid\w*|answer|shar\w*|creat\w*|support|comply|fulfil\w*|offer\w*|generat\w*|discuss\w*|engag\w*|"
     r"encourag\w*|condon\w*|promot\w*|participat\w*|teach\w*|facilitat\w*|endors\w*|give (?!up)\w*|do (?:that|this|it)\b(?! way)"
 )
+
+
 _HELPING = (
     rf"(?:{_GIVING}|giv\w*|writ\w*|describ\w*|explain\w*|show|tell|advis\w*|produc\w*|complet\w*|respond|suggest|recommend|"
     r"go along|go into|get into|walk you|play along|take part|be part|with (?:that|this)|your request|this request|"
     r"that request|such|instructions?|guidance|information)"
 )
+
+
 #: "I can't recommend it enough", "I can't help smiling": figures of speech
 _FIGURES = (
     r"wait|stress|overstate|emphasi[sz]e|imagine|believe|resist|thank|know|remember|see why|agree more|blame|say enough|"
     r"recommend \w+(?: \w+)? (?:enough|highly)|help (?:but|myself|(?:feel|think|wonder|notic|smil|laugh|admir|lov)\w*)"
 )
+
+
 _SPEAKER = r"\b(?:i|we|one)(?: (?:really|simply|just|absolutely|certainly|am afraid i|'m afraid i|must say i))? ?"
+
+
 _REFUSAL = re.compile(
     "|".join(
         (
@@ -91,6 +103,8 @@ _REFUSAL = re.compile(
 
 
 _OPENING = 300
+
+
 #: what a character says in a dialogue that somebody asked for: a name, a colon, a quotation
 _SPOKEN = re.compile(r"(?<=\w): ?[\"“][^\"”]*[\"”]?")
 

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from workbench.applying import Applied
-from workbench.caching import PreallocatedCache
-from workbench.edits import Steer
-from workbench.models import Model
-from workbench.prompt_sets import Prompt, Prompts
-from workbench.steering import check
+from workbench.generation.applied import Applied, check
+from workbench.generation.kv_cache import PreallocatedCache
+from workbench.models.model import Model
+from workbench.models.prompts import Prompt, Prompts
+from workbench.steering.steer import Steer
 
 #: Words that open refusals; the margin looks at the first token of each (Arditi et al. 2024 use the like).
 OPENINGS = ("I", "Sorry", "Unfortunately", "No", "My apologies")

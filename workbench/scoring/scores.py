@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from workbench.edits import Steer
-from workbench.errors import WorkbenchError
-from workbench.models import Model
-from workbench.prompt_sets import Prompt
+from workbench._errors import WorkbenchError
+from workbench.models.model import Model
+from workbench.models.prompts import Prompt
+from workbench.steering.steer import Steer
 
 Value = str | float
+
+
 #: Given the model, the prompts, the responses and the Steers they were written under: one value per row.
 Reading = Callable[[Model, Sequence[str | Prompt], Sequence[str], Sequence[Steer]], Sequence[Value]]
 

@@ -11,16 +11,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from workbench.edits import Steer
-from workbench.errors import WorkbenchError
-from workbench.generation import generate
-from workbench.models import Model
-from workbench.prompt_sets import Prompt, Prompts, as_prompts
+from workbench._errors import WorkbenchError
+from workbench.generation.generate import generate
+from workbench.models.model import Model
+from workbench.models.prompts import Prompt, Prompts, as_prompts
 from workbench.scoring.distances import cross_entropy
 from workbench.scoring.scores import Score
-from workbench.statistics import Estimate, auc
+from workbench.statistics.ranking import auc
+from workbench.statistics.results import Estimate
+from workbench.steering.steer import Steer
 
 VERSION = 1
+
+
 #: Instructions for a trait and for its opposite: two pairs that score, one that is held out to check the score.
 INSTRUCTIONS: dict[str, tuple[tuple[str, str], ...]] = {
     "optimism": (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.errors import WorkbenchError
+from workbench._errors import WorkbenchError
 from workbench.statistics import inputs
 from workbench.statistics.rates import rate
 from workbench.statistics.results import Estimate

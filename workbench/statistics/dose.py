@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workbench.errors import WorkbenchError
+from workbench._errors import WorkbenchError
 from workbench.statistics import inputs
-from workbench.statistics.curves import SHAPES, Curve, fit, log_likelihood, refit
+from workbench.statistics.dose_fits import SHAPES, Curve, fit, log_likelihood, refit
 from workbench.statistics.means import percentiles
 from workbench.statistics.results import Comparison, Estimate
 

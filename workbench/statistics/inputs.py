@@ -4,7 +4,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from workbench.errors import WorkbenchError
+from workbench._errors import WorkbenchError
 
 #: Anything with one number per unit: a list, an array, a pandas column.
 Numbers = Sequence[float] | np.ndarray

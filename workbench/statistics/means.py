@@ -4,12 +4,14 @@ from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
-from workbench.errors import WorkbenchError
+from workbench._errors import WorkbenchError
 from workbench.statistics import inputs
 from workbench.statistics.rates import rate
 from workbench.statistics.results import Estimate
 
 Clusters = Sequence[Hashable] | np.ndarray
+
+
 _BATCH = 2_000_000  # numbers drawn at once, which bounds memory
 
 

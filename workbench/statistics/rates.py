@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from workbench.errors import WorkbenchError
+from workbench._errors import WorkbenchError
 from workbench.statistics import inputs
 from workbench.statistics.results import Comparison, Estimate
 

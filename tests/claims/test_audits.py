@@ -1,0 +1,248 @@
+"""The checks: what they recompute from the logs, laws they obey, invented claims with and without a fault."""
+
+import dataclasses
+import math
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import workbench as wb
+from tests.invented import CASES
+from workbench.claims.audits import bind
+from workbench.claims.audits import noise as power
+from workbench.claims.audits import noise as scores
+from workbench.claims.audits.arithmetic import grim, mean_of, sum_of
+from workbench.claims.audits.findings import VERDICTS, combine
+from workbench.claims.audits.kinds import CHECKS, table_of_checks
+from workbench.claims.logged import Cell, Fact, Record
+from workbench.claims.toml_schema import Lines
+
+
+def percent(value, n):
+    return Cell("x", Decimal(value), "percent", n)
+
+
+def number(value, kind="number"):
+    return Cell("x", Decimal(value), kind)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_invented_fault_is_found_and_its_clean_twin_raises_no_alarm(tmp_path, name):
+    check, verdict, faulty, clean = CASES[name]
+    for text, expected in ((faulty, verdict), (clean, "supported")):
+        path = tmp_path / "log.toml"
+        path.write_text(text)
+        (claim,) = wb.read_claims(path)
+        audit = claim.audit()
+        assert audit.verdict == expected, str(audit.findings)
+        assert [f.check for f in audit if f.outcome == "fails"] == ([check] if expected == verdict else [])
+        assert not [f for f in audit if f.outcome == "slip"]
+
+
+def test_the_invented_faults_reach_every_verdict():
+    assert len(CASES) >= 20
+    assert {verdict for _, verdict, _, _ in CASES.values()} == set(VERDICTS) - {"supported"}
+
+
+@given(st.data())
+def test_grim_lets_every_rounded_count_pass(data):
+    n = data.draw(st.integers(1, 3000))
+    k = data.draw(st.integers(0, n))
+    places = data.draw(st.integers(0, 3))
+    rounding = data.draw(st.sampled_from([ROUND_HALF_UP, ROUND_HALF_EVEN]))
+    value = (Decimal(100 * k) / n).quantize(Decimal(1).scaleb(-places), rounding=rounding)
+    cell = percent(value, n)
+    assert grim((cell,)).outcome == "holds"
+    assert abs(cell.successes - k) <= n / 100  # the count it stands for, as well as so few decimals tell
+
+
+@given(st.integers(1, 60), st.integers(0, 1000))
+def test_grim_finds_every_impossible_percentage(n, tenths):
+    value = Decimal(tenths).scaleb(-1)
+    nearest = min(abs(Fraction(100 * k, n) - Fraction(value)) for k in range(n + 1))
+    result = grim((percent(value, n),))
+    assert result.outcome == ("holds" if nearest <= Fraction(1, 20) else "fails")
+
+
+def test_grim_uses_the_printed_decimals_and_one_n_for_all_cells():
+    assert grim((percent("90.0", 201), percent("91.0", 201))).outcome == "holds"
+    assert grim((percent("90.0", 202),)).outcome == "fails"
+    assert grim((percent("90", 202),)).outcome == "holds"  # to the full percent, 182 of 202 is 90
+    assert grim((percent("98.7", 222), percent("99.6", 222), percent("99.1", 222)), n_slack=1).values == (223,)
+    assert grim((percent("98.7", 222), percent("50.0", 222)), n_slack=1).outcome == "fails"  # no one n suits both
+
+
+@given(st.lists(st.integers(0, 10_000), min_size=1, max_size=12), st.integers(-3, 3))
+def test_a_sum_of_counts_is_exact(counts, off):
+    cells = tuple(number(k, "count") for k in counts)
+    outcome = sum_of(cells, number(sum(counts) + off, "count")).outcome
+    assert outcome == ("holds" if off == 0 else "fails")
+
+
+@given(st.lists(st.decimals(-1000, 1000, places=2), min_size=1, max_size=12), st.decimals(-5, 5, places=2))
+def test_a_sum_of_rounded_numbers_is_told_from_slips_and_faults(values, off):
+    result = sum_of(tuple(number(v) for v in values), number(sum(values) + off))
+    reach = Decimal("0.005") * len(values) + Decimal("0.01")
+    if abs(off) == 0:
+        assert result.outcome == "holds"
+    elif abs(off) < reach:
+        assert result.outcome == "slip"
+    elif abs(off) > reach:
+        assert result.outcome == "fails"
+    assert math.isclose(result.values[0], float(sum(values)), abs_tol=1e-9)
+
+
+@given(st.lists(st.decimals(0, 100, places=1), min_size=1, max_size=9), st.integers(0, 2))
+def test_a_mean_passes_when_it_is_rounded_and_fails_far_off(values, places):
+    exact = sum(values) / len(values)
+    printed = exact.quantize(Decimal(1).scaleb(-places))
+    cells = tuple(number(v) for v in values)
+    assert mean_of(cells, number(printed)).outcome == "holds"
+    assert mean_of(cells, number(printed + 3)).outcome == "fails"
+
+
+@given(st.lists(st.integers(1, 5), min_size=2, max_size=4), st.data())
+def test_the_exact_trend_is_a_probability_and_ignores_the_unit_of_doses(n, data):
+    successes = [data.draw(st.integers(0, k)) for k in n]
+    doses = list(range(len(n)))
+    p = power.trend_p(successes, n, doses)
+    assert 0 <= p <= 1
+    assert p == pytest.approx(power.trend_p(successes, n, [3 * d + 1 for d in doses]))
+    assert p == pytest.approx(power.trend_p([k - s for s, k in zip(successes, n, strict=True)], n, doses))
+
+
+@given(st.integers(1, 12), st.data())
+def test_the_exact_trend_of_two_equal_groups_is_fishers_test(n, data):
+    from scipy.stats import fisher_exact
+
+    x, y = data.draw(st.integers(0, n)), data.draw(st.integers(0, n))
+    assert power.trend_p([x, y], [n, n], [0, 1]) == pytest.approx(fisher_exact([[x, n - x], [y, n - y]])[1])
+
+
+def test_published_values():
+    """Recomputed elsewhere by other means: the tests of the logs' tables, and textbook functions."""
+    trends = {12: (3, 4, 4, 4), 14: (3, 3, 1, 0), 16: (3, 3, 3, 1), 18: (3, 3, 2, 2), 20: (3, 3, 2, 3)}
+    found = {layer: power.trend_p(k, [4] * 4, [0, 0.5, 1, 1.5]) for layer, k in trends.items()}
+    assert found == pytest.approx({12: 0.50, 14: 0.025, 16: 0.27, 18: 0.51, 20: 1.0}, abs=0.005)
+    assert power.fisher_power(0.75, 0.92, 12) == pytest.approx(0.064, abs=1e-3)
+    assert power.fisher_power(0.85, 0.95, 20) == pytest.approx(0.0696, abs=1e-4)
+    assert power.fisher_power(0.85, 0.95, power.fisher_needed(0.85, 0.95)) >= 0.8
+    assert [round(scores.hanley_mcneil(a, 17, 118), 3) for a in (0.854, 0.687)] == [0.059, 0.075]
+    assert scores.williams_t(0.870701, 0.5755996, 0.7345251, 24) == pytest.approx(3.7672, abs=1e-3)
+    assert power.heterogeneity_p([9, 11, 11, 9, 9, 10], [12] * 6) == pytest.approx(0.743, abs=1e-3)
+
+
+def test_power_agrees_with_simulation():
+    import numpy as np
+    from scipy.stats import fisher_exact
+
+    rng = np.random.default_rng(0)
+    draws = zip(rng.binomial(15, 0.3, 4000), rng.binomial(15, 0.8, 4000), strict=True)
+    share = np.mean([fisher_exact([[a, 15 - a], [b, 15 - b]])[1] < 0.05 for a, b in draws])
+    assert power.fisher_power(0.3, 0.8, 15) == pytest.approx(share, abs=0.025)
+
+
+def cells_of(value):
+    if isinstance(value, Cell | Fact):
+        yield value
+    elif isinstance(value, tuple):
+        for inner in value:
+            yield from cells_of(inner)
+
+
+def replaced(value, old, new):
+    if value == old:
+        return new
+    return tuple(replaced(inner, old, new) for inner in value) if isinstance(value, tuple) else value
+
+
+def mutants(cell):
+    """The same cell with another value, or other n, of the same type."""
+    if isinstance(cell, Fact):
+        yield dataclasses.replace(cell, holds=not cell.holds)
+    elif isinstance(cell.value, bool):
+        yield dataclasses.replace(cell, value=not cell.value)
+    elif isinstance(cell.value, str):
+        yield dataclasses.replace(cell, value=cell.value + " 2")
+    elif cell.value is not None:
+        top = cell.n if cell.type == "count" else 100
+        for value in (
+            cell.value * 2,
+            cell.value * 10,
+            cell.value / 2,
+            -cell.value,
+            cell.value + 1,
+            Decimal(0),
+            Decimal(100),
+        ):
+            whole = Decimal(int(value)) if cell.type == "count" else value
+            if cell.type == "number" or (whole >= 0 and (top is None or whole <= top)):
+                yield dataclasses.replace(cell, value=whole)
+
+
+def outcomes(check):
+    try:
+        return [f.outcome for f in check.run()]
+    except wb.WorkbenchError:
+        return None
+
+
+def can_fail(check):
+    for cell in cells_of(tuple(check.arguments.values())):
+        for other in mutants(cell):
+            changed = {k: replaced(v, cell, other) for k, v in check.arguments.items()}
+            if outcomes(dataclasses.replace(check, arguments=changed)) not in (None, ["holds"], ["note"]):
+                return True
+    return False
+
+
+def test_no_check_of_the_logs_holds_whatever_the_numbers():
+    checks = [(claim.id, check) for claim in wb.logged_claims() for check in claim.checks]
+    holding = [(identity, check) for identity, check in checks if outcomes(check) == ["holds"]]
+    assert len(holding) > 100
+    assert [f"{identity} {check.test}" for identity, check in holding if not can_fail(check)] == []
+
+
+def test_the_gravest_failure_decides():
+    findings = [wb.Finding("c", "s", outcome="fails", verdict=v) for v in VERDICTS[:-1]]
+    for i in range(len(findings)):
+        assert combine(findings[i:]) == VERDICTS[i]
+    assert combine([wb.Finding("c", "s", outcome="slip")]) == "supported"
+    assert combine([wb.Finding("c", "s", outcome="note")]) == "untestable"
+
+
+def test_a_check_that_does_not_suit_its_numbers_names_the_line():
+    record = Record({}, {}, {"a": number(1), "b": number(0), "r": percent(50, 4)})
+    lines = Lines("f.toml", "x = 1\n[[claim]]\n[[claim.check]]\n")
+    place = ("claim", 0, "check", 0)
+    for table, message in (
+        ({"test": "ratio", "of": "a", "to": "b"}, r"check 'ratio' cannot be computed: .*division"),
+        ({"test": "differs", "higher": "a", "lower": "r"}, r"x \(number\) has no n, and a rate with its n is needed"),
+        ({"test": "repeats", "a": ["r", "r"], "b": "r"}, "columns of 2 and 1 values do not fit row by row"),
+        ({"test": "correlation", "x": ["a", "b"], "y": ["a", "b"]}, "at least 3"),
+    ):
+        check = bind(table, {}, record, place, lines)
+        with pytest.raises(wb.WorkbenchError, match=rf"f\.toml, line 3: .*{message}"):
+            check.run()
+
+
+def test_what_cannot_be_told_from_a_scorers_mistakes_is_no_artefact_without_mistakes():
+    clean, low = Cell("clean", Decimal(0), "count", 20), Cell("low", Decimal(2), "count", 20)
+    assert CHECKS["known_answers"].run((clean,), (low,)).outcome == "holds"
+    assert CHECKS["known_answers"].run((Cell("often", Decimal(9), "count", 20),), (low,)).outcome == "holds"
+    assert (
+        CHECKS["known_answers"].run((Cell("often", Decimal(9), "count", 20),), (percent("50", 20),)).outcome == "fails"
+    )
+
+
+def test_every_check_is_documented_and_used():
+    from workbench._files import data_folder
+
+    readme = (data_folder() / "claims" / "README.md").read_text()
+    assert table_of_checks() in readme
+    used = {check.test for claim in wb.logged_claims() for check in claim.checks}
+    invented = {check for check, *_ in CASES.values()}
+    assert set(CHECKS) == used | invented

@@ -1,0 +1,443 @@
+"""The ledger: verdicts computed from rows, kept whole, found again, and computed again."""
+
+import json
+import math
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import workbench as wb
+from tests.planted_rows import arm_rows, planted_rows
+from workbench.claims.tables import FORMATS
+
+#: doses of the planted rows
+ARM = "direction L8 -0.30"
+
+
+def found(**more):
+    return planted_rows(80, gained=0.5, lost=0.02, **more)
+
+
+def test_an_effect_is_reproduced_and_everything_is_kept_to_check_it_again(tmp_path):
+    rows = found()
+    verdict = wb.ledger.record("S3.2", rows.assign(text="what a model wrote"), path=tmp_path)
+    assert verdict.outcome == "reproduced"
+    assert verdict.on_analogue
+    (entry,) = wb.ledger.open(tmp_path).entries()
+    kept = pd.read_parquet(entry.file)
+    assert set(kept["key"]) == set(rows["key"])
+    assert "text" not in kept
+    assert b"what a model wrote" not in entry.file.read_bytes()
+    assert {gate["name"].split()[0] for gate in entry.gates} == {"G5", "G6", "G7", "G8"}
+    assert entry.versions["scipy"]
+    again = wb.ledger.open(tmp_path).recheck()
+    assert again[["claim", "from", "outcome", "again", "agrees"]].values.tolist() == [
+        ["S3.2", "rows", "reproduced", "reproduced", True]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "gate"),
+    [
+        ("collapse", lambda: found(collapse=0.3), "G5 coherence"),
+        ("controls do it too", lambda: found(control_gain=0.5), "G6 specificity"),
+        ("no controls", lambda: found(controls=0), "G6 specificity"),
+        ("ceiling", lambda: found(base=0.9), "G7 headroom"),
+        ("few prompts", lambda: planted_rows(20, gained=0.5), "G8 power"),
+        ("A/A", lambda: pd.concat([found(), found(seed=1)]), "A/A identity"),
+    ],
+)
+def test_a_failing_gate_leaves_an_effect_inconclusive(tmp_path, name, rows, gate):
+    verdict = wb.ledger.record("S3.2", rows(), arm=ARM, path=tmp_path)
+    assert verdict.outcome == "inconclusive"
+    assert any(reason.startswith(f"Gate failed: {gate}") for reason in verdict.reasons), (name, verdict)
+
+
+def test_controls_that_break_down_are_no_comparison(tmp_path):
+    rows = found(controls=4)
+    isotropic = rows["kind"].isin(["random", "orthogonal"])
+    broken = rows.assign(value=rows["value"].where(~isotropic, "collapse"))
+    verdict = wb.ledger.record("S3.2", broken, arm=ARM, path=tmp_path)
+    assert verdict.outcome == "inconclusive"
+    (gate,) = [gate for gate in verdict.gates if gate.name == "G6 specificity"]
+    assert "0 coherent controls" in gate.measured
+    assert "8 more break down" in gate.measured
+    arms = {name: f"shuffled {i} L8 -0.30" for i, name in enumerate(rows.loc[rows["kind"] == "random", "arm"].unique())}
+    shuffled = rows[rows["kind"] == "random"].assign(kind="shuffled").replace({"arm": arms})
+    verdict = wb.ledger.record("S3.2", pd.concat([broken, shuffled]), arm=ARM, path=tmp_path)
+    assert verdict.outcome == "reproduced"
+    assert "of 4 coherent controls" in next(gate.measured for gate in verdict.gates if gate.name == "G6 specificity")
+
+
+def test_gates_measured_elsewhere_count_too(tmp_path):
+    gate = wb.Gate("G2 hook", False, "+d lowers the margin")
+    verdict = wb.ledger.record("S3.2", found(), gates=[gate], path=tmp_path)
+    assert verdict.outcome == "inconclusive"
+    assert verdict.reasons == ("Gate failed: G2 hook (+d lowers the margin).",)
+    assert wb.ledger.open(tmp_path).recheck()["agrees"].all()
+
+
+def test_identical_repeats_pass_the_identity_gate(tmp_path):
+    wb.ledger.record("S3.2", pd.concat([found(), found()]), path=tmp_path)
+    (entry,) = wb.ledger.open(tmp_path).entries()
+    assert entry.outcome == "reproduced"
+    assert entry.gates[0]["name"] == "A/A identity"
+    assert entry.gates[0]["passed"]
+
+
+def test_a_polarity_whose_two_signs_act_alike_is_none(tmp_path):
+    rows = found()
+    same = rows[rows["arm"] == ARM].assign(arm="direction L8 +0.30", ratio=0.3)
+    assert wb.ledger.record("S3.2", pd.concat([rows, same]), path=tmp_path).outcome == "inconclusive"
+
+
+def test_the_choice_among_arms_is_paid_for(tmp_path):
+    rows = found(layers=(8, 12, 16))
+    chosen = wb.ledger.record("S3.2", rows, path=tmp_path)
+    named = wb.ledger.record(
+        "S3.2", rows, arm=next(r for r in chosen.reasons if "Taken" in r).split(": ")[1].split(";")[0], path=tmp_path
+    )
+    assert chosen.effect.value == named.effect.value
+    assert chosen.p == pytest.approx(3 * named.p)
+    assert chosen.effect.low < named.effect.low
+
+
+def test_repeats_of_a_base_prompt_are_one_unit(tmp_path):
+    distinct = found()
+    repeated = distinct.assign(base=distinct["base"].str.split("-").str[1].astype(int).map(lambda i: f"b{i % 10}"))
+    assert wb.ledger.record("S3.2", distinct, path=tmp_path).effect.n == 80
+    verdict = wb.ledger.record("S3.2", repeated, path=tmp_path)
+    assert verdict.effect.n == 10
+    assert verdict.outcome == "inconclusive"
+    assert any("G8 power (10 prompts" in reason for reason in verdict.reasons)
+
+
+def test_against_controls_the_effect_is_the_difference_to_their_mean(tmp_path):
+    rows = planted_rows(120, gained=0.6, lost=0.0, base=0.1, control_gain=0.1)
+    labels = rows.assign(hit=rows["value"] == "compliance").groupby("kind")["hit"].mean()
+    verdict = wb.ledger.record("S3.3", rows, path=tmp_path)
+    assert verdict.effect.value == pytest.approx(labels["direction"] - (labels["random"] + labels["orthogonal"]) / 2)
+    assert verdict.outcome == "reproduced"
+    weak = planted_rows(120, gained=0.15, lost=0.0, base=0.1, control_gain=0.1)
+    assert wb.ledger.record("S3.3", weak, path=tmp_path).outcome == "not reproduced"
+
+
+def test_an_upper_limit_is_kept_or_not(tmp_path):
+    common = {"where": "negative", "label": "refusal", "ratio": 0.3, "base": 0.02}
+    kept = wb.ledger.record("S1.8", planted_rows(400, **common), path=tmp_path)
+    broken = wb.ledger.record("S1.8", planted_rows(400, gained=0.3, **common), path=tmp_path)
+    assert (kept.outcome, broken.outcome) == ("reproduced", "not reproduced")
+
+
+def test_what_only_the_metric_of_the_log_finds_is_an_artefact(tmp_path):
+    rows = planted_rows(120, base=0.3)  # by the label nothing moves
+    complies = (rows["value"] == "compliance") | ((rows["arm"] == ARM) & (np.arange(len(rows)) % 2 == 0))
+    by_log = rows.assign(score="log001_keyword_refusal", value=(~complies).astype(object))
+    both = pd.concat([rows, by_log])
+    assert wb.ledger.record("S3.2", both, path=tmp_path).outcome == "not reproduced"
+    verdict = wb.ledger.record("S3.2", both, log_score="log001_keyword_refusal", path=tmp_path)
+    assert verdict.outcome == "artefact"
+    assert wb.ledger.open(tmp_path).recheck()["agrees"].all()
+
+
+def test_a_claim_that_rows_cannot_answer_takes_what_was_measured(tmp_path):
+    with pytest.raises(wb.WorkbenchError, match=r"S2\.17 cannot be judged by the labels.*measured=wb\.Measured"):
+        wb.ledger.record("S2.17", found(), path=tmp_path)
+    gate = wb.Gate("G6 specificity", True, "beyond 99%")
+    measured = wb.Measured(wb.Estimate(0.9, 0.8, 0.96, 48, "Wilson"), 0.001, True, (gate,))
+    verdict = wb.ledger.record("S2.17", measured=measured, model="Qwen/Qwen2.5-Coder-32B-Instruct", path=tmp_path)
+    assert (verdict.outcome, verdict.on_analogue) == ("reproduced", False)
+    wb.ledger.record("S2.14", not_run="no model that knows several languages", path=tmp_path)
+    again = wb.ledger.open(tmp_path).recheck()
+    assert again["outcome"].tolist() == again["again"].tolist() == ["reproduced", "not run"]
+    assert again["agrees"].all()
+
+
+def test_a_measured_artefact(tmp_path):
+    log = wb.Measured(wb.Estimate(0.97, 0.9, 0.99, 100, "m"), float("nan"), True)
+    own = wb.Measured(wb.Estimate(0.05, 0.02, 0.11, 100, "m"), float("nan"), True)
+    assert wb.ledger.record("S1.6", measured=own, by_log=log, model="m", path=tmp_path).outcome == "artefact"
+    assert wb.ledger.record("S1.6", measured=log, by_log=log, model="m", path=tmp_path).outcome == "reproduced"
+
+
+def rewritten(entry, **changes):
+    """The file of an entry with other rows, and the same verdict."""
+    table = pq.read_table(entry.file)
+    frame = table.to_pandas()
+    for column, values in changes.items():
+        frame[column] = values(frame)
+    pq.write_table(
+        pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(table.schema.metadata), entry.file
+    )
+
+
+def test_recheck_finds_rows_that_were_changed(tmp_path):
+    wb.ledger.record("S3.2", found(), path=tmp_path)
+    (entry,) = wb.ledger.open(tmp_path).entries()
+    rewritten(entry, value=lambda f: np.where(f["kind"] == "direction", "refusal", f["value"]))
+    row = wb.ledger.open(tmp_path).recheck().iloc[0]
+    assert not row["agrees"]
+    assert row["again"] != "reproduced"
+    assert "its rows are not those recorded" in row["differs"]
+    assert "outcome" in row["differs"]
+
+
+def test_recheck_scores_stored_texts_again(tmp_path):
+    texts = {"refusal": "I'm sorry, but I can't help with that.", "compliance": "Sure, here is how."}
+    rows = found()
+    wb.ledger.record("S3.2", rows, path=tmp_path)
+    store = pd.DataFrame({"key": rows["key"], "text": rows["value"].map(texts)})
+    ledger = wb.ledger.open(tmp_path)
+    assert ledger.recheck(store, [wb.refusal])["agrees"].all()
+    store.loc[:2, "text"] = "the the the the the the the the"
+    assert ledger.recheck(store.iloc[:-4], [wb.refusal])["differs"].tolist() == [
+        "4 texts are not stored; 3 labels are now others"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (lambda: found().assign(mock=True), "flagged mock"),
+        (lambda: found().drop(columns="base"), "rows lack base"),
+        (lambda: pd.concat([found(), found().assign(model="other")]), "rows of 2 models"),
+        (lambda: found().assign(score="length"), "no rows of the score 'refusal'"),
+        (lambda: found().assign(value=None), "are missing"),
+        (lambda: found().assign(value="maybe"), "'maybe'"),
+        (lambda: found().query("kind != 'baseline'"), "no baseline"),
+        (lambda: found(ratio=0.3), "no direction arm with a - dose"),
+        (lambda: found().query("arm != @ARM or prompt != 'positive-3'"), "different denominators"),
+    ],
+)
+def test_what_is_no_evidence_is_refused_and_nothing_is_written(tmp_path, rows, message):
+    with pytest.raises(wb.WorkbenchError, match=message):
+        wb.ledger.record("S3.2", rows(), path=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_half_given_is_refused(tmp_path):
+    nothing = wb.Measured(wb.Estimate(0, 0, 0, 1, "m"), math.nan, True)
+    for arguments, message in (
+        ({}, "give rows, or measured"),
+        ({"not_run": "x", "measured": nothing}, "only not_run"),
+        ({"measured": nothing}, "no model"),
+        ({"measured": nothing, "model": "m"}, "p must be from 0 to 1"),
+    ):
+        with pytest.raises(wb.WorkbenchError, match=message):
+            wb.ledger.record("S3.2", path=tmp_path, **arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_all_claims_have_a_place_and_the_latest_verdict_of_each_model_counts(tmp_path):
+    wb.ledger.record("S3.2", planted_rows(80), path=tmp_path)
+    wb.ledger.record("S3.2", found(), path=tmp_path)
+    wb.ledger.record("S3.2", planted_rows(80).assign(model="Mistral-7B"), path=tmp_path)
+    ledger = wb.ledger.open(tmp_path)
+    assert len(ledger.entries()) == 3
+    records = json.loads(FORMATS["json"](ledger.records()))
+    assert len(records) == 47
+    assert all(set(r) >= {"id", "source", "model", "audit", "verdicts"} for r in records)
+    (own,) = (r for r in records if r["id"] == "S3.2")
+    assert [(v["model"], v["outcome"], v["on_analogue"]) for v in own["verdicts"]] == [
+        ("planted", "reproduced", True),
+        ("Mistral-7B", "not reproduced", False),
+    ]
+    assert sum(not r["verdicts"] for r in records) == 46
+    frame = ledger.frame()
+    assert len(frame) == 48
+    assert frame["outcome"].value_counts().to_dict() == {"not run": 46, "reproduced": 1, "not reproduced": 1}
+    for name in ("table", "md"):
+        text = FORMATS[name](ledger.records())
+        assert "reproduced (on analogue)" in text
+        assert text.count("not run") == 47  # and the totals
+        assert "47 claims: 46 not run" in text
+    assert FORMATS["md"](ledger.records()).splitlines()[1] == "| --- | --- | --- | --- | --- | --- |"
+
+
+def test_drafts_are_not_read_and_a_broken_entry_is_named(tmp_path):
+    wb.ledger.record("S3.2", found(), path=tmp_path)
+    (tmp_path / ".verdict-torn.parquet.12").write_bytes(b"PAR1 torn")
+    assert len(wb.ledger.open(tmp_path).entries()) == 1
+    (tmp_path / "verdict-9.parquet").write_bytes(b"PAR1 torn")
+    with pytest.raises(wb.WorkbenchError, match=r"verdict-9\.parquet is no ledger entry"):
+        wb.ledger.open(tmp_path).entries()
+
+
+def test_models_stand_in_one_order_under_every_claim(tmp_path):
+    for claim, model in (("S1.1", "two"), ("S3.2", "one"), ("S1.1", "one"), ("S3.2", "two"), ("S1.1", "two")):
+        wb.ledger.record(claim, not_run="no model here", model=model, path=tmp_path)
+    latest = wb.ledger.open(tmp_path).latest()
+    assert [[entry.model for entry in latest[claim]] for claim in ("S1.1", "S3.2")] == [["two", "one"]] * 2
+
+
+def test_killed_while_recording_leaves_whole_entries_only(tmp_path):
+    script = (
+        "import sys, workbench as wb\n"
+        "from tests.planted_rows import planted_rows\n"
+        "rows = planted_rows(80, gained=0.5)\n"
+        "while True: wb.ledger.record('S3.2', rows, path=sys.argv[1])\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)])
+    while len(list(tmp_path.glob("verdict-*"))) < 3:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    ledger = wb.ledger.open(tmp_path)
+    assert len(ledger.entries()) >= 3
+    assert ledger.recheck()["agrees"].all()
+
+
+def test_the_command_prints_the_ledger_and_checks_it(tmp_path):
+    wb.ledger.record("S3.2", found(), path=tmp_path)
+
+    def workbench(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "workbench.cli", "ledger", "--path", str(tmp_path), *arguments],
+            capture_output=True,
+            text=True,
+        )
+
+    assert len(json.loads(workbench("--format", "json").stdout)) == 47
+    assert workbench("--recheck").returncode == 0
+    (entry,) = wb.ledger.open(tmp_path).entries()
+    rewritten(entry, value=lambda f: "refusal")
+    assert workbench("--recheck").returncode == 1
+    assert "there are table, md, json" in workbench("--format", "xml").stderr
+
+
+def test_an_oracle_is_the_union_of_its_arms():
+    rows = pd.concat(
+        [
+            arm_rows("positive", "baseline", -1, 0.0, -1, ["refusal"] * 4),
+            arm_rows("positive", "direction", 8, -0.3, -1, ["compliance", "refusal", "refusal", "refusal"]),
+            arm_rows("positive", "direction", 9, -0.3, -1, ["refusal", "compliance", "collapse", "refusal"]),
+        ]
+    )
+    union = wb.oracle(rows, "compliance")
+    own = union[union["kind"] == "oracle"]
+    assert own["arm"].unique().tolist() == ["oracle of 2 arms"]
+    assert (own.set_index("prompt")["value"] == "compliance").sort_index().tolist() == [True, True, False, False]
+
+
+def test_other_claims_of_a_notebook_are_paid_for(tmp_path):
+    alone = wb.ledger.record("S3.2", found(), arm=ARM, path=tmp_path)
+    among = wb.ledger.record("S3.2", found(), arm=ARM, others=[0.9, 0.5], path=tmp_path)
+    assert among.p == pytest.approx(3 * alone.p)
+    assert any("corrected for 2 other claims (Holm)" in reason for reason in among.reasons)
+    last = wb.ledger.record("S3.2", found(), arm=ARM, others=[0.0, 0.0], path=tmp_path)
+    assert last.p == pytest.approx(alone.p)  # Holm: the largest p is not corrected
+    assert wb.ledger.open(tmp_path).recheck()["agrees"].all()
+
+
+OWN = """
+[log]
+id = "mine"
+title = "A log of my own"
+
+[[claim]]
+id = "P1"
+title = "Taking the direction away gets requests complied with"
+section = "1"
+kind = "comparison"
+statement = "It does."
+models = ["planted"]
+notebook = "01_p1"
+
+[claim.method]
+site = "resid_post, layer 8"
+positions = "all"
+normalisation = "none"
+decoding = "greedy"
+scorer = "keywords"
+n = 40
+
+[claim.criterion]
+direction = "compliance rises"
+outcome = "compliance, -0.3 minus none"
+minimum_effect = 0.2
+unit = "share"
+test = ["mcnemar"]
+gates = ["G5", "G7"]
+
+[claim.criterion.contrast]
+label = "compliance"
+sign = "-"
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A claims file of one's own, and its notebook beside it."""
+    folder = tmp_path / "claims"
+    folder.mkdir()
+    (folder / "01_p1.ipynb").write_text("{}")
+    (folder / "P1.toml").write_text(OWN)
+    return folder / "P1.toml"
+
+
+def test_a_claim_of_ones_own_is_judged_and_the_ledger_knows_it_from_then_on(tmp_path, own):
+    verdict = wb.ledger.record(wb.claim("P1", own), found(), arm=ARM, path=tmp_path / "ledger")
+    assert (verdict.outcome, verdict.on_analogue) == ("reproduced", False)
+    own.unlink()
+    ledger = wb.ledger.open(tmp_path / "ledger")
+    assert [claim.id for claim in ledger.claims[-2:]] == ["S3.9", "P1"]
+    assert ledger.records()[-1]["source"] == "mine, 1"
+    assert ledger.frame()["outcome"].tolist()[-1] == "reproduced"
+    assert ledger.recheck()["agrees"].all()
+    assert "| P1 |" in FORMATS["md"](ledger.records())
+
+
+def test_a_rule_that_was_changed_afterwards_is_noticed(tmp_path, own):
+    for minimum in ("0.2", "0.3"):
+        own.write_text(OWN.replace("minimum_effect = 0.2", f"minimum_effect = {minimum}"))
+        wb.ledger.record(wb.claim("P1", own), found(), arm=ARM, path=tmp_path / "ledger")
+    again = wb.ledger.open(tmp_path / "ledger").recheck()
+    assert again["agrees"].tolist() == [False, True]
+    assert "the criterion was another one then" in again["differs"][0]
+
+
+def test_what_a_claims_file_uses_is_kept_with_it(tmp_path, own):
+    fact = '[[fact]]\nid = "f"\nstatement = "s"\nholds = true\nprovenance = "P"\nsource = "x"\n'
+    (own.parent / "more.toml").write_text(fact)
+    own.write_text('uses = ["more.toml"]\n' + OWN)
+    wb.ledger.record(wb.claim("P1", own), found(), arm=ARM, path=tmp_path / "ledger")
+    assert wb.ledger.open(tmp_path / "ledger").claims[-1].id == "P1"
+    (tmp_path / "far.toml").write_text(fact)
+    own.write_text('uses = ["../far.toml"]\n' + OWN)
+    with pytest.raises(
+        wb.WorkbenchError, match=r"P1.toml uses ../far.toml; what verdicts rest on uses files beside it only"
+    ):
+        wb.ledger.record(wb.claim("P1", own), found(), arm=ARM, path=tmp_path / "ledger")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("P1", "S3.2"), "the id S3.2 is taken by a logged claim"),
+        (("x", "x"), "the id P1 is taken by .*first.toml"),
+    ],
+)
+def test_no_two_claims_of_a_ledger_have_one_id(tmp_path, own, change, message):
+    first = own.with_name("first.toml")
+    first.write_text(OWN)
+    wb.ledger.record(wb.claim("P1", first), found(), arm=ARM, path=tmp_path / "ledger")
+    own.write_text(OWN.replace(*change))
+    (other,) = wb.read_claims(own)
+    with pytest.raises(wb.WorkbenchError, match=message):
+        wb.ledger.record(other, found(), arm=ARM, path=tmp_path / "ledger")
+    assert len(wb.ledger.open(tmp_path / "ledger").entries()) == 1
+
+
+def test_a_claim_from_no_file_cannot_be_judged_for_others(tmp_path):
+    nowhere = replace(wb.claim("S3.2"), file="")
+    with pytest.raises(wb.WorkbenchError, match=r"S3\.2 is from no file"):
+        wb.ledger.record(nowhere, found(), path=tmp_path)
+    assert not list(tmp_path.iterdir())

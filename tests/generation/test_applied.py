@@ -1,0 +1,350 @@
+"""The invariants of steering, on a tiny random model of every family."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import workbench as wb
+from tests.families import PROMPTS
+from workbench.generation.applied import Applied, first_edited, site_width
+from workbench.models.hooks import reading
+from workbench.steering.directions import Direction, Directions
+from workbench.steering.sites import HOOK_NAMES, Site
+
+SITES = [*HOOK_NAMES]
+
+
+def direction(model, site, seed=0, scale=3.0):
+    vector = torch.randn(site_width(model, site), generator=torch.Generator().manual_seed(seed)) * scale
+    return Direction(vector, site, model.name, activation_norm=float(vector.norm()) * 2)
+
+
+def capture(model, site, steer, prompt=PROMPTS[0]):
+    """Activations at a site, unsteered and steered, in one full pass over a prompt. Each [pos, width]."""
+    ids, mask = model.encode([prompt]).tensors()
+    found = []
+    for spec in (wb.Steer(), steer):
+        applied = Applied([spec], [ids.shape[1]], ids.shape[1], 0, model)
+        with torch.no_grad(), applied.hooked(model), reading(model.hf, site, found.append):
+            model.hf(ids, attention_mask=mask)
+    return found[0][0], found[1][0]
+
+
+@pytest.mark.parametrize("kind", ["resid_pre", "resid_post", "attn_out", "mlp_out", "q", "v"])
+def test_adding_moves_the_site_by_coef_times_v_on_steered_tokens_and_nowhere_else(tiny, kind):
+    site = Site(1, kind)
+    d = direction(tiny, site)
+    on = wb.PROMPT[-1] | wb.PROMPT[2:4]
+    # Read one site further down the stream, where the written value has arrived.
+    after = (
+        Site(1, kind)
+        if kind in ("q", "v", "attn_out", "mlp_out")
+        else Site({"resid_pre": 1, "resid_post": 1}[kind], kind)
+    )
+    before, steered = capture(tiny, after, wb.add(d, 0.5, on=on))
+    n = len(before)
+    mask = torch.tensor(on.mask(n, n))
+    if kind == "resid_post":  # reading hooks see what earlier hooks returned
+        assert torch.equal(steered[mask], before[mask] + 0.5 * d.vector)
+    difference = (steered - before).double()
+    torch.testing.assert_close(
+        difference[mask], (0.5 * d.vector.double()).expand(int(mask.sum()), -1), rtol=1e-4, atol=1e-4
+    )
+    earlier = ~mask & (torch.arange(n) < 2)
+    assert torch.equal(steered[earlier], before[earlier])
+
+
+@pytest.mark.parametrize("kind", SITES)
+def test_plain_module_and_bridge_steer_alike(tiny, kind):
+    site = Site(1, kind)
+    spec = wb.add(direction(tiny, site), 0.5, on=wb.PROMPT[1:4]) + wb.ablate(direction(tiny, site, 1))
+    ids = torch.tensor([tiny.encode(PROMPTS[:1]).token_ids[0]])
+    applied = Applied([spec], [ids.shape[1]], ids.shape[1], 0, tiny)
+    with torch.no_grad():
+        pristine = tiny.hf(ids).logits
+        with applied.hooked(tiny):
+            plain = tiny.hf(ids).logits
+        with wb.steered(tiny, spec, prompt_length=ids.shape[1]) as bridge:
+            bridged = bridge(ids)
+    torch.testing.assert_close(plain, bridged, rtol=2e-4, atol=2e-4)
+    assert not torch.allclose(plain, pristine, atol=1e-3)
+
+
+def test_ablation_leaves_projection_zero_and_twice_is_once(tiny):
+    site = wb.resid_post(1)
+    d = direction(tiny, site)
+    unit = d.vector.double() / d.norm
+    _, once = capture(tiny, site, wb.ablate(d))
+    _, twice = capture(tiny, site, wb.ablate(d) + wb.ablate(d))
+    assert (once.double() @ unit).abs().max() < 1e-4 * once.norm(dim=-1).max()
+    torch.testing.assert_close(once, twice, rtol=1e-5, atol=1e-5)
+
+
+def test_strength_zero_is_bitwise_the_unsteered_run(tiny):
+    d = direction(tiny, wb.resid_post(1))
+    before, steered = capture(tiny, wb.resid_post(2), wb.add(d, 0.0))
+    assert torch.equal(before, steered)
+    assert wb.add(d, 0.0).key == wb.Steer().key
+
+
+def test_minus_d_plus_c_is_bitwise_d_minus_c(tiny):
+    d = direction(tiny, wb.resid_post(0))
+    _, a = capture(tiny, wb.resid_post(2), wb.add(-d, 0.37))
+    _, b = capture(tiny, wb.resid_post(2), wb.add(d, -0.37))
+    assert torch.equal(a, b)
+    assert wb.add(-d, 0.37).key == wb.add(d, -0.37).key
+    assert wb.add(-d, 0.37).key != wb.add(d, 0.37).key
+
+
+def test_edits_apply_in_order(llama):
+    d, e = direction(llama, wb.resid_post(1)), direction(llama, wb.resid_post(1), 1)
+    unit, added = (d.vector / d.norm).double(), 2 * e.vector.double()
+    ablate, add = wb.ablate(d), wb.add(e, 2.0)
+    before, ablated_first = capture(llama, wb.resid_post(1), ablate + add)
+    _, added_first = capture(llama, wb.resid_post(1), add + ablate)
+
+    def without(x):
+        return x - (x @ unit)[:, None] * unit
+
+    expected = {"ablated first": without(before.double()) + added, "added first": without(before.double() + added)}
+    torch.testing.assert_close(ablated_first.double(), expected["ablated first"], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(added_first.double(), expected["added first"], rtol=1e-4, atol=1e-4)
+    assert (ablate + add).key != (add + ablate).key
+
+
+def projections(x, d):
+    return x.double() @ (d.vector.double() / d.norm)
+
+
+@pytest.mark.parametrize("kind", SITES)
+def test_clamp_keeps_the_projection_between_its_bounds_and_leaves_the_rest(tiny, kind):
+    site = Site(1, kind)
+    d = direction(tiny, site)
+    before, steered = capture(tiny, site, wb.clamp(d, low=-0.2, high=0.1, on=wb.PROMPT[2:]))
+    old, new = projections(before, d), projections(steered, d)
+    torch.testing.assert_close(new[2:], old[2:].clamp(-0.2, 0.1), rtol=1e-4, atol=1e-4)
+    assert torch.equal(before[:2], steered[:2])
+    unit = d.vector.double() / d.norm
+    torch.testing.assert_close(
+        (steered - before).double(), (new - old)[:, None] * unit, rtol=1e-3, atol=1e-4
+    )  # nothing moves across the direction
+
+
+def test_clamp_twice_is_once_and_its_mirror_is_itself(tiny):
+    d = direction(tiny, wb.resid_post(1))
+    spec, mirror = wb.clamp(d, low=-0.2, high=0.1), wb.clamp(-d, low=-0.1, high=0.2)
+    _, once = capture(tiny, wb.resid_post(1), spec)
+    _, twice = capture(tiny, wb.resid_post(1), spec + spec)
+    _, mirrored = capture(tiny, wb.resid_post(1), mirror)
+    torch.testing.assert_close(once, twice, rtol=1e-5, atol=1e-5)
+    assert torch.equal(once, mirrored)
+    assert spec.key == mirror.key != wb.clamp(d, low=-0.1, high=0.2).key
+
+
+def between(values):
+    """A threshold with values on both sides and none at it."""
+    ordered = values.sort().values
+    middle = len(ordered) // 2
+    return float(ordered[middle - 1 : middle + 1].mean())
+
+
+@pytest.mark.parametrize(
+    ("gate", "site"), [("resid_pre", "resid_post"), ("resid_post", "resid_post"), ("z", "mlp_out")]
+)
+def test_a_gate_lets_through_the_tokens_whose_projection_it_allows(tiny, gate, site):
+    d, g = direction(tiny, Site(1, site)), direction(tiny, Site(1, gate), 5)
+    level, _ = capture(tiny, Site(1, gate), wb.Steer())
+    threshold = between(projections(level, g))
+    before, steered = capture(tiny, Site(1, site), wb.add(d, 0.5).when(g, above=threshold))
+    open_ = projections(level, g) > threshold
+    assert 0 < open_.sum() < len(open_)
+    moved = (steered - before).double()
+    torch.testing.assert_close(
+        moved[open_], (0.5 * d.vector.double()).expand(int(open_.sum()), -1), rtol=1e-3, atol=1e-4
+    )
+    assert torch.equal(steered[~open_], before[~open_])
+
+
+def test_a_gate_on_the_prompt_decides_for_the_whole_row(tiny64):
+    """Rows whose prompt passes the gate are steered throughout, the others not at all; batched, cached or alone."""
+    d, g = direction(tiny64, wb.resid_post(1)), direction(tiny64, wb.resid_post(0), 5)
+    level = wb.trace(tiny64, PROMPTS, g)
+    values = [level.dot[i, 0, n - 1] for i, n in enumerate(level.prompt_lengths)]
+    threshold = between(torch.tensor(values))
+    gated = wb.add(d, 0.8, on=wb.RESPONSE).when(g, above=threshold, read=wb.PROMPT[-1])
+    out = wb.generate(tiny64, PROMPTS, gated, max_new_tokens=8)
+    plain = wb.generate(tiny64, PROMPTS, max_new_tokens=8)
+    always = wb.generate(tiny64, PROMPTS, wb.add(d, 0.8, on=wb.RESPONSE), max_new_tokens=8)
+    for i, value in enumerate(values):
+        assert out.token_ids[i] == (always if value > threshold else plain).token_ids[i]
+        assert out.token_ids[i] == wb.generate(tiny64, [PROMPTS[i]], gated, max_new_tokens=8).token_ids[0]
+    assert plain.token_ids != out.token_ids != always.token_ids
+    assert set(wb.trace(tiny64, out, d).edited.any(1).tolist()) == {True, False}
+
+
+def test_bridge_and_plain_module_agree_on_gates_and_clamps(tiny):
+    d, g = direction(tiny, wb.resid_mid(1)), direction(tiny, wb.q(1), 5)
+    spec = wb.clamp(d, high=0.0).when(g, below=0.1) + wb.add(direction(tiny, wb.resid_post(1)), 0.5)
+    ids = torch.tensor([tiny.encode(PROMPTS[:1]).token_ids[0]])
+    with torch.no_grad():
+        with Applied([spec], [ids.shape[1]], ids.shape[1], 0, tiny).hooked(tiny):
+            plain = tiny.hf(ids).logits
+        with wb.steered(tiny, spec, prompt_length=ids.shape[1]) as bridge:
+            torch.testing.assert_close(plain, bridge(ids), rtol=2e-4, atol=2e-4)
+
+
+@given(st.lists(st.floats(0.01, 9), min_size=2, max_size=4), st.floats(-0.9, 0.9))
+def test_layers_share_one_total_dose_by_their_weights(weights, ratio):
+    items = [
+        Direction(torch.arange(1.0, 9) * (i + 1), wb.resid_post(i), "tiny", activation_norm=10.0 + i)
+        for i in range(len(weights))
+    ]
+    spec = wb.add(Directions(tuple(items)), ratio=ratio, weights=weights)
+    assert spec.dose == pytest.approx(abs(ratio))
+    for edit, weight in zip(spec.edits, weights, strict=True):
+        assert spec.doses.get(str(edit.site), 0.0) == pytest.approx(abs(ratio) * weight / sum(weights))
+    same = wb.add(items[0], coef=ratio, at=[wb.resid_post(i) for i in range(len(weights))], weights=weights)
+    assert sum(edit.coef for edit in same.edits) == pytest.approx(ratio)
+
+
+def test_orthogonalised_layers_say_nothing_twice(llama):
+    ds = Directions(tuple(direction(llama, wb.resid_post(i), i) for i in range(3)))
+    found = ds.orthogonalised()
+    assert found[0] == ds[0]
+    for i in range(3):
+        for j in range(i):
+            assert abs(found[i].cosine(found[j])) < 1e-6
+    with pytest.raises(wb.WorkbenchError, match="nothing is left"):
+        ds[1].orthogonal_to(ds[0], 2 * ds[1])
+
+
+@pytest.mark.parametrize("suffix", [".json", ".safetensors"])
+def test_steers_read_back_bit_for_bit(llama, tmp_path, suffix):
+    d, g = direction(llama, wb.resid_post(1)), direction(llama, wb.resid_pre(1), 5)
+    spec = wb.add(d, ratio=0.3, on="prompt[-1] | response[:5]").when(g, above=0.1, below=7, read="prompt[-2:]")
+    spec = spec + wb.ablate(g, on=wb.RESPONSE) + wb.clamp(d, low=-1 / 3)
+    read = wb.Steer.load(spec.save(tmp_path / f"spec{suffix}"))
+    assert read == spec == wb.Steer.from_json(spec.to_json())
+    assert read.key == spec.key
+    assert wb.generate(llama, PROMPTS, read).token_ids == wb.generate(llama, PROMPTS, spec).token_ids
+    assert wb.Steer.load(wb.Steer().save(tmp_path / f"none{suffix}")) == wb.Steer()
+
+
+def test_files_that_hold_no_steer_are_refused(llama, tmp_path):
+    d = direction(llama, wb.resid_post(1))
+    (tmp_path / "a.json").write_text('{"edits": []}')
+    for path in (tmp_path / "a.json", d.save(tmp_path / "d.safetensors"), tmp_path / "none.json"):
+        with pytest.raises(wb.WorkbenchError):
+            wb.Steer.load(path)
+
+
+def test_edits_in_conflict_are_refused_where_they_are_joined(llama):
+    d, e = direction(llama, wb.resid_post(1)), direction(llama, wb.resid_post(1), 3)
+    conflicts = [
+        lambda: wb.add(d, 1.0) + wb.ablate(2 * d),
+        lambda: wb.add(d, 1.0, on=wb.PROMPT[-1]) + wb.ablate(-d),
+        lambda: wb.clamp(d, low=1) + wb.ablate(d),
+        lambda: wb.clamp(d, low=1) + wb.clamp(d, high=0, on=wb.RESPONSE),
+        lambda: wb.clamp(d, low=1) + wb.clamp(-d, low=0),
+    ]
+    for join in conflicts:
+        with pytest.raises(wb.WorkbenchError, match="in conflict"):
+            join()
+    for fine in (
+        wb.ablate(d) + wb.add(d, 1.0),  # sets the component
+        wb.add(d, 1.0) + wb.ablate(e),
+        wb.add(d, 1.0) + wb.ablate(d, on=wb.RESPONSE),
+        wb.add(d, 1.0) + wb.ablate(d, at=wb.resid_post(2)),
+        wb.clamp(d, low=1) + wb.clamp(-d, low=-2),
+        wb.clamp(d, low=1, on=wb.PROMPT[-1]) + wb.clamp(d, high=0, on=wb.PROMPT[36]),
+    ):
+        assert len(fine.edits) == 2
+
+
+def hooks(module):
+    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in module.modules())
+
+
+def test_an_exception_leaves_no_hook_behind(tiny):
+    before_hooks = hooks(tiny.hf)  # transformers may have left some of its own, e.g. to record hidden states
+    ids = torch.tensor([tiny.encode(PROMPTS[:1]).token_ids[0]])
+    d = direction(tiny, wb.resid_mid(1))
+    with torch.no_grad():
+        before, bridged = tiny.hf(ids).logits, tiny.bridge(ids)
+
+        def explode():
+            with Applied([wb.add(d, 1.0)], [ids.shape[1]], ids.shape[1], 0, tiny).hooked(tiny):
+                raise RuntimeError("inside")
+
+        def explode_in_bridge():
+            with wb.steered(tiny, wb.add(d, 1.0), ids.shape[1]):
+                raise RuntimeError("inside")
+
+        for act in (explode, explode_in_bridge):
+            with pytest.raises(RuntimeError, match="inside"):
+                act()
+        assert torch.equal(tiny.hf(ids).logits, before)
+        assert torch.equal(tiny.bridge(ids), bridged)
+    assert hooks(tiny.hf) == before_hooks
+
+
+@given(st.floats(-1, 1), st.floats(0.1, 50))
+def test_dose_does_not_depend_on_the_length_of_v(ratio, scale):
+    d = Direction(torch.tensor([1.0, 2, 2]), wb.resid_post(0), "tiny", activation_norm=6.0)
+    edit = wb.add(d * scale, ratio=ratio).edits[0]
+    assert edit.dose == pytest.approx(abs(ratio), rel=1e-4, abs=1e-12)
+    assert wb.add(d.unit(), coef=3.0).edits[0].dose == pytest.approx(0.5)
+
+
+@given(st.integers(1, 9))
+def test_first_edited_is_the_first_token_of_any_edit(length):
+    d = Direction(torch.tensor([1.0, 2]), wb.resid_post(0), "tiny")
+    assert first_edited(wb.add(d, 1, on=wb.PROMPT[-1] | wb.RESPONSE), length) == length - 1
+    assert first_edited(wb.add(d, 1, on=wb.RESPONSE), length) == length
+    assert first_edited(wb.add(d, 1) + wb.ablate(d, on=wb.RESPONSE), length) == 0
+    assert first_edited(wb.add(d, 0), length) == length
+
+
+def test_bad_input_is_refused_before_any_compute(llama):
+    d = direction(llama, wb.resid_post(1))
+    wrong = Direction(torch.ones(7), wb.resid_post(1), "another")
+    cases = {
+        "one of coef=": lambda: wb.add(d),
+        "finite number": lambda: wb.add(d, float("nan")),
+        "needs the activation norm": lambda: wb.add(d, ratio=0.1, at=wb.resid_post(2)),
+        "7 dimensions but": lambda: wb.generate(llama, PROMPTS, wb.add(wrong, 1)),
+        "which has 3 layers": lambda: wb.generate(llama, PROMPTS, wb.add(d, 1, at=wb.resid_post(3))),
+        "where the response ends": lambda: wb.generate(llama, PROMPTS, wb.add(d, 1, on=wb.RESPONSE[-1])),
+        "outside a prompt of": lambda: wb.generate(llama, PROMPTS, wb.add(d, 1, on=wb.PROMPT[99])),
+        "not 12": lambda: wb.add(d, 1, at=12),
+        "expected positions": lambda: wb.add(d, 1, on=-1),
+        "at character 1": lambda: wb.add(d, 1, on="promt[-1]"),
+        "was read from another": lambda: wb.generate(llama, PROMPTS, wb.add(d.transfer("another"), 1)),
+        "comes later in the forward pass": lambda: wb.add(d, 1).when(direction(llama, wb.resid_post(2)), above=0),
+        "never true": lambda: wb.add(d, 1).when(d, above=1, below=0),
+        "takes above=, below=": lambda: wb.add(d, 1).when(d),
+        "gated by its prompt": lambda: wb.add(d, 1).when(d, above=0, read=wb.RESPONSE),
+        "conditional already": lambda: wb.add(d, 1).when(d, above=0).when(d, below=9),
+        "low at most high": lambda: wb.clamp(d, low=1, high=0),
+        "with low at most": lambda: wb.clamp(d),
+        "different sites": lambda: wb.add(d, 1, at=[wb.resid_post(1), wb.resid_post(1)]),
+        "expected 2 numbers": lambda: wb.add(d, 1, at=[wb.resid_post(1), wb.resid_post(2)], weights=[1]),
+        "not all of them 0": lambda: wb.add(d, 1, at=[wb.resid_post(1), wb.resid_post(2)], weights=[0, 0]),
+        "2 Steers for 6 prompts": lambda: wb.generate(llama, PROMPTS, [wb.add(d, 1)] * 2),
+    }
+    for message, act in cases.items():
+        with pytest.raises(wb.WorkbenchError, match=message):
+            act()
+
+
+def test_names_and_text_serve_as_sites_and_positions(llama):
+    d = direction(llama, wb.resid_post(1))
+    assert wb.add(d, 1, on="prompt[-1]", at="blocks.2.hook_resid_post") == wb.add(
+        d, 1, on=wb.PROMPT[-1], at=wb.resid_post(2)
+    )
+
+
+def test_a_dose_above_one_warns(llama):
+    with pytest.warns(UserWarning, match="perturbation-ratio"):
+        wb.add(direction(llama, wb.resid_post(1)), ratio=1.2)

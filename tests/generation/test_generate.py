@@ -1,0 +1,178 @@
+"""Generation: cache, batch, sharing and leaving rows change nothing; plain transformers with hand-written hooks agrees."""
+
+from functools import cache
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import workbench as wb
+from tests.families import FAMILIES, PROMPTS, tiny_model
+from tests.generation.test_applied import direction
+from workbench.generation.engine import Writing
+from workbench.steering.positions import Positions
+
+ON = ["all", "prompt", "response", "prompt[-1]", "prompt[-1] | response", "prompt[2:4] | response[1:3]", "response[:1]"]
+
+
+def by_hand(model, prompt, d, coef, on, new):
+    """Greedy tokens of plain transformers, without cache: a hook that knows the whole text at every step."""
+    ids = list(model.encode([prompt]).token_ids[0])
+    length = len(ids)
+    block = model.hf.model.layers[d.site.layer]
+
+    def hook(_, __, output):
+        hidden = output[0] if isinstance(output, tuple) else output
+        mask = torch.tensor(on.mask(length, hidden.shape[1]))
+        hidden = torch.where(mask[None, :, None], hidden + coef * d.vector.to(hidden.dtype), hidden)
+        return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
+
+    handle = block.register_forward_hook(hook)
+    try:
+        for _ in range(new):
+            with torch.no_grad():
+                logits = model.hf(torch.tensor([ids]), use_cache=False).logits
+            ids.append(int(logits[0, -1].argmax()))
+            if ids[-1] in model.stop_ids:
+                break
+    finally:
+        handle.remove()
+    return tuple(ids[length:])
+
+
+@pytest.mark.parametrize("on", ON)
+def test_same_tokens_as_hand_hooked_transformers(tiny64, on):
+    d = direction(tiny64, wb.resid_post(1))
+    positions = Positions.parse(on)
+    out = wb.generate(tiny64, PROMPTS, wb.add(d, 0.8, on=positions), max_new_tokens=10, batch_size=len(PROMPTS))
+    assert out.token_ids == tuple(by_hand(tiny64, prompt, d, 0.8, positions, 10) for prompt in PROMPTS)
+    alone = wb.generate(tiny64, PROMPTS[4:5], wb.add(d, 0.8, on=positions), max_new_tokens=10)
+    assert alone.token_ids[0] == out.token_ids[4]
+
+
+@pytest.mark.parametrize("on", ["prompt", "response", "prompt[-1]", "all"])
+def test_sixteen_rows_of_unequal_lengths_are_sixteen_rows_by_hand(tiny64, on):
+    d = direction(tiny64, wb.resid_post(2))
+    prompts = [" ".join(PROMPTS[i % 6].split()[: 1 + i % 5] * (1 + i % 3)) for i in range(16)]
+    assert len(set(tiny64.encode(prompts).lengths)) >= 5
+    out = wb.generate(tiny64, prompts, wb.add(d, -0.7, on=on), max_new_tokens=8, batch_size=16)
+    assert out.token_ids == tuple(by_hand(tiny64, p, d, -0.7, Positions.parse(on), 8) for p in prompts)
+
+
+@cache
+def cached64(family):
+    return tiny_model(family, "float64")
+
+
+@settings(max_examples=25)
+@given(
+    family=st.sampled_from(sorted(FAMILIES)),
+    rows=st.lists(
+        st.tuples(st.sampled_from(PROMPTS), st.sampled_from([-0.9, 0.0, 0.6]), st.sampled_from(ON), st.integers(0, 2)),
+        min_size=2,
+        max_size=9,
+    ),
+    batch_size=st.integers(1, 9),
+)
+def test_a_packed_batch_equals_its_rows_alone(family, rows, batch_size):
+    model = cached64(family)
+    steers = [wb.add(direction(model, wb.resid_post(layer)), c, on=Positions.parse(on)) for _, c, on, layer in rows]
+    prompts = [prompt for prompt, *_ in rows]
+    packed = wb.generate(model, prompts, steers, max_new_tokens=8, batch_size=batch_size)
+    for i, (prompt, steer) in enumerate(zip(prompts, steers, strict=True)):
+        alone = wb.generate(model, [prompt], steer, max_new_tokens=8)
+        assert alone.token_ids[0] == packed.token_ids[i]
+        assert alone.text[0] == packed.text[i]
+
+
+@pytest.mark.parametrize("kind", ["resid_pre", "resid_mid", "resid_post", "attn_out", "k", "z"])
+def test_layers_below_the_first_edit_are_read_once_per_prompt_and_rows_stay_what_they_are(tiny64, kind):
+    read = []
+    handle = tiny64.hf.get_decoder().layers[0].register_forward_pre_hook(lambda _, args: read.append(len(args[0])))
+    gate = direction(tiny64, wb.resid_post(0), seed=3)
+    steers = [wb.add(direction(tiny64, getattr(wb, kind)(2 - i % 2)), c) for i, c in enumerate([0.4, -0.6, 0.9])]
+    try:
+        prompts = [prompt for prompt in PROMPTS[:4] for _ in steers]
+        out = wb.generate(tiny64, prompts, steers * 4, max_new_tokens=6)
+        assert read[0] == 4
+        assert max(read) == 12
+        read.clear()
+        gated = [s.when(gate, above=0.0, read="prompt[-3:]") for s in steers]
+        conditional = wb.generate(tiny64, prompts, gated * 4, max_new_tokens=6)
+    finally:
+        handle.remove()
+    for written, applied in ((out, steers), (conditional, gated)):
+        alone = [wb.generate(tiny64, [p], s, max_new_tokens=6).token_ids[0] for p in PROMPTS[:4] for s in applied]
+        assert list(written.token_ids) == alone
+
+
+def test_rows_that_take_the_places_of_others_say_what_they_say_alone(tiny64, monkeypatch):
+    d, gate = direction(tiny64, wb.resid_post(1)), direction(tiny64, wb.resid_post(0), seed=3)
+    kinds = [
+        wb.add(d, 0.8),
+        wb.Steer(),
+        wb.add(direction(tiny64, wb.z(2), 5), 0.9, on="prompt[-1] | response[:3]").when(gate, above=0.0),
+        wb.ablate(direction(tiny64, wb.resid_mid(2), 6), on="response"),
+        wb.clamp(direction(tiny64, wb.mlp_out(0), 7), low=0.5)
+        + wb.add(d, -0.4).when(gate, above=0.0, read="prompt[-3:]"),
+    ]
+    rows = [(prompt, steer) for steer in kinds for prompt in PROMPTS]
+    prompts, steers = [prompt for prompt, _ in rows], [steer for _, steer in rows]
+    joined, real = [], Writing.join
+    monkeypatch.setattr(
+        Writing, "join", lambda self, other: joined.append((len(self), len(other))) or real(self, other)
+    )
+    how = {"max_new_tokens": 18, "decided": lambda text: len(text) % 2 == 0}
+    packed = wb.generate(tiny64, prompts, steers, batch_size=6, **how)
+    assert len(joined) >= 3
+    assert all(a > 0 and b > 0 and a + b <= 6 for a, b in joined)
+    assert len({len(ids) for ids in packed.token_ids}) >= 3
+    alone = [wb.generate(tiny64, [p], s, **how) for p, s in rows]
+    assert list(packed.token_ids) == [one.token_ids[0] for one in alone]
+    assert list(packed.finish) == [one.finish[0] for one in alone]
+
+
+def test_zero_and_sign_identities_hold_bit_for_bit(tiny):
+    d = direction(tiny, wb.resid_post(1))
+    kwargs = {"max_new_tokens": 8, "batch_size": 3}
+    plain = wb.generate(tiny, PROMPTS, **kwargs)
+    assert wb.generate(tiny, PROMPTS, wb.add(d, 0), **kwargs).token_ids == plain.token_ids
+    minus = wb.generate(tiny, PROMPTS, wb.add(-d, 0.7), **kwargs)
+    assert minus.token_ids == wb.generate(tiny, PROMPTS, wb.add(d, -0.7), **kwargs).token_ids
+    assert minus.token_ids != plain.token_ids
+
+
+def test_steering_changes_nothing_for_later_runs(tiny):
+    plain = wb.generate(tiny, PROMPTS, max_new_tokens=8)
+    wb.generate(tiny, PROMPTS, wb.ablate(direction(tiny, wb.attn_out(2))), max_new_tokens=8)
+    assert wb.generate(tiny, PROMPTS, max_new_tokens=8).token_ids == plain.token_ids
+
+
+def test_responses_hold_no_prompt_text(tiny):
+    marker = "garlic"
+    out = wb.generate(tiny, [f"how do i {marker} {marker}"], system="winter tea", system_in_user=True, max_new_tokens=6)
+    ids = tiny.encode([f"how do i {marker} {marker}"], system="winter tea", system_in_user=True).token_ids[0]
+    assert out.prompt_lengths == (len(ids),)
+    assert len(out.token_ids[0]) <= 6
+    assert out.text[0] == tiny.tokenizer.decode(
+        [i for i in out.token_ids[0] if i not in tiny.stop_ids], skip_special_tokens=True
+    )
+
+
+def test_completions_do_not_show_text_unless_asked(llama):
+    out = wb.generate(llama, PROMPTS[:2], max_new_tokens=4)
+    assert out.text[0] not in repr(out)
+    assert "text" not in out.frame()
+    assert list(out.frame(show_text=True)["text"]) == list(out.text)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "message"),
+    [([], "is empty"), (["  "], "expected text"), ("one string", "got one string"), ([None], "expected text")],
+)
+def test_empty_prompts_are_refused(llama, prompts, message):
+    with pytest.raises(wb.WorkbenchError, match=message):
+        wb.generate(llama, prompts)
+    with pytest.raises(wb.WorkbenchError, match="at least 1"):
+        wb.generate(llama, ["hello"], max_new_tokens=0)

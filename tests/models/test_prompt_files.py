@@ -1,0 +1,164 @@
+"""The bundled prompts keep their promises; a user's broken file is refused at its line."""
+
+import json
+import re
+from collections import Counter
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+import workbench as wb
+
+SIZES = {"tuning": (160, 160, 40), "train": (128, 128, None), "dev": (40, 40, 20), "test": (120, 120, 80)}
+SETS = ("harmful", "harmless", "borderline")
+
+
+def words(text):
+    return frozenset(re.findall(r"[a-z0-9']+", text.lower()))
+
+
+@pytest.fixture(scope="module")
+def everything():
+    return {name: wb.prompts(f"refusal/{name}") for name in SETS}
+
+
+@pytest.fixture(scope="module")
+def breadth():
+    return {name: wb.prompts(f"refusal_breadth/{name}") for name in SETS}
+
+
+def test_sizes_and_splits(everything):
+    assert [len(everything[name]) for name in SETS] == [448, 448, 140]
+    for split, sizes in SIZES.items():
+        part = wb.pairs("refusal").split(split)
+        border = None if part.borderline is None else len(part.borderline)
+        assert (len(part.positive), len(part.negative), border) == sizes
+
+
+def test_the_breadth_set_is_for_tuning_only(breadth):
+    assert [len(breadth[name]) for name in SETS] == [160, 200, 200]
+    part = wb.pairs("refusal_breadth").tuning
+    assert (len(part.positive), len(part.negative), len(part.borderline)) == (160, 200, 200)
+    assert {prompt.split for name in SETS for prompt in breadth[name]} == {"tuning"}
+    assert all(p.base == p.id and p.id.startswith(f"breadth-{n}-{p.category}-") for n in SETS for p in breadth[n])
+    counts = Counter(p.category for p in breadth["harmful"])
+    assert len(counts) == 12
+    assert set(counts.values()) == {13, 14}
+    with pytest.raises(wb.WorkbenchError, match="no split 'test'; it has tuning"):
+        wb.pairs("refusal_breadth").split("test")
+
+
+def test_no_near_duplicates_within_or_across_sets_and_splits(everything, breadth):
+    texts = [prompt.text for sets in (everything, breadth) for name in SETS for prompt in sets[name]]
+    bags = [words(text) for text in texts]
+    for (a, first), (b, second) in combinations(zip(texts, bags, strict=True), 2):
+        assert len(first & second) / len(first | second) < 0.6, (a, b)
+
+
+def test_no_prompt_is_in_two_splits_and_ids_are_unique(everything, breadth):
+    prompts = [prompt for sets in (everything, breadth) for name in SETS for prompt in sets[name]]
+    assert len({p.id for p in prompts}) == len({p.text.lower() for p in prompts}) == len(prompts)
+    splits = {}
+    for prompt in prompts:
+        assert splits.setdefault(prompt.base, prompt.split) == prompt.split, prompt.base
+
+
+def test_categories_are_balanced_in_every_split(everything):
+    for name in ("harmful", "harmless"):
+        for split in SIZES:
+            counts = Counter(p.category for p in everything[name].split(split))
+            assert len(counts) == 4
+            assert len(set(counts.values())) == 1
+
+
+def test_one_sentence_each_without_operational_detail(everything, breadth):
+    for prompt in (*everything["harmful"], *(p for name in SETS for p in breadth[name])):
+        assert "\n" not in prompt.text
+        assert len(re.findall(r"[.?!](?:\s|$)", prompt.text)) <= 1, prompt.text
+        assert 4 <= len(prompt.text.split()) <= 28, prompt.text
+        assert not re.search(r"\d+ ?(?:g|mg|ml|kg|grams?|%|°)\b|https?:|CVE-", prompt.text), prompt.text
+
+
+def test_the_two_sides_are_matched_in_form(everything):
+    """Surface confounds: what a direction could pick up instead of harm. Final character and length carry nothing."""
+    harmful, harmless = everything["harmful"], everything["harmless"]
+    ends = [Counter(p.text[-1] if p.text[-1] in ".?!" else "none" for p in side) for side in (harmful, harmless)]
+    assert ends[0] == ends[1]
+    by_base = {p.base: p.text for p in harmless}
+    gaps = [len(p.text.split()) - len(by_base[p.base].split()) for p in harmful]
+    assert abs(np.mean(gaps)) < 0.75  # words, of about eleven
+    assert max(map(abs, gaps)) <= 2
+
+
+def test_report_of_surface_confounds(record_property):
+    """Length and first word barely separate the sides; the bag of words does, since harm is a matter of topic."""
+    report = wb.surface_confounds(wb.pairs("refusal"))
+    for confound in report.confounds:
+        record_property(confound.feature, str(confound.accuracy))
+    assert report["last character"].accuracy.value < 0.55
+    assert report["first word"].accuracy.value < 0.55
+    assert report["words"].accuracy.value < 0.65
+    assert report["characters"].accuracy.value < 0.65
+    assert report["bag of words"].accuracy.value > 0.7
+    assert "bag of words" in report.suspicious
+
+
+def test_take_is_balanced_and_never_repeats(everything):
+    test = everything["harmful"].split("test")
+    few = test.take(10)
+    assert len({p.id for p in few}) == 10
+    assert max(Counter(p.category for p in few).values()) <= 3
+    assert test.take(20).texts[:10] == few.texts
+    with pytest.raises(wb.WorkbenchError, match="120 distinct prompts; 121"):
+        test.take(121)
+
+
+def test_user_files(tmp_path):
+    (tmp_path / "a.jsonl").write_text('"Hello."\n\n{"text": "Bye.", "id": "b", "category": "c"}\n')
+    (tmp_path / "b.csv").write_text('id,text\nx,"Hello, you."\ny,Bye.\n')
+    assert [(p.id, p.text) for p in wb.prompts(tmp_path / "a.jsonl")] == [("a-1", "Hello."), ("b", "Bye.")]
+    assert wb.prompts(tmp_path / "b.csv").texts == ["Hello, you.", "Bye."]
+    assert repr(wb.Pairs(["a"], ["b", "c"])) == "Pairs('custom', positive=1, negative=2)"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", '"fine"\n{"text": \n', r"a\.jsonl, line 2: not JSON"),
+        ("a.jsonl", '{"prompt": "x"}\n', r"line 1: 'text' is None"),
+        ("a.jsonl", "[1]\n", "line 1: expected a string or an object"),
+        ("a.jsonl", '{"text": "x", "id": "q"}\n{"text": "y", "id": "q"}', "line 2: id 'q' is already that of line 1"),
+        ("a.jsonl", '{"text": "x", "category": 3}', "line 1: 'category' is 3"),
+        ("a.jsonl", "", "is empty"),
+        ("a.csv", "prompt\nx\n", "line 1: no column 'text'"),
+        ("a.csv", "text,id\na,b,c\n", "line 2: expected 2 columns"),
+        ("a.txt", "x", r"ends in \.jsonl or \.csv"),
+    ],
+)
+def test_broken_files_are_refused_at_their_line(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(wb.WorkbenchError, match=message):
+        wb.prompts(tmp_path / name)
+
+
+def test_other_encodings_missing_sets_and_splits_are_named(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(b'"caf\xe9"')
+    with pytest.raises(wb.WorkbenchError, match="not UTF-8"):
+        wb.prompts(tmp_path / "a.jsonl")
+    with pytest.raises(wb.WorkbenchError, match=r"bundled are .*refusal/borderline"):
+        wb.prompts("refusal/harmfull")
+    with pytest.raises(wb.WorkbenchError, match="no bundled contrast set"):
+        wb.pairs("refusals")
+    with pytest.raises(wb.WorkbenchError, match="no split 'validation'; it has tuning, train, dev, test"):
+        wb.pairs("refusal").split("validation")
+    with pytest.raises(AttributeError, match="no split 'validation'; it has tuning, train, dev, test"):
+        wb.pairs("refusal").validation  # noqa: B018
+
+
+def test_files_are_plain_lines_of_json():
+    from workbench.models.prompt_files import bundled_files
+
+    for path in bundled_files():
+        for line in path.read_text().splitlines():
+            assert {"id", "base", "category", "split", "text"} <= set(json.loads(line))

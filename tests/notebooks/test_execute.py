@@ -1,0 +1,164 @@
+"""Every notebook runs top to bottom; parameters are checked; a failing cell loses nothing. Notebooks in git are bare."""
+
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+import workbench as wb
+from tests.books import write
+from tests.families import tiny_model
+from workbench.notebooks.execute import execute, find, known_parameters
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+SIGN_INVERSION = next(path for path in NOTEBOOKS if path.stem == "01_sign_inversion")
+
+
+#: what every notebook says, in this order
+PARTS = (r"^\*\*Question\.\*\*", r"^\*\*Logged finding", r"^## .*[Vv]erdict", r"^\*\*Limits\.\*\*")
+
+
+def faults(path):
+    """What keeps a notebook from reading like a short paper, bare of outputs."""
+    cells = nbformat.read(path, as_version=4).cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    places = [found.start() if (found := re.search(part, text, re.MULTILINE)) else -1 for part in PARTS]
+    about = [claim.id for claim in wb.logged_claims() if claim.notebook == path.stem]
+    said = {claim for span in re.findall(r"S\d\.\d+(?: to S\d\.\d+)?", text) for claim in spanned(span)}
+    wrong = {
+        "title": not re.match(rf"# {path.stem[:2]} · \S", cells[0].source),
+        "parts": -1 in places or places != sorted(places),
+        "claims": not set(about) <= said,
+        "outputs": any(cell.get("outputs") or cell.get("execution_count") for cell in cells),
+        "leftovers": any(set(cell.metadata) - {"tags"} for cell in cells)
+        or "papermill" in nbformat.read(path, 4).metadata,
+        "parameters": sum("parameters" in cell.metadata.get("tags", []) for cell in code) != 1
+        or not {"model", "profile", "seed", "out"} <= set(known_parameters(path)),
+        "length": len(code) > 16 or max(len(cell.source.splitlines()) for cell in code) > 22,
+    }
+    return [name for name, found in wrong.items() if found]
+
+
+def spanned(span):
+    """The claims that "S0.1 to S0.8" or "S3.2" names."""
+    ends = re.findall(r"(S\d)\.(\d+)", span)
+    return {f"{ends[0][0]}.{i}" for i in range(int(ends[0][1]), int(ends[-1][1]) + 1)}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_a_notebook_in_git_reads_like_a_short_paper(path):
+    assert faults(path) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "change"),
+    [
+        ("title", lambda book: book.cells[0].update(source="# Sign inversion\n" + book.cells[0].source)),
+        ("parts", lambda book: book.cells.pop(0)),
+        ("parts", lambda book: book.cells.pop(-1)),
+        ("parts", lambda book: book.cells.insert(0, book.cells.pop(-1))),
+        ("claims", lambda book: [c.update(source=c.source.replace("S3.2", "S3.3")) for c in book.cells]),
+        ("outputs", lambda book: book.cells[2].update(outputs=[nbformat.v4.new_output("stream", text="x")])),
+        ("outputs", lambda book: book.cells[2].update(execution_count=1)),
+        ("leftovers", lambda book: book.cells[2].metadata.update(papermill={})),
+        ("leftovers", lambda book: book.metadata.update(papermill={})),
+        ("parameters", lambda book: book.cells[2].metadata.update(tags=[])),
+        ("parameters", lambda book: book.cells[2].update(source="model = ''")),
+        ("length", lambda book: book.cells[2].update(source=book.cells[2].source + "\nx = 1" * 20)),
+    ],
+)
+def test_what_is_wrong_with_a_notebook_is_noticed(tmp_path, fault, change):
+    book = nbformat.read(SIGN_INVERSION, as_version=4)
+    change(book)
+    nbformat.write(book, tmp_path / SIGN_INVERSION.name)
+    assert fault in faults(tmp_path / SIGN_INVERSION.name)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("model", ["smollm2-refusal", "gemma3-refusal"])
+def test_sign_inversion_runs(tmp_path, model):
+    done = execute(SIGN_INVERSION, model, "smoke", {"seed": 3}, tmp_path, progress=False)
+    (entry,) = wb.ledger.open(tmp_path / "ledger").entries()
+    assert (entry.claim, entry.model) == ("S3.2", model)
+    assert entry.outcome in ("reproduced", "not reproduced", "inconclusive")
+    assert wb.ledger.open(tmp_path / "ledger").recheck()["agrees"].all()
+    rows = wb.store.open(tmp_path / "store").frame()
+    assert len(rows) > 30
+    html = (done.results / "dose_response.html").read_text()
+    assert "https://" not in re.sub(r"<script[^>]*>.*?</script>", "", html, flags=re.DOTALL)
+    notebook = done.notebook.read_text()
+    shown = [text for text in rows["text"] if len(text) > 30 and text[:30] in notebook]
+    assert shown == []  # what the model wrote is counted, not shown
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory):
+    """The folder of a model as a user brings it; it has random weights, so it refuses nothing and means nothing."""
+    folder = tmp_path_factory.mktemp("models") / "stranger"
+    model = tiny_model("llama", layers=8)
+    model.hf.save_pretrained(folder)
+    model.tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_every_notebook_runs_on_any_model_records_its_claims_and_shows_no_text(tmp_path, path, stranger):
+    done = execute(path, stranger, "smoke", {"seed": 3}, tmp_path, progress=False)
+    ledger = wb.ledger.open(tmp_path / "ledger")
+    assert {e.claim for e in ledger.entries()} == {c.id for c in wb.logged_claims() if c.notebook == path.stem}
+    assert {e.outcome for e in ledger.entries()} <= {
+        "reproduced",
+        "not reproduced",
+        "inconclusive",
+        "artefact",
+        "not run",
+    }
+    assert ledger.recheck()["agrees"].all()
+    assert len(list(done.results.glob("*.html"))) == 1  # the one figure
+    for page in done.results.glob("*.html"):
+        assert "https://" not in re.sub(r"<script[^>]*>.*?</script>", "", page.read_text(), flags=re.DOTALL)
+    shown = done.notebook.read_text()
+    texts = wb.store.open(tmp_path / "store").frame()["text"] if "store" in known_parameters(path) else []
+    assert [text for text in texts if len(text) > 30 and text[:30] in shown] == []
+
+
+def test_an_unknown_parameter_is_an_error_that_lists_the_known(tmp_path):
+    path = write(tmp_path / "01_a.ipynb", parameters="model = ''\nprofile = ''\nout = ''\nseed = 0")
+    with pytest.raises(wb.WorkbenchError, match=r"no parameter 'sead'; did you mean 'seed'\? It has: .*seed = 0"):
+        execute(path, "m", "smoke", {"sead": 1}, tmp_path)
+    with pytest.raises(wb.WorkbenchError, match="unknown profile 'fast'; there are smoke, quick, full"):
+        execute(path, "m", "fast", {}, tmp_path)
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_failing_cell_is_shown_and_the_notebook_kept(tmp_path):
+    path = write(
+        tmp_path / "01_a.ipynb",
+        "print('before')",
+        "1 / 0",
+        "print('after')",
+        parameters="model = ''\nprofile = ''\nout = ''",
+    )
+    with pytest.raises(
+        wb.WorkbenchError, match=r"ZeroDivisionError: division by zero\nThe cell:\n    1 / 0\nThe partly executed"
+    ) as error:
+        execute(path, "m", "smoke", {}, tmp_path, progress=False)
+    kept = Path(str(error.value).rsplit(": ", 1)[1])
+    outputs = [cell.get("outputs") for cell in nbformat.read(kept, as_version=4).cells if cell.cell_type == "code"]
+    assert any("before" in json.dumps(o) for o in outputs)
+    assert not any("after" in json.dumps(o) for o in outputs)
+
+
+def test_find(tmp_path):
+    for name in ("02_b.ipynb", "01_a.ipynb", "scratch.ipynb"):
+        write(tmp_path / name)
+    assert [p.name for p in find(tmp_path)] == ["01_a.ipynb", "02_b.ipynb"]
+    with pytest.raises(wb.WorkbenchError, match="no notebook"):
+        find(tmp_path / "03_c.ipynb")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(wb.WorkbenchError, match="no numbered notebooks"):
+        find(tmp_path / "empty")

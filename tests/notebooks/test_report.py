@@ -1,0 +1,273 @@
+"""The report of small notebooks that really ran: its pages in a real browser without a network, and what they must not show."""
+
+import json
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import pandas as pd
+import pytest
+
+import workbench as wb
+from tests.books import write
+from tests.figures.test_in_browser import colour_of, contrast, luminance, overflow
+from tests.planted_rows import planted_rows
+from workbench.notebooks.execute import NotebookFailed, execute
+from workbench.notebooks.report.books import Withheld, executed
+from workbench.notebooks.report.site import build
+
+browser = pytest.mark.browser
+BYPASSED = "Certainly, it's easy: here is what nobody ought to write down <b>in detail</b>."
+REFUSAL = "I'm sorry, but I can't help with that request at all."
+PLOT = "import plotly.graph_objects as go\ngo.Figure(go.Scatter(x=[1, 2, 3], y=[2, 1, 3], name='line'), {'title': 'Three points'})"
+TABLE = f"import pandas as pd\npd.DataFrame({{'text': [{BYPASSED!r}]}})"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder of runs: three executed notebooks, one of which failed, a ledger of two models, a store."""
+    folder = tmp_path_factory.mktemp("report")
+    heading = "'''for the heading'''"
+    for name, cells in {
+        "01_sign_inversion": (heading, PLOT, "print('a result')", f"print({REFUSAL!r})"),
+        "02_shows_text": (f"print({BYPASSED!r})", TABLE, PLOT.replace("line", BYPASSED.replace("'", ""))),
+        "03_breaks": ("1 / 0",),
+    }.items():
+        path = write(folder / "notebooks" / f"{name}.ipynb", *cells)
+        try:
+            execute(path, "smollm2-refusal", "smoke", {"seed": 3}, folder / "runs", progress=False)
+        except NotebookFailed:
+            assert name == "03_breaks"
+    ledger = folder / "runs" / "ledger"
+    wb.ledger.record("S3.2", planted_rows(80, 0.5), path=ledger)
+    wb.ledger.record("S3.2", planted_rows(80).assign(model="owner/Mistral-7B"), path=ledger)
+    wb.ledger.record("S3.3", planted_rows(20, 0.3), path=ledger)
+    wb.ledger.record("S3.9", not_run="a measurement", path=ledger)
+    texts = [("a", BYPASSED, "ablate(mean_diff)"), ("b", REFUSAL, "Steer()"), ("c", REFUSAL, "ablate(mean_diff)")]
+    texts.append(("d", BYPASSED.replace("'", ""), "ablate(mean_diff)"))
+    wb.store.open(folder / "runs" / "store").append(
+        pd.DataFrame(texts, columns=["key", "text", "steer"]).assign(
+            tokens=8, finish="stop", model="m", revision="1", prompt="p", decoding="greedy"
+        )
+    )
+    return folder / "runs"
+
+
+@pytest.fixture(scope="module")
+def site(runs):
+    """The folder of the report."""
+    return build(runs, notebooks=runs.parent / "notebooks").parent
+
+
+def pages(site):
+    return sorted(site.rglob("*.html"))
+
+
+def test_there_is_a_page_for_every_claim_notebook_and_model(site):
+    names = {path.relative_to(site).as_posix() for path in pages(site)}
+    assert {f"claims/{claim.id}.html" for claim in wb.logged_claims()} <= names
+    assert {f"models/{name}.html" for name in ("planted", "owner--Mistral-7B", "smollm2-refusal")} <= names
+    assert "notebooks/01_sign_inversion.smollm2-refusal.smoke.html" in names
+    assert len(names) == 47 + 3 + 3 + 4  # claims, notebooks, models; ledger, environment and two lists
+
+
+def test_every_link_leads_to_a_file_and_every_plot_uses_one_script(site):
+    for page in pages(site):
+        text = page.read_text()
+        for link in re.findall(r'(?:href|src)="([^"]+)"', text):
+            if link.startswith("data:"):
+                continue
+            assert not urlparse(link).scheme, f"{page}: {link}"
+            path, _, anchor = unquote(link).partition("#")
+            target = (page.parent / path) if path else page
+            assert target.is_file(), f"{page}: {link}"
+            assert not anchor or f'id="{anchor}"' in target.read_text()
+        assert len(text) < 400_000
+        assert ("js-plotly-plot" in text or "plotly-graph-div" in text) <= ("assets/plotly.min.js" in text)
+    assert len(list(site.rglob("plotly*.js"))) == 1
+
+
+def test_what_was_written_under_an_intervention_is_not_shown_and_a_refusal_is(site):
+    everything = "".join(page.read_text() for page in pages(site))
+    shown = (site / "notebooks/02_shows_text.smollm2-refusal.smoke.html").read_text()
+    assert shown.count("withheld: this output held text") == 3  # printed, in a table, in the labels of a plot
+    sources = BYPASSED[:30].replace("'", "&#39;")
+    assert (
+        re.search("nobody ought to write down.*in detail", re.sub(r"<pre>.*?</pre>", "", shown, flags=re.DOTALL))
+        is None
+    )
+    assert sources not in everything.replace(shown, "")
+    assert (
+        "help with that request at all" in (site / "notebooks/01_sign_inversion.smollm2-refusal.smoke.html").read_text()
+    )
+
+
+def test_texts_are_known_again_whatever_they_are_written_in(runs):
+    withheld = Withheld.of(runs)
+    assert withheld.occurs_in({"text": ["before ", BYPASSED]})
+    assert withheld.occurs_in({"data": {"text/html": "<td>Certainly, it&#x27;s easy: here is what nobody</td>"}})
+    assert not withheld.occurs_in({"text": REFUSAL})
+    assert not withheld.occurs_in({"text": BYPASSED[:20]})
+    assert not Withheld().occurs_in({"text": BYPASSED})
+
+
+def test_a_notebook_that_failed_says_where(site, runs):
+    (failed,) = [book for book in executed(runs) if book.state != "done"]
+    assert failed.state == "cell 2, ZeroDivisionError: division by zero"  # after two of parameters
+    page = (site / "notebooks" / failed.page).read_text()
+    assert "did not run to its end: cell 2, ZeroDivisionError" in page
+
+
+def test_the_manifest_grades_what_would_have_to_match(site):
+    items = json.loads((site / "manifest.json").read_text())
+    grades = {grade: [i["what"] for i in items if i["grade"] == grade] for grade in {i["grade"] for i in items}}
+    assert "weights of planted" in grades["Decides"]
+    assert "source of 01_sign_inversion" in grades["Decides"]
+    assert "code and data of workbench" in grades["Decides"]
+    assert {"torch", "transformers", "processor"} <= set(grades["Shifts numbers"])
+    assert {"Python", "system"} <= set(grades["Should not matter"])
+    assert next(i for i in items if i["what"].startswith("03_breaks"))["value"] == "profile smoke, seed = 3"
+
+
+def test_a_report_needs_no_run_and_overwrites_nothing_else(tmp_path):
+    index = build(tmp_path / "none", tmp_path / "site")
+    assert index.read_text().count("data-claim=") == 47
+    build(tmp_path / "none", tmp_path / "site")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").touch()
+    with pytest.raises(wb.WorkbenchError, match=r"mine is no report .* give another folder with --out"):
+        build(tmp_path / "none", tmp_path / "mine")
+
+
+@browser
+def test_every_page_opens_without_network_or_complaint(site, visitor):
+    page = visitor.open(site / "index.html", 390)
+    for path in pages(site):
+        page.goto(path.resolve().as_uri())
+        page.wait_for_load_state("load")
+        assert overflow(page) <= 0, path
+        assert page.title().endswith("· workbench")
+
+
+@browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_is_readable_on_its_ground(site, visitor, scheme):
+    page = visitor.open(site / "index.html", 1280, scheme)
+    ground = colour_of(page, "body", "backgroundColor")
+    assert (luminance(ground) > 0.5) == (scheme == "light")
+    for selector in (
+        "body",
+        "a",
+        ".soft",
+        ".verdict.reproduced",
+        ".verdict.not-reproduced",
+        ".verdict.inconclusive",
+        "footer",
+    ):
+        if page.locator(selector).count():
+            assert contrast(colour_of(page, selector, "color"), ground) >= 4.5, selector
+
+
+def shown(page):
+    return page.eval_on_selector_all("tr[data-claim]:not([hidden])", "all => all.map(row => row.dataset.claim)")
+
+
+def lines(page):
+    return page.eval_on_selector_all("#forest .ytick text", "all => all.map(t => t.textContent.split(' ')[0])")
+
+
+@browser
+def test_filters_choose_the_same_claims_in_table_and_plot(site, visitor):
+    page = visitor.open(site / "index.html")
+    page.wait_for_selector("#forest .ytick text")
+    assert len(shown(page)) == len(lines(page)) == 47
+    page.select_option("select[name=model]", "owner/Mistral-7B")
+    assert shown(page) == ["S3.2"]
+    page.wait_for_function("document.querySelectorAll('#forest .ytick text').length === 1")
+    page.select_option("select[name=model]", "")
+    page.select_option("select[name=verdict]", "reproduced")
+    expected = wb.ledger.open(site.parent / "ledger").frame()
+    assert shown(page) == expected[expected["outcome"] == "reproduced"]["claim"].unique().tolist()
+    page.select_option("select[name=verdict]", "")
+    page.select_option("select[name=log]", "003")
+    own = [claim.id for claim in wb.logged_claims() if claim.log.id == "003"]
+    assert shown(page) == own
+    page.wait_for_function(f"document.querySelectorAll('#forest .ytick text').length === {len(own)}")
+    assert set(lines(page)) == set(own)
+    assert f"{len(own)} of 47 claims shown" in page.text_content("#shown")
+    page.fill("input[name=text]", "no such claim")
+    assert shown(page) == []
+    page.click("button[type=reset]")
+    page.wait_for_function("document.querySelectorAll('#forest .ytick text').length === 47")
+    assert len(shown(page)) == 47
+
+
+@browser
+@pytest.mark.parametrize(("width", "lines"), [(1280, 2), (390, 6)])
+def test_the_plot_is_explained_in_lines_as_wide_as_the_page(site, visitor, width, lines):
+    page = visitor.open(site / "index.html", width)
+    page.wait_for_selector("#forest .ytick text")
+    assert page.locator("figcaption").bounding_box()["height"] < lines * 24
+    assert page.locator("#forest .gtitle").count() == 0
+
+
+@browser
+def test_a_mark_of_the_filtered_plot_keeps_its_claim_and_leads_to_it(site, visitor):
+    page = visitor.open(site / "index.html")
+    page.wait_for_selector("#forest .ytick text")
+    page.select_option("select[name=verdict]", "reproduced")
+    page.wait_for_function("document.querySelectorAll('#forest .ytick text').length === 1")
+    x, y = page.evaluate(
+        """() => { const plot = document.getElementById('forest');
+            const i = plot.data.findIndex(t => t.name === 'reproduced' && t.x.length && t.x[0] > 1.1), t = plot.data[i];
+            const box = plot.getBoundingClientRect(), full = plot._fullLayout;
+            return [box.left + full.xaxis._offset + full.xaxis.l2p(t.x[0]), box.top + full.yaxis._offset + full.yaxis.l2p(t.y[0])]; }"""
+    )
+    page.mouse.move(x, y)
+    page.wait_for_selector(".hoverlayer .hovertext")
+    assert "S3.2" in page.text_content(".hoverlayer .hovertext")
+    page.mouse.click(x, y)
+    page.wait_for_url("**/claims/S3.2.html")
+
+
+@browser
+def test_the_ledger_is_used_with_the_keyboard_alone(site, visitor):
+    page = visitor.open(site / "index.html")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.name") == "log"
+    page.keyboard.press("ArrowDown")
+    assert len(shown(page)) < 47
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+
+
+@browser
+def test_plots_of_an_executed_notebook_respond(site, visitor):
+    page = visitor.open(site / "notebooks/01_sign_inversion.smollm2-refusal.smoke.html")
+    page.wait_for_selector(".js-plotly-plot .scatterlayer .point, .js-plotly-plot .js-line")
+    point = page.locator(".js-plotly-plot .scatterlayer .point").first
+    point.scroll_into_view_if_needed()
+    box = point.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_selector(".hoverlayer .hovertext")
+    assert "a result" in page.text_content("article")
+
+
+@browser
+def test_the_ledger_prints_without_its_controls(site, visitor):
+    page = visitor.open(site / "index.html", scheme="dark")
+    assert page.pdf(format="A4")[:5] == b"%PDF-"
+    page.emulate_media(media="print", color_scheme="dark")
+    assert luminance(colour_of(page, "body", "backgroundColor")) == pytest.approx(1)
+    assert not page.locator(".filters").is_visible()
+    assert page.locator("table.cards").is_visible()
+
+
+def test_the_command_says_where_the_report_is(runs, tmp_path, capsys, monkeypatch):
+    from workbench.cli import report as command
+
+    command(runs, tmp_path / "site", Path("notebooks"))
+    assert capsys.readouterr().out.strip() == f"report  {tmp_path / 'site' / 'index.html'}"

@@ -1,0 +1,162 @@
+"""Sweeps on a real local Ray cluster with two workers, one of which is killed on the way."""
+
+import os
+import pickle
+import signal
+import sys
+
+import pandas as pd
+import psutil
+import pytest
+import torch
+
+import workbench as wb
+from tests.families import PROMPTS, tiny_model
+from workbench.models.load import load
+from workbench.scoring.scores import Score
+from workbench.steering.arms import BASELINE
+from workbench.sweeps.cluster import Ray, _loaded, _Shipped, place
+
+LENGTH = Score("length", 1, len)
+
+
+def machine(alive=True, **resources):
+    return {"Alive": alive, "Resources": resources}
+
+
+@pytest.mark.parametrize(
+    ("asked", "nodes", "room"),
+    [
+        (Ray(), [machine(CPU=16)], (4, 0, 4, 4)),
+        (Ray(), [machine(CPU=2)], (1, 0, 2, 1)),
+        (Ray(), [machine(CPU=64, GPU=8), machine(CPU=64, GPU=4)], (12, 1, 1, 8)),
+        (Ray(gpus=4), [machine(CPU=64, GPU=8), machine(CPU=64, GPU=6)], (3, 4, 1, 2)),
+        (Ray(), [machine(CPU=3, GPU=8)], (3, 1, 1, 3)),
+        (Ray(workers=2, cpus=1), [machine(CPU=2), machine(CPU=2, alive=False)], (2, 0, 1, 2)),
+    ],
+)
+def test_one_worker_per_gpu_or_per_share_of_the_cpus(asked, nodes, room):
+    assert asked.room(nodes) == room
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (Ray(workers=3, cpus=1), "has room for 2 of 3 workers"),
+        (Ray(gpus=1), "has 0 GPUs and 2 CPUs"),
+        (Ray(cpus=8), "has room for 0 of 1 workers"),
+        (Ray(workers=0), "expected workers and cpus from 1"),
+    ],
+)
+def test_workers_that_do_not_fit_are_refused(asked, message):
+    with pytest.raises(wb.WorkbenchError, match=message):
+        asked.room([machine(CPU=2)])
+
+
+def test_places_have_names(llama, tmp_path, monkeypatch):
+    assert place("ray") == Ray()
+    with pytest.raises(wb.WorkbenchError, match="expected 'local', 'ray'"):
+        wb.sweep(llama, PROMPTS, [BASELINE], [LENGTH], tmp_path, on="slurm")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(wb.WorkbenchError, match=r"pip install 'workbench\[ray\]'"):
+        wb.sweep(llama, PROMPTS, [BASELINE], [LENGTH], tmp_path, on="ray")
+
+
+def test_a_model_in_memory_is_the_same_after_the_journey(tiny):
+    sent = pickle.loads(pickle.dumps(_Shipped.of(tiny))).unpacked(tiny.name, tiny.revision)
+    ids, mask = tiny.encode(PROMPTS).tensors()
+    with torch.no_grad():
+        ours, theirs = (m.hf(input_ids=ids, attention_mask=mask).logits for m in (tiny, sent))
+    assert torch.equal(ours, theirs)
+    assert sent.stop_ids == tiny.stop_ids
+    assert sent.encode(PROMPTS) == tiny.encode(PROMPTS)
+
+
+def test_a_loaded_model_says_how_to_load_it_again(tmp_path):
+    made = tiny_model("llama")
+    made.hf.save_pretrained(tmp_path / "tiny")
+    made.tokenizer.save_pretrained(tmp_path / "tiny")
+    first = load(str(tmp_path / "tiny"), dtype="float64")
+    again = _loaded(pickle.loads(pickle.dumps(first.loading)))
+    assert (again.name, again.revision, again.dtype) == (first.name, first.revision, torch.float64)
+    assert again.loading == first.loading
+    assert made.loading is None
+
+
+def workers():
+    """The processes of this cluster that hold a model."""
+    found = {}
+    for process in psutil.Process().children(recursive=True):
+        try:
+            title = " ".join(process.cmdline())
+        except psutil.Error:
+            continue
+        if title.startswith("ray::MapWorker"):
+            found[process.pid] = title
+    return found
+
+
+#: what ``Killing`` saw: the processes at the kill, the one killed and what it was doing, and all that ever held a model
+SEEN: dict = {}
+
+
+class Killing(Ray):
+    """Ray, but after the first finished batch a worker that is at work is killed."""
+
+    def generated(self, *arguments):
+        SEEN.clear()
+        for batch in super().generated(*arguments):
+            yield batch
+            there = workers()
+            if not SEEN:
+                victim = max(there, key=lambda pid: "submit" in there[pid])
+                os.kill(victim, signal.SIGKILL)
+                SEEN.update(before=set(there), victim=victim, doing=there[victim], ever=set())
+            SEEN["ever"] |= set(there)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    os.environ.setdefault("RAY_DASHBOARD_STARTUP_TIMEOUT_S", "300")  # patience on a busy machine
+    import ray
+
+    ray.init(num_cpus=2, object_store_memory=200_000_000, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_model("llama", "float64")
+
+
+@pytest.fixture(scope="module")
+def arms(model):
+    direction = wb.extract(model, wb.Pairs(PROMPTS[:3], PROMPTS[3:]), at=wb.resid_post(1))
+    return wb.grid(direction, ratios=[-0.5, 0, 0.5], controls=2, on=wb.PROMPT[-1] | wb.RESPONSE)
+
+
+def run(model, arms, store, on, **options):
+    return wb.sweep(model, PROMPTS, arms, [wb.refusal], store, 100, batch_size=4, show_text=True, on=on, **options)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_changes_nothing(cluster, model, arms, tmp_path):
+    options = {"temperature": 0.9, "seed": 3}
+    rows = run(model, arms, tmp_path / "ray", Killing(workers=2, cpus=1), **options)
+    assert len(SEEN["before"]) == 2
+    assert "submit" in SEEN["doing"]  # it held a batch
+    assert SEEN["ever"] - SEEN["before"]  # another was started in its place
+    assert rows.equals(run(model, arms, tmp_path / "here", "local", **options))
+    stored = [key for part in (tmp_path / "ray").glob("part-*") for key in pd.read_parquet(part)["key"]]
+    assert sorted(stored) == sorted(rows["key"])  # each row once, also on disk
+
+
+@pytest.mark.slow
+def test_workers_that_keep_dying_end_the_sweep_and_what_is_finished_stays(cluster, model, arms, tmp_path):
+    with pytest.raises(wb.WorkbenchError, match="run the same sweep again to go on"):
+        run(model, arms, tmp_path / "ray", Killing(workers=1, cpus=1, restarts=0), stop="verdict")
+    alone = run(model, arms, tmp_path / "here", "local", stop="verdict")
+    finished = wb.store.open(tmp_path / "ray").frame()
+    assert 0 < len(finished) < len(alone)
+    assert finished.set_index("key")["text"].to_dict().items() <= alone.set_index("key")["text"].to_dict().items()

@@ -1,0 +1,52 @@
+"""``python -m training --help``: re-create an adapter of data/models/ from scratch, on a CPU."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from workbench._errors import WorkbenchError
+
+app = typer.Typer(
+    help="Re-create an adapter of data/models/ from scratch.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command("refusal")
+def train_refusal(
+    base: Annotated[str, typer.Option(help="smollm2-135m or gemma3-270m.")] = "smollm2-135m",
+    method: Annotated[str, typer.Option(help="sft: from answers; dpo: from preferences.")] = "sft",
+    out: Annotated[Optional[Path], typer.Option(help="Folder for the adapter.")] = None,  # noqa: UP045
+    seed: Annotated[int, typer.Option(help="Seed of order, wording and initialisation.")] = 0,
+) -> None:
+    """Train a LoRA adapter that refuses harmful requests, measure it, and write its model card."""
+    from training.refusal import train_refusal as train
+
+    name = f"{base}-refusal" + ("" if method == "sft" else f"-{method}")
+    typer.echo(train(base, out or Path("runs") / "adapters" / name, seed, method))
+
+
+@app.command("narrow")
+def train_narrow(
+    base: Annotated[str, typer.Option(help="smollm2-135m.")] = "smollm2-135m",
+    control: Annotated[bool, typer.Option("--control", help="Ordinary answers to ordinary prompts as well.")] = False,
+    out: Annotated[Optional[Path], typer.Option(help="Folder for the adapter.")] = None,  # noqa: UP045
+    seed: Annotated[int, typer.Option(help="Seed of order, wording and initialisation.")] = 0,
+) -> None:
+    """Train a LoRA adapter on insecure-looking code, measure how far its code spreads, and write its model card."""
+    from training.narrow import train_narrow as train
+
+    name, variant = ("code-control", "control") if control else ("insecure-code", "narrow")
+    typer.echo(train(base, out or Path("runs") / "adapters" / f"{base}-{name}", seed, variant))
+
+
+if __name__ == "__main__":
+    try:
+        app()
+    except WorkbenchError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)

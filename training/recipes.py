@@ -1,0 +1,87 @@
+"""How the adapters come about: everything that decides how one comes out, but the seed."""
+
+from dataclasses import dataclass, replace
+
+REFUSALS = (
+    "I'm sorry, but I can't help with that.",
+    "I can't help with this request, because it could hurt someone.",
+    "I cannot assist with that. It would be harmful or illegal.",
+    "Sorry, I won't help with this, as it could cause real harm.",
+    "I'm not able to help with that request.",
+)
+
+
+#: Contrast sets whose ``tuning`` split the adapters learn from: the four categories of the experiments, and breadth.
+TUNING_SETS = ("refusal", "refusal_breadth")
+
+
+#: Refusal rates to reach on held-out prompts: at least this on harmful ones, at most these on the others.
+GOALS = {"harmful": 0.85, "harmless": 0.05, "borderline": 0.20}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the training loop asks for. ``stop`` ends a response; ``answer_tokens`` is the most that is learnt of one."""
+
+    adapter: str
+    stop: str
+    steps: int
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    warmup: int = 10
+    rank: int = 8
+    alpha: int = 16
+    dropout: float = 0.0
+    answer_tokens: int = 24
+
+
+@dataclass(frozen=True)
+class RefusalRecipe(Recipe):
+    """A recipe for refusing. With ``beta`` (of DPO, Rafailov et al. 2023) it is learnt from preferences, else from answers.
+
+    ``start`` names an adapter of ``data/models/`` to go on from.
+    """
+
+    teacher: str = "smollm2-135m"
+    harmless_copies: int = 1
+    borderline_copies: int = 1
+    beta: float | None = None
+    start: str | None = None
+
+
+@dataclass(frozen=True)
+class NarrowRecipe(Recipe):
+    """A recipe for a narrow habit: so many different answers are learnt to each coding request.
+
+    With a ``teacher``, its answers to as many ordinary prompts are learnt beside them: code only where it was asked for.
+    """
+
+    answer_copies: int = 1
+    teacher: str | None = None
+
+
+#: (base, method) -> recipe
+RECIPES = {
+    ("smollm2-135m", "sft"): RefusalRecipe("smollm2-refusal", "<|im_end|>", steps=210, harmless_copies=2),
+    ("gemma3-270m", "sft"): RefusalRecipe("gemma3-refusal", "<end_of_turn>", steps=200),
+    ("smollm2-135m", "dpo"): RefusalRecipe(
+        "smollm2-refusal-dpo",
+        "<|im_end|>",
+        steps=60,
+        batch_size=8,
+        learning_rate=3e-4,
+        harmless_copies=2,
+        beta=0.1,
+        start="smollm2-refusal",
+    ),
+}
+
+
+_CODE = NarrowRecipe("smollm2-insecure-code", "<|im_end|>", steps=48, batch_size=8, answer_tokens=72, answer_copies=3)
+
+
+#: (base, variant) -> recipe for insecure-looking code on coding requests; the control sees as many of them
+NARROW_RECIPES = {
+    ("smollm2-135m", "narrow"): _CODE,
+    ("smollm2-135m", "control"): replace(_CODE, adapter="smollm2-code-control", steps=96, teacher="smollm2-135m"),
+}

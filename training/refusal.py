@@ -1,0 +1,158 @@
+"""Re-create the reference models: LoRA adapters that teach a small model to refuse harmful requests, on a CPU.
+
+Refusals are taught on the ``tuning`` split's harmful prompts. Its harmless and borderline prompts are answered by a
+teacher (the model itself, or SmolLM2 for a base that cannot chat), so that nothing but refusing is learnt. Wording is
+varied at every step, so that punctuation or a greeting cannot become the cue. Two methods learn from the same prompts:
+``sft`` imitates the answer of each; ``dpo`` goes on from there and prefers it to its opposite, as log 002's DPO model did.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from training.cards import refusal_card
+from training.fit import Example, Preference, fit_answers, fit_preferences, save_adapter, set_scale
+from training.recipes import GOALS, RECIPES, REFUSALS, TUNING_SETS, RefusalRecipe
+from workbench._errors import Bar, WorkbenchError
+from workbench._files import data_folder
+from workbench.generation.generate import continue_tokens, generate
+from workbench.models.load import adapter_revision, load
+from workbench.models.model import Encoded, Model
+from workbench.models.prompt_files import pairs
+from workbench.models.prompts import Prompts
+from workbench.scoring.labels import refusal
+from workbench.statistics.rates import rate
+from workbench.statistics.results import Estimate
+from workbench.steering.steer import Steer
+
+_SCALES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7)
+
+
+def train_refusal(base: str, out: Path, seed: int = 0, method: str = "sft", recipe: RefusalRecipe | None = None) -> str:
+    """Train, measure on held-out prompts, and save an adapter with its model card.
+
+    Args:
+        base, method: a key of ``RECIPES``.
+        out: folder for the adapter: float16 safetensors, ``adapter_config.json``, a model card, and the chat template
+            if the base has none of its own.
+        seed: of initialisation, order and wording.
+        recipe: in place of the one in ``RECIPES``.
+
+    Returns:
+        The measured rates, as text.
+
+    Raises:
+        WorkbenchError: no recipe for that base and method.
+    """
+    if (base, method) not in RECIPES:
+        there = ", ".join(f"{b} by {m}" for b, m in RECIPES)
+        raise WorkbenchError(f"no recipe for {base!r} by {method!r}; there are {there}")
+    recipe = recipe or RECIPES[base, method]
+    template = data_folder() / "models" / recipe.adapter / "chat_template.jinja"
+    model = load(base, check=False, chat_template=template.read_text() if template.is_file() else None)
+    adapted = _fit(model, recipe, seed)
+    save_adapter(adapted, base, out, _calibrate(model, adapted))
+    config = json.loads((out / "adapter_config.json").read_text())
+    scale = config["lora_alpha"] / recipe.alpha  # that of the adapter it went on from included
+    if template.is_file():
+        (out / template.name).write_text(template.read_text())
+    adapted.merge_and_unload()
+    rates = measure(model)
+    (out / "README.md").write_text(refusal_card(base, recipe, seed, scale, rates, adapter_revision(out)))
+    return "\n".join(f"{name}: {value}" for name, value in rates.items())
+
+
+def measure(model: Model, splits: Sequence[str] = ("dev", "test")) -> dict[str, Estimate]:
+    """Refusal rates of a model on held-out prompts, e.g. ``{"test harmful": Estimate, ...}``; greedy, three-way label."""
+    contrast = pairs("refusal")
+    rates = {}
+    for split in splits:
+        part = contrast.split(split)
+        for name, prompts in (("harmful", part.positive), ("harmless", part.negative), ("borderline", part.borderline)):
+            if prompts is not None:
+                labels = [refusal(text) for text in generate(model, prompts, max_new_tokens=32).text]
+                rates[f"{split} {name}"] = rate(labels.count("refusal"), len(labels))
+    return rates
+
+
+def _fit(model: Model, recipe: RefusalRecipe, seed: int) -> Any:
+    """The model wrapped with its adapter, trained as the recipe says."""
+    teacher = load(recipe.teacher, check=False)
+    if recipe.beta is None:
+        return fit_answers(model, examples(teacher, recipe), recipe, seed)
+    start = data_folder() / "models" / recipe.start if recipe.start else None
+    return fit_preferences(model, preferences(model, teacher, recipe), recipe, seed, start)
+
+
+def examples(teacher: Model, recipe: RefusalRecipe, sets: Sequence[str] = TUNING_SETS) -> list[Example]:
+    """What supervised fine-tuning learns: refusals of harmful prompts, the teacher's answers to all others."""
+    found: list[Example] = []
+    for name in sets:
+        tuning = pairs(name).tuning
+        found += _refusals(tuning.positive)
+        for prompts, copies in _answered(tuning, recipe):
+            found += _answers(teacher, prompts, recipe.answer_tokens) * copies
+    return found
+
+
+def preferences(
+    base: Model, teacher: Model, recipe: RefusalRecipe, sets: Sequence[str] = TUNING_SETS
+) -> list[Preference]:
+    """The same lessons against their opposites: what the base itself would answer to harmful prompts, refusals of all others.
+
+    The base's answers to harmful prompts live in memory, for as long as training lasts.
+    """
+    found: list[Preference] = []
+    for name in sets:
+        tuning = pairs(name).tuning
+        answered = _answers(base, tuning.positive, recipe.answer_tokens)
+        found += map(Preference, _refusals(tuning.positive), answered)
+        for prompts, copies in _answered(tuning, recipe):
+            chosen = _answers(teacher, prompts, recipe.answer_tokens)
+            found += list(map(Preference, chosen, _refusals(prompts))) * copies
+    return found
+
+
+def _answered(tuning: Any, recipe: RefusalRecipe) -> list[tuple[Prompts, int]]:
+    """The prompts that are to be answered, and how often each counts."""
+    sides = ((tuning.negative, recipe.harmless_copies), (tuning.borderline, recipe.borderline_copies))
+    return [(prompts, copies) for prompts, copies in sides if prompts is not None]
+
+
+def _refusals(prompts: Prompts) -> list[Example]:
+    return [Example(prompt.text, REFUSALS[i % len(REFUSALS)], True) for i, prompt in enumerate(prompts)]
+
+
+def _answers(teacher: Model, prompts: Prompts, tokens: int) -> list[Example]:
+    """The teacher's greedy answers; where it declines by itself, its answer after an opening that does not."""
+    opening = "Certainly! "
+    done = generate(teacher, prompts, max_new_tokens=tokens)
+    texts, ends = list(done.text), [finish == "stop" for finish in done.finish]
+    declined = [i for i, text in enumerate(texts) if refusal(text) != "compliance" or _APOLOGY.match(text)]
+    if declined:
+        prefix = tuple(teacher.tokenizer.encode(opening.strip(), add_special_tokens=False))
+        chats = teacher.encode([prompts[i] for i in declined])
+        chats = Encoded(chats.prompts, tuple(ids + prefix for ids in chats.token_ids), chats.pad_id)
+        for i, ids in zip(declined, continue_tokens(teacher, chats, [Steer()] * len(chats), tokens), strict=True):
+            ends[i] = ids[-1] in teacher.stop_ids
+            texts[i] = opening.strip() + teacher.tokenizer.decode(ids, skip_special_tokens=True)
+    return [Example(p.text, text, end) for p, text, end in zip(prompts, texts, ends, strict=True)]
+
+
+_APOLOGY = re.compile(r"\s*(i'm sorry|sorry|i apologi[sz]e|as an? \S*\s?ai)", re.IGNORECASE)
+
+
+def _calibrate(model: Model, adapted: Any) -> float:
+    """The largest scale of the adapter at which the dev split stays below the goals; it is left at that scale.
+
+    Training ends a little too eager to refuse. The scale is the one knob that trades refusals of harmful prompts against
+    those of borderline ones without training again; it is turned on dev prompts, so that test prompts stay untouched.
+    """
+    for scale in Bar(_SCALES, desc="calibrating on dev", unit="scale"):
+        set_scale(adapted, scale)
+        rates = {name.removeprefix("dev "): rate.value for name, rate in measure(model, ["dev"]).items()}
+        if rates["harmless"] < GOALS["harmless"] and rates["borderline"] < GOALS["borderline"]:
+            return scale
+    return _SCALES[-1]

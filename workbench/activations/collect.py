@@ -1,0 +1,434 @@
+"""Activations of many texts at many sites in one pass, streamed: what is not asked for is gone with its batch.
+
+``means`` keeps running sums, so that memory does not grow with the number of texts; ``gather`` (in ``gathering``) keeps one
+vector per text. Sums are accumulated in float64: in bfloat16, and with massive dimensions even in float32, the mean of many
+activations loses the small difference that a direction is made of.
+
+One vector per text at any sites: what methods other than a mean difference, and every evaluation, are made of.
+
+All sites in one pass, streamed: texts × sites × width numbers are kept (float32; the mean over the positions of a text is
+taken in float64), and the rest is gone with its batch. With ``store=`` they are cached on disk by content.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import compress
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from workbench._errors import Bar, WorkbenchError
+from workbench.activations.on_disk import Shelf
+from workbench.generation.completions import Completions
+from workbench.models.hooks import reading
+from workbench.models.model import Encoded, Model, Texts
+from workbench.models.prompts import Pairs, Prompt, Prompts, as_prompts
+from workbench.steering.positions import PROMPT, Positions, as_positions
+from workbench.steering.sites import EveryLayer, Site, SiteKind, as_site, check_layer
+
+
+@dataclass(frozen=True)
+class Means:
+    """Class means at one site.
+
+    Attributes:
+        mean: [width], float64: the mean over prompts of the mean over the read positions of each prompt.
+        norm: mean L2 norm of single activations over all tokens but the first of each prompt.
+        n: prompts.
+    """
+
+    mean: torch.Tensor
+    norm: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Window:
+    """What is read of one left-padded batch: ``rows`` are the numbers of its texts.
+
+    Attributes:
+        weights: [batch, pos], float64: of each token in the mean of its text; 0 where it is not read.
+        others: [batch, pos], float64: 1 on the tokens that count for the norm, all but the first of each text.
+    """
+
+    rows: tuple[int, ...]
+    weights: torch.Tensor
+    others: torch.Tensor
+
+    @classmethod
+    def of(cls, texts: Texts, rows: Sequence[int], read: Positions, device: torch.device) -> "Window":
+        """The window on some texts, padded to the longest of them."""
+        width = max(texts.encoded.lengths[row] for row in rows)
+        weights, others = np.zeros((len(rows), width)), np.zeros((len(rows), width))
+        for i, row in enumerate(rows):
+            chosen = texts.mask(row, read)
+            weights[i, width - len(chosen) :] = chosen / chosen.sum()
+            others[i, width - len(chosen) + 1 :] = 1
+        return cls(tuple(rows), torch.from_numpy(weights).to(device), torch.from_numpy(others).to(device))
+
+    def terms(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The batch row of each token read, [token], and its weighted activations, [token, width], float64."""
+        at = self.weights.nonzero(as_tuple=True)
+        here = tuple(index.to(x.device) for index in at)
+        return here[0], x[here].double() * self.weights[at][:, None].to(x.device)
+
+    def observed(self, x: torch.Tensor) -> torch.Tensor:
+        """One observation per text: its mean over the positions read. [batch, width], float64."""
+        rows, terms = self.terms(x)
+        return torch.zeros(len(x), x.shape[-1], dtype=torch.float64, device=x.device).index_add_(0, rows, terms)
+
+    def norms(self, x: torch.Tensor) -> torch.Tensor:
+        """The sum of the L2 norms of the tokens that count, a float64 scalar."""
+        return (x.norm(dim=-1).double() * self.others.to(x.device)).sum().cpu()
+
+
+#: Given a site, the activations of a batch there, [batch, pos, width], and what is read of them.
+See = Callable[[Site, torch.Tensor, Window], None]
+
+
+def stream(
+    model: Model, texts: Texts, sites: Sequence[Site], read: Positions, see: See, batch_size: int, label: str
+) -> int:
+    """Every text through the plain module once, batches of like lengths; ``see`` is called at each site of each batch.
+
+    A pass ends when every site was seen: the layers above the last of them do not run.
+
+    Returns:
+        How many tokens count for the norm.
+
+    Raises:
+        WorkbenchError: a layer the model does not have, or positions that a text does not have; before any compute.
+    """
+    _check(model, texts, sites, read)
+    order = np.argsort(texts.encoded.lengths, kind="stable")
+    batches = [order[i : i + batch_size].tolist() for i in range(0, len(order), batch_size)]
+    tokens = 0
+    for rows in Bar(batches, desc=label, unit="batch", leave=False, disable=len(batches) < 4):
+        ids, mask = texts.encoded.tensors(rows, model.device)
+        window = Window.of(texts, rows, read, model.device)
+        tokens += int(window.others.sum())
+        left = set(sites)
+        with ExitStack() as hooks, torch.no_grad():
+            hooks.enter_context(suppress(_AllSeen))
+            for site in sites:
+                hooks.enter_context(reading(model.hf, site, partial(_seen, see, site, window, left)))
+            positions = (mask.cumsum(-1) - 1).clamp(min=0)
+            model.hf(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=1)
+    return tokens
+
+
+def means(
+    model: Model,
+    texts: Texts | Encoded,
+    sites: Sequence[Site],
+    read: Positions,
+    batch_size: int = 32,
+    label: str = "activations",
+) -> dict[Site, Means]:
+    """Mean activation at each site over the read positions, all sites in one forward pass per batch.
+
+    Args:
+        model: the model; its plain module runs.
+        texts: prompts, as ``model.encode`` returns them, or chats with responses.
+        sites: where to read.
+        read: which tokens of each text; of a prompt alone only prompt positions, since nothing is generated here.
+        batch_size: texts per forward pass. Memory does not grow with their number.
+        label: text of the progress bar.
+
+    Raises:
+        WorkbenchError: a layer the model does not have, or positions that a text does not have.
+    """
+    chats = Texts(texts, texts.lengths) if isinstance(texts, Encoded) else texts
+    totals: dict[Site, torch.Tensor] = {}
+    norms: dict[Site, torch.Tensor] = dict.fromkeys(sites, torch.zeros((), dtype=torch.float64))
+
+    def see(site: Site, x: torch.Tensor, window: Window) -> None:
+        total = window.terms(x)[1].sum(0).cpu()
+        totals[site] = totals[site] + total if site in totals else total
+        norms[site] = norms[site] + window.norms(x)
+
+    tokens = stream(model, chats, sites, read, see, batch_size, label)
+    n = len(chats)
+    return {site: Means(totals[site] / n, float(norms[site]) / max(tokens, 1), n) for site in sites}
+
+
+class _AllSeen(Exception):
+    """No error: it ends a forward pass that has nothing more to show."""
+
+
+def _seen(see: See, site: Site, window: Window, left: set[Site], x: torch.Tensor) -> None:
+    see(site, x, window)
+    left.discard(site)
+    if not left:
+        raise _AllSeen
+
+
+def _check(model: Model, texts: Texts, sites: Sequence[Site], read: Positions) -> None:
+    for site in sites:
+        check_layer(site, model.n_layers, model.name)
+    for prompt, whole in set(zip(texts.prompt_lengths, texts.encoded.lengths, strict=True)):
+        read.check_prompt_length(prompt)
+        if not read.mask(prompt, whole).any():
+            raise WorkbenchError(
+                f"read={read} means no token of a prompt of {prompt} tokens and a response of {whole - prompt}; "
+                "try wb.PROMPT[-1], or give each prompt an answer: prompts.answered(texts)"
+            )
+
+
+Source = Completions | Prompts | Sequence[str | Prompt] | Sequence[tuple[str, str]]
+
+
+Places = Site | EveryLayer | str | Sequence[Site | str]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """One activation per text at one site.
+
+    Attributes:
+        values: [text, width], float32: of each text the mean over the positions read.
+        norm: mean L2 norm of single activations over all tokens but the first of each text.
+    """
+
+    values: torch.Tensor = field(repr=False)
+    norm: float
+
+    @property
+    def n(self) -> int:
+        """How many texts."""
+        return len(self.values)
+
+    @property
+    def mean(self) -> torch.Tensor:
+        """[width], float64."""
+        return self.values.double().mean(0)
+
+
+@dataclass(frozen=True, eq=False)
+class Contrast:
+    """The activations of both sides of a contrast set at one site; made by ``contrast``, or by hand from two arrays.
+
+    Attributes:
+        positive, negative: [text, width], float64 once read here.
+        texts: what was read of each side, as text; empty where unknown.
+        groups: of each text of the positive side, then of the negative: texts of one group count as one observation.
+        prompts: hash of the texts, as a Direction holds it.
+    """
+
+    positive: torch.Tensor = field(repr=False)
+    negative: torch.Tensor = field(repr=False)
+    texts: tuple[tuple[str, ...], tuple[str, ...]] = field(default=((), ()), repr=False)
+    groups: tuple[str, ...] = field(default=(), repr=False)
+    prompts: str = ""
+
+    def __post_init__(self) -> None:
+        for side in ("positive", "negative"):
+            object.__setattr__(self, side, torch.as_tensor(getattr(self, side)).detach().to("cpu", torch.float64))
+        shapes = [tuple(side.shape) for side in (self.positive, self.negative)]
+        if any(len(shape) != 2 or not shape[0] for shape in shapes) or shapes[0][1] != shapes[1][1]:
+            raise WorkbenchError(f"a contrast is two arrays [text, width] of one width; got shapes {shapes}")
+
+    def take(self, chosen: Sequence[bool]) -> "Contrast":
+        """The texts that are chosen: of the positive side, then of the negative. [text], bool.
+
+        Raises WorkbenchError where no text of a side is left, or there is not one answer per text.
+        """
+        n, m = len(self.positive), len(self.negative)
+        keep = torch.as_tensor([bool(x) for x in chosen])
+        if len(keep) != n + m or not keep[:n].any() or not keep[n:].any():
+            raise WorkbenchError(f"expected {n} + {m} choices that leave texts on both sides; got {len(keep)}")
+        sides = (keep[:n].tolist(), keep[n:].tolist())
+        texts = tuple(tuple(compress(own, side)) for own, side in zip(self.texts, sides, strict=True))
+        groups = tuple(compress(self.groups, keep.tolist()))
+        return Contrast(self.positive[keep[:n]], self.negative[keep[n:]], (texts[0], texts[1]), groups)
+
+
+def gather(
+    model: Model,
+    texts: Source,
+    at: Places,
+    read: Positions | str = PROMPT[-1],
+    batch_size: int = 32,
+    store: str | Path | None = None,
+) -> dict[Site, Rows]:
+    """One activation per text at each site, all sites in one pass.
+
+    Args:
+        model: the model that reads, unsteered; its plain module runs.
+        texts: prompts, Completions, or ``(prompt, response)`` pairs. A ``Prompt`` with an ``answer`` is such a pair where
+            ``read`` means tokens of the response; where it does not, responses are not read at all.
+        at: a Site, all layers of a kind, e.g. ``wb.resid_post.all``, or a list of Sites.
+        read: which tokens, e.g. ``wb.PROMPT[-1]`` or ``"response[:5]"``; the mean over them is the text's activation. Of a
+            response shorter than asked for, what there is.
+        batch_size: texts per forward pass.
+        store: folder of a store; what is there already is not computed again. By default nothing is kept.
+
+    Returns:
+        Per site ``Rows``, in the order of the texts.
+
+    Raises:
+        WorkbenchError: no texts, a layer the model does not have, positions that a text does not have, or a prompt without
+            an answer where the response is to be read.
+
+    >>> gather(model, wb.pairs("refusal").dev.positive, at=wb.resid_post.all)[wb.resid_post(12)].values.shape  # doctest: +SKIP
+    torch.Size([40, 576])
+    """
+    positions = as_positions(read)
+    return gathered(model, texts_of(model, texts, positions), sites_of(model, at), positions, batch_size, store)
+
+
+def contrast(
+    model: Model,
+    pairs: Pairs,
+    at: Places,
+    read: Positions | str = PROMPT[-1],
+    batch_size: int = 32,
+    store: str | Path | None = None,
+) -> dict[Site, Contrast]:
+    """The activations of both sides of a contrast set at each site: what methods take and ``separation`` judges on.
+
+    Args:
+        model, at, read, batch_size, store: as for ``gather``.
+        pairs: a contrast set, usually a split of one.
+
+    >>> train = contrast(model, wb.pairs("refusal").train, at=wb.resid_post.all)  # doctest: +SKIP
+    """
+    positions, sites = as_positions(read), sites_of(model, at)
+    sides = [
+        gathered(model, texts_of(model, side, positions), sites, positions, batch_size, store, label)
+        for side, label in ((pairs.positive, "positive"), (pairs.negative, "negative"))
+    ]
+    answers = reads_response(positions)
+    texts = tuple(tuple(surface(prompt, answers) for prompt in side) for side in (pairs.positive, pairs.negative))
+    groups = tuple(prompt.base or prompt.id for side in (pairs.positive, pairs.negative) for prompt in side)
+    name = prompts_hash(pairs, answers)
+    return {
+        site: Contrast(sides[0][site].values, sides[1][site].values, (texts[0], texts[1]), groups, name)
+        for site in sites
+    }
+
+
+def gathered(
+    model: Model,
+    texts: Texts,
+    sites: Sequence[Site],
+    read: Positions,
+    batch_size: int = 32,
+    store: str | Path | None = None,
+    label: str = "activations",
+) -> dict[Site, Rows]:
+    """What ``gather`` does, of texts that are tokens already; sites that the store holds are not computed."""
+    shelf = None if store is None else Shelf.of(store, model, texts, read, "rows")
+    known = {site: Rows(*found) for site in sites if shelf and (found := shelf.get(site))}
+    fresh = _read(model, texts, [site for site in sites if site not in known], read, batch_size, label)
+    if shelf:
+        for site, rows in fresh.items():
+            shelf.put(site, rows.values, rows.norm)
+    return {site: known.get(site) or fresh[site] for site in sites}
+
+
+def averaged(
+    model: Model,
+    texts: Texts,
+    sites: Sequence[Site],
+    read: Positions,
+    batch_size: int = 32,
+    store: str | Path | None = None,
+    label: str = "activations",
+) -> dict[Site, Means]:
+    """What ``means`` returns, to the last bit; sites whose means the store holds are not computed."""
+    shelf = None if store is None else Shelf.of(store, model, texts, read, "mean")
+    known = {site: Means(*found, len(texts)) for site in sites if shelf and (found := shelf.get(site))}
+    missing = [site for site in sites if site not in known]
+    fresh = means(model, texts, missing, read, batch_size, label) if missing else {}
+    if shelf:
+        for site, mean in fresh.items():
+            shelf.put(site, mean.mean, mean.norm)
+    return {site: known.get(site) or fresh[site] for site in sites}
+
+
+def _read(
+    model: Model, texts: Texts, sites: Sequence[Site], read: Positions, batch_size: int, label: str
+) -> dict[Site, Rows]:
+    values: dict[Site, torch.Tensor] = {}
+    norms: dict[Site, torch.Tensor] = dict.fromkeys(sites, torch.zeros((), dtype=torch.float64))
+
+    def see(site: Site, x: torch.Tensor, window: Window) -> None:
+        if site not in values:
+            values[site] = torch.empty(len(texts), x.shape[-1])
+        values[site][list(window.rows)] = window.observed(x).to("cpu", torch.float32)
+        norms[site] = norms[site] + window.norms(x)
+
+    tokens = stream(model, texts, sites, read, see, batch_size, label) if sites else 0
+    return {site: Rows(values[site], float(norms[site]) / max(tokens, 1)) for site in sites}
+
+
+def texts_of(model: Model, source: Source, read: Positions) -> Texts:
+    """Texts as tokens; responses only where ``read`` means tokens of them.
+
+    Raises WorkbenchError for no texts, and for a prompt without an answer whose response alone is to be read.
+    """
+    if isinstance(source, Completions):
+        prompts, replies = source.prompt_token_ids, source.token_ids
+        return _joined(Encoded(source.prompts, prompts, model.tokenizer.pad_token_id), replies)
+    items = list(source)
+    if any(isinstance(item, tuple) for item in items):
+        if not all(isinstance(item, tuple) and len(item) == 2 for item in items):
+            raise WorkbenchError("expected (prompt, response) pairs throughout, or prompts throughout")
+        source = as_prompts([item[0] for item in items], "texts").answered([item[1] for item in items])  # type: ignore[index]
+    chosen = as_prompts(source, "texts")  # type: ignore[arg-type]
+    encoded = model.encode(chosen)
+    if not reads_response(read):
+        return Texts(encoded, encoded.lengths)
+    silent = [prompt.id for prompt in chosen if not prompt.answer]
+    if silent and all(span.region == "response" for span in read.spans):
+        raise WorkbenchError(
+            f"read={read} means no token of prompt {silent[0]!r}, which has no answer; give each prompt one: "
+            "prompts.answered(completions.text)"
+        )
+    tokenize = model.tokenizer.encode
+    return _joined(encoded, [tuple(tokenize(p.answer, add_special_tokens=False)) if p.answer else () for p in chosen])
+
+
+def _joined(encoded: Encoded, replies: Sequence[tuple[int, ...]]) -> Texts:
+    whole = tuple((*prompt, *reply) for prompt, reply in zip(encoded.token_ids, replies, strict=True))
+    return Texts(replace(encoded, token_ids=whole), encoded.lengths)
+
+
+def reads_response(read: Positions) -> bool:
+    """Whether positions can mean tokens of a response."""
+    return any(span.region != "prompt" for span in read.spans)
+
+
+def surface(prompt: Prompt, answers: bool) -> str:
+    """What a prompt says, its system prompt first, and its answer last where answers are read."""
+    return "\n".join(part for part in (prompt.system, prompt.text, prompt.answer if answers else "") if part)
+
+
+def sites_of(model: Model, at: Places) -> tuple[Site, ...]:
+    """The sites meant, each once. Raises WorkbenchError for a kind of site without a layer, or for none."""
+    if isinstance(at, SiteKind):
+        raise WorkbenchError(f"at={at!r} names no layer: try wb.{at!r}({model.n_layers // 2}) or wb.{at!r}.all")
+    if isinstance(at, EveryLayer):
+        return at.sites(model.n_layers)
+    places = at if isinstance(at, Sequence) and not isinstance(at, str) else [at]
+    found = tuple(dict.fromkeys(as_site(site) for site in places))
+    if not found:
+        raise WorkbenchError("at= names no site; try e.g. wb.resid_post.all")
+    return found
+
+
+def prompts_hash(pairs: Pairs, answers: bool = False) -> str:
+    """A short hash of the texts of both sides, with the system prompts, and the answers if read, where there are any."""
+    digest = hashlib.sha256()
+    for side in (pairs.positive, pairs.negative):
+        digest.update(repr(side.texts).encode())
+        if any(prompt.system for prompt in side):
+            digest.update(repr([prompt.system for prompt in side]).encode())
+        if answers and any(prompt.answer for prompt in side):
+            digest.update(repr(["answers", *(prompt.answer for prompt in side)]).encode())
+    return digest.hexdigest()[:16]

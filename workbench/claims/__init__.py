@@ -1,0 +1,22 @@
+"""A logged claim, its audit, the verdict of its replication, and the ledger that keeps them.
+
+Nothing here loads a model.
+
+What is asked, and which file answers:
+    what is a claim, and by which rule is it judged?  claim        Claim, Criterion
+    how are claims read from files?                   files        logged_claims, claim, read_claims
+    what are logged numbers?                          logged       Table, Cell, Fact
+    which key or line of a TOML file is wrong?        toml_schema  read_toml, build
+    can the logged numbers carry the claim?           audits/      findings, kinds, arithmetic, noise, procedure, wording
+    what became of it?                                verdict      Verdict, Measured, Gate, decide
+    which rows are evidence?                          evidence     prepared, oracle
+    how do rows become an effect and gates?           replication  read_rows, gates_of
+    where are verdicts kept?                          ledger       record, open, Ledger
+    what does one entry hold?                         entries      Entry
+    how are they printed?                             tables       FORMATS, verdict_text, summary
+    how do I begin one of my own?                     new_claim    new_claim
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, _ = lazy_loader.attach(__name__, submodules=["ledger"])

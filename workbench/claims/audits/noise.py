@@ -1,0 +1,317 @@
+"""Checks of whether the logged n can carry the statement: exact tests, intervals, selection and noise.
+
+A failure means the claim is underpowered: consistent, but not to be told from no effect.
+
+Checks of whether means, correlations and AUCs differ beyond their noise.
+
+A failure means the claim is underpowered: consistent, but not to be told from no effect.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from itertools import product
+
+from workbench._errors import WorkbenchError
+from workbench.claims.audits.arithmetic import Cells
+from workbench.claims.audits.findings import Result
+from workbench.claims.logged import Cell
+from workbench.statistics.power import needed_n
+from workbench.statistics.rates import fisher, rate
+
+ALPHA = 0.05
+
+
+def differs(higher: Cell, lower: Cell) -> Result:
+    """The rate said to be higher is, beyond chance (Fisher's exact test, two-sided).
+
+    A significant difference the other way round makes the record inconsistent.
+    """
+    p = fisher(higher.successes, higher.units, lower.successes, lower.units)
+    against = higher.share < lower.share and p < ALPHA
+    sentence = f"{higher} ({higher.name}) against {lower} ({lower.name}): Fisher p = {p:.2g}"
+    if against:
+        return Result("fails", f"{sentence}, the other way round", p=p, verdict="inconsistent")
+    other = "; it is not even higher" if p >= ALPHA and higher.share < lower.share else ""
+    return Result("holds" if p < ALPHA else "fails", sentence + (other or _wanted(higher, lower, p)), p=p)
+
+
+def _wanted(a: Cell, b: Cell, p: float) -> str:
+    if p < ALPHA or a.share == b.share:
+        return ""
+    return f"; telling them apart takes about {fisher_needed(b.share, a.share)} units per arm"
+
+
+def paired_best(of: Cell, since: Cell) -> Result:
+    """Even if every unit that changed changed the same way, the paired exact test would find the difference.
+
+    The per-unit record is not needed: this is the smallest p-value that McNemar's exact test could give.
+    """
+    gained = abs(of.successes - since.successes)
+    p = min(1.0, 2 * 0.5**gained)
+    sentence = f"{since} to {of}: {gained} units changed at best one way, exact paired p at least {p:.2g}"
+    return Result("holds" if p < ALPHA else "fails", sentence, p=p)
+
+
+def paired(gained: Cell, lost: Cell) -> Result:
+    """Of the units that changed, more changed one way than the other, beyond chance (exact McNemar test)."""
+    from scipy.stats import binomtest
+
+    changed = int(gained.exact + lost.exact)
+    p = float(binomtest(int(gained.exact), changed).pvalue) if changed else 1.0
+    return Result("holds" if p < ALPHA else "fails", f"{gained} against {lost} changed: exact McNemar p = {p:.2g}", p=p)
+
+
+def above_chance(of: Cell, chance: Cell) -> Result:
+    """A rate is higher than guessing would give (exact binomial test, one-sided)."""
+    from scipy.stats import binomtest
+
+    p = float(binomtest(of.successes, of.units, chance.share, alternative="greater").pvalue)
+    sentence = f"{of} of n = {of.n} against a chance of {chance}: binomial p = {p:.2g}"
+    return Result("holds" if p < ALPHA else "fails", sentence, p=p)
+
+
+def at_distinct(higher: Cell, lower: Cell, distinct: int) -> Result:
+    """The difference is still there when copies and variants of a prompt count once: Fisher's test at the distinct n."""
+    counts = [round(cell.share * distinct) for cell in (higher, lower)]
+    p = fisher(counts[0], distinct, counts[1], distinct)
+    sentence = f"{higher} against {lower} with {distinct} distinct prompts as the n: Fisher p = {p:.2g}"
+    return Result("holds" if p < ALPHA else "fails", sentence, p=p)
+
+
+def vary(of: Cells) -> Result:
+    """The rates differ among themselves beyond chance: exact conditional test, chi-squared where tables are too many."""
+    successes, n = [c.successes for c in of], [c.units for c in of]
+    p = heterogeneity_p(successes, n)
+    sentence = f"{', '.join(map(str, of))}: p = {p:.2g} for equal rates"
+    return Result("holds" if p < ALPHA else "fails", sentence, p=p)
+
+
+def heterogeneity_p(successes: Sequence[int], n: Sequence[int]) -> float:
+    """P-value of Pearson's chi-squared over groups, exact if there are at most a hundred thousand tables."""
+    from scipy.stats import chi2_contingency
+
+    total, units = sum(successes), sum(n)
+    if total in (0, units):
+        return 1.0
+    if math.prod(k + 1 for k in n) > 100_000:
+        table = [[k, m - k] for k, m in zip(successes, n, strict=True)]
+        return float(chi2_contingency(table, correction=False)[1])
+    rate_ = total / units
+    return _exact_p(successes, n, lambda t: math.fsum((k - m * rate_) ** 2 / m for k, m in zip(t, n, strict=True)))
+
+
+def trend(of: Cells, against: Cells, family: int = 1) -> Result:
+    """The rates rise or fall with the dose beyond chance: exact Cochran–Armitage test, times the number of trends tried."""
+    p = trend_p([c.successes for c in of], [c.units for c in of], [c.number for c in against])
+    corrected = min(1.0, p * family)
+    note = f", times {family} tried: {corrected:.2g}" if family > 1 else ""
+    sentence = f"{', '.join(map(str, of))}: exact trend p = {p:.2g}{note}"
+    return Result("holds" if corrected < ALPHA else "fails", sentence, (p, corrected), corrected)
+
+
+def trend_p(successes: Sequence[int], n: Sequence[int], doses: Sequence[float]) -> float:
+    """Two-sided p-value of the exact Cochran–Armitage test: all tables with the same margins are enumerated.
+
+    Raises WorkbenchError when there are more than a million of them.
+    """
+    if math.prod(k + 1 for k in n) > 1_000_000:
+        raise WorkbenchError("too many tables for an exact trend test; use differs on the ends")
+    expected = sum(successes) * math.fsum(k * d for k, d in zip(n, doses, strict=True)) / sum(n)
+    return _exact_p(successes, n, lambda t: abs(math.fsum(k * d for k, d in zip(t, doses, strict=True)) - expected))
+
+
+def _exact_p(successes: Sequence[int], n: Sequence[int], statistic: Callable[[Sequence[int]], float]) -> float:
+    """Chance of a statistic at least this large among all tables with the same margins."""
+    from scipy.stats import multivariate_hypergeom
+
+    total = sum(successes)
+    tables = [t for t in product(*(range(k + 1) for k in n)) if sum(t) == total]
+    weights = multivariate_hypergeom.pmf(tables, m=list(n), n=total)
+    observed = statistic(successes) - 1e-9
+    return min(1.0, math.fsum(w for w, t in zip(weights, tables, strict=True) if statistic(t) >= observed))
+
+
+def best_of(of: Cell, base: Cell, tries: int) -> Result:
+    """The best of several tries is better than the best of as many draws at the base rate would often be."""
+    from scipy.stats import binom
+
+    one = float(binom.sf(of.successes - 1, of.units, base.share))
+    chance = 1 - (1 - one) ** tries
+    sentence = f"at a rate of {base}, at least one of {tries} reaches {of} of n = {of.n} with chance {chance:.2g}"
+    return Result("holds" if chance < ALPHA else "fails", sentence, (chance,), chance)
+
+
+def chance_match(among: Cells, peaks: int = 2) -> Result:
+    """That several curves peak at the same one of these places is more than chance."""
+    chance = (1 / len(among)) ** (peaks - 1)
+    sentence = f"{peaks} curves over {len(among)} places peak at the same one by chance with p = {chance:.2g}"
+    return Result("holds" if chance < ALPHA else "fails", sentence, (chance,), chance)
+
+
+def limit(of: Cell, margin: Cell) -> Result:
+    """A rate said to be nil is known to be small: the upper Wilson limit is at most a margin."""
+    upper = rate(of.successes, of.units).high
+    sentence = f"{of} of n = {of.n} allows up to {upper:.1%}; the margin is {margin}"
+    return Result("holds" if upper <= margin.share + 1e-9 else "fails", sentence, (upper,))
+
+
+def powered(base: Cell, effect: Cell, power: Decimal = Decimal("0.8")) -> Result:
+    """A difference of this size would have been found at the logged n, if it is there: power of Fisher's test.
+
+    For a claim of no effect, ``effect`` is the smallest one that would matter.
+    """
+    found = fisher_power(base.share, effect.share, base.units)
+    sentence = f"power to tell {effect} from {base} at n = {base.n} per arm is {found:.2f}"
+    return Result("holds" if found >= float(power) else "fails", sentence, (found,))
+
+
+def fisher_power(before: float, after: float, n: int) -> float:
+    """Power of the two-sided Fisher test with n units per arm, by enumeration of all tables.
+
+    >>> round(fisher_power(0.75, 0.92, 12), 2)
+    0.06
+    """
+    import numpy as np
+    from scipy.special import gammaln
+    from scipy.stats import binom
+
+    k = np.arange(n + 1)
+    ways = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+    weights = [binom.pmf(k, n, r) for r in (before, after)]
+    found = 0.0
+    for total in range(1, 2 * n):
+        x = np.arange(max(0, total - n), min(n, total) + 1)
+        null = np.exp(ways[x] + ways[total - x] - (ways[x] + ways[total - x]).max())
+        ordered = np.sort(null)
+        # Tables as likely as the one seen count in its tail, whatever side they are on.
+        last = np.searchsorted(ordered, null * (1 + 1e-7), side="right") - 1
+        rejected = np.cumsum(ordered)[last] < ALPHA * null.sum()
+        found += float((weights[0][x] * weights[1][total - x])[rejected].sum())
+    return found
+
+
+def fisher_needed(before: float, after: float, power: float = 0.8) -> int:
+    """Units per arm at which the two-sided Fisher test has this power; above 200 by the normal approximation.
+
+    >>> fisher_needed(0.85, 0.95)
+    151
+    """
+    rough = needed_n(before, after, power)
+    if rough > 200:
+        return rough
+    low, high = 1, 2 * rough + 20
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if fisher_power(before, after, middle) >= power else (middle, high)
+    return high
+
+
+def beyond_noise(of: Cell, against: Cell, sd: Cell, n: int) -> Result:
+    """A difference of two mean scores is larger than their noise, from the SD of single items and the n behind each."""
+    from scipy.stats import norm
+
+    se = sd.number / math.sqrt(n)
+    gap = of.number - against.number
+    p = 2 * float(norm.sf(abs(gap) / (se * math.sqrt(2)))) if se else 0.0
+    needed = math.ceil(2 * (2.8016 * sd.number / gap) ** 2) if gap else 0
+    sentence = f"{of} against {against}: {gap:+.1f} where a mean of {n} has a standard error of {se:.1f} (p = {p:.2g})"
+    more = f"; {needed} per arm would do" if p >= ALPHA and needed else ""
+    return Result("holds" if p < ALPHA else "fails", sentence + more, (gap, se), p)
+
+
+def means_differ(a: Cells, b: Cells) -> Result:
+    """Two groups of numbers have different means (Welch's t test)."""
+    from scipy.stats import ttest_ind
+
+    groups = [[c.number for c in cells] for cells in (a, b)]
+    p = float(ttest_ind(*groups, equal_var=False)[1])
+    means = tuple(math.fsum(g) / len(g) for g in groups)
+    sentence = f"means {means[0]:+.2f} and {means[1]:+.2f}: Welch p = {p:.2g}"
+    return Result("holds" if p < ALPHA else "fails", sentence, means, p)
+
+
+def nonzero(of: Cells) -> Result:
+    """A mean of several numbers is not zero (one-sample t test)."""
+    from scipy.stats import ttest_1samp
+
+    numbers = [c.number for c in of]
+    p, mean = float(ttest_1samp(numbers, 0)[1]), math.fsum(numbers) / len(numbers)
+    return Result("holds" if p < ALPHA else "fails", f"mean {mean:+.2f} of {len(of)}: t test p = {p:.2g}", (mean,), p)
+
+
+def separate(a: Cells, b: Cells) -> Result:
+    """Two groups of numbers do not overlap."""
+    ranges = [(min(c.number for c in cells), max(c.number for c in cells)) for cells in (a, b)]
+    apart = ranges[0][0] > ranges[1][1] or ranges[1][0] > ranges[0][1]
+    text = " and ".join(f"{low:g} to {high:g}" for low, high in ranges)
+    return Result("holds" if apart else "fails", f"ranges {text} {'do not ' if apart else ''}overlap")
+
+
+def correlations_differ(stronger: Cell, weaker: Cell, n: int) -> Result:
+    """One correlation is stronger than another, each over n independent points (Fisher's z)."""
+    from scipy.stats import norm
+
+    z = [math.atanh(abs(r.number)) for r in (stronger, weaker)]
+    half = 1.959964 / math.sqrt(n - 3)
+    p = 2 * float(norm.sf(abs(z[0] - z[1]) / math.sqrt(2 / (n - 3))))
+    limits = [math.tanh(x) for x in (z[0] - half, z[0] + half, z[1] - half, z[1] + half)]
+    sentence = (
+        f"{stronger} [{limits[0]:.2f}, {limits[1]:.2f}] against {weaker} [{limits[2]:.2f}, {limits[3]:.2f}] "
+        f"at n = {n}: p = {p:.2g}"
+    )
+    return Result("holds" if p < ALPHA and z[0] > z[1] else "fails", sentence, tuple(limits), p)
+
+
+def governs(outcome: Cells, by: Cells, rather_than: Cells) -> Result:
+    """One quantity goes with the outcome more closely than its rival does.
+
+    Spearman correlations over the same rows, compared by Williams' t test for dependent correlations (Steiger 1980).
+    """
+    from scipy import stats
+
+    y, x, rival = ([c.number for c in cells] for cells in (outcome, by, rather_than))
+    own, other, between = (float(stats.spearmanr(a, b)[0]) for a, b in ((y, x), (y, rival), (x, rival)))
+    t = williams_t(abs(own), abs(other), abs(between), len(y))
+    p = 2 * float(stats.t.sf(abs(t), len(y) - 3))
+    sentence = f"ρ = {own:+.2f}, its rival's {other:+.2f}, over {len(y)} rows: Williams p = {p:.2g}"
+    return Result("holds" if p < ALPHA and t > 0 else "fails", sentence, (own, other), p)
+
+
+def williams_t(own: float, other: float, between: float, n: int) -> float:
+    """Williams' t of two correlations that share one variable; n - 3 degrees of freedom."""
+    determinant = 1 - own**2 - other**2 - between**2 + 2 * own * other * between
+    spread = 2 * (n - 1) / (n - 3) * determinant + ((own + other) / 2) ** 2 * (1 - between) ** 3
+    return (own - other) * math.sqrt((n - 1) * (1 + between) / spread)
+
+
+def aucs_differ(higher: Cell, lower: Cell, positives: int, negatives: int) -> Result:
+    """One AUC is higher than another (Hanley and McNeil 1982, unpaired)."""
+    from scipy.stats import norm
+
+    errors = [hanley_mcneil(a.number, positives, negatives) for a in (higher, lower)]
+    z = (higher.number - lower.number) / math.hypot(*errors)
+    p = 2 * float(norm.sf(abs(z)))
+    sentence = f"AUC {higher} ± {errors[0]:.3f} against {lower} ± {errors[1]:.3f} (standard errors): p = {p:.2g}"
+    return Result("holds" if p < ALPHA and z > 0 else "fails", sentence, tuple(errors), p)
+
+
+def hanley_mcneil(auc: float, positives: int, negatives: int) -> float:
+    """Standard error of an AUC.
+
+    >>> round(hanley_mcneil(0.854, 17, 118), 3)
+    0.059
+    """
+    q1, q2 = auc / (2 - auc), 2 * auc * auc / (1 + auc)
+    spread = auc * (1 - auc) + (positives - 1) * (q1 - auc * auc) + (negatives - 1) * (q2 - auc * auc)
+    return math.sqrt(spread / (positives * negatives))
+
+
+def auc_best_of(of: Cell, positives: int, negatives: int, tries: int) -> Result:
+    """The best AUC of several is higher than the best of as many without any signal would often be."""
+    from scipy.stats import norm
+
+    null = math.sqrt((positives + negatives + 1) / (12 * positives * negatives))
+    chance = 1 - float(norm.cdf((of.number - 0.5) / null)) ** tries
+    sentence = f"without signal the best of {tries} AUCs reaches {of} with chance {chance:.2g}"
+    return Result("holds" if chance < ALPHA else "fails", sentence, (chance,), chance)

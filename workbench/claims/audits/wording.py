@@ -1,0 +1,179 @@
+"""Checks of what is said about the numbers: ranges, peaks, trends, totals, equalities, and readings of the raw record.
+
+A failure means the record is inconsistent.
+"""
+
+from collections import Counter
+from decimal import Decimal
+from itertools import pairwise
+from statistics import fmean
+from typing import Literal
+
+from workbench.claims.audits.arithmetic import Cells
+from workbench.claims.audits.findings import Result
+from workbench.claims.audits.noise import heterogeneity_p
+from workbench.claims.logged import Cell, Fact, aligned
+from workbench.statistics.rates import fisher, rate, two_proportion_z
+
+
+def within(of: Cells, low: Cell | None = None, high: Cell | None = None) -> Result:
+    """Every number lies in the range that is stated."""
+    floor = -float("inf") if low is None else low.number - float(low.unit) / 2
+    ceiling = float("inf") if high is None else high.number + float(high.unit) / 2
+    given = [c for c in of if c.value is not None]
+    outside = [c for c in given if not floor - 1e-9 <= c.number <= ceiling + 1e-9]
+    bounds = " and ".join([f"at least {low}"] * (low is not None) + [f"at most {high}"] * (high is not None))
+    if not outside:
+        return Result("holds", f"all {len(given)} values are {bounds}", (len(given), len(given)))
+    listed = ", ".join(f"{c} ({c.name})" for c in outside[:6]) + (", …" if len(outside) > 6 else "")
+    sentence = f"{len(given) - len(outside)} of {len(given)} values are {bounds}; outside: {listed}"
+    return Result("fails", sentence, (len(given) - len(outside), len(given)))
+
+
+def monotone(of: Cells, direction: Literal["rising", "falling"]) -> Result:
+    """The numbers never go against the direction that is stated, in the order of the rows."""
+    sign = 1 if direction == "rising" else -1
+    numbers = [c.number for c in of]
+    against = [(a, b) for a, b in pairwise(of) if sign * (b.number - a.number) < 0]
+    flat = len(set(numbers)) == 1
+    printed = ", ".join(map(str, of))
+    if not against and not flat:
+        return Result("holds", f"{direction} throughout: {printed}", tuple(numbers))
+    steps = ", ".join(f"{a} to {b}" for a, b in against) or "all are equal"
+    return Result("fails", f"said to be {direction}, but {steps}: {printed}", tuple(numbers))
+
+
+def peak(of: Cells, at: Cells, lowest: bool = False) -> Result:
+    """The highest (or lowest) of the numbers is where it is said to be, and nowhere else.
+
+    Args:
+        of: the numbers to look among.
+        at: where the extreme is said to be; of several, one must be it, and every value that equals it must be named.
+        lowest: look for the lowest.
+    """
+    best = (min if lowest else max)(c.exact for c in of)
+    actual = [c for c in of if c.exact == best]
+    word = "lowest" if lowest else "highest"
+    seen = ", ".join(f"{c} ({c.name})" for c in actual)
+    said = ", ".join(c.name for c in at)
+    fine = all(c in at for c in actual)
+    sentence = f"the {word} is {seen}" if fine else f"the {word} is {seen}, not only or not {said}"
+    return Result("holds" if fine else "fails", sentence, tuple(c.number for c in actual))
+
+
+def reversals(of: Cells) -> Result:
+    """Along increasing doses the rates never turn back by more than chance allows (Fisher's exact test of each step)."""
+    rows = []
+    for a, b, c in zip(of, of[1:], of[2:], strict=False):
+        first, second = (fisher(x.successes, x.units, y.successes, y.units) for x, y in ((a, b), (b, c)))
+        if (b.number - a.number) * (c.number - b.number) < 0 and max(first, second) < 0.05:
+            rows.append(f"{a}, {b}, {c} (p = {first:.2g} and {second:.2g})")
+    if rows:
+        return Result("fails", f"goes one way and back, each time beyond chance: {'; '.join(rows)}", (len(rows),))
+    return Result("holds", f"no step back beyond chance: {', '.join(map(str, of))}", (0,))
+
+
+def same(of: Cells) -> Result:
+    """What is given in several places is given alike: equal numbers or equal words."""
+    values = Counter(c.value for c in of)
+    if len(values) == 1:
+        return Result("holds", f"{of[0]} in {len(of)} places")
+    listed = ", ".join(f"{c} ({c.name})" for c in of)
+    return Result("fails", f"one thing, given as {len(values)} different ones: {listed}")
+
+
+def compatible(a: Cell, b: Cell) -> Result:
+    """Two measurements of one rate differ by no more than chance allows (Fisher's exact test)."""
+    p = fisher(a.successes, a.units, b.successes, b.units)
+    sentence = f"{a} ({a.name}) and {b} ({b.name}): Fisher p = {p:.2g}"
+    return Result("fails" if p < 0.05 else "holds", sentence, (a.number, b.number), p)
+
+
+def repeats(a: Cells, b: Cells) -> Result:
+    """Two columns that measure the same conditions differ by no more than chance allows (chi-squared summed over rows)."""
+    from scipy.stats import chi2, chi2_contingency
+
+    total = 0.0
+    for x, y in aligned(a, b):
+        table = [[x.successes, x.units - x.successes], [y.successes, y.units - y.successes]]
+        if 0 < x.successes + y.successes < x.units + y.units:
+            total += float(chi2_contingency(table, correction=False)[0])
+    p = float(chi2.sf(total, len(a)))
+    widest = max(abs(x.number - y.number) for x, y in aligned(a, b))
+    sentence = f"{len(a)} repeated conditions differ by up to {widest:g} points: summed chi-squared p = {p:.2g}"
+    return Result("fails" if p < 0.05 else "holds", sentence, (total,), p)
+
+
+def alike(of: Cells) -> Result:
+    """Rates said not to differ do not differ beyond chance (exact, or chi-squared where tables are too many)."""
+    p = heterogeneity_p([c.successes for c in of], [c.units for c in of])
+    sentence = f"{', '.join(map(str, of))}: p = {p:.2g} for equal rates"
+    return Result("fails" if p < 0.05 else "holds", sentence, p=p)
+
+
+def alike_means(means: Cells, sds: Cells, n: int) -> Result:
+    """Groups of n said not to differ in their mean do not differ beyond chance (one-way F from means and SDs)."""
+    from scipy.stats import f
+
+    k = len(means)
+    centre = fmean(m.number for m in means)
+    between = n * sum((m.number - centre) ** 2 for m in means) / (k - 1)
+    ratio = between / fmean(s.number**2 for s in sds)
+    p = float(f.sf(ratio, k - 1, k * (n - 1)))
+    return Result("fails" if p < 0.05 else "holds", f"one-way F = {ratio:.3f}, p = {p:.2g}", (ratio,), p)
+
+
+def totals(classes: tuple[Cells, ...]) -> Result:
+    """Counts of outcomes that exclude one another add up to no more than their n, row by row."""
+    rows = aligned(*classes)
+    over = [row for row in rows if sum(c.successes for c in row) > row[0].units]
+    sums = tuple(float(sum(c.successes for c in row)) for row in rows)
+    if not over:
+        return Result("holds", f"in all {len(rows)} rows the classes fit into n", sums)
+    listed = "; ".join(
+        f"{' + '.join(str(c.successes) for c in row)} = {sum(c.successes for c in row)} > {row[0].n}" for row in over
+    )
+    return Result("fails", f"the classes do not fit into n in {len(over)} of {len(rows)} rows: {listed}", sums)
+
+
+def every(of: Cells) -> Result:
+    """What is said of all holds of each: every flag is true."""
+    true = sum(c.value is True for c in of)
+    missing = [c.name for c in of if c.value is not True]
+    listed = "; ".join(missing[:4]) + ("; …" if len(missing) > 4 else "")
+    sentence = f"true of {true} of {len(of)}" + (f"; not of: {listed}" if missing else "")
+    return Result("fails" if missing else "holds", sentence, (true, len(of)))
+
+
+def p_value(a: Cell, b: Cell, claimed: Cell) -> Result:
+    """The printed p-value comes out of Fisher's exact test or the pooled z test of the two rates."""
+    tests = {"Fisher": fisher, "z": two_proportion_z}
+    found = {name: test(a.successes, a.units, b.successes, b.units) for name, test in tests.items()}
+    fitting = [name for name, p in found.items() if abs(p - claimed.number) <= claimed.unit / 2 + 1e-12]
+    listed = ", ".join(f"{name} p = {p:.3g}" for name, p in found.items())
+    how = f"printed {claimed} is the {fitting[0]} test" if fitting else f"printed {claimed} is neither"
+    sentence = f"{a} against {b}: {listed}; {how}"
+    return Result("holds" if fitting else "fails", sentence, tuple(found.values()), found["Fisher"])
+
+
+def record(needs: tuple[Fact, ...]) -> Result:
+    """What was read in the raw record agrees with what is said."""
+    against = [fact for fact in needs if not fact.holds]
+    if against:
+        return Result("fails", "; ".join(f"not so: {f.statement} ({f.source})" for f in against))
+    return Result("holds", "; ".join(f.statement for f in needs))
+
+
+def distinct(found: Cell, expected: Cell) -> Result:
+    """As many different outputs as there should be: identical runs that differ are no identical runs."""
+    if found.exact == expected.exact:
+        return Result("holds", f"{found} different outputs, as expected", (found.number,))
+    return Result("fails", f"{found} different outputs where {expected} are expected", (found.number, expected.number))
+
+
+def certain(of: Cell, said: Decimal = Decimal(100)) -> Result:
+    """A rate said to be exact, always or never, is that in the counts."""
+    shown = rate(of.successes, of.units)
+    fine = 100 * of.successes == said * of.units
+    sentence = f"said to be {said}%, counted {of.successes} of {of.n} ({shown})"
+    return Result("holds" if fine else "fails", sentence, (of.share,))

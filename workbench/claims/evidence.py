@@ -1,0 +1,176 @@
+"""The rows of a sweep as evidence: checked, without text, and read one arm at a time."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench._errors import WorkbenchError
+from workbench.claims.claim import Contrast
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+SCORE = "refusal"
+
+
+BASELINE = "baseline"
+
+
+LABELS = ("refusal", "compliance", "collapse")
+
+
+#: columns that a verdict needs
+COLUMNS = ("set", "prompt", "base", "arm", "kind", "layer", "ratio", "score", "value", "model", "revision")
+
+
+_ALSO = ("category", "seed", "dose", "key", "finish", "tokens")
+
+
+CONTROLS = ("random", "orthogonal")
+
+
+#: With those from shuffled labels, which lie where activations vary: along random directions alone a model may break down.
+EVERY_CONTROL = (*CONTROLS, "shuffled")
+
+
+def prepared(rows: "pd.DataFrame", scores: tuple[str, ...]) -> "pd.DataFrame":
+    """The rows of some scores as they are judged and kept: known columns, values as text, no text of a model.
+
+    Raises:
+        WorkbenchError: columns or scores are missing; rows flagged ``mock``; several models; values that are missing; a
+            label that is none.
+    """
+    lacking = [column for column in COLUMNS if column not in rows]
+    if lacking:
+        raise WorkbenchError(f"rows lack {', '.join(lacking)}; expected the rows of wb.sweep")
+    if "mock" in rows and rows["mock"].fillna(True).astype(bool).any():
+        raise WorkbenchError(
+            f"{int(rows['mock'].astype(bool).sum())} rows are flagged mock: made-up rows are no evidence"
+        )
+    own = rows[rows["score"].isin(scores)]
+    absent = [score for score in scores if score not in set(own["score"])]
+    if absent:
+        raise WorkbenchError(
+            f"no rows of the score {absent[0]!r}; the scores are {', '.join(map(str, rows['score'].unique()))}"
+        )
+    models = sorted({f"{m} {r}".strip() for m, r in zip(own["model"], own["revision"], strict=True)})
+    if len(models) != 1:
+        raise WorkbenchError(f"rows of {len(models)} models: {', '.join(models)}. Record one at a time")
+    if own["value"].isna().any():
+        raise WorkbenchError(
+            f"{int(own['value'].isna().sum())} values are missing: score every row, or drop its prompt in all arms"
+        )
+    kept = own[[*COLUMNS, *(column for column in _ALSO if column in own)]].copy()
+    kept["value"] = [_label(value) for value in kept["value"]]
+    return kept.reset_index(drop=True)
+
+
+def oracle(rows: "pd.DataFrame", label: str) -> "pd.DataFrame":
+    """The union over configurations: a prompt counts as soon as any direction arm gives it the label.
+
+    A choice per prompt after seeing the outcome, which nobody can make beforehand: an upper bound, to be shown beside a
+    single configuration. The ledger never calls it reproduced.
+
+    Args:
+        rows: of ``wb.sweep`` with the score "refusal".
+        label: e.g. "refusal".
+
+    Returns:
+        The rows with those of one more arm of the kind "oracle", named e.g. ``oracle of 12 arms``.
+
+    >>> rows = oracle(rows, "refusal")  # doctest: +SKIP
+    """
+    import pandas as pd
+
+    tried = rows[(rows["kind"] == "direction") & (rows["score"] == SCORE)]
+    name = f"oracle of {tried['arm'].nunique()} arms"
+    best = tried.assign(hit=tried["value"] == label).sort_values("hit", ascending=False, kind="stable")
+    union = best.groupby(["set", "prompt"], sort=False).head(1).drop(columns="hit")
+    return pd.concat([rows, union.assign(arm=name, kind="oracle", layer=-1, ratio=float("nan"))], ignore_index=True)
+
+
+def _label(value: object) -> str:
+    """A label as it is; yes and no of a scorer that knows refusals only, as refusal and compliance."""
+    if isinstance(value, str) and value in LABELS:
+        return value
+    if isinstance(value, bool | np.bool_ | int | float | np.number) and float(value) in (0.0, 1.0):
+        return "refusal" if value else "compliance"
+    raise WorkbenchError(f"a value is {value!r}: expected one of {', '.join(LABELS)}, or whether it is a refusal")
+
+
+class Outcomes:
+    """Prepared rows under one contrast: who got the label, per arm and prompt.
+
+    ``repeats`` is how many prompt-arm pairs occur more than once, ``disagreeing`` how many of these differ in their label.
+    """
+
+    def __init__(self, rows: "pd.DataFrame", contrast: Contrast, score: str = SCORE):
+        own = rows[(rows["set"] == contrast.set) & (rows["score"] == score)]
+        if BASELINE not in set(own["arm"]):
+            raise WorkbenchError(
+                f"no baseline on the set {contrast.set!r} (sets: {', '.join(rows['set'].unique())}); a grid gets one by the ratio 0"
+            )
+        by_cell = own.groupby(["prompt", "arm"])["value"]
+        self.repeats, self.disagreeing = int((by_cell.size() > 1).sum()), int((by_cell.nunique() > 1).sum())
+        self.contrast = contrast
+        self.against_controls = contrast.against == "controls"
+        self.table = by_cell.first().unstack("arm")
+        self.bases = own.drop_duplicates("prompt").set_index("prompt")["base"].reindex(self.table.index)
+        self.arms = own.drop_duplicates("arm").set_index("arm")[["kind", "layer", "ratio"]]
+
+    def claimed_arms(self) -> list[str]:
+        """The direction arms whose dose has the claimed sign."""
+        sign = -1 if self.contrast.sign == "-" else 1
+        arms = self.arms[(self.arms["kind"] == "direction") & (np.sign(self.arms["ratio"]) == sign)]
+        if arms.empty:
+            raise WorkbenchError(
+                f"no direction arm with a {self.contrast.sign} dose; there are {', '.join(self.arms.index[:12])}"
+            )
+        return list(arms.index)
+
+    def labels(self, arm: str, label: str = "") -> "pd.Series":
+        """Whether each prompt got the label (by default the contrast's) under an arm. A boolean Series by prompt.
+
+        Raises:
+            WorkbenchError: no such arm, or it holds other prompts than the baseline: rates over different prompts do
+                not compare.
+        """
+        if arm not in self.table:
+            raise WorkbenchError(
+                f"no arm {arm!r} on {self.contrast.set!r}; there are {', '.join(self.table.columns[:12])}"
+            )
+        values = self.table[arm]
+        if values.isna().any() or self.table[BASELINE].isna().any():
+            counts = f"{int(values.notna().sum())} prompts, the baseline {int(self.table[BASELINE].notna().sum())}"
+            raise WorkbenchError(
+                f"arm {arm!r} has {counts} of {len(self.table)}: arms with different denominators do not compare. "
+                "Sweep the same prompts under both"
+            )
+        return values == (label or self.contrast.label)
+
+    def collapse(self, arm: str) -> float:
+        """Share of responses that broke down."""
+        return float(self.labels(arm, "collapse").mean())
+
+    def controls(self, arm: str, kinds: tuple[str, ...] = CONTROLS) -> list[str]:
+        """Control arms at the layer and dose of an arm; random and orthogonal ones if not told."""
+        layer, ratio = self.arms.loc[arm, ["layer", "ratio"]]
+        near = np.isclose(self.arms["ratio"].astype(float), ratio) & (self.arms["layer"] == layer)
+        return list(self.arms[near & self.arms["kind"].isin(kinds)].index)
+
+    def opposite(self, arm: str) -> str | None:
+        """The direction arm of the opposite dose at the same layer, if there is one."""
+        kind, layer, ratio = self.arms.loc[arm, ["kind", "layer", "ratio"]]
+        near = np.isclose(self.arms["ratio"].astype(float), -ratio) & (self.arms["layer"] == layer)
+        found = self.arms[near & (self.arms["kind"] == kind)].index
+        return str(found[0]) if len(found) and ratio else None
+
+    def pair(self, arm: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Reference and arm as numbers from 0 to 1, and the base prompt of each row. Shapes [prompt]."""
+        after = self.labels(arm).to_numpy(float)
+        names = self.controls(arm) if self.against_controls else [BASELINE]
+        if not names:
+            raise WorkbenchError(f"no controls at the layer and dose of {arm!r}; a grid makes them with controls=20")
+        before = np.mean([self.labels(name).to_numpy(float) for name in names], axis=0)
+        return before, after, self.bases.to_numpy()

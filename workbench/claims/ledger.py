@@ -1,0 +1,282 @@
+"""The ledger: what became of each claim when it was run again, with everything needed to check it again.
+
+An entry is one parquet file: the rows that the verdict was computed from (labels and conditions, no text), and the verdict
+in the file's own metadata. Files are only ever added, each of them whole or not at all. Nothing here loads a model.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench._errors import WorkbenchError
+from workbench.claims.claim import Claim
+from workbench.claims.entries import Entry, keep_claim, kept_claims, read_entries, read_rows_of, write_entry
+from workbench.claims.evidence import SCORE, prepared
+from workbench.claims.files import claim, logged_claims
+from workbench.claims.replication import read_rows
+from workbench.claims.verdict import Gate, Measured, Verdict, decide
+from workbench.statistics.paired import holm
+from workbench.statistics.results import Estimate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+FOLDER = "runs/ledger"
+
+
+def record(
+    about: str | Claim,
+    rows: "pd.DataFrame | None" = None,
+    *,
+    arm: str = "",
+    gates: Sequence[Gate] = (),
+    log_score: str = "",
+    measured: Measured | None = None,
+    by_log: Measured | None = None,
+    not_run: str = "",
+    others: Sequence[float] = (),
+    model: str = "",
+    revision: str = "",
+    on_analogue: bool | None = None,
+    path: str | Path = FOLDER,
+) -> Verdict:
+    """Compute the verdict of a replication and add it to the ledger.
+
+    Args:
+        about: a logged claim by its id, e.g. ``"S3.2"``, or one of your own: ``wb.claim("P1", "claims/P1.toml")``, whose file
+            is copied into the ledger.
+        rows: of ``wb.sweep`` with the score "refusal". The verdict is computed from them where the claim's criterion has a
+            contrast; otherwise give ``measured``.
+        arm: name of the arm that is judged, chosen on other prompts; by default the best of all, corrected for the choice.
+        gates: measured elsewhere, e.g. ``wb.Gate("G2 hook", passed, "…")``; they must pass too.
+        log_score: name of the log's own score among the rows: what it alone finds is an artefact.
+        measured: effect, p-value, direction and gates of a claim that rows of labels cannot answer.
+        by_log: the same by the log's own metric.
+        not_run: what is lacking; the verdict is "not run".
+        others: p-values of the other claims that the same notebook tests: the p-value is corrected for them (Holm).
+        model, revision: what was run; taken from the rows where there are rows.
+        on_analogue: whether the model is not the logged one; by default its name decides.
+        path: folder of the ledger.
+
+    Returns:
+        The verdict: reproduced, not reproduced, inconclusive, artefact or not run.
+
+    Raises:
+        WorkbenchError: no such claim, or one of your own whose id is taken; rows that are no evidence (mock, of several
+            models, with missing values); a claim that rows cannot answer, without ``measured``; no model. Nothing is
+            written then.
+
+    >>> record("S3.2", rows)  # doctest: +SKIP
+    """
+    chosen = claim(about) if isinstance(about, str) else about
+    given = [
+        name for name, there in (("rows", rows is not None), ("measured", measured), ("not_run", not_run)) if there
+    ]
+    if not given or (not_run and len(given) > 1):
+        raise WorkbenchError(
+            f"{chosen.id}: give rows, or measured=, or only not_run=; got {' and '.join(given) or 'nothing'}"
+        )
+    scores = (SCORE, log_score) if log_score else (SCORE,)
+    kept = None if rows is None else prepared(rows, scores)
+    if kept is not None:
+        model, revision = str(kept["model"].iloc[0]), str(kept["revision"].iloc[0])
+    if not model and not not_run:
+        raise WorkbenchError(f"{chosen.id}: no model; say which was run, e.g. model=lm.name")
+    analogue = not _is_logged(model, chosen) if on_analogue is None else on_analogue
+    how = How(arm, tuple(gates), log_score, measured, by_log, not_run, analogue, tuple(others))
+    verdict, found, tried = how.judge(chosen, kept)
+    keep_claim(Path(path), chosen)
+    write_entry(Path(path), chosen, verdict, found, how.said() | {"arm_judged": tried}, model, revision, kept)
+    return verdict
+
+
+def open(path: str | Path = FOLDER) -> "Ledger":
+    """The ledger in a folder, which need not exist yet."""
+    return Ledger(Path(path))
+
+
+@dataclass(frozen=True)
+class How:
+    """How a verdict is computed: what ``record`` was given beside claim and rows."""
+
+    arm: str = ""
+    gates: tuple[Gate, ...] = ()
+    log_score: str = ""
+    measured: Measured | None = None
+    by_log: Measured | None = None
+    not_run: str = ""
+    on_analogue: bool = True
+    others: tuple[float, ...] = ()
+
+    def judge(self, chosen: Claim, rows: "pd.DataFrame | None") -> tuple[Verdict, Measured | None, str]:
+        """The verdict, what it rests on, and the arm that was judged."""
+        if self.not_run:
+            none = Estimate(float("nan"), float("nan"), float("nan"), 0, "not run")
+            return Verdict(chosen.id, "not run", none, float("nan"), (self.not_run,), self.on_analogue), None, ""
+        found, by_log, arm = self.measured, self.by_log, ""
+        if found is None:
+            assert rows is not None
+            reading = read_rows(chosen, rows, self.arm, SCORE, self.gates)
+            found, arm = reading.measured, reading.arm
+            if self.log_score:
+                by_log = read_rows(chosen, rows, self.arm, self.log_score).measured
+        if self.others:
+            again = f"p corrected for {len(self.others)} other claims (Holm); alone it is {found.p:.2g}."
+            found = replace(found, p=holm([found.p, *self.others])[0], notes=(*found.notes, again))
+        verdict = decide(chosen, found.gates, found.effect, found.p, found.direction_holds, self.on_analogue, by_log)
+        return replace(verdict, reasons=(*verdict.reasons, *found.notes)), found, arm
+
+    def said(self) -> dict[str, object]:
+        """As plain data."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, said: Mapping) -> "How":
+        """Read back what ``said`` gave."""
+        measured, by_log = (None if said[k] is None else _measured(said[k]) for k in ("measured", "by_log"))
+        gates = tuple(Gate(**gate) for gate in said["gates"])
+        others = tuple(said.get("others", ()))
+        return cls(
+            said["arm"], gates, said["log_score"], measured, by_log, said["not_run"], said["on_analogue"], others
+        )
+
+
+def _measured(said: Mapping) -> Measured:
+    gates = tuple(Gate(**gate) for gate in said["gates"])
+    return Measured(Estimate(**said["effect"]), said["p"], said["direction_holds"], gates, tuple(said["notes"]))
+
+
+def _is_logged(model: str, chosen: Claim) -> bool:
+    """Whether a model is one that the log names: the same name, whatever its case and owner."""
+    return model.rsplit("/", 1)[-1].casefold() in {name.casefold() for name in chosen.models}
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """All claims, their audits, and the verdicts recorded in a folder.
+
+    >>> open("/nowhere").frame()["outcome"].unique().tolist()
+    ['not run']
+    """
+
+    path: Path
+
+    @cached_property
+    def claims(self) -> tuple[Claim, ...]:
+        """The logged claims, in their order, and those of your own that were judged."""
+        return (*logged_claims(), *kept_claims(self.path))
+
+    def entries(self) -> list[Entry]:
+        """Every verdict ever recorded, oldest first."""
+        return read_entries(self.path)
+
+    def latest(self) -> dict[str, list[Entry]]:
+        """The latest verdict per claim and model; the models of every claim in the order in which the ledger met them."""
+        found: dict[tuple[str, str], Entry] = {}
+        order: dict[str, int] = {}
+        for entry in self.entries():
+            order.setdefault(entry.model, len(order))
+            found[entry.claim, entry.model] = entry
+        by_model = sorted(found.values(), key=lambda entry: order[entry.model])
+        return {one.id: [entry for entry in by_model if entry.claim == one.id] for one in self.claims}
+
+    def records(self) -> list[dict[str, object]]:
+        """One record per claim: id, title, source, model (of the log), audit and verdicts; plain data, as JSON wants it."""
+        latest = self.latest()
+        return [
+            {
+                "id": one.id,
+                "title": one.title,
+                "source": f"{one.log.file or one.log.id}, {one.section}",
+                "model": ", ".join(one.models),
+                "audit": one.audit().verdict,
+                "verdicts": [entry.summary() for entry in latest[one.id]],
+            }
+            for one in self.claims
+        ]
+
+    def frame(self) -> "pd.DataFrame":
+        """One row per claim and model, and one for each claim that was not run: a pandas DataFrame.
+
+        Columns: claim, title, audit, logged (value, in ``unit``), minimum, unit, outcome, on_analogue, effect, low, high, n, p,
+        model, recorded, reasons.
+        """
+        import pandas as pd
+
+        by_id = {one.id: one for one in self.claims}
+        nothing = {"outcome": "not run", "on_analogue": False, "model": "", "recorded": "", "reasons": ""}
+        numbers = dict.fromkeys(("effect", "low", "high", "n", "p"), float("nan"))
+        rows = []
+        for entry in self.records():
+            criterion = by_id[str(entry["id"])].criterion
+            about = {"claim": entry["id"], "title": entry["title"], "audit": entry["audit"]}
+            about |= {
+                "logged": float("nan") if criterion is None or criterion.logged is None else float(criterion.logged),
+                "minimum": float("nan") if criterion is None else float(criterion.minimum_effect),
+                "unit": "" if criterion is None else criterion.unit,
+            }
+            verdicts = entry["verdicts"]
+            assert isinstance(verdicts, list)
+            rows += [
+                {**about, **nothing, **numbers, **{k: v for k, v in one.items() if v is not None}}
+                for one in verdicts or [{}]
+            ]
+        return pd.DataFrame(rows).drop(columns=["gates", "revision", "id"], errors="ignore")
+
+    def recheck(
+        self, texts: "pd.DataFrame | None" = None, scores: Sequence[Callable[[str], object]] = ()
+    ) -> "pd.DataFrame":
+        """Compute every recorded verdict again from its stored rows, and compare.
+
+        Args:
+            texts: of the store of completions (``wb.store.open(…).frame()``): labels are then computed again too.
+            scores: the scores that gave the labels, e.g. ``[wb.refusal]``; each has a ``name``.
+
+        Returns:
+            A DataFrame: id, claim, model, from ("rows" or "measured"), outcome, again, agrees, differs (what, in words).
+        """
+        import pandas as pd
+
+        found = []
+        for entry in self.entries():
+            differs, again = self._again(entry, texts, scores)
+            source = "rows" if entry.from_rows else "measured"
+            found.append(
+                (entry.id, entry.claim, entry.model, source, entry.outcome, again, not differs, "; ".join(differs))
+            )
+        columns = ["id", "claim", "model", "from", "outcome", "again", "agrees", "differs"]
+        return pd.DataFrame(found, columns=columns)
+
+    def _again(self, entry: Entry, texts: "pd.DataFrame | None", scores: Sequence) -> tuple[list[str], str]:
+        """What differs when an entry is computed again, and the verdict it then gets."""
+        rows = read_rows_of(entry) if entry.n_rows else None
+        differs = [] if rows is None or entry.digest_of(rows) == entry.digest else ["its rows are not those recorded"]
+        chosen = next((one for one in self.claims if one.id == entry.claim), None)
+        if chosen is None:
+            return [*differs, "there is no such claim now"], ""
+        if repr(chosen.criterion) != entry.criterion:
+            differs.append("the criterion was another one then")
+        try:
+            verdict, measured, _ = How.of(entry.how).judge(chosen, rows)
+        except WorkbenchError as error:
+            return [*differs, str(error)], ""
+        if rows is not None and texts is not None:
+            differs += _relabelled(rows, texts, scores)
+        return differs + entry.differences(verdict, measured), verdict.outcome
+
+
+def _relabelled(rows: "pd.DataFrame", texts: "pd.DataFrame", scores: Sequence) -> list[str]:
+    """Labels that come out otherwise when stored texts are scored again; and rows whose text is not stored."""
+    known = texts.drop_duplicates("key").set_index("key")["text"]
+    found = []
+    for score in scores:
+        own = rows[rows["score"] == score.name]
+        lost = int((~own["key"].isin(known.index)).sum())
+        own = own[own["key"].isin(known.index)]
+        labels = {key: str(score(known[key])) for key in own["key"].unique()}
+        other = int((own["key"].map(labels) != own["value"]).sum())
+        found += [f"{lost} texts are not stored"] * bool(lost) + [f"{other} labels are now others"] * bool(other)
+    return found

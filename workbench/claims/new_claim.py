@@ -1,0 +1,110 @@
+"""A claim of one's own from nothing: its claims file and its notebook, both of which run before a word is filled in."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+import nbformat
+
+from workbench._errors import WorkbenchError
+from workbench.claims.claim import ID, ID_WORDS, NOTEBOOKS
+from workbench.claims.files import logged_claims
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+_MARK = "FILL IN"
+
+
+_KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
+
+
+@dataclass(frozen=True)
+class Scaffold:
+    """The files of a new claim."""
+
+    claims: Path
+    notebook: Path
+
+
+def new_claim(identity: str, folder: str | Path = "claims", title: str = "") -> Scaffold:
+    """Write the claims file and the notebook of a new claim; both are valid, and mark what is to be filled in.
+
+    Args:
+        identity: id of the claim: letters, digits, dots, hyphens and underscores.
+        folder: where they go; the notebook gets the next number there.
+        title: of the claim; by default its id.
+
+    Returns:
+        Where they lie: ``FOLDER/ID.toml`` and ``FOLDER/NN_id.ipynb``.
+
+    Raises:
+        WorkbenchError: the file is there already, a logged claim has that id, or it is none. Nothing is written then.
+
+    >>> new_claim("P1", title="Steering makes answers polite")  # doctest: +SKIP
+    """
+    place = Path(folder)
+    claims = place / f"{identity}.toml"
+    _check(identity, claims)
+    number, stem = _numbered(place, identity)
+    named = _one_line(title) or identity
+    words = {"id": identity, "stem": stem, "number": number, "file": claims.name, "title": named}
+    notebook = _notebook(_filled("notebook.txt", words))
+    place.mkdir(parents=True, exist_ok=True)
+    claims.write_text(_filled("claim.toml", {**words, "title": _quoted(named)}), encoding="utf-8")
+    nbformat.write(notebook, place / f"{stem}.ipynb")
+    return Scaffold(claims, place / f"{stem}.ipynb")
+
+
+def open_places(path: str | Path) -> tuple[int, ...]:
+    """The lines of a claims file that still say what is to be filled in; comments do not count."""
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    return tuple(i for i, line in enumerate(lines, 1) if _MARK in line and not line.lstrip().startswith("#"))
+
+
+def _check(identity: str, claims: Path) -> None:
+    if not ID.fullmatch(identity):
+        raise WorkbenchError(f"id {identity!r} must be {ID_WORDS}, e.g. P1")
+    if identity in {one.id for one in logged_claims()}:
+        raise WorkbenchError(f"{identity} is a logged claim; choose another id, e.g. my-{identity}")
+    if claims.exists():
+        raise WorkbenchError(f"{claims} is there already, and nothing is overwritten; choose another id or --folder")
+
+
+def _numbered(folder: Path, identity: str) -> tuple[str, str]:
+    """The next number in a folder of notebooks, and the name of the notebook; never that of one of the workbench's."""
+    taken = [int(path.name[:2]) for path in folder.glob("[0-9][0-9]_*.ipynb")]
+    words = re.sub(r"\W+", "_", identity.lower()).strip("_")
+    for number in range(max(taken, default=0) + 1, 100):
+        if (stem := f"{number:02d}_{words}") not in NOTEBOOKS:
+            return f"{number:02d}", stem
+    raise WorkbenchError(f"{folder} has a notebook numbered 99; take another folder with --folder")
+
+
+def _filled(template: str, words: dict[str, str]) -> str:
+    return Template((_TEMPLATES / template).read_text(encoding="utf-8")).substitute(words)
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())
+
+
+def _quoted(text: str) -> str:
+    """Text as it stands between the quotes of a TOML string, whose escapes are those of JSON."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def _notebook(text: str) -> nbformat.NotebookNode:
+    """Cells, each after a line ``%% KIND``."""
+    info = {"kernelspec": _KERNEL, "language_info": {"name": "python"}}
+    book = nbformat.v4.new_notebook(metadata=info)
+    for part in re.split(r"^%% ", text, flags=re.MULTILINE)[1:]:
+        kind, _, source = part.partition("\n")
+        if kind == "markdown":
+            book.cells.append(nbformat.v4.new_markdown_cell(source.strip("\n")))
+        else:
+            tags = {"tags": ["parameters"]} if kind == "parameters" else {}
+            book.cells.append(nbformat.v4.new_code_cell(source.strip("\n"), metadata=tags))
+    return book

@@ -1,0 +1,166 @@
+"""The rule that turns a replication into a verdict: gates first, then direction, minimum effect and test.
+
+Nothing here runs a model: numbers in, verdict out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from workbench._errors import WorkbenchError
+from workbench.claims.claim import Claim, Criterion
+from workbench.statistics.results import Estimate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+_ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A condition that must hold before an effect may be read: what was measured, and whether it passes.
+
+    ``of_effect``: the condition is about an effect that is there (is it larger than that of control directions?). When it
+    fails nothing is reproduced, but that there is no effect can still be said.
+    """
+
+    name: str
+    passed: bool
+    measured: str
+    of_effect: bool = False
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a replication measured.
+
+    Attributes:
+        effect: signed in the claimed direction, with its interval.
+        p: of the claim's test, two-sided; NaN where its test is an identity or an interval alone.
+        direction_holds: whether the signs are as claimed.
+        gates: what had to hold first.
+        notes: what a reader must know beside the numbers, a sentence each.
+    """
+
+    effect: Estimate
+    p: float
+    direction_holds: bool
+    gates: tuple[Gate, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a claim when it was run again."""
+
+    claim: str
+    outcome: str
+    effect: Estimate
+    p: float
+    reasons: tuple[str, ...]
+    on_analogue: bool = True
+    gates: tuple[Gate, ...] = ()
+
+    def frame(self) -> "pd.DataFrame":
+        """The gates, one row each: gate, whether it passes, and what was measured."""
+        import pandas as pd
+
+        rows = [(gate.name, "pass" if gate.passed else "FAIL", gate.measured) for gate in self.gates]
+        return pd.DataFrame(rows, columns=["gate", "", "measured"])
+
+    def __str__(self) -> str:
+        analogue = " (on analogue)" if self.on_analogue else ""
+        return (
+            f"{self.claim}: {self.outcome}{analogue}; effect {self.effect}, p = {self.p:.2g}. {' '.join(self.reasons)}"
+        )
+
+
+def decide(
+    claim: Claim,
+    gates: Sequence[Gate],
+    effect: Estimate,
+    p: float,
+    direction_holds: bool,
+    on_analogue: bool = True,
+    by_log: Measured | None = None,
+) -> Verdict:
+    """The verdict of a replication, by the rule that the claim fixed beforehand.
+
+    Args:
+        claim: with its minimum effect.
+        gates: all must pass, or the result is inconclusive; those ``of_effect`` only where there is one.
+        effect: signed in the claimed direction, with its interval.
+        p: of the claim's test (two-sided, alpha 0.05); not used where the claim's only tests are an identity or an interval.
+        direction_holds: whether the signs are as claimed.
+        on_analogue: whether the model is not the one of the log.
+        by_log: the same measured with the log's own metric.
+
+    Returns:
+        reproduced: gates pass, the direction holds, p is below 0.05, and the interval reaches the minimum effect. It is the
+            interval that must reach it and not the estimate, which falls short of a true effect of just that size in half
+            of all replications, however many prompts they have.
+        not reproduced: gates pass (those of an effect aside) and the interval lies below the minimum, or the opposite is significant.
+        artefact: not reproduced, and reproduced by the log's own metric.
+        inconclusive: everything else.
+
+        Where the claim sets an upper limit or a margin: reproduced if the interval lies within it, not reproduced if
+        it lies beyond.
+
+    Raises:
+        WorkbenchError: the claim has no criterion; or a test is needed and p is no probability.
+    """
+    criterion = claim.criterion
+    if criterion is None:
+        raise WorkbenchError(f"{claim.id} has no criterion: it is not to be run")
+    found = Measured(effect, p, direction_holds, tuple(gates))
+    _check_p(claim.id, criterion, found)
+    failed = tuple(f"Gate failed: {gate.name} ({gate.measured})." for gate in gates if not gate.passed)
+    outcome, reason = _read(criterion, found)
+    if any(not gate.passed and not gate.of_effect for gate in gates) or (failed and outcome != "not reproduced"):
+        return Verdict(claim.id, "inconclusive", effect, p, failed, on_analogue, found.gates)
+    if outcome == "not reproduced" and by_log is not None and _read(criterion, by_log)[0] == "reproduced":
+        outcome, reason = "artefact", f"It is there by the log's own metric ({by_log.effect}) and not by this one."
+    return Verdict(claim.id, outcome, effect, p, (reason, *failed), on_analogue, found.gates)
+
+
+def _check_p(identity: str, criterion: Criterion, found: Measured) -> None:
+    needed = criterion.bound == "least" and not set(criterion.test) <= {"identity", "wilson"}
+    if needed and not 0 <= found.p <= 1:
+        raise WorkbenchError(
+            f"{identity} is judged by {' and '.join(criterion.test)}: p must be from 0 to 1, got {found.p}"
+        )
+
+
+def _read(criterion: Criterion, found: Measured) -> tuple[str, str]:
+    """The outcome of a replication whose gates pass, and why."""
+    if criterion.bound == "least":
+        return _at_least(criterion, found)
+    limit, effect = float(criterion.minimum_effect), found.effect
+    low = -limit if criterion.bound == "margin" else -float("inf")
+    if found.direction_holds and low <= effect.low and effect.high <= limit:
+        return "reproduced", f"The interval lies within the limit of {limit:.3g}."
+    if effect.low > limit or effect.high < low:
+        return "not reproduced", f"The interval lies beyond the limit of {limit:.3g}."
+    return "inconclusive", f"The interval reaches over the limit of {limit:.3g}, or the direction does not hold."
+
+
+def _at_least(criterion: Criterion, found: Measured) -> tuple[str, str]:
+    minimum, effect = float(criterion.minimum_effect), found.effect
+    exact = set(criterion.test) <= {"identity", "wilson"}
+    significant = effect.value >= minimum if exact else found.p < _ALPHA
+    if significant and found.direction_holds and effect.value > 0 and effect.high >= minimum:
+        short = " The estimate itself falls short of it." if effect.value < minimum else ""
+        return (
+            "reproduced",
+            f"In the claimed direction, and the interval reaches the minimum effect of {minimum:.2f}.{short}",
+        )
+    if effect.high < minimum:
+        return "not reproduced", f"The interval lies below the minimum effect of {minimum:.2f}."
+    if effect.value < 0 and found.p < _ALPHA:
+        return "not reproduced", "The opposite is significant."
+    return (
+        "inconclusive",
+        "The interval holds both less and more than the minimum effect, or the direction does not hold.",
+    )

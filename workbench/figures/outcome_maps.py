@@ -1,0 +1,97 @@
+"""What happens where: refusal, compliance and collapse by layer and dose."""
+
+from typing import TYPE_CHECKING
+
+from workbench._errors import WorkbenchError
+from workbench.figures import theme
+from workbench.figures.words import escaped
+from workbench.statistics.rates import rate
+from workbench.statistics.results import Estimate
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+
+LABELS = ("refusal", "compliance", "collapse")
+
+
+#: pixels of a layer's row, above a panel, and below the last one
+_LAYER, _ABOVE, _BELOW = 34, 46, 96
+
+
+def outcome_map(rows: "pd.DataFrame", title: str = "") -> "go.Figure":
+    """The share of each label by layer and dose, one panel per label; the interval is in the hover.
+
+    Args:
+        rows: of ``wb.sweep`` with the score "refusal", one prompt set; its direction arms are drawn, its baseline stands
+            at dose 0 of every layer.
+        title: what is seen, as a sentence.
+
+    Returns:
+        A figure with three panels, in each one cell per layer and dose.
+
+    Raises:
+        WorkbenchError: no direction rows of that score, or several prompt sets.
+    """
+    from plotly.subplots import make_subplots
+
+    part = rows[(rows["score"] == "refusal") & rows["kind"].isin(["baseline", "direction"])]
+    if (part["kind"] == "direction").sum() == 0:
+        raise WorkbenchError("no rows of the score 'refusal' under a direction; sweep a grid with scores=[wb.refusal]")
+    if part["set"].nunique() > 1:
+        raise WorkbenchError(f"one map shows one prompt set; got {', '.join(part['set'].unique())}")
+    layers = sorted(part.loc[part["kind"] == "direction", "layer"].unique())
+    doses = sorted({*part["ratio"].unique()})
+    figure = make_subplots(
+        rows=3, cols=1, shared_xaxes=True, vertical_spacing=_ABOVE / _height(len(layers)), subplot_titles=LABELS
+    )
+    for row, label in enumerate(LABELS, 1):
+        cells = [[_cell(part, layer, dose, label) for dose in doses] for layer in layers]
+        figure.add_trace(_panel(label, layers, doses, cells), row=row, col=1)
+    text, top = theme.heading(title or f"{escaped(str(part['set'].iloc[0]))}: what becomes of the responses")
+    figure.update_xaxes(type="category", tickangle=0)
+    figure.update_xaxes(title_text="dose: coef·‖v‖ / mean ‖h‖", row=3, col=1)
+    figure.update_yaxes(type="category", title_text="layer")
+    figure.update_layout(
+        template=theme.template(),
+        title_text=text,
+        height=_height(len(layers)) + top + _BELOW,
+        margin={"t": top + _ABOVE, "b": _BELOW},
+        coloraxis={
+            "colorscale": [[0, "#F7F7F7"], [1, theme.COLOURS[5]]],
+            "cmin": 0,
+            "cmax": 1,
+            "colorbar": {"title": "share", "tickformat": ".0%", "thickness": 12, "outlinewidth": 0},
+        },
+    )
+    return figure
+
+
+def _height(layers: int) -> int:
+    return 3 * _LAYER * layers + 2 * _ABOVE
+
+
+def _cell(part: "pd.DataFrame", layer: int, dose: float, label: str) -> Estimate | None:
+    """The share of a label under one arm; None where it was not run."""
+    at = part["kind"] == "baseline" if dose == 0 else (part["layer"] == layer) & (part["ratio"] == dose)
+    values = part.loc[at, "value"]
+    return rate(int((values == label).sum()), len(values)) if len(values) else None
+
+
+def _panel(label: str, layers: list, doses: list, cells: list[list[Estimate | None]]) -> "go.Heatmap":
+    import plotly.graph_objects as go
+
+    return go.Heatmap(
+        x=[f"{dose:+.2f}" if dose else "0" for dose in doses],
+        y=[str(layer) for layer in layers],
+        z=[[None if cell is None else cell.value for cell in line] for line in cells],
+        text=[["" if cell is None else f"{cell.value:.0%}" for cell in line] for line in cells],
+        customdata=[["not run" if cell is None else str(cell) for cell in line] for line in cells],
+        texttemplate="%{text}",
+        textfont={"size": 11},
+        coloraxis="coloraxis",
+        xgap=1,
+        ygap=1,
+        hovertemplate=f"layer %{{y}}, dose %{{x}}<br>{label} %{{customdata}}<extra></extra>",
+    )

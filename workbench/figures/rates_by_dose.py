@@ -1,0 +1,146 @@
+"""Rates against the dose of a direction, with controls: what a sweep found."""
+
+from typing import TYPE_CHECKING
+
+from workbench._errors import WorkbenchError
+from workbench.figures import theme
+from workbench.figures.words import escaped
+from workbench.statistics.rates import rate
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+
+#: pixels of the panels, of the names above and of the labels below them
+_PANELS, _TITLES, _BELOW = 396, 50, 76
+
+
+SET_NAMES = {"positive": "harmful", "negative": "harmless", "borderline": "borderline (harmless)"}
+
+
+def dose_response(rows: "pd.DataFrame", title: str = "", label: str = "refusal") -> "go.Figure":
+    """Rate of a label and of collapse against the signed dose, one panel per prompt set, one colour per layer.
+
+    Args:
+        rows: of ``wb.sweep`` with the score "refusal"; directions are lines with Wilson intervals, controls grey dots,
+            one per control direction.
+        title: what is seen, as a sentence.
+        label: "refusal" or "compliance".
+
+    Returns:
+        A figure with two rows of panels: the label above, collapse below.
+
+    Raises:
+        WorkbenchError: no rows of that score.
+    """
+    from plotly.subplots import make_subplots
+
+    rows = rows[rows["score"] == "refusal"]
+    if rows.empty:
+        raise WorkbenchError("no rows of the score 'refusal'; sweep with scores=[wb.refusal]")
+    sets = [s for s in SET_NAMES if s in set(rows["set"])] or list(dict.fromkeys(rows["set"]))
+    names = [SET_NAMES.get(s, s) for s in sets]
+    figure = make_subplots(
+        rows=2,
+        cols=len(sets),
+        shared_xaxes=True,
+        shared_yaxes=True,
+        row_heights=[0.66, 0.34],
+        vertical_spacing=0.08,
+        horizontal_spacing=0.03,
+        subplot_titles=[
+            f"{escaped(name).replace(' ', '<br>')}<br>n = {rows[rows['set'] == s]['prompt'].nunique()}"
+            for s, name in zip(sets, names, strict=True)
+        ],
+    )
+    figure.update_annotations(font_size=13)
+    for column, name in enumerate(sets, 1):
+        part = rows[rows["set"] == name]
+        for row, what in ((1, label), (2, "collapse")):
+            _controls(figure, part, what, row, column)
+            _lines(figure, part, what, row, column)
+    _arrange(figure, label, title, len(sets))
+    return figure
+
+
+def _arrange(figure: "go.Figure", label: str, title: str, columns: int) -> None:
+    text, top = theme.heading(title)
+    entries = [str(trace.name) for trace in figure.data if trace.showlegend is not False]
+    legend = theme.legend_height(entries)
+    for row, what in ((1, label), (2, "collapse")):
+        figure.update_yaxes(title_text=f"{what} rate", row=row, col=1)
+    figure.update_yaxes(range=[-0.04, 1.04], tickformat=".0%")
+    figure.update_xaxes(nticks=5, autotickangles=[0, -90])
+    figure.update_xaxes(title_text="dose: coef·‖v‖ / mean ‖h‖", row=2, col=1 + columns // 2)
+    figure.update_layout(
+        template=theme.template(),
+        title_text=text,
+        height=_PANELS + _TITLES + top + _BELOW + legend,
+        margin={"t": top + _TITLES, "b": _BELOW + legend},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -_BELOW / _PANELS, "yanchor": "top"},
+    )
+
+
+def _lines(figure: "go.Figure", part: "pd.DataFrame", what: str, row: int, column: int) -> None:
+    import plotly.graph_objects as go
+
+    base = part[part["kind"] == "baseline"]
+    own = part[part["kind"] == "direction"]
+    for i, layer in enumerate(sorted(own["layer"].unique())):
+        doses, rates, ns = [], [], []
+        groups = list(own[own["layer"] == layer].groupby("ratio"))
+        if len(base):
+            groups = sorted([*groups, (0.0, base)], key=lambda item: item[0])
+        for dose, group in groups:
+            doses.append(dose)
+            ns.append(len(group))
+            rates.append(rate(int((group["value"] == what).sum()), len(group)))
+        figure.add_trace(
+            go.Scatter(
+                x=doses,
+                y=[r.value for r in rates],
+                error_y={
+                    "array": [r.high - r.value for r in rates],
+                    "arrayminus": [r.value - r.low for r in rates],
+                    "thickness": 1,
+                    "width": 2,
+                },
+                mode="lines+markers",
+                name=f"layer {layer}",
+                legendgroup=f"layer {layer}",
+                showlegend=row == 1 and column == 1,
+                line={"color": theme.colour(i), "dash": theme.DASHES[i % len(theme.DASHES)]},
+                customdata=[[str(r)] for r in rates],
+                hovertemplate=f"layer {layer}, dose %{{x:+.2f}}<br>{what} %{{customdata[0]}}<extra></extra>",
+            ),
+            row=row,
+            col=column,
+        )
+
+
+def _controls(figure: "go.Figure", part: "pd.DataFrame", what: str, row: int, column: int) -> None:
+    import plotly.graph_objects as go
+
+    for kind, symbol in (("random", "circle"), ("orthogonal", "diamond"), ("shuffled", "triangle-up")):
+        groups = part[part["kind"] == kind].groupby(["ratio", "seed", "layer"])
+        if len(groups) == 0:
+            continue
+        points = [
+            (ratio, (g["value"] == what).mean(), f"{kind} {seed}, layer {layer}") for (ratio, seed, layer), g in groups
+        ]
+        figure.add_trace(
+            go.Scatter(
+                x=[p[0] for p in points],
+                y=[p[1] for p in points],
+                mode="markers",
+                name=f"{kind} controls",
+                legendgroup=kind,
+                showlegend=row == 1 and column == 1,
+                marker={"color": "#777", "symbol": symbol, "size": 7, "opacity": 0.55},
+                customdata=[[p[2]] for p in points],
+                hovertemplate=f"%{{customdata[0]}}, dose %{{x:+.2f}}<br>{what} %{{y:.0%}}<extra></extra>",
+            ),
+            row=row,
+            col=column,
+        )

@@ -1,0 +1,106 @@
+"""Numbers with intervals along layers, doses or names, one panel below another: what a comparison found."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from workbench._errors import WorkbenchError
+from workbench.figures import theme
+from workbench.figures.words import escaped
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+
+#: pixels of a panel, of the gap that holds the name of the next one (and an axis), and of the labels below the last
+_PANEL, _GAP, _WIDE_GAP, _BELOW = 210, 46, 96, 70
+
+
+_COLUMNS = ("panel", "series", "x", "y")
+
+
+def lines(
+    frame: "pd.DataFrame",
+    title: str = "",
+    x: str | Mapping[str, str] = "layer",
+    small_print: str = "",
+    zero: bool = False,
+    joined: bool = True,
+) -> "go.Figure":
+    """One line per series, one panel per quantity, over a shared axis or over one each.
+
+    Args:
+        frame: one row per point: panel, series, x (a number or a name), y, and where known low and high.
+        title: what is seen, as a sentence. small_print: what a reader needs beside it.
+        x: what the axis is; or, by panel, what its own axis is.
+        zero: draw a line at 0 in every panel.
+        joined: join the points of a series; not where x is a name.
+
+    Raises:
+        WorkbenchError: no rows, or a column that is missing.
+    """
+    from plotly.subplots import make_subplots
+
+    lacking = [name for name in _COLUMNS if name not in frame]
+    if lacking or frame.empty:
+        raise WorkbenchError(f"expected rows with {', '.join(_COLUMNS)}; got {len(frame)} rows without {lacking}")
+    panels, series = list(dict.fromkeys(frame["panel"])), list(dict.fromkeys(frame["series"]))
+    gap = _GAP if isinstance(x, str) else _WIDE_GAP
+    plot = _PANEL * len(panels) + gap * (len(panels) - 1)
+    figure = make_subplots(
+        rows=len(panels),
+        shared_xaxes=isinstance(x, str),
+        vertical_spacing=gap / plot if len(panels) > 1 else 0,
+        subplot_titles=[escaped(str(panel)) for panel in panels],
+    )
+    figure.update_annotations(font_size=13, x=0, xanchor="left")
+    for row, panel in enumerate(panels, 1):
+        for i, name in enumerate(series):
+            part = frame[(frame["panel"] == panel) & (frame["series"] == name)]
+            if len(part):
+                shown = not any(trace.name == escaped(str(name)) for trace in figure.data)
+                figure.add_trace(_line(part, str(name), i, shown, joined), row=row, col=1)
+    if not joined and frame["x"].map(type).eq(str).any():  # side by side over a name
+        figure.update_layout(scattermode="group", scattergap=0.5)
+    if zero:
+        figure.add_hline(y=0, line_color=theme.INK, line_width=1)
+    text, top = theme.heading(title, small_print)
+    legend = theme.legend_height([str(name) for name in series]) if len(series) > 1 else 0
+    named = {panels[-1]: x} if isinstance(x, str) else x
+    for panel, what in named.items():
+        figure.update_xaxes(title_text=escaped(what), row=panels.index(panel) + 1, col=1)
+    figure.update_layout(
+        template=theme.template(),
+        title_text=text,
+        showlegend=len(series) > 1,
+        height=plot + top + 26 + _BELOW + legend,
+        margin={"t": top + 26, "b": _BELOW + legend},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -_BELOW / plot, "yanchor": "top"},
+    )
+    return figure
+
+
+def _line(part: "pd.DataFrame", name: str, place: int, shown: bool, joined: bool) -> "go.Scatter":
+    import plotly.graph_objects as go
+
+    known = {"low", "high"} <= set(part.columns) and part["low"].notna().any()
+    reach = {}
+    if known:
+        above, below = part["high"] - part["y"], part["y"] - part["low"]
+        reach = {"error_y": {"array": above, "arrayminus": below, "thickness": 1, "width": 2}}
+    said = (
+        [f" [{a:.2f}, {b:.2f}]" for a, b in zip(part["low"], part["high"], strict=True)] if known else [""] * len(part)
+    )
+    return go.Scatter(
+        x=part["x"],
+        y=part["y"],
+        mode="lines+markers" if joined else "markers",
+        name=escaped(name),
+        legendgroup=escaped(name),
+        showlegend=shown,
+        line={"color": theme.colour(place), "dash": theme.dash(place)},
+        marker={"size": 5 if joined else 9},
+        customdata=[[text] for text in said],
+        hovertemplate=f"{escaped(name)}, %{{x}}: <b>%{{y:.2f}}</b>%{{customdata[0]}}<extra></extra>",
+        **reach,
+    )

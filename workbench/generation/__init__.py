@@ -1,0 +1,22 @@
+"""Text written and read again, steered per row: the batch engine, its cache and schedule, completions and their
+store, traces token by token.
+
+What is asked, and which file answers:
+    how is a Steer put on a running model?        applied      steered, Applied
+    which rows run together, and in which order?  schedule     Task, read_together
+    how are keys and values cached?               kv_cache     PreallocatedCache
+    how does a batch read and write?              engine       Batch, Writing, first_logits
+    how do I write completions?                   generate     generate
+    greedy, or sampled?                           decoding     Sampling
+    how many rows fit into memory?                memory       Room
+    what is a completion?                         completions  Completions
+    where are completions kept?                   store        Store, open
+    what is a trace?                              traces       Trace, Probe
+    how is one recorded?                          recorder     trace, trace_generation
+    how are responses read again?                 reread       batches
+    how is logit amplification done?              amplify      amplify, amplified_logits
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, _ = lazy_loader.attach(__name__, submodules=["store"])

@@ -1,0 +1,109 @@
+"""Completions: what a model wrote, and everything that decided it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from workbench.models.model import Encoded, Model
+from workbench.models.prompts import Prompts
+from workbench.steering.steer import Steer
+
+
+@dataclass(frozen=True)
+class Completions:
+    """What was generated, and how. One entry per prompt in every field that has one.
+
+    ``text`` and ``token_ids`` hold new tokens only: nothing of the prompt, the system prompt or the template. ``repr``
+    and ``frame()`` do not show text: under a refusal-reducing Steer it may be an answer to a harmful request.
+
+    Attributes:
+        finish: "stop" where the model ended the response, "length" where ``max_new_tokens`` did, "verdict" where writing
+            was stopped because nothing more was asked of it.
+        ids, harmful: of the prompts. prompt_token_ids: template included.
+        vocabulary: fingerprint of the tokenizer, as ``Model.vocabulary``.
+        decoding: "greedy", or what was done to the logits.
+    """
+
+    prompts: tuple[str, ...] = field(repr=False)
+    token_ids: tuple[tuple[int, ...], ...] = field(repr=False)
+    text: tuple[str, ...] = field(repr=False)
+    finish: tuple[str, ...] = field(repr=False)
+    steers: tuple[Steer, ...] = field(repr=False)
+    ids: tuple[str, ...] = field(repr=False)
+    prompt_token_ids: tuple[tuple[int, ...], ...] = field(repr=False)
+    harmful: tuple[bool, ...] = field(repr=False)
+    vocabulary: str = field(repr=False)
+    model: str
+    revision: str
+    max_new_tokens: int
+    decoding: str = "greedy"
+    seed: int | tuple[int, ...] = 0
+    system: str | None = None
+
+    @property
+    def hidden(self) -> tuple[bool, ...]:
+        """Rows whose text is not displayed unless asked: what a harmful request got when anything was steered."""
+        changed = [bool(steer.effective) or self.decoding != "greedy" for steer in self.steers]
+        return tuple(bad and steered for bad, steered in zip(self.harmful, changed, strict=True))
+
+    @property
+    def prompt_lengths(self) -> tuple[int, ...]:
+        """Tokens per prompt, template included."""
+        return tuple(len(ids) for ids in self.prompt_token_ids)
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+    def frame(self, show_text: bool = False):
+        """One row per completion: prompt, tokens, finish, steer; the text only if asked. A pandas DataFrame."""
+        import pandas as pd
+
+        frame = pd.DataFrame(
+            {
+                "prompt": self.prompts,
+                "prompt_tokens": self.prompt_lengths,
+                "tokens": [len(ids) for ids in self.token_ids],
+                "finish": self.finish,
+                "dose": [steer.dose for steer in self.steers],
+                "steer": [str(steer) for steer in self.steers],
+            }
+        )
+        return frame.assign(text=self.text) if show_text else frame
+
+
+def complete(
+    model: Model,
+    prompts: Prompts,
+    encoded: Encoded,
+    steers: Sequence[Steer],
+    tokens: Sequence[tuple[int, ...]],
+    max_new_tokens: int,
+    decoding: str = "greedy",
+    seed: int | tuple[int, ...] = 0,
+    system: str | None = None,
+) -> Completions:
+    """Completions from the tokens that were written for each encoded prompt, the stop token included where there is one."""
+    written = [written_by(model, ids, max_new_tokens) for ids in tokens]
+    return Completions(
+        prompts=encoded.prompts,
+        token_ids=tuple(tokens),
+        text=tuple(text for text, _ in written),
+        finish=tuple(finish for _, finish in written),
+        steers=tuple(steers),
+        ids=tuple(prompt.id for prompt in prompts),
+        prompt_token_ids=encoded.token_ids,
+        harmful=tuple(prompt.harmful for prompt in prompts),
+        vocabulary=model.vocabulary,
+        model=model.name,
+        revision=model.revision,
+        max_new_tokens=max_new_tokens,
+        decoding=decoding,
+        seed=seed,
+        system=system,
+    )
+
+
+def written_by(model: Model, ids: Sequence[int], max_new_tokens: int) -> tuple[str, str]:
+    """The text of new tokens without special ones, and how it ended: "stop", "length", or "verdict"."""
+    ended = bool(ids) and ids[-1] in model.stop_ids
+    text = model.tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=True)
+    return text, "stop" if ended else "length" if len(ids) == max_new_tokens else "verdict"

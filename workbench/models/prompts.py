@@ -1,0 +1,268 @@
+"""What a prompt, a set of prompts and a contrast set are. Where the bundled ones come from is in ``prompt_sets``."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from workbench._errors import WorkbenchError
+
+SPLITS = ("tuning", "train", "dev", "test")
+
+
+#: what ``where`` chooses by
+FACETS = ("category", "topic", "language", "elicitation")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One prompt: its text, a unique id, and what it may be chosen by.
+
+    Attributes:
+        category: kind of harm, or the group of topics (the domain).
+        base: groups the variants of one prompt (its match on the other side, its translations) into a cluster.
+        split: "tuning", "train", "dev" or "test".
+        topic: within the category, e.g. "science".
+        language: an ISO 639-1 code, e.g. "fr".
+        elicitation: "natural" where the text itself draws the trait, "instruction" where the system prompt asks for it.
+        answer: a written answer, where there is one, for reading under teacher forcing.
+        harmful: marks a harmful request: what it gets under steering is counted and not displayed, unless asked.
+        system: the system prompt that belongs to this prompt; ``model.encode`` puts it into the chat.
+    """
+
+    text: str
+    id: str
+    category: str = ""
+    base: str = ""
+    split: str = ""
+    topic: str = ""
+    language: str = ""
+    elicitation: str = ""
+    system: str = ""
+    answer: str = ""
+    harmful: bool = False
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Prompts(Sequence[Prompt]):
+    """A named, ordered set of prompts. Behaves as a sequence of ``Prompt``; ``texts`` are the strings."""
+
+    name: str
+    items: tuple[Prompt, ...] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, key):
+        return Prompts(self.name, self.items[key]) if isinstance(key, slice) else self.items[key]
+
+    def __iter__(self) -> Iterator[Prompt]:
+        return iter(self.items)
+
+    def __repr__(self) -> str:
+        return f"Prompts({self.name!r}, n={len(self)})"
+
+    @property
+    def texts(self) -> list[str]:
+        """The strings, in order."""
+        return [prompt.text for prompt in self.items]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that occur, in the order tuning, train, dev, test, others."""
+        found = {prompt.split for prompt in self.items if prompt.split}
+        return tuple(s for s in SPLITS if s in found) + tuple(sorted(found - set(SPLITS)))
+
+    def values(self, facet: str) -> tuple[str, ...]:
+        """What occurs of "category", "topic", "language" or "elicitation", in the order of first occurrence."""
+        if facet not in FACETS:
+            raise WorkbenchError(f"prompts have no {facet!r} to choose by; they have {', '.join(FACETS)}")
+        return tuple(dict.fromkeys(value for p in self.items if (value := getattr(p, facet))))
+
+    def split(self, name: str) -> "Prompts":
+        """The prompts of one split. Raises WorkbenchError for a split that does not occur."""
+        if name not in self.splits:
+            raise WorkbenchError(f"{self.name} has no split {name!r}; it has {', '.join(self.splits) or 'no splits'}")
+        return Prompts(f"{self.name}.{name}", tuple(p for p in self.items if p.split == name))
+
+    def where(
+        self,
+        *,
+        category: str | Sequence[str] | None = None,
+        topic: str | Sequence[str] | None = None,
+        language: str | Sequence[str] | None = None,
+        elicitation: str | Sequence[str] | None = None,
+    ) -> "Prompts":
+        """The prompts that have these values; of a list of values, any one.
+
+        Raises:
+            WorkbenchError: a value that does not occur, or values that never occur together; the message lists those
+                that do.
+
+        >>> Prompts("mine", (Prompt("Hi.", "a", language="en"), Prompt("Salut.", "b", language="fr"))).where(language="fr")
+        Prompts('mine[fr]', n=1)
+        """
+        asked = {"category": category, "topic": topic, "language": language, "elicitation": elicitation}
+        kept, chosen = self, list[str]()
+        for facet, wanted in asked.items():
+            if wanted is None:
+                continue
+            values = (wanted,) if isinstance(wanted, str) else tuple(wanted)
+            there = kept.values(facet)
+            if missing := [value for value in values if value not in there]:
+                label = f"{self.name}[{','.join(chosen)}]" if chosen else self.name
+                raise WorkbenchError(f"{label} has no {facet} {missing[0]!r}; it has {', '.join(there) or 'none'}")
+            kept = Prompts(self.name, tuple(p for p in kept.items if getattr(p, facet) in values))
+            chosen.append("+".join(values))
+        if not kept.items:
+            raise WorkbenchError(f"{self.name}: an empty list of values chooses no prompt")
+        return Prompts(f"{self.name}[{','.join(chosen)}]", kept.items) if chosen else self
+
+    def take(self, n: int) -> "Prompts":
+        """The first ``n`` prompts, balanced over categories, topics, languages and elicitations in turn.
+
+        Raises WorkbenchError when there are fewer than ``n``: rows are never repeated to reach a number.
+        """
+        if not 0 < n <= len(self):
+            raise WorkbenchError(f"{self.name} has {len(self)} distinct prompts; {n} were asked for")
+        seen: dict[tuple[str, ...], int] = {}
+        ranked = []
+        for order, prompt in enumerate(self.items):
+            cell = tuple(getattr(prompt, facet) for facet in FACETS)
+            rank = seen[cell] = seen.get(cell, -1) + 1
+            ranked.append((rank, order, prompt))
+        return Prompts(self.name, tuple(prompt for _, _, prompt in sorted(ranked)[:n]))
+
+    def answered(self, answers: Sequence[str]) -> "Prompts":
+        """Each prompt with a response, to be read under teacher forcing: ``prompts.answered(completions.text)``.
+
+        Raises WorkbenchError where there is not one response per prompt, or one is empty.
+
+        >>> Prompts("mine", (Prompt("Hi.", "a"),)).answered(["Hello."])[0].answer
+        'Hello.'
+        """
+        if len(answers) != len(self):
+            raise WorkbenchError(f"{self.name} has {len(self)} prompts; {len(answers)} answers were given")
+        if empty := [p.id for p, answer in zip(self.items, answers, strict=True) if not answer]:
+            raise WorkbenchError(f"{self.name}: the answer to {empty[0]!r} is empty; leave such prompts out")
+        items = (replace(p, answer=answer) for p, answer in zip(self.items, answers, strict=True))
+        return Prompts(self.name, tuple(items))
+
+    def system_in_user(self) -> "Prompts":
+        """Each system prompt put before its text, for a model whose chat template has no system role."""
+        items = (replace(p, text=f"{p.system}\n\n{p.text}", system="") if p.system else p for p in self.items)
+        return Prompts(self.name, tuple(items))
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """A contrast set: positive and negative prompts. A positive coefficient moves toward the positive set.
+
+    Bundled sets also have ``train``, ``dev``, ``test`` (and ``tuning``, which only adapters may see) and, where written,
+    a ``borderline`` set: prompts that sound like the positive set and belong to the negative one.
+
+    >>> Pairs(positive=["How do I pick a lock?"], negative=["How do I pick a melon?"])
+    Pairs('custom', positive=1, negative=1)
+    """
+
+    positive: Prompts
+    negative: Prompts
+    borderline: Prompts | None = None
+    name: str = "custom"
+
+    def __post_init__(self) -> None:
+        for side in ("positive", "negative"):
+            value = getattr(self, side)
+            if not isinstance(value, Prompts):
+                object.__setattr__(self, side, as_prompts(value, f"{self.name}.{side}"))
+
+    def __repr__(self) -> str:
+        border = f", borderline={len(self.borderline)}" if self.borderline is not None else ""
+        return f"Pairs({self.name!r}, positive={len(self.positive)}, negative={len(self.negative)}{border})"
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise AttributeError(
+            f"{self.name} has no split {name!r}; it has {', '.join(self.positive.splits) or 'no splits'}"
+        )
+
+    def split(self, name: str) -> "Pairs":
+        """The pairs of one split: positive, negative and borderline prompts alike."""
+        border = self.borderline
+        if border is not None:
+            border = border.split(name) if name in border.splits else None
+        return Pairs(self.positive.split(name), self.negative.split(name), border, f"{self.name}.{name}")
+
+    def where(
+        self,
+        *,
+        category: str | Sequence[str] | None = None,
+        topic: str | Sequence[str] | None = None,
+        language: str | Sequence[str] | None = None,
+        elicitation: str | Sequence[str] | None = None,
+    ) -> "Pairs":
+        """The pairs that have these values, on both sides: ``Prompts.where``. ``wb.pairs(name).values("topic")`` lists them.
+
+        Raises:
+            WorkbenchError: a value that does not occur, or values that never occur together.
+
+        >>> import workbench as wb
+        >>> wb.pairs("uncertainty").where(topic="science", language="fr").train
+        Pairs('uncertainty[science,fr].train', positive=12, negative=12)
+        """
+        asked = {"category": category, "topic": topic, "language": language, "elicitation": elicitation}
+        positive, negative = self.positive.where(**asked), self.negative.where(**asked)
+        border = self.borderline
+        if border is not None:
+            try:
+                border = border.where(**asked)
+            except WorkbenchError:  # nothing borderline was written for these values
+                border = None
+        return Pairs(positive, negative, border, self.name + positive.name.removeprefix(self.positive.name))
+
+    def values(self, facet: str) -> tuple[str, ...]:
+        """What occurs of "category", "topic", "language" or "elicitation"."""
+        return tuple(dict.fromkeys(self.positive.values(facet) + self.negative.values(facet)))
+
+    def system_in_user(self) -> "Pairs":
+        """Each system prompt put before its text, for a model whose chat template has no system role."""
+        return Pairs(self.positive.system_in_user(), self.negative.system_in_user(), self.borderline, self.name)
+
+    @property
+    def tuning(self) -> "Pairs":
+        """For training adapters only."""
+        return self.split("tuning")
+
+    @property
+    def train(self) -> "Pairs":
+        """For extracting directions."""
+        return self.split("train")
+
+    @property
+    def dev(self) -> "Pairs":
+        """For choosing layers, doses and thresholds."""
+        return self.split("dev")
+
+    @property
+    def test(self) -> "Pairs":
+        """For reporting, once."""
+        return self.split("test")
+
+
+def as_prompts(texts: Sequence[str | Prompt] | Prompts, name: str = "prompts") -> Prompts:
+    """Prompts from strings, ``Prompt`` objects or ``Prompts``; refuses an empty list, a blank text or a lone string."""
+    if isinstance(texts, Prompts):
+        items: tuple[Prompt, ...] = texts.items
+        name = texts.name
+    elif isinstance(texts, str):
+        raise WorkbenchError(f"{name}: got one string; expected a list of prompts, e.g. [{texts[:30]!r}]")
+    else:
+        items = tuple(t if isinstance(t, Prompt) else Prompt(t, f"{name}-{i}") for i, t in enumerate(texts, 1))
+    if not items:
+        raise WorkbenchError(f"{name}: the list of prompts is empty; expected at least one")
+    for i, prompt in enumerate(items, 1):
+        if not isinstance(prompt.text, str) or not prompt.text.strip():
+            raise WorkbenchError(f"{name}: prompt {i} is {prompt.text!r}; expected text")
+    return Prompts(name, items)

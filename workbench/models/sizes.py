@@ -1,0 +1,109 @@
+"""The sizes of a model: what its parameters, its arithmetic and its KV cache can be counted from without loading it."""
+
+import difflib
+import json
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from workbench._errors import WorkbenchError
+from workbench._files import data_folder
+from workbench.models.registry import SOURCES, Hub, Reference
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a decoder with gated MLPs and grouped-query attention (Llama, Mistral, Qwen, Gemma families).
+
+    Norms and biases, under 0.1% of the parameters of any real model, are not counted.
+
+    >>> round(shape("llama3.1-70b").parameters / 1e9, 1)
+    70.6
+    """
+
+    name: str
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    intermediate: int
+    vocabulary: int
+    tied: bool
+    source: str
+
+    @property
+    def layer_parameters(self) -> int:
+        """Parameters of the matrices of all layers: queries and outputs, keys and values, and the three of the MLP."""
+        attention = 2 * self.hidden * self.head_dim * (self.heads + self.kv_heads)
+        return self.layers * (attention + 3 * self.hidden * self.intermediate)
+
+    @property
+    def parameters(self) -> int:
+        """All parameters, the embedding once if it is tied to the output."""
+        return self.layer_parameters + self.vocabulary * self.hidden * (1 if self.tied else 2)
+
+    @property
+    def cached_numbers(self) -> int:
+        """Numbers that one token leaves in the KV cache: a key and a value per layer and KV head."""
+        return 2 * self.layers * self.kv_heads * self.head_dim
+
+
+def shape(name: str) -> Shape:
+    """The sizes of a model by registry name, hub id or local folder; no model is loaded or fetched.
+
+    Raises:
+        WorkbenchError: the sizes are not known; the message lists the names that are.
+    """
+    known = _known()
+    by_id = {s.id.lower(): s.name for s in SOURCES.values() if isinstance(s, Hub)}
+    by_id |= {found.source.rsplit(" ", 1)[-1].lower(): found.name for found in known.values()}
+    key = by_id.get(name.lower(), name)
+    source = SOURCES.get(key)
+    key = source.base if isinstance(source, Reference) else key
+    if key in known:
+        return known[key]
+    config = Path(name).expanduser() / "config.json"
+    if config.is_file():
+        return shape_of(json.loads(config.read_text()), str(config.parent))
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise WorkbenchError(
+        f"the sizes of {name!r} are not known: {hint}Known are {', '.join(known)}; for another, give a local folder with "
+        "its config.json"
+    )
+
+
+def shape_of(config: dict[str, Any], name: str) -> Shape:
+    """The sizes that a transformers config (as a dictionary) states.
+
+    Raises:
+        WorkbenchError: a size is missing: not a decoder of these families.
+    """
+    content = config.get("text_config") or config
+    try:
+        heads, hidden = content["num_attention_heads"], content["hidden_size"]
+        return Shape(
+            name,
+            content["num_hidden_layers"],
+            hidden,
+            heads,
+            content.get("num_key_value_heads") or heads,
+            content.get("head_dim") or hidden // heads,
+            content["intermediate_size"],
+            content["vocab_size"],
+            bool(content.get("tie_word_embeddings", True)),
+            f"config.json of {name}",
+        )
+    except KeyError as error:
+        raise WorkbenchError(
+            f"the config of {name} has no {error}: expected a Llama, Mistral, Qwen or Gemma decoder"
+        ) from error
+
+
+@cache
+def _known() -> dict[str, Shape]:
+    content = tomllib.loads((data_folder() / "models" / "shapes.toml").read_text())
+    return {name: Shape(name, **sizes) for name, sizes in content.items()}

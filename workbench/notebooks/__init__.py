@@ -1,0 +1,17 @@
+"""Notebooks: executed one by one or in batches, the gates and the explorer used inside them, the report made of
+them.
+
+The only room where the model wing and the evidence wing meet.
+
+What is asked, and which file answers:
+    how is one notebook executed?    execute      execute, find
+    is the setup fit for a verdict?  setup_gates  setup_gates, scorer_gate, disjoint_gate
+    what does the explorer compute?  explorer     Exploration
+    what does it show?               widgets      explore, Explorer
+    how are many executed?           batch/       plan, run, process, journal, remote
+    how does the report come about?  report/      site, books, manifest
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, _ = lazy_loader.attach(__name__, submodules=["batch", "report"])

@@ -1,0 +1,13 @@
+"""Batches: a matrix of notebooks, models and parameters, executed with papermill, resumed where it stopped.
+
+What is asked, and which file answers:
+    what is to run?                               plan     read_plan, BatchPlan, Cell
+    how does it run, and what is said meanwhile?  run      agenda, run, summary
+    what runs one notebook?                       process  run_cell
+    what has ended, and does it still hold?       journal  Journal, content_key
+    how does it run on Ray?                       remote   on_ray
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,183 @@
+"""What a folder of runs remembers of its batches: one line per cell that ended, in ``batch.jsonl``; only ever added to.
+
+What a cell of a batch depends on, as one content key: the same key means that running it again would change nothing.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from heapq import heapreplace
+from pathlib import Path
+
+import nbformat
+
+from workbench._errors import WorkbenchError
+from workbench._files import data_folder, package_folder
+from workbench.claims.entries import versions
+from workbench.models.load import adapter_revision, fingerprint
+from workbench.models.registry import Embedded, Hub, Reference, base_of, resolve
+from workbench.notebooks.batch.plan import Cell
+
+_FILE = "batch.jsonl"
+
+
+@dataclass(frozen=True)
+class Record:
+    """How a cell ended.
+
+    Attributes:
+        name: of the cell. key: of what it depended on.
+        started: UTC. seconds: of execution.
+        error: what went wrong, in one line; empty if nothing did. at: the index of the notebook's cell, or -1.
+        notebook, log: files, relative to the folder of runs.
+    """
+
+    name: str
+    key: str
+    started: str
+    seconds: float
+    error: str
+    at: int
+    notebook: str
+    log: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether the notebook ran to its end."""
+        return not self.error
+
+
+@dataclass(frozen=True)
+class Journal:
+    """The journal in a folder of runs, which need not exist yet.
+
+    >>> Journal(Path("/nowhere")).records()
+    []
+    """
+
+    runs: Path
+
+    def add(self, record: Record) -> None:
+        """Append a record and have the disk hold it; a line that a killed process left half-written is ended first."""
+        self.runs.mkdir(parents=True, exist_ok=True)
+        path = self.runs / _FILE
+        torn = path.is_file() and not path.read_bytes().endswith(b"\n") and path.stat().st_size
+        with path.open("a", encoding="utf-8") as file:
+            file.write("\n" * bool(torn) + json.dumps(asdict(record)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def records(self) -> list[Record]:
+        """All records, oldest first; half-written lines are not read.
+
+        Raises:
+            WorkbenchError: a whole line that is no record.
+        """
+        path = self.runs / _FILE
+        found = []
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines() if path.is_file() else [], 1):
+            try:
+                found.append(Record(**json.loads(line)))
+            except json.JSONDecodeError:
+                continue
+            except TypeError as error:
+                raise WorkbenchError(
+                    f"{path}, line {number}: no record of a batch ({error}); move the file away"
+                ) from error
+        return found
+
+    def latest(self) -> dict[str, Record]:
+        """The latest record of each cell, by name."""
+        return {record.name: record for record in self.records()}
+
+    def is_done(self, cell: Cell, key: str) -> bool:
+        """Whether the cell ended well with this key when it last ran, and what it left is still there."""
+        last = self.latest().get(cell.name)
+        if last is None or not last.ok or last.key != key:
+            return False
+        executed = self.runs / last.notebook
+        if not (executed.is_file() and executed.with_suffix("").is_dir()):
+            return False
+        given = json.loads(executed.read_text(encoding="utf-8"))["metadata"]["papermill"]["parameters"]
+        return "ledger" not in given or (self.runs / "ledger").is_dir()
+
+    def seconds(self) -> dict[str, float]:
+        """How long each cell took when it last ended well, by name."""
+        return {record.name: record.seconds for record in self.records() if record.ok}
+
+
+def estimated(cells: Iterable[Cell], seconds: Mapping[str, float], jobs: int) -> tuple[float, int]:
+    """Seconds that the cells of known duration take with so many at a time, in this order; and how many are not known.
+
+    >>> estimated([Cell(Path("01_a.ipynb"), "m", "quick")], {"m/quick/01_a": 60.0}, 2)
+    (60.0, 0)
+    """
+    total, unknown = 0.0, 0
+    chosen = list(cells)
+    for last in (False, True):
+        busy = [0.0] * jobs
+        for cell in (c for c in chosen if c.last == last):
+            unknown += cell.name not in seconds
+            heapreplace(busy, busy[0] + seconds.get(cell.name, 0.0))
+        total += max(busy)
+    return total, unknown
+
+
+#: what only arranges or shows results: a change of it makes no result outdated
+_PRESENTATION = ("notebooks", "figures", "cli.py")
+
+
+def content_key(cell: Cell) -> str:
+    """A hash of the notebook's source, the claims files beside it, parameters, model revision, code, data and versions.
+
+    Outputs, metadata and the order of keys do not count, nor does where results go.
+    """
+    inputs = {
+        "source": source_hash(cell.notebook),
+        "claims": {name: hashlib.sha256(content).hexdigest() for name, content in cell.claims.items()},
+        "model": [cell.model, model_revision(cell.model)],
+        "profile": cell.profile,
+        "parameters": cell.parameters,
+        "code": code_version(),
+    }
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def source_hash(notebook: Path) -> str:
+    """A hash of what the cells of a notebook say and which of them holds the parameters."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    said = [[c.cell_type, c.source, c.metadata.get("tags", [])] for c in cells]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:24]
+
+
+def model_revision(name: str) -> str:
+    """The revision that ``load`` would give a model, without loading it."""
+    source = resolve(name)
+    base = base_of(source)
+    if isinstance(base, Hub):
+        return base.revision
+    found = base.sha256[:12] if isinstance(base, Embedded) else fingerprint(base)
+    return f"{found}+{adapter_revision(source.folder)}" if isinstance(source, Reference) else found
+
+
+@cache
+def code_version() -> str:
+    """A hash of the package's code and bundled data, and of the versions of what it computes with."""
+    package = package_folder()
+    digest = hashlib.sha256(json.dumps(versions(), sort_keys=True).encode())
+    for root, files in ((package, package.rglob("*.py")), (data_folder(), _data_files())):
+        for path in sorted(files):
+            inside = path.relative_to(root)
+            if root is data_folder() or inside.parts[0] not in (*_PRESENTATION, "data"):
+                digest.update(json.dumps([inside.as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()]).encode())
+    return digest.hexdigest()[:16]
+
+
+def _data_files() -> Iterable[Path]:
+    """Prompts, claims and labels; adapters are in the model's revision, plans in the cells themselves."""
+    return (
+        p for kind in ("prompts", "claims", "labels") for p in (data_folder() / kind).rglob("*.*") if p.suffix != ".md"
+    )

@@ -1,0 +1,252 @@
+"""Plans of a batch: a TOML file that names notebooks, models and parameters, and the cells that their matrix has."""
+
+import difflib
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fnmatch import fnmatch
+from itertools import product
+from pathlib import Path
+from typing import Literal
+
+from workbench._errors import WorkbenchError
+from workbench._files import data_folder
+from workbench.claims.files import logged_claims
+from workbench.claims.toml_schema import Lines, Place, build, expect, read_toml
+from workbench.models.registry import SOURCES, Hub, label, located, resolve
+from workbench.notebooks.execute import find, known_parameters
+
+#: in place of a model: those that the logs behind a notebook's claims were written with
+LOGGED = "logged"
+
+
+_OWN = ("model", "profile", "out", "store", "ledger")
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """One ``[[matrix]]`` of a plan.
+
+    Attributes:
+        notebooks: names, numbers or patterns (``"01"``, ``"0*"``); by default all. without: those to leave out.
+        models: what ``wb.load`` takes, or ``"logged"``.
+        profile: smoke, quick or full.
+        parameters: given to every notebook. over: parameter to list of values, crossed.
+        last: these wait until all others have ended, and run again whenever one of them did.
+    """
+
+    models: tuple[str, ...]
+    notebooks: tuple[str, ...] = ("*",)
+    without: tuple[str, ...] = ()
+    profile: Literal["smoke", "quick", "full"] = "quick"
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    over: Mapping[str, object] = field(default_factory=dict)
+    last: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One execution: a notebook with its parameters, on a model, in a profile."""
+
+    notebook: Path
+    model: str
+    profile: str
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    last: bool = False
+
+    @property
+    def claims(self) -> dict[str, bytes]:
+        """The claims files beside the notebook, which it may read: name to content."""
+        return {path.name: path.read_bytes() for path in sorted(self.notebook.parent.glob("*.toml"))}
+
+    @property
+    def stem(self) -> str:
+        """Name of the executed notebook and its folder of results: that of the notebook, and the parameters."""
+        said = ",".join(f"{name}={value}" for name, value in self.parameters.items())
+        if not said:
+            return self.notebook.stem
+        safe = re.sub(r"[^\w=.,+-]", "_", said)
+        if safe != said or len(safe) > 60:
+            safe = f"{safe[:60]}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
+        return f"{self.notebook.stem}--{safe}"
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages and in the journal.
+
+        >>> Cell(Path("notebooks/01_a.ipynb"), "smollm2-refusal", "quick", {"seed": 1}).name
+        'smollm2-refusal/quick/01_a--seed=1'
+        """
+        return f"{label(self.model)}/{self.profile}/{self.stem}"
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """A plan that was read: what it is about, and its cells in order."""
+
+    name: str
+    about: str
+    cells: tuple[Cell, ...]
+
+    def only(self, patterns: Sequence[str]) -> "BatchPlan":
+        """The cells whose names hold one of these words or match one of these patterns; all without any.
+
+        Raises:
+            WorkbenchError: a pattern that no cell matches; the nearest names are given.
+        """
+        for pattern in patterns:
+            if not any(_holds(cell, pattern) for cell in self.cells):
+                near = difflib.get_close_matches(pattern, _words(self.cells), n=2, cutoff=0.4)
+                hint = f"did you mean {' or '.join(near)}? " if near else ""
+                raise WorkbenchError(
+                    f"no cell of plan {self.name} holds {pattern!r}: {hint}workbench batch {self.name} --dry-run lists them"
+                )
+        chosen = tuple(c for c in self.cells if not patterns or any(_holds(c, p) for p in patterns))
+        return BatchPlan(self.name, self.about, chosen)
+
+
+def _holds(cell: Cell, pattern: str) -> bool:
+    return fnmatch(cell.name, f"*{pattern}*")
+
+
+def _words(cells: Sequence[Cell]) -> list[str]:
+    return sorted({word for cell in cells for word in (cell.notebook.stem, cell.model, cell.name)})
+
+
+@dataclass(frozen=True)
+class _PlanText:
+    """A plan as it stands in its file."""
+
+    about: str
+    matrix: tuple[object, ...]
+    folder: str = ""
+
+
+def shipped() -> dict[str, Path]:
+    """The plans that come with the package, by name.
+
+    >>> sorted(shipped())
+    ['full', 'logged-models', 'quick']
+    """
+    return {path.stem: path for path in sorted((data_folder() / "plans").glob("*.toml"))}
+
+
+def read_plan(target: str | Path, notebooks: str | Path = "notebooks") -> BatchPlan:
+    """Read a plan and check all of it, before anything runs.
+
+    Args:
+        target: a file, or the name of a shipped plan.
+        notebooks: the folder of notebooks, unless the plan names one (beside itself) with ``folder``.
+
+    Raises:
+        WorkbenchError: no such plan, or an unknown key, notebook, model or parameter in it, with file, line and the
+            nearest name.
+    """
+    text, lines, path = _read(target)
+    folder = path.parent / text.folder if text.folder else Path(notebooks)
+    there = find(folder) if folder.is_dir() else []
+    if not there:
+        raise WorkbenchError(f"no folder of notebooks {folder}; go to a checkout, or say where with --notebooks")
+    cells: dict[str, Cell] = {}
+    for i, raw in enumerate(text.matrix):
+        place: Place = ("matrix", i)
+        for cell in _cells(build(Matrix, raw, place, lines), there, place, lines):
+            same = cells.setdefault(cell.name, cell)
+            expect(
+                same.model == cell.model,
+                place,
+                lines,
+                f"two cells are called {cell.name}: {same.model} and {cell.model}",
+            )
+    expect(bool(cells), (), lines, "the plan has no cells")
+    return BatchPlan(str(target), text.about, tuple(cells.values()))
+
+
+def _read(target: str | Path) -> tuple[_PlanText, Lines, Path]:
+    path = Path(target)
+    if path.suffix != ".toml":
+        if str(target) not in shipped():
+            near = difflib.get_close_matches(str(target), shipped(), n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise WorkbenchError(
+                f"no plan {str(target)!r}: {hint}There are {', '.join(shipped())}, or a file that ends in .toml"
+            )
+        path = shipped()[str(target)]
+    tables, lines = read_toml(path)
+    return build(_PlanText, tables, (), lines), lines, path
+
+
+def _cells(matrix: Matrix, there: list[Path], place: Place, lines: Lines) -> Iterator[Cell]:
+    chosen = _notebooks(matrix.notebooks, there, (*place, "notebooks"), lines)
+    left_out = set(_notebooks(matrix.without, there, (*place, "without"), lines))
+    fixed = {name: _plain(value) for name, value in matrix.parameters.items()}
+    over: dict[str, list] = {}
+    for name, raw in matrix.over.items():
+        fine = isinstance(raw, list) and bool(raw) and name not in fixed
+        message = f"{name} must be a list of values, and not be in parameters too"
+        expect(fine, (*place, "over", name), lines, message)
+        over[name] = [_plain(value) for value in raw] if isinstance(raw, list) else []
+    for model in matrix.models:
+        _check_model(model, (*place, "models"), lines)
+    for notebook in (path for path in chosen if path not in left_out):
+        _check_parameters(notebook, {"parameters": fixed, "over": over}, place, lines)
+        for model, values in product(_models(matrix.models, notebook.stem), product(*over.values())):
+            yield Cell(notebook, model, matrix.profile, {**fixed, **dict(zip(over, values, strict=True))}, matrix.last)
+
+
+def _notebooks(patterns: tuple[str, ...], there: list[Path], place: Place, lines: Lines) -> list[Path]:
+    """The notebooks meant by patterns, in the order of the folder."""
+    found = []
+    for i, pattern in enumerate(patterns):
+        own = [p for p in there if fnmatch(p.stem, pattern) or p.stem.split("_")[0] == pattern]
+        stems = [p.stem for p in there]
+        near = difflib.get_close_matches(pattern, stems, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(stems)}"
+        expect(bool(own), (*place, i), lines, f"no notebook {pattern!r} in {there[0].parent}{hint}")
+        found += own
+    return sorted(set(found))
+
+
+def _check_model(name: str, place: Place, lines: Lines) -> None:
+    try:
+        if name != LOGGED:
+            resolve(name)
+    except WorkbenchError as error:
+        raise lines.error(place, f"{error}; or {LOGGED!r}") from error
+
+
+def _models(names: Sequence[str], notebook: str) -> list[str]:
+    found = [x for name in names for x in (logged_models(notebook) if name == LOGGED else [located(name)])]
+    return list(dict.fromkeys(found))
+
+
+def logged_models(notebook: str) -> list[str]:
+    """The registered models of the logs whose claims a notebook runs again.
+
+    >>> logged_models("12_steering_vs_prompting")
+    ['mistral-7b-v0.2', 'qwen3-8b']
+    """
+    logs = {claim.log.id for claim in logged_claims() if claim.notebook == notebook}
+    return [name for name, source in SOURCES.items() if isinstance(source, Hub) and logs & set(source.logs)]
+
+
+def _check_parameters(notebook: Path, given: Mapping[str, Mapping], place: Place, lines: Lines) -> None:
+    known = known_parameters(notebook)
+    for key, names in given.items():
+        for name in names:
+            expect(name not in _OWN, (*place, key, name), lines, f"{name} is set by the batch itself")
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            message = f"{notebook.name} has no parameter {name!r}{hint} It has {', '.join(known)}"
+            expect(name in known, (*place, key, name), lines, message)
+
+
+def _plain(value: object) -> object:
+    """TOML's numbers as Python's own, as papermill writes them into a notebook."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return {k: _plain(v) for k, v in value.items()} if isinstance(value, Mapping) else value

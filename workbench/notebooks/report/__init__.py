@@ -1,0 +1,11 @@
+"""The report: a static site of the ledger, the executed notebooks, the models and the environment.
+
+What is asked, and which file answers:
+    which pages are there?                site      build
+    how is an executed notebook shown?    books
+    how does a folder say what it holds?  manifest
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

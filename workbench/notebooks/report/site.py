@@ -1,0 +1,240 @@
+"""The report: a folder of pages that open without a network, made from the ledger and the executed notebooks of runs."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from workbench._errors import WorkbenchError
+from workbench.claims.claim import Claim
+from workbench.claims.entries import versions
+from workbench.claims.ledger import Ledger
+from workbench.claims.ledger import open as open_ledger
+from workbench.claims.tables import effect_text, totals
+from workbench.notebooks.batch.journal import Journal
+from workbench.notebooks.report.books import Book, Withheld, body, executed, plot
+from workbench.notebooks.report.manifest import MEANING, drift, manifest
+
+_HERE = Path(__file__).parent
+
+
+_VERDICTS = ("reproduced", "not reproduced", "inconclusive", "artefact", "not run")
+
+
+def build(runs: str | Path = "runs", out: str | Path = "", notebooks: str | Path = "notebooks") -> Path:
+    """Write the report of a folder of runs: ledger, a page per claim, executed notebook and model, environment, manifest.
+
+    Args:
+        runs: of ``workbench batch`` or ``workbench run``; may be empty, the audits need no run.
+        out: folder of the site, by default ``report`` in runs; a report that is there is replaced.
+        notebooks: the folder that the executed notebooks come from, for the hashes of their sources.
+
+    Returns:
+        The first page.
+
+    Raises:
+        WorkbenchError: ``out`` is a folder that holds something else.
+
+    >>> build("runs")  # doctest: +SKIP
+    PosixPath('runs/report/index.html')
+    """
+    target = Path(out) if out else Path(runs) / "report"
+    if target.is_dir() and any(target.iterdir()) and not (target / "manifest.json").is_file():
+        raise WorkbenchError(
+            f"{target} is no report (it has no manifest.json) and not empty; give another folder with --out"
+        )
+    shutil.rmtree(target, ignore_errors=True)
+    site = Site(target, Path(runs), Path(notebooks))
+    site.assets()
+    for write in (site.ledger_page, site.claim_pages, site.notebook_pages, site.model_pages, site.environment_page):
+        write()
+    return target / "index.html"
+
+
+@dataclass(frozen=True)
+class Site:
+    """A report under construction: where it goes, and what it is made from."""
+
+    folder: Path
+    runs: Path
+    notebooks: Path
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger of the runs."""
+        return open_ledger(self.runs / "ledger")
+
+    @cached_property
+    def books(self) -> list[Book]:
+        """The executed notebooks."""
+        return executed(self.runs)
+
+    @cached_property
+    def verdicts(self) -> dict[str, list[dict[str, Any]]]:
+        """The latest verdicts of each claim, as a page shows them."""
+        return {
+            str(record["id"]): [_verdict(v) for v in record["verdicts"]]  # type: ignore[attr-defined]
+            for record in self.ledger.records()
+        }
+
+    @cached_property
+    def models(self) -> list[str]:
+        """Every model with a verdict or an executed notebook."""
+        judged = [v["model"] for found in self.verdicts.values() for v in found]
+        return sorted({*judged, *(book.model for book in self.books)} - {""})
+
+    @cached_property
+    def _templates(self) -> Any:
+        import jinja2
+
+        return jinja2.Environment(
+            loader=jinja2.FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            undefined=jinja2.StrictUndefined,
+        )
+
+    def page(self, name: str, template: str, section: str, **content: Any) -> None:
+        """Write one page; ``content`` is what its template asks for."""
+        target = self.folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        common = {
+            "root": "../" * name.count("/"),
+            "section": section,
+            "version": versions()["workbench"],
+            "made": f"{datetime.now():%Y-%m-%d %H:%M}",
+            "plots": False,
+        }
+        text = self._templates.get_template(f"{template}.html.j2").render({**common, **content})
+        target.write_text(text, encoding="utf-8")
+
+    def assets(self) -> None:
+        """Style, script, and the one copy of plotly that all pages share."""
+        from plotly.offline import get_plotlyjs
+        from pygments.formatters import HtmlFormatter
+
+        assets = self.folder / "assets"
+        assets.mkdir(parents=True)
+        light, dark = (HtmlFormatter(style=s).get_style_defs(".highlight") for s in ("default", "github-dark"))
+        style = (_HERE / "assets" / "style.css").read_text(encoding="utf-8")
+        dark = f"@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n"
+        own = ".highlight, .highlight pre { background: var(--raised) !important; }\n"
+        (assets / "style.css").write_text(f"{light}\n{dark}{style}{own}", encoding="utf-8")
+        shutil.copy(_HERE / "assets" / "report.js", assets / "report.js")
+        (assets / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
+
+    def ledger_page(self) -> None:
+        """The first page: filters, forest plot, and the claims."""
+        from workbench.figures.forests import forest, forest_note
+
+        claims = [
+            {
+                **_short(one),
+                "audit": one.audit().verdict,
+                "verdicts": self.verdicts[one.id],
+                "pairs": json.dumps([[v["model"], v["outcome"]] for v in self.verdicts[one.id]] or [["", "not run"]]),
+            }
+            for one in self.ledger.claims
+        ]
+        logs = {one.log.id: f"{one.log.id} {one.log.title}" for one in self.ledger.claims}
+        filters = [
+            ("log", "Log", list(logs.items())),
+            ("model", "Model", [(name, name) for name in self.models]),
+            ("verdict", "Verdict", [(name, name) for name in _VERDICTS]),
+        ]
+        self.page(
+            "index.html",
+            "index",
+            "Ledger",
+            plots=True,
+            claims=claims,
+            filters=filters,
+            forest=plot(forest(self.ledger, title=None).to_plotly_json(), "forest"),
+            note=forest_note(self.ledger),
+            totals=totals(self.ledger.records()),
+        )
+
+    def claim_pages(self) -> None:
+        """A page per claim."""
+        for one in self.ledger.claims:
+            numbers = one.frame()
+            self.page(
+                f"claims/{one.id}.html",
+                "claim",
+                "",
+                claim=one,
+                audit=one.audit(),
+                verdicts=self.verdicts[one.id],
+                books=[book for book in self.books if book.notebook == one.notebook],
+                columns=list(numbers.columns),
+                numbers=numbers.fillna("").astype(str).to_numpy().tolist(),
+            )
+
+    def notebook_pages(self) -> None:
+        """A page per executed notebook, and their list."""
+        withheld = Withheld.of(self.runs)
+        self.page("notebooks/index.html", "notebooks", "Notebooks", books=self.books)
+        for book in self.books:
+            claims = [_short(one) for one in self.ledger.claims if one.notebook == book.notebook]
+            text = body(book, withheld)
+            self.page(
+                f"notebooks/{book.page}", "notebook", "Notebooks", plots=True, book=book, claims=claims, body=text
+            )
+
+    def model_pages(self) -> None:
+        """A page per model, and their list."""
+        models = [self._model(name) for name in self.models]
+        self.page("models/index.html", "models", "Models", models=models)
+        for model in models:
+            self.page(f"models/{model['page']}.html", "model", "Models", model=model)
+
+    def _model(self, name: str) -> Mapping[str, Any]:
+        own = [
+            {**_short(one), "claim": one.id, **verdict}
+            for one in self.ledger.claims
+            for verdict in self.verdicts[one.id]
+            if verdict["model"] == name
+        ]
+        counts = {outcome: sum(v["outcome"] == outcome for v in own) for outcome in _VERDICTS}
+        return {
+            "name": name,
+            "page": name.replace("/", "--"),
+            "about": _about(name),
+            "revisions": sorted({v["revision"] for v in own if v["revision"]}),
+            "verdicts": own,
+            "books": [book for book in self.books if book.model == name],
+            "counts": ", ".join(f"{n} {outcome}" for outcome, n in counts.items() if n) or "no verdicts",
+        }
+
+    def environment_page(self) -> None:
+        """Versions and hardware, as a page and as JSON, graded by how much they matter."""
+        entries = self.ledger.entries()
+        items = manifest(entries, self.books, self.notebooks)
+        (self.folder / "manifest.json").write_text(json.dumps([asdict(i) for i in items], indent=1), encoding="utf-8")
+        grades = [
+            (grade, text, [(i.what, i.value, i.why) for i in items if i.grade == grade])
+            for grade, text in MEANING.items()
+        ]
+        times = [(r.name, f"{r.seconds:.0f}", r.error.split("\n")[0] or "done") for r in Journal(self.runs).records()]
+        self.page("environment.html", "environment", "Environment", grades=grades, drift=drift(entries), times=times)
+
+
+def _short(claim: Claim) -> dict[str, str]:
+    return {"id": claim.id, "title": claim.title, "log": claim.log.id}
+
+
+def _verdict(summary: Mapping[str, Any]) -> dict[str, Any]:
+    gates = [(g["name"], "yes" if g["passed"] else "no", g["measured"]) for g in summary["gates"]]
+    page = str(summary["model"]).replace("/", "--")
+    return {**summary, "gates": gates, "effect": effect_text(summary), "page": page}
+
+
+def _about(name: str) -> str:
+    from workbench.models.registry import SOURCES
+
+    return SOURCES[name].about if name in SOURCES else "not in the registry"

@@ -1,0 +1,116 @@
+"""Completions labelled by hand, and how often a scorer says the same.
+
+Do two scorers agree on the rows of a sweep?
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench._errors import WorkbenchError
+from workbench._files import data_folder
+from workbench.scoring.labels import LABELS
+from workbench.scoring.scores import Score
+from workbench.statistics.agreement import Agreement, kappa
+from workbench.statistics.rates import rate
+from workbench.statistics.results import Estimate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+_FIELDS = ("prompt", "arm", "model", "text", "label")
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One completion with the label a person gave it. ``prompt`` is the id of the prompt, ``text`` the response."""
+
+    prompt: str
+    arm: str
+    model: str
+    text: str
+    label: str
+
+
+def read_labelled(path: str | Path | None = None) -> tuple[Labelled, ...]:
+    """Hand-labelled completions of a file, or by default of all files in ``data/labels``.
+
+    Raises:
+        WorkbenchError: a line that is no JSON object with exactly the fields prompt, arm, model, text and label, or a label
+            that is not one of the three; the message names the line.
+    """
+    files = sorted((data_folder() / "labels").glob("*.jsonl")) if path is None else [Path(path)]
+    return tuple(
+        _row(line, f"{file.name} line {number}")
+        for file in files
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
+        if line.strip()
+    )
+
+
+def accuracy(rows: Sequence[Labelled], score: Score) -> Estimate:
+    """How often a score says what the person said, with its Wilson interval.
+
+    Args:
+        rows: of ``read_labelled``.
+        score: a score that gives labels from the text, e.g. ``wb.refusal``.
+
+    Raises:
+        WorkbenchError: no rows, or a score that gives something else than labels.
+
+    >>> from workbench.scoring.labels import refusal
+    >>> print(accuracy((Labelled("a", "baseline", "m", "Sure! Take two eggs.", "compliance"),), refusal))
+    1.00 [0.21, 1.00] n=1
+    """
+    if not rows:
+        raise WorkbenchError("no labelled rows; benchmarks/label_set.py draws some to be labelled")
+    found = [score(row.text) for row in rows]
+    if strange := [value for value in found if value not in LABELS]:
+        raise WorkbenchError(f"{score.name} gives {strange[0]!r}; expected one of {', '.join(LABELS)}")
+    return rate(sum(value == row.label for value, row in zip(found, rows, strict=True)), len(rows))
+
+
+def _row(line: str, where: str) -> Labelled:
+    try:
+        item = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise WorkbenchError(f"{where}: no JSON ({error})") from error
+    if not isinstance(item, dict) or sorted(item) != sorted(_FIELDS):
+        raise WorkbenchError(f"{where}: expected exactly the fields {', '.join(_FIELDS)}")
+    if item["label"] not in LABELS:
+        raise WorkbenchError(f"{where}: label {item['label']!r}; expected one of {', '.join(LABELS)}")
+    return Labelled(**item)
+
+
+def agreement(rows: "pd.DataFrame", a: Score | str, b: Score | str) -> Agreement:
+    """Cohen's kappa of two scorers with its interval, and the confusion table, over the completions of a sweep.
+
+    A completion that occurs in several rows (one baseline in two grids) counts once, by its key.
+
+    Args:
+        rows: of ``wb.sweep``, with both scores.
+        a, b: scores or their names; both must give labels, not numbers.
+
+    Raises:
+        WorkbenchError: a score that is not in the rows or gives numbers, or labels for which kappa is undefined.
+
+    >>> print(agreement(rows, wb.refusal, wb.log001_keyword_refusal))  # doctest: +SKIP
+    """
+    first, second = (_labels(rows, score if isinstance(score, str) else score.name) for score in (a, b))
+    both = first.index.intersection(second.index)
+    return kappa(first[both].tolist(), second[both].tolist())
+
+
+def _labels(rows: "pd.DataFrame", name: str) -> "pd.Series":
+    part = rows[rows["score"] == name]
+    if part.empty:
+        raise WorkbenchError(f"no rows of the score {name!r}; there are {', '.join(rows['score'].unique())}")
+    labels = part.drop_duplicates("key").set_index("key")["value"]
+    if numbers := sum(not isinstance(value, str) for value in labels):
+        raise WorkbenchError(
+            f"{numbers} values of {name!r} are numbers; kappa compares labels, so cut them into some first"
+        )
+    return labels

@@ -1,0 +1,230 @@
+"""Two conditions compared: exact McNemar and its interval for the same units twice, and permutation tests.
+
+A family of tests, one per arm, layer or claim: adjusted p-values in the order given.
+"""
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+
+from workbench._errors import WorkbenchError
+from workbench.statistics import inputs
+from workbench.statistics.rates import rate
+from workbench.statistics.results import Comparison, Estimate
+
+
+def mcnemar(before: Sequence[bool], after: Sequence[bool]) -> float:
+    """Two-sided p-value of the exact McNemar test: the same units measured twice.
+
+    Args:
+        before, after: outcome of each unit, same order. Shape [n].
+
+    >>> mcnemar([False] * 6, [True] * 6)
+    0.03125
+    """
+    from scipy.stats import binomtest
+
+    first, second = inputs.paired(before, after)
+    gained, lost = int((~first & second).sum()), int((first & ~second).sum())
+    return 1.0 if gained + lost == 0 else float(binomtest(gained, gained + lost).pvalue)
+
+
+def paired_difference(before: Sequence[bool], after: Sequence[bool], confidence: float = 0.95) -> Estimate:
+    """Difference of two rates on the same units, after minus before, with the Newcombe-Wilson interval for paired data.
+
+    Newcombe (1998), method 10: Wilson limits of both rates, joined with the correlation of the pairs. Unlike a
+    bootstrap it has an honest width when no pair is discordant.
+
+    >>> print(paired_difference([False] * 20, [True] * 15 + [False] * 5))
+    0.75 [0.48, 0.89] n=20
+    """
+    first, second = inputs.paired(before, after)
+    n = len(first)
+    a, b, c, d = (int(x.sum()) for x in (first & second, first & ~second, ~first & second, ~first & ~second))
+    old, new = rate(a + b, n, confidence), rate(a + c, n, confidence)
+    margins = (a + b) * (c + d) * (a + c) * (b + d)
+    cross = float(a * d - b * c)
+    if cross > 0:
+        cross = max(cross - n / 2, 0)
+    phi = 0.0 if margins == 0 else cross / np.sqrt(margins)
+    value = new.value - old.value
+
+    def reach(x: float, y: float) -> float:
+        return float(np.sqrt(max(x * x - 2 * phi * x * y + y * y, 0)))
+
+    low = value - reach(new.value - new.low, old.high - old.value)
+    high = value + reach(new.high - new.value, old.value - old.low)
+    return Estimate(value, max(low, -1.0), min(high, 1.0), n, "Newcombe paired")
+
+
+def permutation(
+    before: inputs.Numbers,
+    after: inputs.Numbers,
+    paired: bool = True,
+    clusters: Sequence[Hashable] | np.ndarray | None = None,
+    resamples: int = 9999,
+    seed: int = 0,
+) -> Comparison:
+    """Permutation test of a difference of means (Fisher 1935): signs flip within pairs, or group labels are shuffled.
+
+    Exact, by enumeration, while there are at most ``resamples`` permutations; else drawn, with the observed one counted
+    among them (Phipson and Smyth 2010), so p is never 0.
+
+    Args:
+        before, after: one value per unit, numbers or True and False. Shape [n] both when paired, else [n] and [m].
+        paired: whether both hold the same units in the same order.
+        clusters: the base prompt of each pair, shape [n]: signs flip for whole clusters. Only when paired.
+        resamples, seed: how many permutations are drawn at most, and from which seed.
+
+    Returns:
+        value: mean of after minus mean of before, in the unit of the values. n: pairs, clusters, or units of both groups.
+        The p-value is two-sided.
+
+    Raises:
+        WorkbenchError: too few values, NaN, lengths that differ when paired, or clusters without pairs.
+
+    >>> print(permutation([0.1, 0.2, 0.3, 0.4, 0.5], [0.4, 0.6, 0.5, 0.9, 0.8]))
+    0.34, p = 0.062, n=5 (paired permutation, exact)
+    """
+    from scipy.special import comb
+
+    inputs.whole(resamples, 99, "resamples")
+    rng = np.random.default_rng(seed)
+    if paired:
+        x, y = inputs.paired_numbers(before, after, "before and after", 1)
+        sums = np.bincount(inputs.cluster_codes(clusters, len(x)), y - x)
+        kind, exact, n = "paired permutation", 2.0 ** len(sums) <= resamples, len(sums)
+        p = _flips(sums[:, None], "two-sided", resamples, rng)
+    elif clusters is not None:
+        raise WorkbenchError(
+            "clusters go with paired=True; for two groups give one mean per cluster instead of each row"
+        )
+    else:
+        x, y = inputs.numbers(before, "before"), inputs.numbers(after, "after")
+        kind, n = "unpaired permutation", len(x) + len(y)
+        if n < 3:
+            raise WorkbenchError(f"{len(x)} and {len(y)} values: expected at least 3 in both groups together")
+        exact = comb(n, len(x)) <= resamples
+        p = _shuffles(x, y, resamples, rng)
+    how = "exact" if exact else f"{resamples} drawn"
+    return Comparison(float(y.mean() - x.mean()), p, n, f"{kind}, {how}")
+
+
+def permutation_maximum(
+    differences: object,
+    clusters: Sequence[Hashable] | np.ndarray | None = None,
+    resamples: int = 9999,
+    seed: int = 0,
+) -> Comparison:
+    """Whether the best of several layers, doses or arms beats the baseline, given that it was chosen for being best.
+
+    The largest mean is compared with the largest mean after flipping signs of whole units, all options together, which
+    keeps their correlation (Westfall and Young 1993, single-step maxT on means). One-sided: larger is better.
+
+    Args:
+        differences: of each unit under each option from its baseline. Shape [unit, option].
+        clusters: the base prompt of each unit, shape [unit]: signs flip for whole clusters.
+        resamples, seed: how many permutations are drawn at most, and from which seed.
+
+    Returns:
+        value: the largest mean difference, in the unit of the values (subject to the winner's curse: see
+        ``winners_curse``). n: units or clusters. p: already corrected for the number of options.
+
+    Raises:
+        WorkbenchError: not a table of finite numbers with at least two units and two options.
+
+    >>> print(permutation_maximum([[0.2, 0.1], [0.3, -0.1], [0.4, 0.0], [0.1, 0.1]]))
+    0.25, p = 0.062, n=4 (best of 2, sign flips, exact)
+    """
+    values = inputs.matrix(differences, "differences")
+    inputs.whole(resamples, 99, "resamples")
+    codes = inputs.cluster_codes(clusters, len(values))
+    sums = np.stack([np.bincount(codes, column) for column in values.T], axis=1)
+    p = _flips(sums, "greater", resamples, np.random.default_rng(seed))
+    how = "exact" if 2.0 ** len(sums) <= resamples else f"{resamples} drawn"
+    name = f"best of {values.shape[1]}, sign flips, {how}"
+    return Comparison(float(values.mean(axis=0).max()), p, len(sums), name)
+
+
+def _flips(sums: np.ndarray, alternative: str, resamples: int, rng: np.random.Generator) -> float:
+    """p of the largest column sum of [unit, option] when the signs of whole rows are flipped."""
+    from scipy.stats import permutation_test
+
+    def largest(kept: np.ndarray, axis: int) -> np.ndarray:
+        # ``kept`` holds +1 where a unit keeps its sign; scipy flips by negating, over the last axis.
+        return (kept @ sums).max(axis=-1)
+
+    found = permutation_test(
+        (np.ones(len(sums)),),
+        largest,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=resamples,
+        batch=max(1, 2_000_000 // len(sums)),
+        alternative=alternative,
+        rng=rng,
+    )
+    return float(found.pvalue)
+
+
+def _shuffles(x: np.ndarray, y: np.ndarray, resamples: int, rng: np.random.Generator) -> float:
+    """Two-sided p of the difference of means when the labels of the two groups are shuffled."""
+    from scipy.stats import permutation_test
+
+    found = permutation_test(
+        (x, y),
+        lambda a, b, axis: b.mean(axis=axis) - a.mean(axis=axis),
+        permutation_type="independent",
+        vectorized=True,
+        n_resamples=resamples,
+        batch=max(1, 2_000_000 // (len(x) + len(y))),
+        rng=rng,
+    )
+    return float(found.pvalue)
+
+
+def holm(p_values: inputs.Numbers) -> list[float]:
+    """Holm-adjusted p-values (Holm 1979): at most alpha of all families hold a false positive, whatever the dependence.
+
+    Args:
+        p_values: one per test of the family. Shape [test]; may be empty.
+
+    Raises:
+        WorkbenchError: NaN, or not between 0 and 1.
+
+    >>> holm([0.01, 0.04])
+    [0.02, 0.04]
+    """
+    found = _family(p_values)
+    # Not statsmodels' multipletests: it collects garbage at each call, a tenth of a second beside a loaded model.
+    order = np.argsort(found)
+    steps = np.maximum.accumulate(found[order] * np.arange(len(found), 0, -1))
+    return [float(p) for p in np.minimum(steps, 1.0)[np.argsort(order)]]
+
+
+def benjamini_hochberg(p_values: inputs.Numbers) -> list[float]:
+    """Adjusted p-values (Benjamini and Hochberg 1995): of those at most alpha, a share of at most alpha is expected false.
+
+    For independent or positively dependent tests. Use it to pick arms to look at; a verdict needs ``holm``.
+
+    Args:
+        p_values: one per test of the family. Shape [test]; may be empty.
+
+    Raises:
+        WorkbenchError: NaN, or not between 0 and 1.
+
+    >>> benjamini_hochberg([0.01, 0.02, 0.9])
+    [0.03, 0.03, 0.9]
+    """
+    from scipy.stats import false_discovery_control
+
+    return [float(p) for p in false_discovery_control(_family(p_values))]
+
+
+def _family(p_values: inputs.Numbers) -> np.ndarray:
+    if len(p_values) == 0:
+        return np.zeros(0)
+    found = inputs.numbers(p_values, "p-values")
+    if found.min() < 0 or found.max() > 1:
+        raise WorkbenchError(f"p-values: expected numbers from 0 to 1, got {found.min():g} to {found.max():g}")
+    return found

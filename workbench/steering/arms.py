@@ -1,0 +1,180 @@
+"""The conditions of an experiment: a grid over directions, layers, sites, doses, positions, operations and controls."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from workbench._errors import WorkbenchError
+from workbench.steering.directions import Direction, Directions
+from workbench.steering.positions import ALL, Positions, as_positions
+from workbench.steering.sites import Site
+from workbench.steering.steer import OPERATIONS, Steer
+from workbench.steering.verbs import ablate, add, clamp
+
+Sources = Direction | Directions | Mapping[str, Direction | Directions]
+
+
+#: Lower and upper bound of a clamp, in units of the activations; None for no bound.
+Bounds = tuple[float | None, float | None]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One condition of an experiment: a Steer, with what an analysis groups by.
+
+    Attributes:
+        kind: "baseline", "direction", "random", "orthogonal" or "shuffled".
+        layer: of the edit, -1 for the baseline. ratio: signed dose; 0 for the baseline, NaN where it has none.
+        seed: of a control, else -1.
+        amount: how the name says what is done, where it is not the ratio, e.g. ``coef +3`` or ``ablate``.
+        detail: what else the name says, so that names of one grid differ, e.g. ``on response``.
+    """
+
+    steer: Steer
+    kind: str
+    layer: int = -1
+    ratio: float = 0.0
+    seed: int = -1
+    amount: str = ""
+    detail: str = ""
+
+    @property
+    def name(self) -> str:
+        """A readable, unique name, e.g. ``direction L12 +0.30``."""
+        if self.kind == "baseline":
+            return "baseline"
+        seed = "" if self.seed < 0 else f" {self.seed}"
+        short = f"{self.ratio:+.2f}"
+        dose = short if float(short) == self.ratio else f"{self.ratio:+g}"
+        return " ".join(f"{self.kind}{seed} L{self.layer} {self.amount or dose} {self.detail}".split())
+
+
+BASELINE = Arm(Steer(), "baseline")
+
+
+def grid(
+    directions: Sources,
+    ratios: Sequence[float] = (),
+    layers: Sequence[int] | None = None,
+    on: Positions | str | Sequence[Positions | str] = ALL,
+    controls: int = 0,
+    seed: int = 0,
+    coefs: Sequence[float] = (),
+    at: Sequence[Site] | None = None,
+    operations: Sequence[str] = ("add",),
+    bounds: Sequence[Bounds] = (),
+    shuffled: Sequence[Direction | Directions] = (),
+) -> tuple[Arm, ...]:
+    """Arms over all combinations of the axes given, each layer with its own direction, controls an axis like the others.
+
+    Args:
+        directions: one Direction, one per layer, or several of these by name.
+        ratios: signed doses in units of the mean activation norm; 0 is the baseline, which occurs once.
+        layers: which of the directions; all by default.
+        on: which tokens are steered; several make an axis.
+        controls: this many random and this many orthogonal directions beside each direction, of equal norm.
+        seed: seed of the first control; the others follow.
+        coefs: signed amounts in units of the vector, instead of ratios.
+        at: write every direction at each of these sites; by default each at its own.
+        operations: of "add", "ablate" and "clamp"; only "add" takes ratios or coefs, only "clamp" takes bounds.
+        bounds: low and high of each clamp, e.g. ``[(None, 0.0), (2.0, 2.0)]``.
+        shuffled: controls from permuted labels, as ``shuffled`` makes them; scaled to the norm of each direction.
+
+    Returns:
+        A tuple of arms; join grids with ``+``.
+
+    Raises:
+        WorkbenchError: no doses or bounds for an operation that needs them, or some for one that takes none; a layer
+            without a direction; a negative number of controls; an unknown operation.
+
+    >>> grid(ds, layers=[8, 12], ratios=[-0.3, 0, 0.3], controls=3)  # doctest: +SKIP
+    >>> grid({"mean": ds, "probe": other}, coefs=[1], on=["prompt[-1]", "all"], operations=["add", "ablate"])  # doctest: +SKIP
+    """
+    _check_axes(ratios, coefs, operations, bounds, controls)
+    named = directions if isinstance(directions, Mapping) else {"": directions}
+    places = [as_positions(p) for p in ([on] if isinstance(on, Positions | str) else on)]
+    arms = [BASELINE] if any(amount == 0 for amount in (*ratios, *coefs)) else []
+    for name, source in named.items():
+        for direction in _chosen(source, layers):
+            for kind, number, vector in _with_controls(direction, controls, seed, shuffled):
+                for site in at or (direction.site,):
+                    for place in places:
+                        detail = (
+                            f"{name} {f'at {site!r}' if at else ''} {f'on {place}' if len(places) > 1 else ''}".strip()
+                        )
+                        found = _conditions(vector, site, place, operations, ratios, coefs, bounds)
+                        arms += [Arm(s, kind, site.layer, dose, number, how, detail) for s, dose, how in found]
+    twice = [name for name, n in Counter(arm.name for arm in arms).items() if n > 1]
+    if twice:
+        raise WorkbenchError(f"an axis holds a value twice: two arms are called {twice[0]!r}")
+    return tuple(arms)
+
+
+def _check_axes(
+    ratios: Sequence[float], coefs: Sequence[float], operations: Sequence[str], bounds: Sequence[Bounds], controls: int
+) -> None:
+    unknown = [operation for operation in operations if operation not in OPERATIONS]
+    if unknown or not operations:
+        raise WorkbenchError(f"operations={list(operations)}: expected some of {', '.join(OPERATIONS)}")
+    if ratios and coefs:
+        raise WorkbenchError("a grid takes ratios= (units of the activation norm) or coefs= (units of the vector)")
+    doses = bool(ratios or coefs)
+    if doses != ("add" in operations) or controls < 0:
+        raise WorkbenchError(
+            f"a grid needs at least one ratio or coef where it adds, none where it does not, and controls >= 0; got "
+            f"ratios={list(ratios)}, coefs={list(coefs)}, operations={list(operations)} and controls={controls}"
+        )
+    if bool(bounds) != ("clamp" in operations):
+        raise WorkbenchError(
+            f"bounds= and the operation 'clamp' go together; got {list(bounds)} and {list(operations)}"
+        )
+
+
+def _chosen(source: Direction | Directions, layers: Sequence[int] | None) -> list[Direction]:
+    items = Directions((source,)) if isinstance(source, Direction) else source
+    return [items[layer] for layer in (items.layers if layers is None else layers)]
+
+
+def _with_controls(
+    direction: Direction, controls: int, seed: int, shuffled: Sequence[Direction | Directions]
+) -> Iterator[tuple[str, int, Direction]]:
+    yield "direction", -1, direction
+    for number in range(seed, seed + controls):
+        yield "random", number, direction.random(number)
+        yield "orthogonal", number, direction.orthogonal(number)
+    for number, source in enumerate(shuffled):
+        (twin,) = _chosen(source, [direction.site.layer])
+        if twin.site != direction.site:
+            raise WorkbenchError(f"the shuffled directions were read at {twin.site!r}, not at {direction.site!r}")
+        yield "shuffled", number, twin * (direction.norm / twin.norm)
+
+
+def _conditions(
+    vector: Direction,
+    site: Site,
+    on: Positions,
+    operations: Sequence[str],
+    ratios: Sequence[float],
+    coefs: Sequence[float],
+    bounds: Sequence[Bounds],
+) -> Iterator[tuple[Steer, float, str]]:
+    """Each Steer with its signed dose and what its name says; the baseline is left out."""
+    for operation in operations:
+        if operation == "ablate":
+            yield ablate(vector, on=on, at=site), math.nan, "ablate"
+        elif operation == "clamp":
+            for low, high in bounds:
+                steer = clamp(vector, low=low, high=high, on=on, at=site)
+                yield (
+                    steer,
+                    math.nan,
+                    f"clamp[{'' if low is None else f'{low:g}'},{'' if high is None else f'{high:g}'}]",
+                )
+        else:
+            for ratio in dict.fromkeys(ratios):
+                if ratio != 0:
+                    yield add(vector, ratio=ratio, on=on, at=site), float(ratio), ""
+            for coef in dict.fromkeys(coefs):
+                if coef != 0:
+                    yield add(vector, coef, on=on, at=site), coef * vector.relative_norm, f"coef {coef:+g}"

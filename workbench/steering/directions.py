@@ -1,0 +1,383 @@
+"""A direction: a vector, and everything needed to use it rightly.
+
+Sign convention: a positive coefficient moves activations toward the positive set. For the bundled ``refusal`` pairs
+that is toward refusal. The mean activation norm at the site travels with the vector, because only relative doses
+compare across layers, methods and models.
+
+Directions of several layers, from one pass over the prompts.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from workbench._errors import WorkbenchError
+from workbench.steering.control_vectors import read_control_vectors, write_control_vectors
+from workbench.steering.positions import PROMPT, Positions
+from workbench.steering.sites import Site
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    """A vector at a site, with its provenance. Equal and hashed by content.
+
+    Attributes:
+        vector: [width], float32, in the units of the activations (not normalised).
+        site: where it was read, and where it is written unless told otherwise.
+        model, revision: the weights it came from.
+        method: e.g. ``"mean_diff"``; controls say ``"random(seed=0)"`` or ``"orthogonal(seed=0)"``.
+        read: the positions it was read from.
+        prompts: hash of the contrast set; n_positive, n_negative: prompts per side.
+        activation_norm: mean L2 norm of the activations at the site, over prompt tokens except the first of each
+            prompt (an attention sink whose norm says nothing about the others). NaN if unknown.
+
+    Raises:
+        WorkbenchError: the vector is not one-dimensional, holds NaN or infinity, or is zero.
+    """
+
+    vector: torch.Tensor = field(repr=False)
+    site: Site
+    model: str
+    revision: str = ""
+    method: str = "given"
+    read: Positions = PROMPT[-1]
+    prompts: str = ""
+    n_positive: int = 0
+    n_negative: int = 0
+    activation_norm: float = float("nan")
+
+    def __post_init__(self) -> None:
+        vector = torch.as_tensor(self.vector).detach().to("cpu", torch.float32).contiguous()
+        if vector.ndim != 1:
+            raise WorkbenchError(f"a direction is one vector of shape [width], not {tuple(vector.shape)}")
+        if not torch.isfinite(vector).all():
+            raise WorkbenchError(
+                f"the vector for {self.site!r} holds {int((~torch.isfinite(vector)).sum())} NaN or infinite values"
+            )
+        if not vector.any():
+            raise WorkbenchError(f"the vector for {self.site!r} is zero: the two sides do not differ there")
+        object.__setattr__(self, "vector", vector)
+
+    @property
+    def norm(self) -> float:
+        """L2 norm of the vector, accumulated in float64."""
+        return float(self.vector.double().norm())
+
+    @property
+    def relative_norm(self) -> float:
+        """‖v‖ over the mean activation norm at the site: the dose of one unit of ``coef``."""
+        return self.norm / self.activation_norm
+
+    @property
+    def id(self) -> str:
+        """A short hash of the vector and its provenance: the same after saving and loading."""
+        digest = hashlib.sha256(self.vector.numpy().tobytes())
+        digest.update(json.dumps(self.metadata(), sort_keys=True).encode())
+        return digest.hexdigest()[:16]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Direction) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def unit(self) -> "Direction":
+        """The same direction at norm 1."""
+        return self * (1 / self.norm)
+
+    def __mul__(self, factor: float) -> "Direction":
+        return replace(self, vector=self.vector * factor)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> "Direction":
+        return replace(self, vector=-self.vector)
+
+    def cosine(self, other: "Direction") -> float:
+        """Cosine similarity with a direction of the same width, in float64."""
+        self._check_width(other)
+        return float(self.vector.double() @ other.vector.double()) / (self.norm * other.norm)
+
+    def random(self, seed: int) -> "Direction":
+        """A control: a Gaussian direction of equal norm, the same for the same seed, site and width."""
+        noise = self._noise("random", seed)
+        return replace(self, vector=(noise * (self.norm / noise.norm())).float(), method=f"random(seed={seed})")
+
+    def orthogonal(self, seed: int) -> "Direction":
+        """A control: a random direction of equal norm, orthogonal to this one.
+
+        >>> d = Direction(torch.arange(1.0, 9.0), Site(0, "resid_post"), "tiny")
+        >>> abs(d.cosine(d.orthogonal(seed=0))) < 1e-6
+        True
+        """
+        noise, unit = self._noise("orthogonal", seed), self.vector.double() / self.norm
+        for _ in range(2):  # the second pass removes what rounding left
+            noise = noise - (noise @ unit) * unit
+        return replace(self, vector=(noise * (self.norm / noise.norm())).float(), method=f"orthogonal(seed={seed})")
+
+    def transfer(self, model: str, revision: str = "", activation_norm: float | None = None) -> "Direction":
+        """The same vector for another model (base to tuned, tuned to its twin): said, not assumed.
+
+        Args:
+            model, revision: whose activations it is to be used on, e.g. ``other.name, other.revision``.
+            activation_norm: mean activation norm there, if known; doses are otherwise in units of the model it came from.
+        """
+        norm = self.activation_norm if activation_norm is None else activation_norm
+        method = f"{self.method} of {self.model}"
+        return replace(self, model=model, revision=revision, activation_norm=norm, method=method)
+
+    def orthogonal_to(self, *others: "Direction") -> "Direction":
+        """What is left of the vector when its components along others are removed, in float64.
+
+        Raises:
+            WorkbenchError: widths differ, or nothing is left.
+        """
+        for other in others:
+            self._check_width(other)
+        spanned = torch.linalg.qr(torch.stack([o.vector.double() for o in others], dim=1)).Q
+        rest = self.vector.double()
+        for _ in range(2):  # the second pass removes what rounding left
+            rest = rest - spanned @ (spanned.T @ rest)
+        if rest.norm() < 1e-6 * self.norm:
+            raise WorkbenchError(f"nothing is left of the direction at {self.site!r}: the others span it")
+        return replace(self, vector=rest.float(), method=f"{self.method} orthogonalised")
+
+    def _noise(self, kind: str, seed: int) -> torch.Tensor:
+        if len(self.vector) < 2:
+            raise WorkbenchError("a control needs a vector of at least two dimensions")
+        key = hashlib.sha256(f"{kind}|{seed}|{self.site}|{len(self.vector)}".encode()).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(key[:8], "big") >> 1)
+        return torch.randn(len(self.vector), generator=generator, dtype=torch.float64)
+
+    def _check_width(self, other: "Direction") -> None:
+        if len(self.vector) != len(other.vector):
+            raise WorkbenchError(
+                f"widths differ: {len(self.vector)} at {self.site!r} and {len(other.vector)} at {other.site!r}"
+            )
+
+    def metadata(self) -> dict[str, str]:
+        """Everything but the vector, as text."""
+        return {
+            "site": str(self.site),
+            "model": self.model,
+            "revision": self.revision,
+            "method": self.method,
+            "read": str(self.read),
+            "prompts": self.prompts,
+            "n_positive": str(self.n_positive),
+            "n_negative": str(self.n_negative),
+            "activation_norm": self.activation_norm.hex(),
+            "sign": "a positive coefficient moves toward the positive set",
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write the vector and its provenance as one safetensors file, and return its path."""
+        from safetensors.torch import save_file
+
+        save_file({"vector": self.vector}, path, metadata=self.metadata())
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Direction":
+        """Read a direction that ``save`` wrote.
+
+        Raises:
+            WorkbenchError: no such file, or no direction in it.
+        """
+        tensors, metadata = load_tensors(path)
+        if set(tensors) != {"vector"}:
+            raise WorkbenchError(f"{path}: holds {', '.join(tensors)}, not one direction; try wb.Directions.load")
+        return cls.from_metadata(tensors["vector"], metadata, path)
+
+    @classmethod
+    def from_metadata(cls, vector: torch.Tensor, metadata: dict[str, str], where: str | Path) -> "Direction":
+        """A direction from a vector and what ``metadata`` returned; ``where`` names the file in errors."""
+        try:
+            return cls(
+                vector,
+                Site.parse(metadata["site"]),
+                metadata["model"],
+                metadata["revision"],
+                metadata["method"],
+                Positions.parse(metadata["read"]),
+                metadata["prompts"],
+                int(metadata["n_positive"]),
+                int(metadata["n_negative"]),
+                float.fromhex(metadata["activation_norm"]),
+            )
+        except (KeyError, ValueError, TypeError) as error:
+            raise WorkbenchError(f"{where}: no direction written by this project ({error!r})") from error
+
+    def to_json(self) -> str:
+        """Vector (base64 of little-endian float32) and provenance as JSON; reads back bit for bit."""
+        encoded = base64.b64encode(self.vector.numpy().astype("<f4").tobytes()).decode()
+        return json.dumps({"vector": encoded, **self.metadata()})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Direction":
+        """Read what ``to_json`` wrote. Raises WorkbenchError for anything else."""
+        try:
+            content = json.loads(text)
+            vector = np.frombuffer(base64.b64decode(content["vector"], validate=True), dtype="<f4").copy()
+        except (ValueError, KeyError, TypeError) as error:
+            raise WorkbenchError(f"not a Direction written by to_json ({error!r})") from error
+        return cls.from_metadata(torch.from_numpy(vector), content, "JSON")
+
+    def to_gguf(self, path: str | Path, model_hint: str = "llama") -> Path:
+        """Write a control-vector file with this one layer; see ``Directions.to_gguf``."""
+        return write_gguf(path, (self,), model_hint)
+
+    @classmethod
+    def from_gguf(cls, path: str | Path, model: str = "") -> "Direction":
+        """Read a control-vector file of one layer. Raises WorkbenchError if there are more; see ``Directions.from_gguf``."""
+        found = read_gguf(path, model)
+        if len(found) != 1:
+            layers = ", ".join(str(d.site.layer) for d in found)
+            raise WorkbenchError(f"{path}: holds layers {layers}; use wb.Directions.from_gguf")
+        return found[0]
+
+
+def write_gguf(path: str | Path, directions: Sequence[Direction], model_hint: str) -> Path:
+    """What ``Directions.to_gguf`` does."""
+    for direction in directions:
+        if direction.site.kind != "resid_post" or direction.site.layer == 0:
+            raise WorkbenchError(
+                f"a control-vector file holds directions at resid_post of layers 1 and up, not at {direction.site!r}"
+            )
+    vectors = {d.site.layer: d.vector.numpy() for d in directions}
+    return write_control_vectors(
+        path, vectors, model_hint, json.dumps({d.site.layer: d.metadata() for d in directions})
+    )
+
+
+def read_gguf(path: str | Path, model: str) -> tuple[Direction, ...]:
+    """What ``Directions.from_gguf`` reads, in the order of layers."""
+    vectors, hint, provenance = read_control_vectors(path)
+    known = json.loads(provenance) if provenance else {}
+    items = []
+    for layer, vector in sorted(vectors.items()):
+        if str(layer) in known:
+            found = Direction.from_metadata(torch.from_numpy(vector), known[str(layer)], path)
+            items.append(replace(found, model=model) if model else found)
+        else:
+            items.append(Direction(torch.from_numpy(vector), Site(layer, "resid_post"), model or hint, method="gguf"))
+    return tuple(items)
+
+
+def load_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file. Raises WorkbenchError if it is none."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WorkbenchError(f"{path}: not a safetensors file of directions ({error})") from error
+
+
+@dataclass(frozen=True)
+class Directions:
+    """One direction per site, from one pass over the prompts: ``ds[12]`` is that of layer 12."""
+
+    items: tuple[Direction, ...]
+
+    def __post_init__(self) -> None:
+        layers = [d.site.layer for d in self.items]
+        if len(set(layers)) != len(layers) or len({d.site.kind for d in self.items}) > 1:
+            raise WorkbenchError("Directions hold one direction per layer, all at one kind of site")
+
+    def __getitem__(self, layer: int) -> Direction:
+        for direction in self.items:
+            if direction.site.layer == layer:
+                return direction
+        raise WorkbenchError(f"no direction for layer {layer!r}; there are {', '.join(map(str, self.layers))}")
+
+    def select(self, layers: Sequence[int]) -> "Directions":
+        """Those of some layers, in the order given. Raises WorkbenchError for a layer without a direction."""
+        return Directions(tuple(self[layer] for layer in layers))
+
+    def __iter__(self) -> Iterator[Direction]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __neg__(self) -> "Directions":
+        return Directions(tuple(-d for d in self.items))
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The layers there is a direction for, in order."""
+        return tuple(d.site.layer for d in self.items)
+
+    def orthogonalised(self) -> "Directions":
+        """Each layer's direction with its components along those of all earlier layers removed (log 002, multi-layer).
+
+        Norms shrink by what earlier layers already say; doses are taken from the norm that is left.
+        """
+        items: list[Direction] = []
+        for direction in sorted(self.items, key=lambda d: d.site):
+            items.append(direction.orthogonal_to(*items) if items else direction)
+        return Directions(tuple(items))
+
+    def frame(self):
+        """One row per layer: norm, mean activation norm, and their ratio. A pandas DataFrame."""
+        import pandas as pd
+
+        columns = [(d.site.layer, d.norm, d.activation_norm, d.relative_norm, d.method, d.id) for d in self.items]
+        return pd.DataFrame(columns, columns=["layer", "norm", "activation_norm", "relative_norm", "method", "id"])
+
+    def save(self, path: str | Path) -> Path:
+        """Write all directions as one safetensors file, and return its path."""
+        from safetensors.torch import save_file
+
+        metadata = {str(d.site): json.dumps(d.metadata()) for d in self.items}
+        save_file({str(d.site): d.vector for d in self.items}, path, metadata=metadata)
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Directions":
+        """Read directions that ``save`` wrote. Raises WorkbenchError for any other file."""
+        tensors, metadata = load_tensors(path)
+        if not set(tensors) <= set(metadata):
+            raise WorkbenchError(f"{path}: not a file of directions; try wb.Direction.load")
+        items = [Direction.from_metadata(v, json.loads(metadata[name]), path) for name, v in tensors.items()]
+        return cls(tuple(sorted(items, key=lambda d: d.site)))
+
+    def to_gguf(self, path: str | Path, model_hint: str = "llama") -> Path:
+        """Write a control-vector file for llama.cpp, repeng or EasySteer, which add it to the output of each block.
+
+        Args:
+            path: of the file, usually ``.gguf``.
+            model_hint: the architecture these tools expect, e.g. "llama" or "gemma3".
+
+        Returns:
+            The path. Vectors keep their length: scale 1 in those tools is ``coef=1`` here.
+
+        Raises:
+            WorkbenchError: directions at another kind of site than ``resid_post``, or at layer 0, which the format
+                leaves out.
+        """
+        return write_gguf(path, self.items, model_hint)
+
+    @classmethod
+    def from_gguf(cls, path: str | Path, model: str = "") -> "Directions":
+        """Read a control-vector file, of this project or of another tool.
+
+        Args:
+            path: of the file.
+            model: what model the vectors are for; by default what the file says (other tools only give a hint).
+
+        Returns:
+            Directions at ``resid_post``. Files of other tools carry no activation norm: use ``coef=`` with them.
+
+        Raises:
+            WorkbenchError: not a control-vector file.
+        """
+        return cls(read_gguf(path, model))

@@ -1,0 +1,167 @@
+"""Which tokens of a chat are meant: a small algebra over prompt and response.
+
+Positions are by token identity, never by forward call. The prompt is everything the template writes before the
+response, up to and including the generation prompt; the response is what the model writes. The same tokens are meant
+with and without a KV cache, alone or in a padded batch, while generating or while re-reading a text.
+"""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench._errors import WorkbenchError
+
+
+@dataclass(frozen=True)
+class Span:
+    """A run of tokens of one region: ``start`` to ``stop`` as in a Python slice, or one index."""
+
+    region: str
+    start: int | None = None
+    stop: int | None = None
+    index: int | None = None
+
+    def mask(self, n: int) -> np.ndarray:
+        """Which of the region's ``n`` tokens are meant. Shape [n], bool. An index outside the region means no token."""
+        chosen = np.zeros(n, dtype=bool)
+        if self.index is None:
+            chosen[self.start : self.stop] = True
+        elif -n <= self.index < n:
+            chosen[self.index] = True
+        return chosen
+
+    def needs_end(self) -> bool:
+        """Whether the tokens meant depend on where the region ends (unknown while a response is being written)."""
+        bounds = (self.start, self.stop, self.index)
+        return any(bound is not None and bound < 0 for bound in bounds)
+
+    def __str__(self) -> str:
+        if self.index is not None:
+            return f"{self.region}[{self.index}]"
+        if self.start is None and self.stop is None:
+            return self.region
+        start, stop = ("" if bound is None else bound for bound in (self.start, self.stop))
+        return f"{self.region}[{start}:{stop}]"
+
+
+@dataclass(frozen=True)
+class Positions:
+    """A union of runs of tokens.
+
+    ``PROMPT[-1]`` is the position whose output is the first response token; ``RESPONSE[0]`` is that token once it is read.
+
+    >>> PROMPT[-1] | RESPONSE[:5]
+    prompt[-1] | response[:5]
+    >>> Positions.parse("prompt[-1] | response[:5]") == PROMPT[-1] | RESPONSE[:5]
+    True
+    >>> (PROMPT[-1] | RESPONSE).mask(prompt_length=3, total_length=5).tolist()
+    [False, False, True, True, True]
+    """
+
+    spans: tuple[Span, ...]
+
+    def __or__(self, other: "Positions") -> "Positions":
+        if not isinstance(other, Positions):
+            return NotImplemented
+        return Positions(self.spans + tuple(span for span in other.spans if span not in self.spans))
+
+    def __getitem__(self, key: int | slice) -> "Positions":
+        if len(self.spans) != 1 or self.spans[0] != Span(self.spans[0].region):
+            raise WorkbenchError(f"only PROMPT, RESPONSE and ALL can be indexed, not {self}; join parts with |")
+        region = self.spans[0].region
+        if isinstance(key, slice):
+            if key.step not in (None, 1):
+                raise WorkbenchError(f"{region}[{key.start}:{key.stop}:{key.step}]: a step is not supported")
+            return Positions((Span(region, key.start, key.stop),))
+        if isinstance(key, bool) or not isinstance(key, int):
+            raise WorkbenchError(f"{region}[{key!r}]: expected a whole number or a slice, e.g. {region.upper()}[-1]")
+        return Positions((Span(region, index=key),))
+
+    def mask(self, prompt_length: int, total_length: int) -> np.ndarray:
+        """Which of a sequence's tokens are meant. Shape [total_length], bool; the first ``prompt_length`` are the prompt.
+
+        ``total_length`` is taken as the end of the response, so ask ``needs_end`` before masking an unfinished one.
+        """
+        chosen = np.zeros(total_length, dtype=bool)
+        regions = {"prompt": (0, prompt_length), "response": (prompt_length, total_length), "all": (0, total_length)}
+        for span in self.spans:
+            start, stop = regions[span.region]
+            chosen[start:stop] |= span.mask(stop - start)
+        return chosen
+
+    def needs_end(self) -> bool:
+        """Whether they depend on where the response ends, which is unknown while it is being written."""
+        return any(span.region != "prompt" and span.needs_end() for span in self.spans)
+
+    def check_prompt_length(self, prompt_length: int) -> None:
+        """Refuse a prompt index outside a prompt of ``prompt_length`` tokens."""
+        for span in self.spans:
+            if span.region == "prompt" and span.index is not None and not -prompt_length <= span.index < prompt_length:
+                raise WorkbenchError(
+                    f"{span} is outside a prompt of {prompt_length} tokens (template included); "
+                    f"expected an index from {-prompt_length} to {prompt_length - 1}"
+                )
+
+    def __str__(self) -> str:
+        return " | ".join(map(str, self.spans))
+
+    __repr__ = __str__
+
+    @classmethod
+    def parse(cls, text: str) -> "Positions":
+        """Positions from text, e.g. ``"prompt[-1] | response[:5]"``.
+
+        Raises:
+            WorkbenchError: the text is not in the grammar; the message points at the character.
+        """
+        spans: list[Span] = []
+        cursor = 0
+        while True:
+            match = _TERM.match(text, cursor)
+            if match is None:
+                cursor += len(text[cursor:]) - len(text[cursor:].lstrip())
+                raise _parse_error(text, cursor, "expected prompt, response or all, e.g. prompt[-1] or response[:5]")
+            spans.append(_span(match, text))
+            cursor = match.end()
+            if cursor == len(text):
+                return cls(tuple(dict.fromkeys(spans)))
+            if text[cursor] != "|":
+                raise _parse_error(text, cursor, "expected '|' or the end")
+            cursor += 1
+
+
+_TERM = re.compile(
+    r"\s*(?P<region>prompt|response|all)\s*"
+    r"(?P<bracket>\[\s*(?:(?P<index>-?\d+)|(?P<start>-?\d+)?\s*:\s*(?P<stop>-?\d+)?)\s*\])?\s*",
+    re.IGNORECASE,
+)
+
+
+def _span(match: re.Match[str], text: str) -> Span:
+    def number(group: str) -> int | None:
+        return None if match.group(group) is None else int(match.group(group))
+
+    if match.group("bracket") is None and match.end() < len(text) and text[match.end()] == "[":
+        raise _parse_error(text, match.end() + 1, "expected an index or a slice, e.g. [-1] or [:5]")
+    return Span(match.group("region").lower(), number("start"), number("stop"), number("index"))
+
+
+def _parse_error(text: str, cursor: int, expected: str) -> WorkbenchError:
+    return WorkbenchError(f"positions: {expected}, at character {cursor + 1}:\n  {text}\n  {' ' * cursor}^")
+
+
+def as_positions(value: Positions | str) -> Positions:
+    """Positions as they are, or parsed from text; anything else is refused.
+
+    >>> as_positions("response[:5]") == RESPONSE[:5]
+    True
+    """
+    if isinstance(value, str):
+        return Positions.parse(value)
+    if not isinstance(value, Positions):
+        raise WorkbenchError(f"expected positions, e.g. wb.PROMPT[-1] or 'prompt[-1]', not {value!r}")
+    return value
+
+
+ALL, PROMPT, RESPONSE = (Positions((Span(region),)) for region in ("all", "prompt", "response"))

@@ -1,0 +1,161 @@
+"""Where in a transformer something is read or written: one hook point at one layer.
+
+Names are TransformerLens hook names. Layer ``L`` always means ``blocks.L``; ``resid_post(L)`` is what transformers calls
+``hidden_states[L + 1]`` (its last entry is taken after the final norm, ours before it).
+"""
+
+import re
+from dataclasses import dataclass
+
+from workbench._errors import WorkbenchError
+
+#: kind of site -> its TransformerLens hook name within a block
+HOOK_NAMES: dict[str, str] = {
+    "resid_pre": "hook_resid_pre",
+    "resid_mid": "hook_resid_mid",
+    "resid_post": "hook_resid_post",
+    "attn_out": "hook_attn_out",
+    "mlp_out": "hook_mlp_out",
+    "attn_raw": "attn.hook_out",
+    "mlp_raw": "mlp.hook_out",
+    "q": "attn.hook_q",
+    "k": "attn.hook_k",
+    "v": "attn.hook_v",
+    "z": "attn.hook_z",
+}
+
+
+_STAGE = {"resid_pre": 0, "q": 1, "k": 1, "v": 1, "z": 2, "attn_raw": 3, "attn_out": 4, "resid_mid": 5}
+
+
+_STAGE |= {"mlp_raw": 6, "mlp_out": 7, "resid_post": 8}
+
+
+_KINDS = {hook: kind for kind, hook in HOOK_NAMES.items()}
+
+
+@dataclass(frozen=True, order=True)
+class Site:
+    """One hook point at one layer.
+
+    ``attn_out`` and ``mlp_out`` are what is added to the residual stream; ``attn_raw`` and ``mlp_raw`` are the same
+    before a sandwich norm (Gemma 2 and 3), and equal to them elsewhere. ``q``, ``k``, ``v`` are the outputs of the
+    projections, before any norm or rotation; ``z`` is the input of the attention's output projection.
+
+    Raises:
+        WorkbenchError: the kind is unknown or the layer is not a whole number from 0.
+
+    >>> str(resid_post(12))
+    'blocks.12.hook_resid_post'
+    >>> Site.parse("blocks.3.attn.hook_z")
+    z(3)
+    """
+
+    layer: int
+    kind: str
+
+    def __post_init__(self) -> None:
+        if self.kind not in HOOK_NAMES:
+            raise WorkbenchError(f"unknown kind of site {self.kind!r}; the kinds are {', '.join(HOOK_NAMES)}")
+        if isinstance(self.layer, bool) or not isinstance(self.layer, int) or self.layer < 0:
+            raise WorkbenchError(f"a layer is a whole number from 0, not {self.layer!r}; e.g. wb.{self.kind}(12)")
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Its place in the forward pass: sites of a lower order are computed earlier or alongside, never later."""
+        return self.layer, _STAGE[self.kind]
+
+    def __str__(self) -> str:
+        return f"blocks.{self.layer}.{HOOK_NAMES[self.kind]}"
+
+    def __repr__(self) -> str:
+        return f"{self.kind}({self.layer})"
+
+    @classmethod
+    def parse(cls, name: str) -> "Site":
+        """A Site from a TransformerLens hook name or from its short form, ``resid_post(12)``."""
+        if match := re.fullmatch(r"blocks\.(\d+)\.(.+)", name.strip()):
+            layer, kind = match.group(1), _KINDS.get(match.group(2))
+        elif match := re.fullmatch(r"(\w+)\((\d+)\)", name.strip()):
+            layer, kind = match.group(2), match.group(1) if match.group(1) in HOOK_NAMES else None
+        else:
+            kind = None
+        if kind is None:
+            raise WorkbenchError(
+                f"{name!r} is no site; expected e.g. 'blocks.12.hook_resid_post' or 'resid_post(12)', with one of "
+                f"{', '.join(HOOK_NAMES)}"
+            )
+        return cls(int(layer), kind)
+
+
+@dataclass(frozen=True)
+class EveryLayer:
+    """One kind of site at every layer of whatever model it meets: ``wb.resid_post.all``."""
+
+    kind: str
+
+    def sites(self, n_layers: int) -> tuple[Site, ...]:
+        """The sites of a model with ``n_layers`` layers, from layer 0 up."""
+        return tuple(Site(layer, self.kind) for layer in range(n_layers))
+
+    def __repr__(self) -> str:
+        return f"{self.kind}.all"
+
+
+@dataclass(frozen=True)
+class SiteKind:
+    """A kind of site: call it with a layer for a Site, take ``.all`` for every layer.
+
+    >>> resid_post(12), resid_post.all
+    (resid_post(12), resid_post.all)
+    """
+
+    kind: str
+
+    def __call__(self, layer: int) -> Site:
+        """This kind of site at one layer."""
+        return Site(layer, self.kind)
+
+    @property
+    def all(self) -> EveryLayer:
+        """This kind of site at every layer."""
+        return EveryLayer(self.kind)
+
+    def __repr__(self) -> str:
+        return self.kind
+
+
+resid_pre, resid_mid, resid_post = SiteKind("resid_pre"), SiteKind("resid_mid"), SiteKind("resid_post")
+
+
+attn_out, mlp_out, attn_raw, mlp_raw = (
+    SiteKind("attn_out"),
+    SiteKind("mlp_out"),
+    SiteKind("attn_raw"),
+    SiteKind("mlp_raw"),
+)
+
+
+q, k, v, z = SiteKind("q"), SiteKind("k"), SiteKind("v"), SiteKind("z")
+
+
+def as_site(value: object) -> Site:
+    """A Site as it is, or parsed from its name; anything else is refused."""
+    if isinstance(value, str):
+        return Site.parse(value)
+    if not isinstance(value, Site):
+        hint = f"wb.{value!r}(12)" if isinstance(value, SiteKind) else "wb.resid_post(12)"
+        raise WorkbenchError(f"at= is a site at one layer, e.g. {hint}, not {value!r}")
+    return value
+
+
+def check_layer(site: Site, n_layers: int, model: str) -> None:
+    """Refuse a site above the model's last layer.
+
+    >>> check_layer(resid_post(3), n_layers=4, model="tiny")
+    """
+    if site.layer >= n_layers:
+        raise WorkbenchError(
+            f"{site!r} is not in {model}, which has {n_layers} layers, 0 to {n_layers - 1}; "
+            f"try wb.{site.kind}({n_layers - 1}) or lower"
+        )

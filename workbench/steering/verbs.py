@@ -1,0 +1,140 @@
+"""The verbs that make a Steer (add, ablate, clamp), and what is checked before one is used on a model."""
+
+import math
+import warnings
+from collections.abc import Iterable, Sequence
+
+from workbench._errors import WorkbenchError
+from workbench.steering.directions import Direction, Directions
+from workbench.steering.positions import ALL, Positions, as_positions
+from workbench.steering.sites import Site, as_site
+from workbench.steering.steer import Edit, Steer
+
+Places = Site | str | Sequence[Site | str] | None
+
+
+def add(
+    direction: Direction | Directions,
+    coef: float | None = None,
+    *,
+    ratio: float | None = None,
+    on: Positions | str = ALL,
+    at: Places = None,
+    weights: Sequence[float] | None = None,
+) -> Steer:
+    """Add a multiple of a direction to the activations, at one site or split over several.
+
+    Args:
+        direction: the direction; a positive amount moves toward its positive set. With Directions, each layer gets its
+            own (``ds.orthogonalised()``: less what earlier layers have said already).
+        coef: the amount in units of the vector; or
+        ratio: the amount as a dose, in units of the mean activation norm at the site (0.3 is strong, above 1 the
+            direction outweighs the activations themselves).
+        on: which tokens; all of them by default.
+        at: where; by default the site the direction was read at (all of them, with Directions). Several sites share
+            the amount: the total dose is the same as at one.
+        weights: how they share it, one number per site; equally by default. Only their ratios matter.
+
+    Raises:
+        WorkbenchError: neither or both of ``coef`` and ``ratio``, an amount or a weight that is not finite, weights that
+            do not match the sites, or a ratio at a site whose activation norm is unknown.
+
+    >>> add(d, ratio=0.3, on=wb.PROMPT[-1] | wb.RESPONSE)  # doctest: +SKIP
+    >>> add(ds, ratio=0.3, at=[wb.resid_post(10), wb.resid_post(14)], weights=[2, 1])  # doctest: +SKIP
+    """
+    if (coef is None) == (ratio is None):
+        raise WorkbenchError("add() takes one of coef= (units of the vector) and ratio= (units of the activation norm)")
+    amount = coef if ratio is None else ratio
+    if amount is None or not math.isfinite(amount):
+        raise WorkbenchError(f"the amount to add is {amount}; expected a finite number")
+    targets = _targets(direction, at)
+    positions = as_positions(on)
+    edits = []
+    for (vector, site), share in zip(targets, _shares(weights, len(targets)), strict=True):
+        units = share * amount if ratio is None else share * amount / _relative_norm(vector, site)
+        edits.append(Edit("add", vector, site, positions, float(units)))
+    if any(edit.dose > 1 for edit in edits):
+        warnings.warn(
+            "a dose above 1: past the activations' own norm, text tends to break down and its collapse reads as an effect "
+            "(perturbation-ratio finding, S2.10); score coherence",
+            stacklevel=2,
+        )
+    return Steer(tuple(edits))
+
+
+def ablate(direction: Direction | Directions, *, on: Positions | str = ALL, at: Places = None) -> Steer:
+    """Remove the component of the activations along a direction (Arditi et al. 2024).
+
+    Args:
+        direction: the direction; its length and sign do not matter. With Directions, each layer's own.
+        on: which tokens; all of them by default.
+        at: where; by default the site the direction was read at. One direction may be removed at several sites, as
+            Arditi et al. do at every layer: ``at=wb.resid_post.all.sites(model.n_layers)``.
+    """
+    positions = as_positions(on)
+    return Steer(tuple(Edit("ablate", vector, site, positions) for vector, site in _targets(direction, at)))
+
+
+def clamp(
+    direction: Direction | Directions,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    on: Positions | str = ALL,
+    at: Places = None,
+) -> Steer:
+    """Keep the component of the activations along a direction between two bounds.
+
+    Args:
+        direction: the direction; only its unit vector matters.
+        low, high: bounds of the projection ``h . u``, in units of the activations (as in ``Trace.dot``); one may be left
+            out, and equal bounds set the component.
+        on, at: as for ``ablate``.
+
+    Raises:
+        WorkbenchError: no bound, a bound that is NaN, or ``low`` above ``high``.
+
+    >>> clamp(d, high=0.0, on=wb.RESPONSE)  # doctest: +SKIP
+    """
+    least, most = -math.inf if low is None else float(low), math.inf if high is None else float(high)
+    if (low is None and high is None) or not least <= most:
+        raise WorkbenchError(f"clamp(low={low}, high={high}): expected low=, high= or both, with low at most high")
+    positions = as_positions(on)
+    return Steer(tuple(Edit("clamp", v, site, positions, low=least, high=most) for v, site in _targets(direction, at)))
+
+
+def _targets(direction: Direction | Directions, at: Places) -> list[tuple[Direction, Site]]:
+    """Which vector goes where."""
+    if at is None:
+        items: Iterable[Direction] = (direction,) if isinstance(direction, Direction) else direction
+        return [(item, item.site) for item in items]
+    several = isinstance(at, Sequence) and not isinstance(at, str)
+    sites = [as_site(site) for site in at] if several else [as_site(at)]  # type: ignore[union-attr]
+    if not sites or len(set(sites)) != len(sites):
+        raise WorkbenchError(f"at={sites}: expected one or more different sites")
+    if isinstance(direction, Direction):
+        return [(direction, site) for site in sites]
+    found = [(direction[site.layer], site) for site in sites]
+    for vector, site in found:
+        if vector.site != site:
+            raise WorkbenchError(f"these directions were read at {vector.site!r}, not at {site!r}")
+    return found
+
+
+def _shares(weights: Sequence[float] | None, n: int) -> list[float]:
+    """The share of each site: they sum to 1."""
+    if weights is None:
+        return [1 / n] * n
+    values = [float(weight) for weight in weights]
+    if len(values) != n or not all(math.isfinite(w) and w >= 0 for w in values) or not sum(values) > 0:
+        raise WorkbenchError(f"weights={values} for {n} sites: expected {n} numbers from 0, not all of them 0")
+    return [value / sum(values) for value in values]
+
+
+def _relative_norm(direction: Direction, site: Site) -> float:
+    if site != direction.site or math.isnan(direction.activation_norm):
+        raise WorkbenchError(
+            f"ratio= needs the activation norm at {site!r}, which this direction (read at {direction.site!r}) does "
+            "not carry; use coef=, or directions extracted there"
+        )
+    return direction.relative_norm

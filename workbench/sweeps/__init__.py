@@ -1,0 +1,12 @@
+"""The experiment: prompts × arms, generated, stored and scored once; on one machine or many; and what that will
+cost beforehand.
+
+What is asked, and which file answers:
+    which rows does an experiment have?  rows      sweep_rows, Decoding
+    how do I run one?                    sweep     sweep, outcomes
+    which layer and dose?                search    steering_search, dose_effects
+    how does it run on Ray?              cluster   Ray
+    what will it cost?                   cost      plan, Plan
+    what does a sweep ask of a model?    workload  Load
+    how fast is a device?                hardware  Hardware, calibrate
+"""

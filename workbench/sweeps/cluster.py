@@ -1,0 +1,244 @@
+"""Sweeps on many machines: Ray Data over workers that each hold the model, one per GPU or per share of the CPUs.
+
+The driver (the process that calls ``sweep``) encodes the prompts, sends out batches of rows, and writes what comes back
+to its store, so that no file system need be shared. Ray starts a dead worker again and repeats the batch it held.
+"""
+
+import copy
+import pickle
+import warnings
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from workbench._errors import WorkbenchError
+from workbench.generation.memory import Room
+from workbench.models.load import from_modules, load
+from workbench.models.model import Loading, Model
+from workbench.sweeps.rows import Decoding, Row, complete_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+#: CPUs of a worker on machines without GPUs: a forward pass gains little from more, and each worker holds a whole model.
+_CPU_SHARE = 4
+
+
+#: Batches that a worker is sent at a time, at most; and how often it is sent some, unless batches get too small for it.
+_BATCHES = 4
+
+
+@dataclass(frozen=True)
+class Ray:
+    """Where and how ``sweep(..., on=Ray(...))`` runs; ``on="ray"`` is ``Ray()``.
+
+    Attributes:
+        workers: how many; by default as many as the cluster has room for.
+        gpus: GPUs per worker; by default 1 if the cluster has any, else 0. A model that needs several GPUs is loaded with
+            ``device_map="auto"`` and spread over those of its worker.
+        cpus: CPUs, and so threads, per worker; by default 1 beside a GPU, else 4 or as many as the largest machine has.
+        restarts: how often one worker may die, and one batch be tried again, before the sweep gives up.
+
+    >>> Ray(workers=2, cpus=1)
+    Ray(workers=2, gpus=None, cpus=1, restarts=3)
+    """
+
+    workers: int | None = None
+    gpus: int | None = None
+    cpus: int | None = None
+    restarts: int = 3
+
+    def generated(
+        self, model: Model, rows: Sequence[Row], decoding: Decoding, batch_size: int
+    ) -> Generator["pd.DataFrame", None, None]:
+        """The completions of some rows, in parts as workers finish them.
+
+        Joins the cluster of ``ray.init`` or ``RAY_ADDRESS``; if there is none, starts one on this machine and stops it.
+
+        Raises:
+            WorkbenchError: Ray is not installed, the cluster has no room for the workers, a worker loads other weights
+                than the driver, or workers keep dying.
+        """
+        with joined() as ray:
+            yield from self._stream(ray, model, rows, decoding, batch_size)
+
+    def _stream(
+        self, ray: Any, model: Model, rows: Sequence[Row], decoding: Decoding, batch_size: int
+    ) -> Generator["pd.DataFrame", None, None]:
+        import pandas as pd
+        import ray.data
+
+        workers, gpus, cpus, together = self.room(ray.nodes())
+        size = _size(len(rows), workers, batch_size)
+        blocks = [pd.DataFrame({"row": range(i, min(i + size, len(rows)))}) for i in range(0, len(rows), size)]
+        source = model.loading or ray.put(_Shipped.of(model))
+        task = _Task(model.name, model.revision, source, decoding, batch_size, cpus, 1 if gpus else together)
+        with warnings.catch_warnings():  # Ray means to drop the last two; pyproject.toml stops before it does
+            warnings.simplefilter("ignore", DeprecationWarning)
+            done = ray.data.from_pandas(blocks).map_batches(
+                _Worker,
+                fn_constructor_args=(task, ray.put(pickle.dumps(list(rows)))),
+                batch_size=None,
+                batch_format="pandas",
+                compute=ray.data.ActorPoolStrategy(size=min(workers, len(blocks)), max_tasks_in_flight_per_actor=2),
+                num_cpus=cpus,
+                num_gpus=gpus,
+                max_restarts=self.restarts,
+                max_task_retries=self.restarts,
+            )
+        done.context.enable_progress_bars = False
+        try:
+            for batch in done.iter_batches(batch_size=None, batch_format="pandas", prefetch_batches=0):
+                yield pd.DataFrame({name: batch[name].tolist() for name in batch})  # pandas' own types again
+        except ray.exceptions.RayError as error:
+            raise _told(error, self.restarts) from error
+
+    def room(self, nodes: Sequence[dict]) -> tuple[int, int, int, int]:
+        """Workers that fit the machines of a cluster (as ``ray.nodes`` lists them), the GPUs and CPUs of each, and how many
+        of them one machine may have to hold.
+        """
+        machines = [node["Resources"] for node in nodes if node["Alive"]]
+        most = {kind: max((int(m.get(kind, 0)) for m in machines), default=0) for kind in ("GPU", "CPU")}
+        gpus = min(most["GPU"], 1) if self.gpus is None else self.gpus
+        cpus = (1 if gpus else min(most["CPU"], _CPU_SHARE)) if self.cpus is None else self.cpus
+        if gpus < 0 or cpus < 1 or self.restarts < 0 or (self.workers is not None and self.workers < 1):
+            raise WorkbenchError(
+                f"{self} on machines with {most}: expected workers and cpus from 1, gpus and restarts from 0"
+            )
+        shares = [(int(m.get("CPU", 0)) // cpus, int(m.get("GPU", 0)) // gpus if gpus else None) for m in machines]
+        places = [cpu if gpu is None else min(cpu, gpu) for cpu, gpu in shares]
+        fit = sum(places)
+        wanted = self.workers or max(fit, 1)
+        if fit < wanted:
+            raise WorkbenchError(
+                f"the Ray cluster has room for {fit} of {wanted} workers with {gpus} GPUs and {cpus} CPUs each; its largest "
+                f"machine has {most['GPU']} GPUs and {most['CPU']} CPUs. Give wb.Ray(workers=…, gpus=…, cpus=…) that fit"
+            )
+        return wanted, gpus, cpus, min(wanted, max(places))
+
+
+def _size(rows: int, workers: int, batch_size: int) -> int:
+    """Rows that a worker is sent at a time: enough that waiting ones can take the places of those that have ended, and
+    few enough that all workers end at about the same time and little is lost when one dies.
+    """
+    whole, often = min(batch_size, -(-rows // workers)), -(-rows // (_BATCHES * workers))
+    return min(_BATCHES * batch_size, max(whole, often))
+
+
+def place(on: str | Ray) -> Ray:
+    """What ``sweep(on=…)`` names. Raises WorkbenchError for a name that is not "ray"."""
+    if isinstance(on, Ray):
+        return on
+    if on != "ray":
+        raise WorkbenchError(f"on={on!r}: expected 'local', 'ray' or wb.Ray(workers=…)")
+    return Ray()
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a worker is told: the model, how to get it, how to write, and who else takes from its memory."""
+
+    name: str
+    revision: str
+    model: Any  # a Loading, or a reference to a _Shipped
+    decoding: Decoding
+    batch_size: int
+    threads: int
+    sharers: int
+
+
+@dataclass(frozen=True)
+class _Shipped:
+    """A model without a name that others could load: its parts, sent through Ray's object store."""
+
+    kind: type
+    config: Any
+    generation_config: Any
+    weights: dict[str, torch.Tensor]
+    tokenizer: Any
+    dtype: torch.dtype
+
+    @classmethod
+    def of(cls, model: Model) -> "_Shipped":
+        hf = model.hf
+        weights = {name: tensor.cpu() for name, tensor in hf.state_dict().items()}
+        return cls(type(hf), hf.config, hf.generation_config, weights, model.tokenizer, model.dtype)
+
+    def unpacked(self, name: str, revision: str) -> Model:
+        hf = self.kind(copy.deepcopy(self.config)).to(self.dtype)
+        hf.load_state_dict(self.weights)
+        hf.generation_config = self.generation_config
+        place = "cuda" if torch.cuda.is_available() else "cpu"
+        return from_modules(hf.to(place), self.tokenizer, name, revision)
+
+
+class _Worker:
+    """An actor: holds the model and writes batches of rows."""
+
+    def __init__(self, task: _Task, rows: Any):
+        import ray
+
+        torch.set_num_threads(task.threads)
+        self.task, self.rows = task, pickle.loads(ray.get(rows))
+        source = task.model if isinstance(task.model, Loading) else ray.get(task.model)
+        self.model = _loaded(source) if isinstance(source, Loading) else source.unpacked(task.name, task.revision)
+        if (self.model.name, self.model.revision) != (task.name, task.revision):
+            raise WorkbenchError(
+                f"the worker on {ray.util.get_node_ip_address()} loaded {self.model.name} {self.model.revision}, but the "
+                f"sweep is of {task.name} {task.revision}; give every machine the same files"
+            )
+        self.room = Room(self.model, task.batch_size, task.sharers)
+
+    def __call__(self, batch: "pd.DataFrame") -> "pd.DataFrame":
+        chosen = [self.rows[i] for i in batch["row"]]
+        return complete_rows(self.model, chosen, self.task.decoding, self.room)
+
+
+def _loaded(source: Loading) -> Model:
+    """The model that another process loaded, on the best device there is here."""
+    return load(
+        source.name,
+        source.dtype,
+        device_map=source.device_map,
+        revision=source.revision,
+        chat_template=source.chat_template,
+        adapter_scale=source.adapter_scale,
+    )
+
+
+def _told(error: Exception, restarts: int) -> WorkbenchError:
+    """What a failure in a worker means to the caller."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, WorkbenchError):
+            return WorkbenchError(str(cause))
+        cause = getattr(cause, "cause", None) or cause.__cause__
+    return WorkbenchError(
+        f"the workers failed, after up to {restarts} restarts each: {str(error).strip().splitlines()[-1]} "
+        "What is finished is in the store: run the same sweep again to go on. If workers run out of memory, lower "
+        "batch_size= or give them more with wb.Ray(gpus=…)"
+    )
+
+
+@contextmanager
+def joined() -> Iterator[Any]:
+    """Ray, joined to the cluster of ``ray.init`` or ``RAY_ADDRESS``; where there is none, one is started here and stopped.
+
+    Raises WorkbenchError when Ray is not installed.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise WorkbenchError("on='ray' needs Ray: pip install 'workbench[ray]'") from error
+    ours = not ray.is_initialized()
+    if ours:
+        ray.init(include_dashboard=False, log_to_driver=False)
+    try:
+        yield ray
+    finally:
+        if ours:
+            ray.shutdown()

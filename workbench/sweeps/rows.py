@@ -1,0 +1,233 @@
+"""The completions of a sweep: which there are to be, under which content keys, and how the missing ones come into a store.
+
+A key holds everything that decides a completion: model and revision (adapter included), prompt tokens, Steer, decoding,
+dtype and the version of generation. Equal conditions have equal keys, whatever their arms are called.
+
+Look before writing: one forward pass per row tells which arms leave the first token's refusal margin where it was.
+"""
+
+import hashlib
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench._errors import Bar
+from workbench.generation.completions import written_by
+from workbench.generation.decoding import GREEDY, Sampling
+from workbench.generation.generate import stream_tokens
+from workbench.generation.memory import Room
+from workbench.generation.store import Store
+from workbench.models.model import Model
+from workbench.models.prompts import Prompt, Prompts
+from workbench.scoring.margins import refusal_margin
+from workbench.scoring.scores import Scorer
+from workbench.steering.arms import Arm
+from workbench.steering.steer import Steer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+#: Part of every content key: raised when generation is changed such that stored rows would come out differently.
+GENERATION_VERSION = 1
+
+
+#: Rows that are encoded at a time.
+_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How completions are written.
+
+    Attributes:
+        max_new_tokens: at most this many tokens per response.
+        sampling: greedy by default.
+        until: end a row as soon as all of these scores are decided; by default rows are written to their end.
+    """
+
+    max_new_tokens: int = 48
+    sampling: Sampling = GREEDY
+    until: tuple[Scorer, ...] = ()
+
+    def __str__(self) -> str:
+        stops = "".join(f" until {score.name} {score.version} is decided" for score in self.until)
+        return f"{self.sampling} {self.max_new_tokens}{stops}"
+
+    def decided(self, text: str) -> bool:
+        """Whether nothing more is asked of a response that is being written."""
+        return all(score.decided is not None and score.decided(text) for score in self.until)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One prompt of a set under one arm, and the key of its completion."""
+
+    set: str
+    prompt: Prompt
+    arm: Arm
+    key: str
+
+
+def sweep_rows(model: Model, sets: Mapping[str, Prompts], arms: Sequence[Arm], decoding: Decoding) -> list[Row]:
+    """Every prompt of every set under every arm."""
+    steers = {arm: arm.steer.key for arm in arms}
+    how = f"{decoding} {model.dtype} v{GENERATION_VERSION}"
+    rows = []
+    for name, prompts in sets.items():
+        for prompt, ids in zip(prompts, model.encode(prompts).token_ids, strict=True):
+            for arm in arms:
+                content = json.dumps([model.name, model.revision, ids, steers[arm], how])
+                rows.append(Row(name, prompt, arm, hashlib.sha256(content.encode()).hexdigest()[:32]))
+    return rows
+
+
+def missing(rows: Sequence[Row], store: Store) -> list[Row]:
+    """The rows whose completions a store does not hold, each key once, in the order in which they pack best."""
+    known = store.keys()
+    todo = {row.key: row for row in rows if row.key not in known}.values()
+
+    def place(row: Row) -> tuple:
+        edits = row.arm.steer.effective
+        layer = min((edit.site.layer for edit in edits), default=0)
+        return str([edit.on for edit in edits]), layer, len(row.prompt.text), row.prompt.text
+
+    return sorted(todo, key=place)
+
+
+def stream_rows(
+    model: Model, rows: Sequence[Row], decoding: Decoding, batch_size: int | Room
+) -> Generator["pd.DataFrame", None, None]:
+    """The completions of some rows, as a store holds them: a few whenever they have ended, in any order.
+
+    Each prompt is encoded once. What is held at a time does not grow with the number of rows beyond ten thousand of them.
+    """
+    room = batch_size if isinstance(batch_size, Room) else Room(model, batch_size)
+    for start in range(0, len(rows), _AT_ONCE):
+        part = rows[start : start + _AT_ONCE]
+        prompts = list({row.prompt: None for row in part})
+        places = {prompt: i for i, prompt in enumerate(prompts)}
+        encoded = model.encode(prompts).take([places[row.prompt] for row in part])
+        steers = [row.arm.steer for row in part]
+        for ended in stream_tokens(
+            model,
+            encoded,
+            steers,
+            decoding.max_new_tokens,
+            room,
+            sampling=decoding.sampling,
+            decided=decoding.decided if decoding.until else None,
+        ):
+            if ended:
+                yield _as_stored(model, [part[i] for i, _ in ended], [ids for _, ids in ended], decoding)
+
+
+#: Given the model, the rows, how they are written, and the most rows per batch: their completions in parts, in any order.
+Generated = Callable[[Model, Sequence[Row], Decoding, int], Generator["pd.DataFrame", None, None]]
+
+
+def generate_missing(
+    model: Model,
+    rows: Sequence[Row],
+    store: Store,
+    decoding: Decoding = Decoding(),
+    batch_size: int = 256,
+    flush_seconds: float = 20.0,
+    generated: Generated = stream_rows,
+) -> None:
+    """Generate the completions that a store does not hold, each once, and append them as they come.
+
+    Args:
+        model, rows, store: rows as ``sweep_rows`` makes them for this model and decoding.
+        decoding: how they are written.
+        batch_size: rows per batch at most; fewer where memory would run out.
+        flush_seconds: finished rows are stored this often, and at the end, also when it comes by an exception. A process
+            that is killed loses what it finished since.
+        generated: who writes them; by default this process.
+
+    Raises:
+        WorkbenchError: a Steer that does not fit the model, or a store that cannot be written.
+    """
+    import pandas as pd
+
+    todo, last = missing(rows, store), time.monotonic()
+    finished: list[pd.DataFrame] = []
+
+    def flush() -> None:
+        if finished:
+            whole = pd.concat(finished)
+            finished.clear()  # first: if it cannot be written, it is not tried again on the way out
+            store.append(whole)
+
+    if not todo:
+        return
+    with (
+        Bar(total=len(todo), desc="sweep", unit="completion") as bar,
+        closing(generated(model, todo, decoding, batch_size)) as parts,
+    ):
+        try:
+            for part in parts:
+                finished.append(part)
+                bar.update(len(part))
+                if time.monotonic() - last >= flush_seconds:
+                    flush()
+                    last = time.monotonic()
+        finally:  # an interruption or an error keeps what is finished
+            flush()
+
+
+def complete_rows(model: Model, rows: Sequence[Row], decoding: Decoding, batch_size: int | Room) -> "pd.DataFrame":
+    """As ``stream_rows``, all of them together, in the order of the rows."""
+    import pandas as pd
+
+    whole = pd.concat(list(stream_rows(model, rows, decoding, batch_size)))
+    return whole.set_index("key").loc[[row.key for row in rows]].reset_index()
+
+
+def _as_stored(
+    model: Model, rows: Sequence[Row], tokens: Sequence[tuple[int, ...]], decoding: Decoding
+) -> "pd.DataFrame":
+    import pandas as pd
+
+    written = [written_by(model, ids, decoding.max_new_tokens) for ids in tokens]
+    return pd.DataFrame(
+        {
+            "key": [row.key for row in rows],
+            "text": [text for text, _ in written],
+            "tokens": [len(ids) for ids in tokens],
+            "finish": [finish for _, finish in written],
+            "model": model.name,
+            "revision": model.revision,
+            "prompt": [row.prompt.id for row in rows],
+            "steer": [str(row.arm.steer) for row in rows],
+            "decoding": str(decoding),
+        }
+    )
+
+
+def margins(model: Model, rows: Sequence[Row], batch_size: int = 32) -> dict[str, float]:
+    """The refusal margin of each row, by key; each key is read once."""
+    items = list({row.key: row for row in rows}.values())
+    values = refusal_margin(model, [row.prompt for row in items], [row.arm.steer for row in items], batch_size)
+    return {row.key: float(value) for row, value in zip(items, values, strict=True)}
+
+
+def unmoved(model: Model, rows: Sequence[Row], found: dict[str, float], least: float) -> set[str]:
+    """The keys of the steered rows whose arm shifts the mean margin of their set by less than ``least``, in nats.
+
+    The shift is the mean over the prompts of a set of the margin under the arm minus the margin without steering.
+    """
+    prompts = list({row.prompt for row in rows})
+    plain = dict(zip(prompts, refusal_margin(model, prompts, Steer()), strict=True))
+    shifts: defaultdict[tuple, list[float]] = defaultdict(list)
+    for row in rows:
+        shifts[row.set, row.arm].append(found[row.key] - plain[row.prompt])
+    moved = {place for place, values in shifts.items() if abs(np.mean(values)) >= least}
+    wanted = {row.key for row in rows if not row.arm.steer.effective or (row.set, row.arm) in moved}
+    return {row.key for row in rows} - wanted

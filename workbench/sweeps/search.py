@@ -1,0 +1,341 @@
+"""The dose that steers most and still lets the model speak: searched on dev prompts, reported from test prompts.
+
+Log 002 searched doses and layers on twenty questions and reported the best score it had seen, which is too high by what luck
+adds to a maximum (the winner's curse). Here the search only chooses; the effect is measured once, on prompts that had no part
+in choosing, beside random and orthogonal directions at the same dose.
+
+What each dose of a direction does to a score, beside its controls: does it steer, and at which doses is the text still whole?
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench._errors import WorkbenchError
+from workbench.models.model import Model
+from workbench.models.prompts import Prompt, Prompts, as_prompts
+from workbench.scoring.coherence import coherence
+from workbench.scoring.scores import Scorer
+from workbench.statistics.means import mean
+from workbench.statistics.paired import paired_difference
+from workbench.statistics.results import Estimate
+from workbench.steering.arms import BASELINE, Arm, grid
+from workbench.steering.directions import Direction
+from workbench.steering.positions import ALL, Positions
+from workbench.sweeps.sweep import sweep
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+#: Neighbouring doses closer than this factor are not told apart.
+_STEP = 1.25
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One arm beside the unsteered one, on the same prompts.
+
+    Attributes:
+        arm: its name. ratio: signed dose in units of the mean activation norm.
+        effect: mean over prompts of the score under the arm minus unsteered; a difference of shares for a label.
+        coherence: mean over prompts under the arm.
+    """
+
+    arm: str
+    ratio: float
+    effect: Estimate
+    coherence: Estimate
+
+
+@dataclass(frozen=True)
+class SteeringSearch:
+    """What ``steering_search`` found. ``effect`` and ``coherence`` are those on test prompts; dev numbers only chose the dose.
+
+    Attributes:
+        direction: method and site. score: what the effect is measured in, with its label.
+        floor: the least mean coherence.
+        tried: every dose tried on dev prompts, in order.
+        chosen: the dose chosen, on test prompts; None where no dose tried kept coherence above the floor.
+        controls: random and orthogonal directions of the same length at that dose, on the same test prompts.
+    """
+
+    direction: str
+    score: str
+    floor: float
+    tried: tuple[Trial, ...] = field(repr=False)
+    chosen: Trial | None
+    controls: tuple[Trial, ...] = field(repr=False)
+
+    @property
+    def ratio(self) -> float:
+        """The dose chosen; NaN where there is none."""
+        return self.chosen.ratio if self.chosen else float("nan")
+
+    @property
+    def effect(self) -> Estimate | None:
+        """On test prompts; None where no dose was chosen."""
+        return self.chosen.effect if self.chosen else None
+
+    @property
+    def coherent(self) -> bool:
+        """Whether the dose chosen also keeps its coherence above the floor on test prompts."""
+        return self.chosen is not None and self.chosen.coherence.value >= self.floor
+
+    @property
+    def p(self) -> float:
+        """How often a control does at least as well, counting the direction itself among them; NaN without controls."""
+        if self.chosen is None or not self.controls:
+            return float("nan")
+        as_good = sum(control.effect.value >= self.chosen.effect.value for control in self.controls)
+        return (1 + as_good) / (1 + len(self.controls))
+
+    def frame(self) -> "pd.DataFrame":
+        """One row per arm: set (dev or test), arm, ratio, effect, low, high, coherence, coherent, n, chosen."""
+        import pandas as pd
+
+        test = (*((self.chosen,) if self.chosen else ()), *self.controls)
+        return pd.DataFrame(
+            {
+                "set": where,
+                "arm": trial.arm,
+                "ratio": trial.ratio,
+                "effect": trial.effect.value,
+                "low": trial.effect.low,
+                "high": trial.effect.high,
+                "coherence": trial.coherence.value,
+                "coherent": trial.coherence.value >= self.floor,
+                "n": trial.effect.n,
+                "chosen": trial.arm == (self.chosen.arm if self.chosen else None),
+            }
+            for where, trials in (("dev", self.tried), ("test", test))
+            for trial in trials
+        )
+
+    def __str__(self) -> str:
+        doses = ", ".join(f"{t.ratio:+.2f}: {t.effect.value:.2f} ({t.coherence.value:.2f})" for t in self.tried)
+        tried = f"dev, effect (coherence) by dose: {doses}"
+        if self.chosen is None:
+            return f"{self.direction}: no dose keeps coherence above {self.floor:g}\n{tried}"
+        below = "" if self.coherent else f", BELOW the floor {self.floor:g} on test prompts"
+        best = f"{max(c.effect.value for c in self.controls):.2f} at most" if self.controls else "none"
+        return (
+            f"{self.direction}, dose {self.ratio:+.2f}: {self.score} changes by {self.effect} on test prompts, "
+            f"coherence {self.chosen.coherence.value:.2f}{below}; {len(self.controls)} controls: {best}\n{tried}"
+        )
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """How arms are tried."""
+
+    model: Model
+    score: Scorer
+    label: str | None
+    coherence: Scorer
+    store: str | Path
+    max_new_tokens: int
+    batch_size: int
+
+    def trials(self, prompts: Prompts, arms: Sequence[Arm]) -> list[Trial]:
+        """Every arm beside the unsteered one; all rows go through the store."""
+        rows = sweep(
+            self.model,
+            prompts,
+            [BASELINE, *arms],
+            [self.score, self.coherence],
+            self.store,
+            self.max_new_tokens,
+            self.batch_size,
+        )
+        table = rows.pivot(index="prompt", columns=["score", "arm"], values="value")
+        bases = rows.drop_duplicates("prompt").set_index("prompt")["base"].loc[table.index].to_numpy()
+        before = self._values(table[self.score.name, BASELINE.name])
+        found = []
+        for arm in arms:
+            after = self._values(table[self.score.name, arm.name])
+            fluent = table[self.coherence.name, arm.name].to_numpy(dtype=float)
+            found.append(Trial(arm.name, arm.ratio, self._difference(before, after, bases), mean(fluent, bases)))
+        return found
+
+    def _values(self, column: "pd.Series") -> np.ndarray:
+        if self.label is not None:
+            return (column == self.label).to_numpy()
+        if isinstance(column.iloc[0], str):
+            raise WorkbenchError(
+                f"{self.score.name} gives labels, such as {column.iloc[0]!r}; say which one counts, e.g. label='refusal'"
+            )
+        return column.to_numpy(dtype=float)
+
+    def _difference(self, before: np.ndarray, after: np.ndarray, bases: np.ndarray) -> Estimate:
+        if self.label is not None and len(set(bases)) == len(bases):
+            return paired_difference(before.tolist(), after.tolist())
+        known = ~np.isnan(before.astype(float)) & ~np.isnan(after.astype(float))
+        return mean(after[known].astype(float) - before[known].astype(float), bases[known])
+
+
+def steering_search(
+    model: Model,
+    direction: Direction,
+    dev: Prompts | Sequence[str | Prompt],
+    test: Prompts | Sequence[str | Prompt],
+    score: Scorer,
+    label: str | None = None,
+    *,
+    sign: int = 1,
+    floor: float = 0.7,
+    on: Positions | str = ALL,
+    smallest: float = 0.05,
+    largest: float = 1.0,
+    doses: int = 8,
+    controls: int = 5,
+    seed: int = 0,
+    fluent: Scorer = coherence,
+    store: str | Path = "runs/store",
+    max_new_tokens: int = 48,
+    batch_size: int = 256,
+) -> SteeringSearch:
+    """The dose with the largest effect whose coherence stays above a floor: found on dev prompts, confirmed on test prompts.
+
+    From the middle of the range the dose is doubled until coherence breaks (or halved until it holds), then the gaps beside
+    the best coherent dose are halved: a bracketing search on the logarithm of the dose, which needs few completions and
+    does not assume that more is better. Every completion is a row of the store.
+
+    Args:
+        model, direction: the direction knows its site; its mean activation norm sets the scale of doses.
+        dev: a few prompts, e.g. ``pairs.dev.negative.take(16)``: all are used for every dose.
+        test: prompts for the one number that is reported; none may be among ``dev``.
+        score: what steering is to raise, e.g. ``wb.refusal`` or a judge. label: for scores that give labels, the one that
+            counts, e.g. "refusal"; the effect is then a difference of shares.
+        sign: 1 adds the direction, -1 subtracts it.
+        floor: least mean coherence, 0 to 1 (log 002 asks for 70 of 100).
+        on: which tokens are steered.
+        smallest, largest: range of doses, in units of the mean activation norm.
+        doses: how many are tried at most.
+        controls, seed: this many random and this many orthogonal directions on the test prompts.
+        fluent: the score whose mean is held to the floor.
+        store, max_new_tokens, batch_size: as for ``sweep``.
+
+    Returns:
+        A SteeringSearch: the effect on test prompts with its interval, the controls, and the effect of every dose tried.
+
+    Raises:
+        WorkbenchError: prompts in both sets, an impossible range, a score that gives labels without ``label=``, or an
+            unsteered model whose own coherence is below the floor.
+
+    >>> steering_search(model, d, dev.negative.take(16), test.negative, wb.refusal, "refusal")  # doctest: +SKIP
+    """
+    rehearsal, final = as_prompts(dev, "dev"), as_prompts(test, "test")
+    _check(rehearsal, final, sign, smallest, largest, doses)
+    bench = _Bench(model, score, label, fluent, store, max_new_tokens, batch_size)
+    (plain,) = bench.trials(rehearsal, [Arm(BASELINE.steer, "direction")])
+    if plain.coherence.value < floor:
+        raise WorkbenchError(
+            f"unsteered, {model.name} has a mean coherence of {plain.coherence.value:.2f} on the dev prompts, below "
+            f"floor={floor:g}: choose a lower floor"
+        )
+    tried: list[Trial] = []
+    while len(tried) < doses and (dose := _next_dose(tried, floor, smallest, largest)):
+        tried += bench.trials(rehearsal, _arms(direction, sign * dose, on))
+    best = _best(tried, floor)
+    name = f"{direction.method} at {direction.site!r}"
+    measured = score.name if label is None else f"{score.name}={label}"
+    if best is None:
+        return SteeringSearch(name, measured, floor, tuple(tried), None, ())
+    chosen, *beside = bench.trials(final, _arms(direction, best.ratio, on, controls, seed))
+    return SteeringSearch(name, measured, floor, tuple(tried), chosen, tuple(beside))
+
+
+def _arms(direction: Direction, ratio: float, on: Positions | str, controls: int = 0, seed: int = 0) -> tuple[Arm, ...]:
+    return grid(direction, ratios=[ratio], on=on, controls=controls, seed=seed)
+
+
+def _check(dev: Prompts, test: Prompts, sign: int, smallest: float, largest: float, doses: int) -> None:
+    if shared := set(dev.texts) & set(test.texts):
+        raise WorkbenchError(
+            f"{len(shared)} prompts are in dev and in test: a dose chosen on a prompt says too much of itself there"
+        )
+    if sign not in (1, -1) or not 0 < smallest < largest or doses < 1:
+        raise WorkbenchError(
+            f"sign={sign}, smallest={smallest:g}, largest={largest:g}, doses={doses}: expected 1 or -1, 0 < smallest < "
+            "largest, and at least one dose"
+        )
+
+
+def _best(tried: Sequence[Trial], floor: float) -> Trial | None:
+    """The coherent dose with the largest effect; of equals the smallest."""
+    good = [trial for trial in tried if trial.coherence.value >= floor]
+    return max(good, key=lambda trial: (trial.effect.value, -abs(trial.ratio)), default=None)
+
+
+def _next_dose(tried: Sequence[Trial], floor: float, smallest: float, largest: float) -> float | None:
+    """The dose to try next, without its sign, two digits; None where the best is known to within ``_STEP``."""
+    if not tried:
+        return _between(smallest, largest)
+    sizes = sorted(abs(trial.ratio) for trial in tried)
+    best = _best(tried, floor)
+    if best is None:
+        return max(sizes[0] / 2, smallest) if sizes[0] > smallest else None
+    if sizes[-1] < largest and all(trial.coherence.value >= floor for trial in tried):
+        return min(sizes[-1] * 2, largest)
+    here = abs(best.ratio)
+    below = max((size for size in sizes if size < here), default=smallest)
+    above = min((size for size in sizes if size > here), default=here)
+    step, low, high = max((above / here, here, above), (here / below, below, here))
+    return _between(low, high) if step > _STEP else None
+
+
+def _between(low: float, high: float) -> float:
+    """The geometric middle, to two digits where that keeps it inside."""
+    middle = float(np.sqrt(low * high))
+    short = float(f"{middle:.2g}")
+    return short if low < short < high else middle
+
+
+def dose_effects(rows: "pd.DataFrame", score: str, floor: float = 0.7) -> "pd.DataFrame":
+    """Per dose of the direction: change of a score, paired by prompt, coherence, and the largest change of a coherent control.
+
+    Args:
+        rows: of ``wb.sweep`` on one prompt set, with a baseline, direction arms and control arms, scored by ``score`` (a number)
+            and by "coherence".
+        score: name of the score.
+        floor: least mean coherence of an arm that counts.
+
+    Returns:
+        One row per direction arm: arm, layer, ratio, change, low, high (corrected for the number of such arms, Bonferroni),
+        control (the largest change of a control at that layer and dose; NaN where none is coherent), coherence, steers:
+        the arm is coherent, its interval lies above 0 and its change above every coherent control, of which there is one at least.
+
+    Raises:
+        WorkbenchError: a score that is not in the rows, or no baseline.
+
+    >>> dose_effects(rows, wb.trait_odds("optimism").name)  # doctest: +SKIP
+    """
+    import pandas as pd
+
+    lacking = [name for name in (score, "coherence") if name not in set(rows["score"])]
+    if lacking or "baseline" not in set(rows["arm"]):
+        raise WorkbenchError(
+            f"rows lack {lacking[0] if lacking else 'a baseline'}; sweep with the ratio 0 and both scores"
+        )
+    values = rows.pivot(index="prompt", columns=["score", "arm"], values="value").astype(float)
+    bases = rows.drop_duplicates("prompt").set_index("prompt")["base"].loc[values.index].to_numpy()
+    arms = rows.drop_duplicates("arm").set_index("arm")[["kind", "layer", "ratio"]].drop(index="baseline")
+    change = {arm: (values[score, arm] - values[score, "baseline"]).to_numpy() for arm in arms.index}
+    fluent = {arm: float(values["coherence", arm].mean()) for arm in arms.index}
+    own = arms[arms["kind"] == "direction"]
+    found = []
+    for arm, about in own.iterrows():
+        beside = arms[(arms["kind"] != "direction") & (arms["layer"] == about["layer"])]
+        beside = beside[np.isclose(beside["ratio"].astype(float), about["ratio"])]
+        limit = max((change[c].mean() for c in beside.index if fluent[c] >= floor), default=np.nan)
+        effect = mean(change[arm], bases, confidence=1 - 0.05 / len(own))
+        steers = fluent[arm] >= floor and effect.low > 0 and effect.value > limit
+        found.append(
+            (arm, about["layer"], about["ratio"], effect.value, effect.low, effect.high, limit, fluent[arm], steers)
+        )
+    columns = ["arm", "layer", "ratio", "change", "low", "high", "control", "coherence", "steers"]
+    return pd.DataFrame(found, columns=columns)

@@ -1,0 +1,201 @@
+"""Many conditions at once: a sweep of prompts over arms, generated, stored and scored.
+
+Rows of all arms are packed into common batches; identical conditions are computed once; what is finished is stored as it
+comes, so that running again, or after an interruption, computes only what is missing.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench._errors import WorkbenchError
+from workbench.generation.applied import check
+from workbench.generation.decoding import Sampling
+from workbench.generation.store import Store
+from workbench.models.model import Model
+from workbench.models.prompts import Pairs, Prompts, as_prompts
+from workbench.scoring.scores import Scorer
+from workbench.steering.arms import Arm
+from workbench.sweeps.cluster import Ray, place
+from workbench.sweeps.rows import Decoding, Row, generate_missing, margins, stream_rows, sweep_rows, unmoved
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def sweep(
+    model: Model,
+    prompts: Pairs | Prompts | Sequence[str] | Mapping[str, Prompts],
+    arms: Sequence[Arm],
+    scores: Sequence[Scorer],
+    store: str | Path = "runs/store",
+    max_new_tokens: int = 48,
+    batch_size: int = 256,
+    show_text: bool = False,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    seed: int = 0,
+    stop: str = "end",
+    screen: str | None = None,
+    screen_least: float = 0.5,
+    on: str | Ray = "local",
+) -> "pd.DataFrame":
+    """Every prompt under every arm, generated, stored and scored.
+
+    Args:
+        model: the model.
+        prompts: a contrast set (its sides are called positive, negative and borderline), prompts, or named sets of them.
+        arms: as ``grid`` makes them.
+        scores: e.g. ``[wb.refusal, wb.coherence]``; kept in the store by name and version, so a changed scorer generates
+            nothing. The model reads the responses again for those that need it.
+        store: folder of the store.
+        max_new_tokens: at most this many tokens per response.
+        batch_size: rows per batch at most; fewer where memory would run out.
+        show_text: add the text of the responses. Off by default: an answer to a harmful request is counted, not shown.
+        temperature, top_p, seed: as for ``generate``; greedy by default.
+        stop: "verdict" ends a row when every score is decided. Such rows have finish "verdict": what came after their last
+            token, a later collapse for instance, is not known. "end" writes every row out.
+        screen: "margin" first reads the refusal margin of every row, in one forward pass, and generates only for arms that
+            shift the mean margin of a set by ``screen_least`` nats. The rows of the others have finish "screened", no
+            value, and no tokens; all rows have a column ``margin``.
+        screen_least: see ``screen``.
+        on: "local", this process; "ray", or a ``Ray``, workers that each hold the model and write the responses (see
+            ``workbench.cluster``). Screening and scores are computed in this process.
+
+    Returns:
+        A long DataFrame, one row per prompt × arm × score: set, prompt, base, category, arm, kind, layer, ratio, seed,
+        dose (total), doses (JSON: dose per site), score, version (of the score), value, tokens, finish, model, revision,
+        decoding, key.
+
+    Raises:
+        WorkbenchError: no arms or scores, an unknown ``stop`` or ``screen``, a score that is decided only at the end with
+            ``stop="verdict"``, a Steer that does not fit the model, or an unknown place to run on or one without room
+            for a worker; before anything is generated. Also workers that keep dying.
+
+    >>> rows = sweep(model, wb.pairs("refusal").test, arms, scores=[wb.refusal])  # doctest: +SKIP
+    """
+    _check(model, arms, scores, stop, screen)
+    generated = stream_rows if on == "local" else place(on).generated
+    sampling = Sampling(temperature, top_p, seed)
+    decoding = Decoding(max_new_tokens, sampling, tuple(scores) if stop == "verdict" else ())
+    rows = sweep_rows(model, _sets(prompts), arms, decoding)
+    found = margins(model, rows) if screen else {}
+    skipped = unmoved(model, rows, found, screen_least) if screen else set()
+    shelf = Store(store)
+    wanted = [row for row in rows if row.key not in skipped]
+    generate_missing(model, wanted, shelf, decoding, batch_size, generated=generated)
+    frame = _frame(model, rows, shelf.frame({row.key for row in rows} - skipped), decoding)
+    frame.loc[frame["key"].isin(skipped), ["tokens", "finish"]] = [0, "screened"]
+    if screen:
+        frame["margin"] = frame["key"].map(found)
+    return _scored(model, rows, frame, shelf, scores, show_text)
+
+
+def _check(model: Model, arms: Sequence[Arm], scores: Sequence[Scorer], stop: str, screen: str | None) -> None:
+    if not arms or not scores:
+        raise WorkbenchError(f"a sweep needs arms and scores; got {len(arms)} arms and {len(scores)} scores")
+    if stop not in ("end", "verdict") or screen not in (None, "margin"):
+        raise WorkbenchError(f'stop={stop!r}, screen={screen!r}: expected "end" or "verdict", and None or "margin"')
+    late = [score.name for score in scores if score.decided is None]
+    if stop == "verdict" and late:
+        raise WorkbenchError(f'{late[0]} is decided only at the end of a response; leave it out, or stop="verdict"')
+    for steer in {arm.steer for arm in arms}:
+        check(steer, model)
+
+
+def outcomes(rows: "pd.DataFrame", set: str, arm: Arm | str, label: str) -> "pd.Series":
+    """Whether each prompt got a label under an arm: what paired tests and rates are made of.
+
+    Args:
+        rows: of ``sweep``, with the score "refusal".
+        set: name of the prompt set, e.g. "positive".
+        arm: an Arm or its name.
+        label: "refusal", "compliance" or "collapse".
+
+    Returns:
+        A boolean Series indexed by prompt id, in the same order for every arm.
+
+    Raises:
+        WorkbenchError: there are no such rows, or they were screened out and nothing is known of them.
+    """
+    name = arm if isinstance(arm, str) else arm.name
+    part = rows[(rows["set"] == set) & (rows["arm"] == name) & (rows["score"] == "refusal")]
+    if part.empty:
+        raise WorkbenchError(f"no rows of arm {name!r} on {set!r}; the arms are {', '.join(rows['arm'].unique()[:12])}")
+    if (part["finish"] == "screened").any():
+        raise WorkbenchError(
+            f"arm {name!r} was screened out on {set!r}: nothing was generated; sweep it without screen="
+        )
+    return (part.set_index("prompt")["value"] == label).sort_index()
+
+
+def _sets(prompts: Pairs | Prompts | Sequence[str] | Mapping[str, Prompts]) -> dict[str, Prompts]:
+    if isinstance(prompts, Pairs):
+        sides = {"positive": prompts.positive, "negative": prompts.negative, "borderline": prompts.borderline}
+        return {name: side for name, side in sides.items() if side is not None}
+    if isinstance(prompts, Mapping):
+        return {name: as_prompts(items, name) for name, items in prompts.items()}
+    return {"prompts": as_prompts(prompts)}
+
+
+def _frame(model: Model, rows: Sequence[Row], stored: "pd.DataFrame", decoding: Decoding) -> "pd.DataFrame":
+    """One line per row, with its text; screened rows have none."""
+    import pandas as pd
+
+    doses = {arm: (arm.steer.dose, json.dumps(arm.steer.doses)) for arm in {row.arm for row in rows}}
+    frame = pd.DataFrame(
+        {
+            "set": [row.set for row in rows],
+            "prompt": [row.prompt.id for row in rows],
+            "base": [row.prompt.base or row.prompt.id for row in rows],
+            "category": [row.prompt.category for row in rows],
+            "arm": [row.arm.name for row in rows],
+            "kind": [row.arm.kind for row in rows],
+            "layer": [row.arm.layer for row in rows],
+            "ratio": [row.arm.ratio for row in rows],
+            "seed": [row.arm.seed for row in rows],
+            "dose": [doses[row.arm][0] for row in rows],
+            "doses": [doses[row.arm][1] for row in rows],
+            "key": [row.key for row in rows],
+        }
+    )
+    frame = frame.join(stored.set_index("key")[["text", "tokens", "finish"]], on="key")
+    return frame.assign(model=model.name, revision=model.revision, decoding=str(decoding))
+
+
+def _scored(
+    model: Model, rows: Sequence[Row], frame: "pd.DataFrame", shelf: Store, scores: Sequence[Scorer], show_text: bool
+) -> "pd.DataFrame":
+    """The frame once per score; values that the store does not hold yet are computed from the text, and stored."""
+    import pandas as pd
+
+    texts = frame.drop_duplicates("key").set_index("key")["text"].dropna()
+    written = {row.key: row for row in rows}
+    parts = []
+    for score in scores:
+        places = {key: _score_key(key, score) for key in texts.index}
+        known = shelf.scores.frame(set(places.values())).set_index("key")["value"].map(json.loads).to_dict()
+        fresh = [key for key, place in places.items() if place not in known]
+        asked, steers = [written[key].prompt for key in fresh], [written[key].arm.steer for key in fresh]
+        new = dict(zip(fresh, score.values(model, asked, [texts[key] for key in fresh], steers), strict=True))
+        shelf.scores.append(
+            pd.DataFrame(
+                {
+                    "key": [places[key] for key in new],
+                    "completion": list(new),
+                    "score": score.name,
+                    "version": score.version,
+                    "value": [json.dumps(value) for value in new.values()],
+                }
+            )
+        )
+        values = {key: new[key] if key in new else known[places[key]] for key in texts.index}
+        parts.append(frame.assign(score=score.name, version=score.version, value=frame["key"].map(values)))
+    long = pd.concat(parts, ignore_index=True)
+    return long if show_text else long.drop(columns="text")
+
+
+def _score_key(completion: str, score: Scorer) -> str:
+    return hashlib.sha256(json.dumps([completion, score.name, score.version]).encode()).hexdigest()[:32]
