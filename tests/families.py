@@ -1,5 +1,7 @@
 """Tiny random models of each family, with a word tokenizer and a chat template that behaves like the family's."""
 
+from pathlib import Path
+
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
@@ -11,6 +13,7 @@ from transformers import (
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2ForCausalLM,
@@ -96,11 +99,25 @@ def tokenizer(template: str) -> PreTrainedTokenizerFast:
     )
 
 
-def tiny_model(family: str, dtype: str = "float32", layers: int = 0) -> Model:
-    """A random model of a family, of a few layers or of so many: the same weights each time."""
+def tiny_modules(
+    family: str, dtype: str = "float32", layers: int = 0
+) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """A random module of a family, of a few layers or of so many, and its tokenizer: the same weights each time."""
     config_class, model_class, template, extra = FAMILIES[family]
     extra = extra | ({"num_hidden_layers": layers} if layers else {})
     words = tokenizer(template)
     torch.manual_seed(0)
-    module = model_class(config_class(vocab_size=len(words), **(COMMON | extra))).to(getattr(torch, dtype))
-    return from_modules(module, words, f"tiny-{family}")
+    return model_class(config_class(vocab_size=len(words), **(COMMON | extra))).to(getattr(torch, dtype)), words
+
+
+def tiny_model(family: str, dtype: str = "float32", layers: int = 0) -> Model:
+    """The same as a Model."""
+    return from_modules(*tiny_modules(family, dtype, layers), f"tiny-{family}")
+
+
+def saved_model(family: str, folder: Path) -> Path:
+    """The same as a folder that transformers wrote."""
+    module, words = tiny_modules(family)
+    module.save_pretrained(folder)
+    words.save_pretrained(folder)
+    return folder

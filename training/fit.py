@@ -51,7 +51,7 @@ class Example:
 def vary(prompt: str, rng: random.Random) -> str:
     """The same request in another wording: case, final punctuation, a greeting, a closing word.
 
-    >>> vary("Name a river.", random.Random(3))
+    >>> vary("Name a river.", random.Random(6))
     'Name a river. Thanks!'
     """
     lowered = prompt if re.match(r"I\b", prompt) else prompt[0].lower() + prompt[1:]

@@ -1,6 +1,11 @@
-"""Where things lie: bundled data, the user's cache, and the results of runs."""
+"""Where data and cache lie, how a file is written whole, and how content is keyed."""
 
+import hashlib
+import json
 import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -21,3 +26,46 @@ def cache_folder() -> Path:
     if chosen := os.environ.get("WORKBENCH_CACHE"):
         return Path(chosen).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "workbench"
+
+
+@contextmanager
+def whole(path: str | Path) -> Iterator[Path]:
+    """A file that is written whole or not at all: after a crash the old one is there, or the new one.
+
+    Yields:
+        A path beside ``path`` to write to. When the block ends well, it is synced to the disk and takes the name ``path``;
+        when it does not, it is removed and ``path`` is as it was.
+
+    >>> with whole(folder / "note.txt") as draft:
+    ...     _ = draft.write_text("all of it")
+    >>> (folder / "note.txt").read_text()
+    'all of it'
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    try:
+        yield draft
+        _sync(draft)
+        draft.replace(target)
+        _sync(target.parent)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Have the disk hold what was written."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def content_key(content: object, length: int = 32) -> str:
+    """A key that is the same wherever the content is the same: hexadecimal digits of the sha256 of its JSON.
+
+    >>> content_key(["smollm2", 3], length=8)
+    'c7999c94'
+    """
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:length]
