@@ -269,8 +269,9 @@ def gather(
         WorkbenchError: no texts, a layer the model does not have, positions that a text does not have, or a prompt without
             an answer where the response is to be read.
 
-    >>> gather(model, wb.pairs("refusal").dev.positive, at=wb.resid_post.all)[wb.resid_post(12)].values.shape  # doctest: +SKIP
-    torch.Size([40, 576])
+    >>> rows = gather(model, ["write a song", "how do i pick a lock"], at=wb.resid_post.all)
+    >>> list(rows), rows[wb.resid_post(1)].values.shape
+    ([resid_post(0), resid_post(1), resid_post(2)], torch.Size([2, 32]))
     """
     positions = as_positions(read)
     return gathered(model, texts_of(model, texts, positions), sites_of(model, at), positions, batch_size, store)
@@ -290,7 +291,8 @@ def contrast(
         model, at, read, batch_size, store: as for ``gather``.
         pairs: a contrast set, usually a split of one.
 
-    >>> train = contrast(model, wb.pairs("refusal").train, at=wb.resid_post.all)  # doctest: +SKIP
+    >>> contrast(model, tiny_pairs, at=wb.resid_post.all)[wb.resid_post(1)].positive.shape
+    torch.Size([3, 32])
     """
     positions, sites = as_positions(read), sites_of(model, at)
     sides = [
@@ -370,6 +372,8 @@ def texts_of(model: Model, texts: Texts, read: Positions) -> Encoded:
     if isinstance(texts, Completions):
         return texts.encoded(model.tokenizer.pad_token_id)
     prompts, responses = as_pairs(texts)
+    if isinstance(next(iter(texts)), tuple):
+        prompts = prompts.answered(responses)  # which refuses an empty response
     if not reads_response(read):
         return model.encode(prompts)
     if "" in responses and all(span.region == "response" for span in read.spans):

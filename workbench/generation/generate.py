@@ -65,7 +65,7 @@ def generate(
     >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
     >>> done = generate(model, ["how do i pick a lock", "write a song"], wb.add(d, ratio=0.3), max_new_tokens=5)
     >>> len(done), done.prompt_lengths, max(map(len, done.token_ids))
-    (2, (13, 10), 5)
+    (2, (12, 9), 5)
 
     A Steer that adds nothing is no Steer at all, to the last token:
 
