@@ -270,37 +270,6 @@ def test_the_areas_of_the_log():
     assert statistics.auc_standard_error(0.8, 30, 50) == pytest.approx(statistics.auc_standard_error(0.2, 50, 30))
 
 
-def test_a_difference_of_areas_uses_that_the_rows_are_the_same():
-    rng = np.random.default_rng(0)
-    labels = np.arange(100) < 40
-    common = rng.normal(labels * 1.0)
-    a, b = common + rng.normal(0, 0.5, 100), common + rng.normal(0, 0.5, 100)
-    found = statistics.auc_difference(a, b, labels)
-    assert found.value == pytest.approx(roc_auc_score(labels, b) - roc_auc_score(labels, a))
-    back = statistics.auc_difference(b, a, labels)
-    assert (back.low, back.high) == pytest.approx((-found.high, -found.low))
-    rows = [np.r_[rng.integers(0, 40, 40), rng.integers(40, 100, 60)] for _ in range(200)]
-    drawn = [roc_auc_score(labels[r], b[r]) - roc_auc_score(labels[r], a[r]) for r in rows]
-    assert found.high - found.low == pytest.approx(np.ptp(np.quantile(drawn, [0.025, 0.975])), rel=0.2)
-    alone = np.hypot(*(np.subtract(e.high, e.low) for e in (statistics.auc(a, labels), statistics.auc(b, labels))))
-    assert found.high - found.low < 0.8 * alone
-
-
-def test_a_difference_of_areas_covers():
-    rng = np.random.default_rng(0)
-    labels = np.arange(80) < 40
-    inside = 0
-    for _ in range(300):
-        common = rng.normal(size=80)
-        found = statistics.auc_difference(
-            labels * 1.0 + common + rng.normal(size=80), labels * 2.0 + common + rng.normal(size=80), labels
-        )
-        inside += (
-            found.low <= 0.9214 - 0.7602 <= found.high
-        )  # half and one of sqrt(2) standard deviations, over sqrt(2)
-    assert inside / 300 == pytest.approx(0.95, abs=0.03)
-
-
 # Agreement
 
 
@@ -398,7 +367,6 @@ def test_kappa_covers():
         (lambda: statistics.auc([1, 2, 3], [True, False]), "one label per score"),
         (lambda: statistics.auc([1, 2, NAN], [True, False, True]), "NaN"),
         (lambda: statistics.auc([1, 2, 3], [1, 2, 3]), "True or False"),
-        (lambda: statistics.auc_difference([1, 2, 3, 4], [1, 2, 3, 4], [0, 0, 1, 1]), "order the rows alike"),
         (lambda: statistics.auc_standard_error(54, 10, 10), "area is 54"),
         (lambda: statistics.auc_standard_error(0.5, 0, 10), "positives is 0"),
         (lambda: statistics.kappa([], []), "got 0 and 0"),
