@@ -12,6 +12,7 @@ from .means import bootstrap as bootstrap, cohens_d as cohens_d, mean as mean, p
 from .paired import (
     holm as holm,
     mcnemar as mcnemar,
+    mcnemar_counts as mcnemar_counts,
     paired_difference as paired_difference,
     permutation as permutation,
     permutation_maximum as permutation_maximum,

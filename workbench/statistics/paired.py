@@ -19,13 +19,29 @@ def mcnemar(before: Sequence[bool], after: Sequence[bool]) -> float:
     Args:
         before, after: outcome of each unit, same order. Shape [n].
 
+    Raises:
+        WorkbenchError: lengths that differ, no units, or outcomes that are not True or False.
+
     >>> mcnemar([False] * 6, [True] * 6)
+    0.03125
+    """
+    first, second = inputs.paired(before, after)
+    return mcnemar_counts(int((~first & second).sum()), int((first & ~second).sum()))
+
+
+def mcnemar_counts(gained: int, lost: int) -> float:
+    """Two-sided p-value of the exact McNemar test from the numbers of units that changed one way and the other.
+
+    Raises:
+        WorkbenchError: not counts.
+
+    >>> mcnemar_counts(gained=6, lost=0)
     0.03125
     """
     from scipy.stats import binomtest
 
-    first, second = inputs.paired(before, after)
-    gained, lost = int((~first & second).sum()), int((first & ~second).sum())
+    inputs.whole(gained, 0, "gained")
+    inputs.whole(lost, 0, "lost")
     return 1.0 if gained + lost == 0 else float(binomtest(gained, gained + lost).pvalue)
 
 
