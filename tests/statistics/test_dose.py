@@ -1,4 +1,4 @@
-"""Doses and choices: planted shapes are found, planted doses lie in their intervals, choosing the best is paid for."""
+"""Doses: planted shapes are found, and planted doses lie in their intervals."""
 
 import numpy as np
 import pytest
@@ -8,11 +8,16 @@ from scipy.special import expit
 
 from workbench import WorkbenchError, statistics
 
+counts = st.integers(1, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 NAN = float("nan")
 LOG_DOSES = [0, 8, 9, 10, 11, 12, 13, 14, 15, 16]
 LOG_COUNTS = [0, 16, 16, 33, 29, 46, 48, 50, 50, 50]
-
-# Doses
+SHAPES = {
+    "flat": lambda d: np.full(d.shape, 0.3),
+    "step": lambda d: np.where(d > 4.5, 0.85, 0.1),
+    "logistic": lambda d: expit(0.9 * (d - 4.4)),
+    "logistic with plateaus": lambda d: 0.15 + 0.6 * expit(1.8 * (d - 5.2)),
+}
 
 
 def test_the_threshold_of_the_log_is_a_smooth_curve():
@@ -27,14 +32,6 @@ def test_the_threshold_of_the_log_is_a_smooth_curve():
     assert curve.midpoint.low < 9.54 < curve.midpoint.high
     assert statistics.largest_jump(LOG_DOSES, LOG_COUNTS, 50).p > 0.05
     assert str(found).startswith("logistic from 0.00 to 1.00, midpoint 9.54 [")
-
-
-SHAPES = {
-    "flat": lambda d: np.full(d.shape, 0.3),
-    "step": lambda d: np.where(d > 4.5, 0.85, 0.1),
-    "logistic": lambda d: expit(0.9 * (d - 4.4)),
-    "logistic with plateaus": lambda d: 0.15 + 0.6 * expit(1.8 * (d - 5.2)),
-}
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -161,7 +158,17 @@ def test_the_largest_jump_is_rarely_surprising_under_a_smooth_curve():
     assert np.median(stepped) <= 0.05
 
 
-# Refusals
+@given(st.lists(st.floats(-1, 1, allow_subnormal=False), min_size=1, max_size=6), st.floats(0.1, 10))
+def test_half_of_the_maximum_is_reached_where_the_curve_crosses_it(gains, unit):
+    doses = [unit * (i + 1) for i in range(len(gains))]
+    found = statistics.half_maximum(doses, gains)
+    if max(gains) <= 0:
+        assert np.isnan(found)
+        return
+    assert 0 < found <= doses[-1]
+    assert np.interp(found, [0, *doses], np.maximum.accumulate([0, *gains])) == pytest.approx(max(gains) / 2)
+    assert statistics.half_maximum(doses, [3 * gain for gain in gains]) == pytest.approx(found)
+    assert not any(gain >= max(gains) / 2 for gain, dose in zip(gains, doses, strict=True) if dose < found * (1 - 1e-9))
 
 
 @pytest.mark.parametrize(
@@ -183,16 +190,3 @@ def test_the_largest_jump_is_rarely_surprising_under_a_smooth_curve():
 def test_what_cannot_be_computed_is_refused_with_the_reason(call, message):
     with pytest.raises(WorkbenchError, match=message):
         call()
-
-
-@given(st.lists(st.floats(-1, 1, allow_subnormal=False), min_size=1, max_size=6), st.floats(0.1, 10))
-def test_half_of_the_maximum_is_reached_where_the_curve_crosses_it(gains, unit):
-    doses = [unit * (i + 1) for i in range(len(gains))]
-    found = statistics.half_maximum(doses, gains)
-    if max(gains) <= 0:
-        assert np.isnan(found)
-        return
-    assert 0 < found <= doses[-1]
-    assert np.interp(found, [0, *doses], np.maximum.accumulate([0, *gains])) == pytest.approx(max(gains) / 2)
-    assert statistics.half_maximum(doses, [3 * gain for gain in gains]) == pytest.approx(found)
-    assert not any(gain >= max(gains) / 2 for gain, dose in zip(gains, doses, strict=True) if dose < found * (1 - 1e-9))
