@@ -84,7 +84,7 @@ def test_values_that_are_no_file_names_become_some(folder):
         ("notebooks = ['01_frist']", "line 7: no notebook '01_frist' in .*; did you mean '01_first'"),
         ("without = ['03']", "line 7: no notebook '03' in .*; there are 01_first, 02_second"),
         ("without = ['*']", "the plan has no cells"),
-        ("notebook = ['01']", r"line 7: unknown key 'notebook' in matrix; did you mean 'notebooks'\?"),
+        ("notebook = ['01']", r"line 7: unknown matrix key 'notebook'; did you mean 'notebooks'\?"),
         (
             "[[matrix]]\nmodels = ['smolm2-refusal']",
             "line 8: unknown model 'smolm2-refusal': did you mean 'smollm2-refusal'",
