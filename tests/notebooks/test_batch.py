@@ -87,7 +87,7 @@ def test_values_that_are_no_file_names_become_some(folder):
         ("notebook = ['01']", r"line 7: unknown matrix key 'notebook'; did you mean 'notebooks'\?"),
         (
             "[[matrix]]\nmodels = ['smolm2-refusal']",
-            "line 8: unknown model 'smolm2-refusal': did you mean 'smollm2-refusal'",
+            "line 8: unknown model 'smolm2-refusal'; did you mean 'smollm2-refusal'",
         ),
         ("[[matrix]]\nmodels = ['logged']\nprofile = 'fast'", "line 9: profile must be one of smoke, quick, full"),
     ],

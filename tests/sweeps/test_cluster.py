@@ -64,7 +64,7 @@ def test_places_have_names(llama, tmp_path, monkeypatch):
 
 def test_a_model_in_memory_is_the_same_after_the_journey(tiny):
     sent = pickle.loads(pickle.dumps(_Shipped.of(tiny))).unpacked(tiny.name, tiny.revision)
-    ids, mask = tiny.encode(PROMPTS).tensors()
+    ids, mask = tiny.encode(PROMPTS).padded()
     with torch.no_grad():
         ours, theirs = (m.hf(input_ids=ids, attention_mask=mask).logits for m in (tiny, sent))
     assert torch.equal(ours, theirs)

@@ -102,7 +102,7 @@ def test_flops_are_those_that_torch_counts(family):
     tiny = tiny_model(family)
     tiny.hf.set_attn_implementation("eager")
     sizes = shape_of(tiny.hf.config.to_dict(), tiny.name)
-    ids, mask = tiny.encode([PROMPTS[0]] * 12).tensors()
+    ids, mask = tiny.encode([PROMPTS[0]] * 12).padded()
     cache = PreallocatedCache(tiny.n_layers, ids.shape[1] + 1)
     with torch.no_grad(), FlopCounterMode(display=False) as reading:
         out = tiny.hf(input_ids=ids, attention_mask=mask, past_key_values=cache, use_cache=True, logits_to_keep=1)
