@@ -45,7 +45,7 @@ ByText = Float[np.ndarray, "text"]
 
 
 @dataclass(frozen=True, eq=False)
-class _Reading:
+class _Scores:
     """One number per held-out text, the positive side first, and what training texts say of it.
 
     ``middle`` is the midpoint of the class means of the training texts, ``spread`` the standard deviation within their sides.
@@ -56,7 +56,7 @@ class _Reading:
     spread: float
 
 
-def _read(train: Contrast, held: Contrast, method: str | Method) -> _Reading:
+def _score(train: Contrast, held: Contrast, method: str | Method) -> _Scores:
     """Fit a direction, or a regression on words, on training texts, and read held-out ones with it.
 
     Raises WorkbenchError for an unknown method, and for words where the texts are unknown.
@@ -74,7 +74,7 @@ def _read(train: Contrast, held: Contrast, method: str | Method) -> _Reading:
         fitted, scores = (np.concatenate([(side @ vector).numpy() for side in _sides(x)]) for x in (train, held))
     ours, theirs = fitted[_positive(train)], fitted[~_positive(train)]
     spread = float(np.concatenate([ours - ours.mean(), theirs - theirs.mean()]).std())
-    return _Reading(scores, float((ours.mean() + theirs.mean()) / 2), spread)
+    return _Scores(scores, float((ours.mean() + theirs.mean()) / 2), spread)
 
 
 def _known(method: str | Method) -> Method:
@@ -276,15 +276,15 @@ def _is_new(direction: Direction, here: Contrast, there: Contrast) -> bool:
 
 def _detection(name: str, train: Contrast, held: Contrast, method: str | Method) -> Detection:
     """All the numbers of one detector; texts of one group are one observation where any group holds more than one."""
-    reading, positive = _read(train, held, method), _positive(held)
+    fit, positive = _score(train, held, method), _positive(held)
     clusters = held.groups if len(set(held.groups)) < len(held.groups) else None
-    right = (reading.scores > reading.middle) == positive
-    ours, theirs = reading.scores[positive], reading.scores[~positive]
+    right = (fit.scores > fit.middle) == positive
+    ours, theirs = fit.scores[positive], fit.scores[~positive]
     return Detection(
         name,
-        reading.middle,
+        fit.middle,
         rate(int(right.sum()), len(right)) if clusters is None else mean(right, clusters),
-        auc(reading.scores, positive, clusters=clusters),
+        auc(fit.scores, positive, clusters=clusters),
         _effect_size(ours, theirs),
         _overlap(ours, theirs),
     )
@@ -306,7 +306,7 @@ def _overlap(ours: ByText, theirs: ByText) -> float:
 
 def _by_chance(train: Contrast, held: Contrast, randoms: int) -> Detection:
     """The mean of random directions; intervals are the 95% range of them."""
-    chance = _judged(held, [_read(train, held, partial(random, seed=seed)) for seed in range(randoms)])
+    chance = _judged(held, [_score(train, held, partial(random, seed=seed)) for seed in range(randoms)])
     n, positive = len(chance.positive), chance.positive
     d = chance.effect_sizes * np.sqrt((n - 2) / n)  # as ``cohens_d``, which estimates the spread from n - 2 degrees
     overlap = np.mean([_overlap(row[positive], row[~positive]) for row in chance.margins])
@@ -391,15 +391,15 @@ def judged(train: Mapping[Site, Contrast], held: Mapping[Site, Contrast], method
         raise WorkbenchError(f"{len(train)} sites of training texts and {len(held)} held out are not the same sites")
     first = next(iter(held))
     if method in SURFACES:
-        readings = [_read(train[first], held[first], method)] * len(train)
+        fits = [_score(train[first], held[first], method)] * len(train)
     else:
-        readings = [_read(train[site], held[site], method) for site in train]
-    return _judged(held[first], readings)
+        fits = [_score(train[site], held[site], method) for site in train]
+    return _judged(held[first], fits)
 
 
-def _judged(held: Contrast, readings: Sequence[_Reading]) -> Judged:
+def _judged(held: Contrast, fits: Sequence[_Scores]) -> Judged:
     return Judged(
-        np.stack([(reading.scores - reading.middle) / (reading.spread or 1.0) for reading in readings]),
+        np.stack([(fit.scores - fit.middle) / (fit.spread or 1.0) for fit in fits]),
         _positive(held),
         held.groups or tuple(map(str, range(len(_positive(held))))),
     )
@@ -502,8 +502,8 @@ def crossed(
     @cache
     def scores_by(source: bytes) -> ByText:
         """The scores of all texts by what was made of the texts that ``source`` marks."""
-        reading = _read(texts.take(np.frombuffer(source, dtype=bool).tolist()), texts, method)
-        return reading.scores - reading.middle
+        fit = _score(texts.take(np.frombuffer(source, dtype=bool).tolist()), texts, method)
+        return fit.scores - fit.middle
 
     where, groups, positive = np.array(list(cells)), np.array(texts.groups), _positive(texts)
     parts = []
