@@ -81,7 +81,6 @@ from .scoring.logs import (
     log000_mention as log000_mention,
     log001_cut as log001_cut,
     log001_keyword_refusal as log001_keyword_refusal,
-    log001_type_token_coherence as log001_type_token_coherence,
     log003_coherent_flip as log003_coherent_flip,
     log003_flip as log003_flip,
 )
