@@ -16,7 +16,7 @@ from workbench._errors import WorkbenchError
 from workbench.notebooks.batch.journal import Record, code_version
 from workbench.notebooks.batch.plan import Cell
 from workbench.notebooks.batch.process import run_cell
-from workbench.sweeps.cluster import joined, place
+from workbench.sweeps.cluster import choose_cluster, join_cluster
 
 
 def on_ray(
@@ -32,8 +32,8 @@ def on_ray(
     Raises:
         WorkbenchError: Ray is not installed, or the cluster has no room.
     """
-    with joined() as ray:
-        where = replace(place("ray"), workers=jobs)
+    with join_cluster() as ray:
+        where = replace(choose_cluster("ray"), workers=jobs)
         workers, gpus, cpus, _ = where.room(ray.nodes())
         task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=where.restarts)(_there)
         waiting, running = list(cells), dict[Any, tuple[Cell, str]]()
