@@ -25,8 +25,10 @@ seen
 OPTIONS = (
     *("--no-browser", "--ServerApp.token=", "--ServerApp.password=", "--ServerApp.open_browser=False", "--allow-root"),
     *("--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.extension_manager=readonly"),
-    "--ServerApp.terminals_enabled=False",
+    *("--ServerApp.terminals_enabled=False", "--LabApp.expose_app_in_browser=True"),
 )
+#: what the page itself knows of its kernel; its toolbar also says idle before there is one
+KERNEL = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status"
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +100,8 @@ def page(chromium, lab):
 @pytest.mark.browser
 @pytest.mark.slow
 def test_typing_and_dragging_change_text_figure_and_code(page):
+    # JupyterLab forgets a cell that is run before its page has a kernel, and says nothing (its issue 8490)
+    _until(page, lambda: page.evaluate(KERNEL) == "idle")
     page.locator(".jp-Notebook .cm-content").first.click()
     page.keyboard.press("Shift+Enter")
     steered, base = (page.locator(".wb-panel").nth(i) for i in (1, 0))
