@@ -128,7 +128,8 @@ def test_typing_and_dragging_change_text_figure_and_code(page):
     assert steered.locator("p").inner_text() != typed
     _until(page, lambda: "-0.50" in figure.inner_text())
     page.locator(".wb-code button").click()
-    assert page.evaluate("navigator.clipboard.readText()") == code.inner_text()
+    # the browser writes the clipboard some time after the click
+    _until(page, lambda: page.evaluate("navigator.clipboard.readText()") == code.inner_text())
 
 
 def _until(page, holds, seconds=60):
