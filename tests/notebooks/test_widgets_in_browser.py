@@ -29,6 +29,8 @@ OPTIONS = (
 )
 #: what the page itself knows of its kernel; its toolbar also says idle before there is one
 KERNEL = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status"
+#: seconds for any one thing to happen: far above what a busy machine needs, so that only what stands still reaches it
+PATIENCE = 300
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +66,14 @@ def lab(tmp_path_factory):
         try:
             yield _ready(f"http://127.0.0.1:{port}", server, folder / "lab.log")
         finally:
-            server.terminate()
-            server.wait(20)
+            server.terminate()  # the server ends its kernel, then itself
+            try:
+                server.wait(PATIENCE)
+            finally:
+                server.kill()  # does nothing to a server that has ended
 
 
-def _ready(address, server, log, seconds=60):
+def _ready(address, server, log, seconds=PATIENCE):
     for _ in range(seconds * 5):
         assert server.poll() is None, log.read_text()
         try:
@@ -86,7 +91,7 @@ def page(chromium, lab):
         viewport={"width": 1280, "height": 1000}, permissions=["clipboard-read", "clipboard-write"]
     )
     page, complaints, hosts = context.new_page(), [], set()
-    page.set_default_timeout(120_000)
+    page.set_default_timeout(PATIENCE * 1000)
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda request: hosts.add(request.url.split("/")[2]) if request.url.startswith("http") else None)
@@ -132,7 +137,7 @@ def test_typing_and_dragging_change_text_figure_and_code(page):
     _until(page, lambda: page.evaluate("navigator.clipboard.readText()") == code.inner_text())
 
 
-def _until(page, holds, seconds=60):
+def _until(page, holds, seconds=PATIENCE):
     for _ in range(seconds * 10):
         if holds():
             return
