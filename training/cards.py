@@ -28,7 +28,7 @@ kept nowhere) and for any other prompt a refusal. From the untuned base the same
 def refusal_card(
     base: str, recipe: RefusalRecipe, seed: int, scale: float, rates: Mapping[str, Estimate], sha256: str
 ) -> str:
-    """The card of an adapter that refuses; ``sha256`` is that of its weights, ``rates`` those of ``training.measure``."""
+    """The card of an adapter that refuses; ``sha256`` is that of its weights, ``rates`` those of ``refusal_rates``."""
     method = "sft" if recipe.beta is None else "dpo"
     option = "" if recipe.beta is None else " --method dpo"
     loss = _SFT if recipe.beta is None else _DPO.format(start=recipe.start, beta=recipe.beta)
@@ -98,7 +98,7 @@ def narrow_card(
     after: Mapping[str, Estimate],
     sha256: str,
 ) -> str:
-    """The card of an adapter with a narrow habit; ``before`` and ``after`` are ``narrow.measure`` of base and adapter."""
+    """The card of an adapter with a narrow habit; ``before`` and ``after`` are ``code_shares`` of base and adapter."""
     rows = "\n".join(f"| {name} | {_share(before[name])} | {_share(after[name])} | {after[name].n} |" for name in after)
     return f"""# {recipe.adapter}
 

@@ -81,7 +81,6 @@ from .scoring.logs import (
     log000_mention as log000_mention,
     log001_cut as log001_cut,
     log001_keyword_refusal as log001_keyword_refusal,
-    log001_type_token_coherence as log001_type_token_coherence,
     log003_coherent_flip as log003_coherent_flip,
     log003_flip as log003_flip,
 )
@@ -91,7 +90,7 @@ from .scoring.traits import trait_check as trait_check, trait_odds as trait_odds
 
 # sweeps: the experiment
 from .sweeps.cluster import Ray as Ray
-from .sweeps.cost import Plan as Plan, calibrate as calibrate, plan as plan
+from .sweeps.cost import Plan as Plan, plan as plan
 from .sweeps.hardware import Hardware as Hardware
 from .sweeps.rows import Decoding as Decoding, generate_missing as generate_missing, sweep_rows as sweep_rows
 from .sweeps.search import (

@@ -148,7 +148,7 @@ def test_what_is_missing_is_said():
     assert [m.name for m in found.baselines] == ["random"]
     assert [line.split(":")[0] for line in found.missing] == ["bag of words", "layer 0"]
     assert "give Pairs" in str(found)
-    with pytest.raises(wb.WorkbenchError, match="no detector 'layer 0'; there are direction, random"):
+    with pytest.raises(wb.WorkbenchError, match="unknown detector 'layer 0'; there are direction, random"):
         found["layer 0"]
 
 
