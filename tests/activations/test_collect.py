@@ -7,7 +7,7 @@ import torch
 
 import workbench as wb
 from tests.families import PROMPTS, tiny_model
-from workbench.activations.collect import averaged, means, texts_of
+from workbench.activations.collect import encode_texts, gather_means, means
 from workbench.models.prompts import as_prompts
 
 PAIRS = wb.Pairs(PROMPTS[:3], PROMPTS[3:])
@@ -119,7 +119,7 @@ def test_any_change_of_what_decides_them_reads_the_model(llama, passes, tmp_path
         "answer's place": lambda: wb.gather(llama, PROMPTS, site, "all", store=tmp_path),
         "revision": lambda: wb.gather(replace(llama, revision="2"), PROMPTS, site, read, store=tmp_path),
         "name": lambda: wb.gather(replace(llama, name="2"), PROMPTS, site, read, store=tmp_path),
-        "kind": lambda: averaged(llama, texts_of(llama, PROMPTS, read), [site], read, store=tmp_path),
+        "kind": lambda: gather_means(llama, encode_texts(llama, PROMPTS, read), [site], read, store=tmp_path),
         "store": lambda: wb.gather(llama, PROMPTS, site, read, store=tmp_path / "other"),
     }
     for what, act in changed.items():

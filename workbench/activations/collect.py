@@ -177,6 +177,9 @@ def _check(model: Model, texts: Encoded, sites: Sequence[Site], read: Positions)
             )
 
 
+#: The tokens that are read unless others are asked for: the last of the prompt, from which the response is predicted.
+READ = PROMPT[-1]
+
 Places = Site | EveryLayer | str | Sequence[Site | str]
 
 
@@ -246,7 +249,7 @@ def gather(
     model: Model,
     texts: Texts,
     at: Places,
-    read: Positions | str = PROMPT[-1],
+    read: Positions | str = READ,
     batch_size: int = 32,
     store: str | Path | None = None,
 ) -> dict[Site, Rows]:
@@ -274,14 +277,14 @@ def gather(
     ([resid_post(0), resid_post(1), resid_post(2)], torch.Size([2, 32]))
     """
     positions = as_positions(read)
-    return gathered(model, texts_of(model, texts, positions), sites_of(model, at), positions, batch_size, store)
+    return gather_rows(model, encode_texts(model, texts, positions), sites_of(model, at), positions, batch_size, store)
 
 
 def contrast(
     model: Model,
     pairs: Pairs,
     at: Places,
-    read: Positions | str = PROMPT[-1],
+    read: Positions | str = READ,
     batch_size: int = 32,
     store: str | Path | None = None,
 ) -> dict[Site, Contrast]:
@@ -296,7 +299,7 @@ def contrast(
     """
     positions, sites = as_positions(read), sites_of(model, at)
     sides = [
-        gathered(model, texts_of(model, side, positions), sites, positions, batch_size, store, label)
+        gather_rows(model, encode_texts(model, side, positions), sites, positions, batch_size, store, label)
         for side, label in ((pairs.positive, "positive"), (pairs.negative, "negative"))
     ]
     answers = reads_response(positions)
@@ -309,7 +312,7 @@ def contrast(
     }
 
 
-def gathered(
+def gather_rows(
     model: Model,
     texts: Encoded,
     sites: Sequence[Site],
@@ -328,7 +331,7 @@ def gathered(
     return {site: known.get(site) or fresh[site] for site in sites}
 
 
-def averaged(
+def gather_means(
     model: Model,
     texts: Encoded,
     sites: Sequence[Site],
@@ -364,7 +367,7 @@ def _read(
     return {site: Rows(values[site], float(norms[site]) / max(tokens, 1)) for site in sites}
 
 
-def texts_of(model: Model, texts: Texts, read: Positions) -> Encoded:
+def encode_texts(model: Model, texts: Texts, read: Positions) -> Encoded:
     """Texts as tokens; responses only where ``read`` means tokens of them.
 
     Raises WorkbenchError for no texts, and for a prompt without an answer whose response alone is to be read.

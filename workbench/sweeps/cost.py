@@ -17,6 +17,7 @@ import torch
 from workbench._errors import WorkbenchError
 from workbench.generation.applied import check, first_edited
 from workbench.generation.memory import BATCH_SHARE, free_bytes, row_bytes_of
+from workbench.generation.schedule import lowest_layer
 from workbench.models.model import Model
 from workbench.models.prompts import Pairs, Prompt, Prompts
 from workbench.models.sizes import Shape, shape, shape_of
@@ -65,7 +66,7 @@ class Load:
         """The load of prompts of so many tokens under each Steer, with so many tokens written on average."""
         rows, read = len(lengths) * len(steers), 0.0
         for tokens, number in Counter(lengths).items():
-            places = Counter((first_edited(steer, tokens), _lowest_layer(steer)) for steer in steers)
+            places = Counter((first_edited(steer, tokens), lowest_layer(steer)) for steer in steers)
             read += number * read_tokens(tokens, places, layers, batch_size)
         return cls(rows, min(batch_size, rows), sum(lengths) * len(steers), read, round(rows * written), longest)
 
@@ -94,12 +95,6 @@ def read_tokens(tokens: int, places: Mapping[tuple[int, int], int], layers: int,
         times = 1 + (rows - 1) / batch_size  # how many batches such a prompt is in
         total += min(times * first + rows * (tokens - first), tokens * (times * below + rows * (1 - below)))
     return total
-
-
-def _lowest_layer(steer: Steer) -> int:
-    """The lowest layer that a Steer writes to or a condition of it reads; 0 where there is none."""
-    conditions = [edit.condition.direction.site for edit in steer.effective if edit.condition is not None]
-    return min((site.layer for site in [*(edit.site for edit in steer.effective), *conditions]), default=0)
 
 
 @dataclass(frozen=True)
@@ -242,7 +237,12 @@ def _calibrate(
     chance, most = random.Random(0), batch_size if model.device.type == "cuda" else min(batch_size, _SAMPLE)
     asked = chance.sample(prompts, min(len(prompts), max(_PROMPTS, most // len(steers))))
     chosen = chance.sample(steers, min(len(steers), -(-max(_FEW, most) // len(asked))))
-    jobs = [Job("", p, Arm(s, "direction"), f"{i} {j}") for i, p in enumerate(asked) for j, s in enumerate(chosen)]
+    arms, chats = [Arm(steer, "direction") for steer in chosen], model.encode(asked)
+    jobs = [
+        Job("", prompt, arm, f"{i} {j}", ids)
+        for i, (prompt, ids) in enumerate(zip(asked, chats.token_ids, strict=True))
+        for j, arm in enumerate(arms)
+    ]
 
     def run(jobs: Sequence[Job], longest: int) -> tuple[float, float]:
         started = perf_counter()
@@ -252,7 +252,7 @@ def _calibrate(
     run(jobs[:1], min(2, new))  # to warm up
     reading, written = run(jobs, 1)
     took, written = run(jobs, new) if new > 1 else (reading, written)
-    load = Load.of(model.encode(asked).lengths, chosen, sizes.layers, written, new, batch_size)
+    load = Load.of(chats.lengths, chosen, sizes.layers, written, new, batch_size)
     read, write = load.flops(sizes)
     prefill, decode = read / reading, write / max(took - reading, 1e-9)
     about = f"calibrated with {len(jobs)} rows of the sweep, which took {reading + took:.0f} s"
