@@ -323,7 +323,7 @@ def gather_rows(
 ) -> dict[Site, Rows]:
     """What ``gather`` does, of texts that are tokens already; sites that the store holds are not computed."""
     shelf = None if store is None else Shelf.of(store, model, texts, read, "rows")
-    known = {site: Rows(*found) for site in sites if shelf and (found := shelf.get(site))}
+    known = {site: Rows(*kept) for site in sites if shelf and (kept := shelf.get(site))}
     fresh = _read(model, texts, [site for site in sites if site not in known], read, batch_size, label)
     if shelf:
         for site, rows in fresh.items():
@@ -342,7 +342,7 @@ def gather_means(
 ) -> dict[Site, Means]:
     """What ``means`` returns, to the last bit; sites whose means the store holds are not computed."""
     shelf = None if store is None else Shelf.of(store, model, texts, read, "mean")
-    known = {site: Means(*found, len(texts)) for site in sites if shelf and (found := shelf.get(site))}
+    known = {site: Means(*kept, len(texts)) for site in sites if shelf and (kept := shelf.get(site))}
     missing = [site for site in sites if site not in known]
     fresh = means(model, texts, missing, read, batch_size, label) if missing else {}
     if shelf:
