@@ -50,6 +50,7 @@ def test_a_file_that_hides_brackets_in_strings_and_comments():
         ("claim", 0, "method", "n"): 20, ("claim", 1): 21, ("claim", 1, "check", 0, "k"): 23,
     }  # fmt: skip
     assert {place: lines.of(place) for place in expected} == expected
+    assert Lines("f", 'k = [1,\t\n  """2\n  """, 3]').of(("k", 1)) == 2  # an element of several lines: the first
     assert lines.of(("log", "b", "c", 1, 1, "z")) == 10  # inside an element: where the element begins
     assert lines.of(("claim", 0, "method", "nothing")) == 19
     assert lines.of(("nowhere",)) == 1
