@@ -198,7 +198,7 @@ def _mistake(errors: "list[ErrorDetails]", value: Any, place: Place, lines: Line
     first = errors[0]
     where = place
     for key in first["loc"]:  # beyond what was written, pydantic names what it tried there
-        if not isinstance(value, list) and not (isinstance(value, Mapping) and key in value):
+        if not (key in value if isinstance(value, Mapping) else isinstance(value, list)):
             break
         where, value = (*where, key), value[key]
     depth = len(where) - len(place)
