@@ -53,7 +53,7 @@ def test_audit_of_all_of_several_and_of_a_file_of_ones_own(tmp_path):
     assert "M.1: inconsistent" in own
     assert "83.3% of n = 40" in own
     mine.write_text(mine.read_text().replace("n = 40  ", "m = 40  ", 1))
-    assert "log.toml, line 10: unknown key 'm' in table" in run("audit", str(mine), code=2)
+    assert "log.toml, line 10: unknown table key 'm'" in run("audit", str(mine), code=2)
     assert "| `grim` |" in run("audit", "--checks")
 
 
@@ -68,7 +68,7 @@ def test_audit_of_all_of_several_and_of_a_file_of_ones_own(tmp_path):
         (("batch", "quik"), "no plan 'quik': did you mean 'quick'?"),
         (("batch", "quick", "--only", "01_sing"), "no cell of plan quick holds '01_sing'"),
         (("batch", "quick", "--on", "slurm"), "--on slurm: expected local or ray"),
-        (("audit", "S3.99"), "no claim 'S3.99'"),
+        (("audit", "S3.99"), "unknown claim 'S3.99'; did you mean 'S3.9'?"),
         (("audit", "nothing.toml"), "nothing.toml: cannot be read"),
         (("audit", "S3.2", "--format", "xml"), "unknown format 'xml'"),
     ],

@@ -90,7 +90,7 @@ from .scoring.traits import trait_check as trait_check, trait_odds as trait_odds
 
 # sweeps: the experiment
 from .sweeps.cluster import Ray as Ray
-from .sweeps.cost import Plan as Plan, calibrate as calibrate, plan as plan
+from .sweeps.cost import Plan as Plan, plan as plan
 from .sweeps.hardware import Hardware as Hardware
 from .sweeps.rows import Decoding as Decoding, generate_missing as generate_missing, sweep_rows as sweep_rows
 from .sweeps.search import (

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import workbench as wb
 from tests.families import FAMILIES, PROMPTS, tiny_model
 from tests.generation.test_applied import direction
-from workbench.generation.engine import Writing
+from workbench.generation.engine import Writer
 from workbench.steering.positions import Positions
 
 ON = ["all", "prompt", "response", "prompt[-1]", "prompt[-1] | response", "prompt[2:4] | response[1:3]", "response[:1]"]
@@ -119,10 +119,8 @@ def test_rows_that_take_the_places_of_others_say_what_they_say_alone(tiny64, mon
     ]
     rows = [(prompt, steer) for steer in kinds for prompt in PROMPTS]
     prompts, steers = [prompt for prompt, _ in rows], [steer for _, steer in rows]
-    joined, real = [], Writing.join
-    monkeypatch.setattr(
-        Writing, "join", lambda self, other: joined.append((len(self), len(other))) or real(self, other)
-    )
+    joined, real = [], Writer.join
+    monkeypatch.setattr(Writer, "join", lambda self, other: joined.append((len(self), len(other))) or real(self, other))
     how = {"max_new_tokens": 18, "decided": lambda text: len(text) % 2 == 0}
     packed = wb.generate(tiny64, prompts, steers, batch_size=6, **how)
     assert len(joined) >= 3

@@ -57,7 +57,7 @@ def test_encoding_is_the_template_with_one_bos(tiny):
 
 def test_left_padding_with_explicit_mask(tiny):
     encoded = tiny.encode(PROMPTS)
-    ids, mask = encoded.tensors()
+    ids, mask = encoded.padded()
     assert ids.shape == mask.shape == (len(PROMPTS), max(encoded.lengths))
     for row, tokens in enumerate(encoded.token_ids):
         assert tuple(ids[row, mask[row].bool()].tolist()) == tokens

@@ -32,7 +32,7 @@ from workbench.activations.collect import (
     texts_of,
 )
 from workbench.activations.methods import METHODS, Method, mean_diff
-from workbench.models.model import Model, Texts
+from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Pairs, Prompt, Prompts
 from workbench.steering.directions import Direction, Directions
 from workbench.steering.positions import PROMPT, Positions, as_positions
@@ -246,7 +246,7 @@ def shuffled(
 
 
 def _sums(
-    model: Model, texts: Texts, sites: Sequence[Site], read: Positions, labels: LabelsByShuffle, batch_size: int
+    model: Model, texts: Encoded, sites: Sequence[Site], read: Positions, labels: LabelsByShuffle, batch_size: int
 ) -> dict[Site, SumsByShuffle]:
     """Per site the sum of the positive side under each shuffle, float64."""
     totals: dict[Site, torch.Tensor] = {}

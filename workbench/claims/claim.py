@@ -1,4 +1,4 @@
-"""How a claim was obtained and how a replication of it is judged: method, criterion, gates, notebooks."""
+"""What is a claim, and by which rule is it judged? What was said, with which numbers, and when a replication counts as one."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -15,15 +15,11 @@ from workbench.claims.logged import Cell, Fact, Table, interval
 if TYPE_CHECKING:
     import pandas as pd
 
-
 Outcome = Literal["reproduced", "not reproduced", "inconclusive", "artefact", "not run"]
-
 
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
 
-
 Kind = Literal["measurement", "comparison", "interpretation", "method"]
-
 
 #: Validity gates of a replication, by the number that claims name them with.
 GATES = {
@@ -37,9 +33,7 @@ GATES = {
     "G8": "power: the minimum detectable effect at power 0.8 is at most the minimum effect",
 }
 
-
 GateId = Literal["G1", "G2", "G3", "G4", "G5", "G6", "G7", "G8"]
-
 
 Test = Literal[
     "mcnemar",
@@ -57,6 +51,9 @@ Test = Literal[
     "identity",
 ]
 
+#: an id names files and pages
+ID = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
+ID_WORDS = "letters, digits, dots, hyphens and underscores, a letter or digit first"
 
 NOTEBOOKS = (
     "00_start_here",
@@ -92,7 +89,7 @@ class Log:
 
 
 @dataclass(frozen=True)
-class Method:
+class LoggedMethod:
     """How the logged numbers were obtained; ``"not given"`` where the record does not say."""
 
     site: str
@@ -106,7 +103,7 @@ class Method:
 
 
 @dataclass(frozen=True)
-class Contrast:
+class LabelContrast:
     """What a verdict compares in the rows of a sweep: how often a label is given under a direction, and without it.
 
     Attributes:
@@ -147,7 +144,7 @@ class Criterion:
     test: tuple[Test, ...]
     gates: tuple[GateId, ...]
     rule: str = ""
-    contrast: Contrast | None = None
+    contrast: LabelContrast | None = None
     logged: Decimal | None = None
 
     @property
@@ -165,13 +162,6 @@ class Replication:
     design: str
     expected: tuple[Outcome, ...]
     why: str = ""
-
-
-#: an id names files and pages
-ID = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
-
-
-ID_WORDS = "letters, digits, dots, hyphens and underscores, a letter or digit first"
 
 
 @dataclass(frozen=True)
@@ -195,7 +185,7 @@ class Claim:
     kind: Kind
     statement: str
     models: tuple[str, ...]
-    method: Method
+    method: LoggedMethod
     notebook: str = ""
     parts: Mapping[str, str] = field(default_factory=dict)
     headline: tuple[str, ...] = ()

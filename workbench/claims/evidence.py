@@ -1,41 +1,32 @@
-"""The rows of a sweep as evidence: checked, without text, and read one arm at a time."""
+"""Which rows are evidence? The rows of a sweep: checked, without text, and read one arm at a time."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench._errors import WorkbenchError
-from workbench.claims.claim import Contrast
+from workbench.claims.claim import LabelContrast
 
 if TYPE_CHECKING:
     import pandas as pd
 
-
 SCORE = "refusal"
-
-
-BASELINE = "baseline"
-
-
+BASELINE_NAME = "baseline"
 LABELS = ("refusal", "compliance", "collapse")
-
 
 #: columns that a verdict needs
 COLUMNS = ("set", "prompt", "base", "arm", "kind", "layer", "ratio", "score", "value", "model", "revision")
 
-
 _ALSO = ("category", "seed", "dose", "key", "finish", "tokens")
 
-
 CONTROLS = ("random", "orthogonal")
-
 
 #: With those from shuffled labels, which lie where activations vary: along random directions alone a model may break down.
 EVERY_CONTROL = (*CONTROLS, "shuffled")
 
 
-def prepared(rows: "pd.DataFrame", scores: tuple[str, ...]) -> "pd.DataFrame":
-    """The rows of some scores as they are judged and kept: known columns, values as text, no text of a model.
+def prepare_rows(rows: "pd.DataFrame", scores: tuple[str, ...]) -> "pd.DataFrame":
+    """Keep the rows of some scores as they are judged and stored: known columns, values as text, no text of a model.
 
     Raises:
         WorkbenchError: columns or scores are missing; rows flagged ``mock``; several models; values that are missing; a
@@ -79,7 +70,11 @@ def oracle(rows: "pd.DataFrame", label: str) -> "pd.DataFrame":
     Returns:
         The rows with those of one more arm of the kind "oracle", named e.g. ``oracle of 12 arms``.
 
-    >>> rows = oracle(rows, "refusal")  # doctest: +SKIP
+    >>> import pandas as pd
+    >>> rows = pd.DataFrame({"set": "positive", "score": "refusal", "kind": "direction", "prompt": ["p1", "p2"] * 2})
+    >>> rows["arm"], rows["value"] = ["L8", "L8", "L9", "L9"], ["refusal", "compliance", "compliance", "compliance"]
+    >>> oracle(rows, "refusal").query("kind == 'oracle'")["value"].tolist()
+    ['refusal', 'compliance']
     """
     import pandas as pd
 
@@ -99,15 +94,15 @@ def _label(value: object) -> str:
     raise WorkbenchError(f"a value is {value!r}: expected one of {', '.join(LABELS)}, or whether it is a refusal")
 
 
-class Outcomes:
+class ArmLabels:
     """Prepared rows under one contrast: who got the label, per arm and prompt.
 
     ``repeats`` is how many prompt-arm pairs occur more than once, ``disagreeing`` how many of these differ in their label.
     """
 
-    def __init__(self, rows: "pd.DataFrame", contrast: Contrast, score: str = SCORE):
+    def __init__(self, rows: "pd.DataFrame", contrast: LabelContrast, score: str = SCORE):
         own = rows[(rows["set"] == contrast.set) & (rows["score"] == score)]
-        if BASELINE not in set(own["arm"]):
+        if BASELINE_NAME not in set(own["arm"]):
             raise WorkbenchError(
                 f"no baseline on the set {contrast.set!r} (sets: {', '.join(rows['set'].unique())}); a grid gets one by the ratio 0"
             )
@@ -141,8 +136,8 @@ class Outcomes:
                 f"no arm {arm!r} on {self.contrast.set!r}; there are {', '.join(self.table.columns[:12])}"
             )
         values = self.table[arm]
-        if values.isna().any() or self.table[BASELINE].isna().any():
-            counts = f"{int(values.notna().sum())} prompts, the baseline {int(self.table[BASELINE].notna().sum())}"
+        if values.isna().any() or self.table[BASELINE_NAME].isna().any():
+            counts = f"{int(values.notna().sum())} prompts, the baseline {int(self.table[BASELINE_NAME].notna().sum())}"
             raise WorkbenchError(
                 f"arm {arm!r} has {counts} of {len(self.table)}: arms with different denominators do not compare. "
                 "Sweep the same prompts under both"
@@ -163,13 +158,13 @@ class Outcomes:
         """The direction arm of the opposite dose at the same layer, if there is one."""
         kind, layer, ratio = self.arms.loc[arm, ["kind", "layer", "ratio"]]
         near = np.isclose(self.arms["ratio"].astype(float), -ratio) & (self.arms["layer"] == layer)
-        found = self.arms[near & (self.arms["kind"] == kind)].index
-        return str(found[0]) if len(found) and ratio else None
+        arms = self.arms[near & (self.arms["kind"] == kind)].index
+        return str(arms[0]) if len(arms) and ratio else None
 
     def pair(self, arm: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Reference and arm as numbers from 0 to 1, and the base prompt of each row. Shapes [prompt]."""
         after = self.labels(arm).to_numpy(float)
-        names = self.controls(arm) if self.against_controls else [BASELINE]
+        names = self.controls(arm) if self.against_controls else [BASELINE_NAME]
         if not names:
             raise WorkbenchError(f"no controls at the layer and dose of {arm!r}; a grid makes them with controls=20")
         before = np.mean([self.labels(name).to_numpy(float) for name in names], axis=0)

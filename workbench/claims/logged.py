@@ -1,4 +1,4 @@
-"""The logged record: printed numbers with the n behind them and where they come from, in tables, and facts about the record.
+"""What are logged numbers? Printed numbers with the n behind them and where they come from, in tables, and facts about the record.
 
 Provenance: L printed in the log, R recomputed from logged numbers alone, P read in the public repository behind the log,
 I inferred.
@@ -18,12 +18,9 @@ from workbench.statistics.rates import rate
 if TYPE_CHECKING:
     import pandas as pd
 
-
 Provenance = Literal["L", "R", "P", "I"]
 
-
 NOT_GIVEN = "not given"
-
 
 _REFERENCE = re.compile(r"(?P<table>[^\[.]+)(?:\[(?P<row>[^\]]*)\])?(?:\.(?P<column>.+))?")
 

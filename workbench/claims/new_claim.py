@@ -1,4 +1,4 @@
-"""A claim of one's own from nothing: its claims file and its notebook, both of which run before a word is filled in."""
+"""How do I begin a claim of my own? With a claims file and a notebook, which both run before a word is filled in."""
 
 import json
 import re
@@ -9,14 +9,13 @@ from string import Template
 import nbformat
 
 from workbench._errors import WorkbenchError
+from workbench._files import whole
 from workbench.claims.claim import ID, ID_WORDS, NOTEBOOKS
 from workbench.claims.files import logged_claims
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
-
 _MARK = "FILL IN"
-
 
 _KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
@@ -43,7 +42,11 @@ def new_claim(identity: str, folder: str | Path = "claims", title: str = "") -> 
     Raises:
         WorkbenchError: the file is there already, a logged claim has that id, or it is none. Nothing is written then.
 
-    >>> new_claim("P1", title="Steering makes answers polite")  # doctest: +SKIP
+    >>> made = new_claim("P1", folder, title="Steering makes answers polite")
+    >>> made.claims.name, made.notebook.name
+    ('P1.toml', '01_p1.ipynb')
+    >>> wb.claim("P1", made.claims).audit().verdict
+    'untestable'
     """
     place = Path(folder)
     claims = place / f"{identity}.toml"
@@ -52,9 +55,10 @@ def new_claim(identity: str, folder: str | Path = "claims", title: str = "") -> 
     named = _one_line(title) or identity
     words = {"id": identity, "stem": stem, "number": number, "file": claims.name, "title": named}
     notebook = _notebook(_filled("notebook.txt", words))
-    place.mkdir(parents=True, exist_ok=True)
-    claims.write_text(_filled("claim.toml", {**words, "title": _quoted(named)}), encoding="utf-8")
-    nbformat.write(notebook, place / f"{stem}.ipynb")
+    with whole(claims) as draft:
+        draft.write_text(_filled("claim.toml", {**words, "title": _quoted(named)}), encoding="utf-8")
+    with whole(place / f"{stem}.ipynb") as draft:
+        draft.write_text(nbformat.writes(notebook), encoding="utf-8")
     return Scaffold(claims, place / f"{stem}.ipynb")
 
 

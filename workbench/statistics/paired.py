@@ -19,13 +19,29 @@ def mcnemar(before: Sequence[bool], after: Sequence[bool]) -> float:
     Args:
         before, after: outcome of each unit, same order. Shape [n].
 
+    Raises:
+        WorkbenchError: lengths that differ, no units, or outcomes that are not True or False.
+
     >>> mcnemar([False] * 6, [True] * 6)
+    0.03125
+    """
+    first, second = inputs.paired(before, after)
+    return mcnemar_counts(int((~first & second).sum()), int((first & ~second).sum()))
+
+
+def mcnemar_counts(gained: int, lost: int) -> float:
+    """Two-sided p-value of the exact McNemar test from the numbers of units that changed one way and the other.
+
+    Raises:
+        WorkbenchError: not counts.
+
+    >>> mcnemar_counts(gained=6, lost=0)
     0.03125
     """
     from scipy.stats import binomtest
 
-    first, second = inputs.paired(before, after)
-    gained, lost = int((~first & second).sum()), int((first & ~second).sum())
+    inputs.whole(gained, 0, "gained")
+    inputs.whole(lost, 0, "lost")
     return 1.0 if gained + lost == 0 else float(binomtest(gained, gained + lost).pvalue)
 
 
@@ -127,8 +143,8 @@ def permutation_maximum(
         resamples, seed: how many permutations are drawn at most, and from which seed.
 
     Returns:
-        value: the largest mean difference, in the unit of the values (subject to the winner's curse: see
-        ``winners_curse``). n: units or clusters. p: already corrected for the number of options.
+        value: the largest mean difference, in the unit of the values; it is too high, because it was chosen for being the
+        largest. n: units or clusters. p: already corrected for the number of options.
 
     Raises:
         WorkbenchError: not a table of finite numbers with at least two units and two options.
@@ -200,25 +216,6 @@ def holm(p_values: inputs.Numbers) -> list[float]:
     order = np.argsort(found)
     steps = np.maximum.accumulate(found[order] * np.arange(len(found), 0, -1))
     return [float(p) for p in np.minimum(steps, 1.0)[np.argsort(order)]]
-
-
-def benjamini_hochberg(p_values: inputs.Numbers) -> list[float]:
-    """Adjusted p-values (Benjamini and Hochberg 1995): of those at most alpha, a share of at most alpha is expected false.
-
-    For independent or positively dependent tests. Use it to pick arms to look at; a verdict needs ``holm``.
-
-    Args:
-        p_values: one per test of the family. Shape [test]; may be empty.
-
-    Raises:
-        WorkbenchError: NaN, or not between 0 and 1.
-
-    >>> benjamini_hochberg([0.01, 0.02, 0.9])
-    [0.03, 0.03, 0.9]
-    """
-    from scipy.stats import false_discovery_control
-
-    return [float(p) for p in false_discovery_control(_family(p_values))]
 
 
 def _family(p_values: inputs.Numbers) -> np.ndarray:

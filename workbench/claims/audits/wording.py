@@ -11,7 +11,7 @@ from typing import Literal
 
 from workbench.claims.audits.arithmetic import Cells
 from workbench.claims.audits.findings import Result
-from workbench.claims.audits.noise import heterogeneity_p
+from workbench.claims.audits.noise import equal_rates_p
 from workbench.claims.logged import Cell, Fact, aligned
 from workbench.statistics.rates import fisher, rate, two_proportion_z
 
@@ -106,7 +106,7 @@ def repeats(a: Cells, b: Cells) -> Result:
 
 def alike(of: Cells) -> Result:
     """Rates said not to differ do not differ beyond chance (exact, or chi-squared where tables are too many)."""
-    p = heterogeneity_p([c.successes for c in of], [c.units for c in of])
+    p = equal_rates_p(of)
     sentence = f"{', '.join(map(str, of))}: p = {p:.2g} for equal rates"
     return Result("fails" if p < 0.05 else "holds", sentence, p=p)
 

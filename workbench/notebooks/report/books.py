@@ -9,13 +9,12 @@ from typing import Any
 
 import nbformat
 
+from workbench.notebooks.batch.plan import OWN
+
 _PLOTLY = "application/vnd.plotly.v1+json"
 
 
 _CONFIG = {"responsive": True, "displaylogo": False, "showSendToCloud": False, "plotlyServerURL": ""}
-
-
-_OWN = ("model", "profile", "out", "store", "ledger")
 
 
 _MARK = 30  # characters of a text by which it is known again
@@ -68,7 +67,7 @@ def _read(path: Path) -> Book | None:
         given = ran["parameters"]
     except (KeyError, ValueError, nbformat.ValidationError):
         return None
-    more = ", ".join(f"{k} = {v}" for k, v in given.items() if k not in _OWN)
+    more = ", ".join(f"{k} = {v}" for k, v in given.items() if k not in OWN)
     heading = next((m[1] for cell in book.cells if (m := re.match(r"# (.*)", cell.source))), path.stem)
     seconds = ran.get("duration")
     return Book(
