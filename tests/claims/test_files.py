@@ -255,7 +255,7 @@ MISTAKES = [
     ('"rate: percent"', '"rate: share"', "rate: share", "column 'rate: share' must be 'name: type'"),
     ('["arm 1", 82.5]]', '\n["arm 1", "many"]]', '"many"', r"T[arm 1].rate must be a number, or '-' (percent), got 'many'"),
     ('["arm 1", 82.5]]', '\n["arm 1"]]', '["arm 1"]]', "a row needs 2 cells, got 1"),
-    ('test = "grim"', 'test = "grimm"', "grimm", "unknown check 'grimm'; there are grim"),
+    ('test = "grim"', 'test = "grimm"', "grimm", "unknown check 'grimm'; did you mean 'grim'? There are grim"),
     ('of = "T.rate"', 'off = "T.rate"', "off =", "unknown key 'off' in check; did you mean 'of'?"),
     ('of = "T.rate"', "", "[[claim.check]]", "check 'grim' lacks of"),
     ('of = "T.rate"', 'of = "T.rates"', "T.rates", "table T has no column 'rates'; there are arm, rate"),

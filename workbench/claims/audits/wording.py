@@ -148,12 +148,12 @@ def every(of: Cells) -> Result:
 def p_value(a: Cell, b: Cell, claimed: Cell) -> Result:
     """The printed p-value comes out of Fisher's exact test or the pooled z test of the two rates."""
     tests = {"Fisher": fisher, "z": two_proportion_z}
-    found = {name: test(a.successes, a.units, b.successes, b.units) for name, test in tests.items()}
-    fitting = [name for name, p in found.items() if abs(p - claimed.number) <= claimed.unit / 2 + 1e-12]
-    listed = ", ".join(f"{name} p = {p:.3g}" for name, p in found.items())
+    p_by_test = {name: test(a.successes, a.units, b.successes, b.units) for name, test in tests.items()}
+    fitting = [name for name, p in p_by_test.items() if abs(p - claimed.number) <= claimed.unit / 2 + 1e-12]
+    listed = ", ".join(f"{name} p = {p:.3g}" for name, p in p_by_test.items())
     how = f"printed {claimed} is the {fitting[0]} test" if fitting else f"printed {claimed} is neither"
     sentence = f"{a} against {b}: {listed}; {how}"
-    return Result("holds" if fitting else "fails", sentence, tuple(found.values()), found["Fisher"])
+    return Result("holds" if fitting else "fails", sentence, tuple(p_by_test.values()), p_by_test["Fisher"])
 
 
 def record(needs: tuple[Fact, ...]) -> Result:
