@@ -208,3 +208,25 @@ def test_every_check_is_documented_and_used():
     used = {check.test for claim in wb.logged_claims() for check in claim.checks}
     invented = {check for check, *_ in CASES.values()}
     assert set(CHECKS) == used | invented
+
+
+def counted(k, n):
+    return Cell("x", Decimal(int(k)), "count", int(n))
+
+
+def run(check, *arguments, **named):
+    return CHECKS[check].run(*arguments, **named)
+
+
+def test_the_best_of_several_equal_arms_is_rarely_called_better():
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    called = []
+    for _ in range(400):
+        base, *arms = rng.binomial(30, 0.4, 13)
+        called.append(run("best_of", counted(max(arms), 30), counted(base, 30), 12).outcome == "holds")
+    assert np.mean(called) <= 0.05
+    assert run("best_of", counted(20, 40), counted(10, 40), 24).p == pytest.approx(1 - (1 - 0.0184) ** 24, abs=0.01)
+    assert run("best_of", counted(1, 4), counted(0, 4), 16).p > 0.99
+    assert run("best_of", counted(32, 40), counted(10, 40), 24).outcome == "holds"

@@ -135,12 +135,16 @@ def power(base: Cell, effect: Cell, power: Decimal = Decimal("0.8")) -> Result:
 
 
 def best_of(of: Cell, base: Cell, tries: int) -> Result:
-    """The best of several tries is better than the best of as many draws at the base rate would often be."""
-    from scipy.stats import binom
+    """The best of several tries is better than its base, beyond chance (Fisher's exact test, one-sided, Šidák's correction).
 
-    one = float(binom.sf(of.successes - 1, of.units, base.share))
-    chance = 1 - (1 - one) ** tries
-    sentence = f"at a rate of {base}, at least one of {tries} reaches {of} of n = {of.n} with chance {chance:.2g}"
+    The base is measured too, so its own n counts.
+    """
+    one = fisher(of.successes, of.units, base.successes, base.units, "greater")
+    chance = -math.expm1(tries * math.log1p(-one)) if one < 1 else 1.0
+    sentence = (
+        f"{of} of n = {of.n} against a base of {base} of n = {base.n}: one-sided Fisher p = {one:.2g}; "
+        f"without any difference the best of {tries} reaches that with chance {chance:.2g}"
+    )
     return Result("holds" if chance < ALPHA else "fails", sentence, (chance,), chance)
 
 
