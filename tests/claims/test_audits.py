@@ -230,3 +230,10 @@ def test_the_best_of_several_equal_arms_is_rarely_called_better():
     assert run("best_of", counted(20, 40), counted(10, 40), 24).p == pytest.approx(1 - (1 - 0.0184) ** 24, abs=0.01)
     assert run("best_of", counted(1, 4), counted(0, 4), 16).p > 0.99
     assert run("best_of", counted(32, 40), counted(10, 40), 24).outcome == "holds"
+
+
+def test_a_difference_at_the_distinct_n_has_a_direction():
+    low, high = counted(5, 100), counted(95, 100)
+    assert run("at_distinct", high, low, 20).outcome == "holds"
+    wrong = run("at_distinct", low, high, 20)
+    assert (wrong.outcome, wrong.verdict) == ("fails", "inconsistent")

@@ -69,10 +69,15 @@ def above_chance(of: Cell, chance: Cell) -> Result:
 
 
 def at_distinct(higher: Cell, lower: Cell, distinct: int) -> Result:
-    """The difference is still there when copies and variants of a prompt count once: Fisher's test at the distinct n."""
+    """The difference is still there when copies and variants of a prompt count once: Fisher's test at the distinct n.
+
+    The other way round, a significant difference makes the record inconsistent.
+    """
     counts = [round(cell.share * distinct) for cell in (higher, lower)]
     p = fisher(counts[0], distinct, counts[1], distinct)
     sentence = f"{higher} against {lower} with {distinct} distinct prompts as the n: Fisher p = {p:.2g}"
+    if p < ALPHA and higher.share < lower.share:
+        return Result("fails", f"{sentence}, the other way round", p=p, verdict="inconsistent")
     return Result("holds" if p < ALPHA else "fails", sentence, p=p)
 
 
