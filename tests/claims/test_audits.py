@@ -237,3 +237,20 @@ def test_a_difference_at_the_distinct_n_has_a_direction():
     assert run("at_distinct", high, low, 20).outcome == "holds"
     wrong = run("at_distinct", low, high, 20)
     assert (wrong.outcome, wrong.verdict) == ("fails", "inconsistent")
+
+
+def test_rows_without_successes_do_not_dilute_repeats_and_equal_columns_rarely_differ():
+    import numpy as np
+
+    a, b = [counted(3, 20), counted(10, 20)], [counted(12, 20), counted(15, 20)]
+    empty = [counted(0, 20)] * 8
+    alone = run("repeats", tuple(a), tuple(b))
+    assert run("repeats", tuple(a + empty), tuple(b + empty)).p == pytest.approx(alone.p)
+    assert alone.p == pytest.approx(0.0032, abs=1e-3)
+    rng = np.random.default_rng(0)
+    columns = rng.binomial(30, np.array([0.0, 0.0, 0.2, 0.5, 0.8]), (400, 2, 5))
+    differ = [
+        run("repeats", *(tuple(counted(k, 30) for k in column) for column in pair)).outcome == "fails"
+        for pair in columns
+    ]
+    assert 0.02 <= np.mean(differ) <= 0.08

@@ -90,15 +90,19 @@ def compatible(a: Cell, b: Cell) -> Result:
 
 
 def repeats(a: Cells, b: Cells) -> Result:
-    """Two columns that measure the same conditions differ by no more than chance allows (chi-squared summed over rows)."""
+    """Two columns that measure the same conditions differ by no more than chance allows (chi-squared summed over rows).
+
+    A row where everything or nothing succeeded cannot differ: it adds no degree of freedom.
+    """
     from scipy.stats import chi2, chi2_contingency
 
-    total = 0.0
+    total, telling_rows = 0.0, 0
     for x, y in aligned(a, b):
         table = [[x.successes, x.units - x.successes], [y.successes, y.units - y.successes]]
         if 0 < x.successes + y.successes < x.units + y.units:
             total += float(chi2_contingency(table, correction=False)[0])
-    p = float(chi2.sf(total, len(a)))
+            telling_rows += 1
+    p = float(chi2.sf(total, telling_rows)) if telling_rows else 1.0
     widest = max(abs(x.number - y.number) for x, y in aligned(a, b))
     sentence = f"{len(a)} repeated conditions differ by up to {widest:g} points: summed chi-squared p = {p:.2g}"
     return Result("fails" if p < 0.05 else "holds", sentence, (total,), p)
