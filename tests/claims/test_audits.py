@@ -254,3 +254,19 @@ def test_rows_without_successes_do_not_dilute_repeats_and_equal_columns_rarely_d
         for pair in columns
     ]
     assert 0.02 <= np.mean(differ) <= 0.08
+
+
+def test_noise_of_few_scores_is_students():
+    import numpy as np
+    from scipy.stats import ttest_ind_from_stats
+
+    result = run("beyond_noise", number("6"), number("3"), number("1.2"), 3)
+    assert result.p == pytest.approx(ttest_ind_from_stats(6, 1.2, 3, 3, 1.2, 3).pvalue)
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(600, 2, 3))
+    sds = np.sqrt(scores.var(axis=2, ddof=1).mean(axis=1))
+    called = [
+        run("beyond_noise", *(number(f"{m:.9f}") for m in means), number(f"{sd:.9f}"), 3).p < 0.05
+        for means, sd in zip(scores.mean(axis=2), sds, strict=True)
+    ]
+    assert 0.03 <= np.mean(called) <= 0.07

@@ -6,12 +6,13 @@ A failure means the claim is underpowered: it is consistent, but cannot be told 
 import math
 from decimal import Decimal
 
+from workbench._errors import WorkbenchError
 from workbench.claims.audits.arithmetic import Cells
 from workbench.claims.audits.findings import Result
 from workbench.claims.logged import Cell, aligned
 from workbench.statistics.dose import dose_response
 from workbench.statistics.paired import mcnemar_counts
-from workbench.statistics.power import needed_n
+from workbench.statistics.power import needed_n, needed_n_mean
 from workbench.statistics.power import power as power_of
 from workbench.statistics.ranking import auc_standard_error
 from workbench.statistics.rates import fisher, heterogeneity, rate
@@ -173,15 +174,16 @@ def auc_best_of(of: Cell, positives: int, negatives: int, tries: int) -> Result:
 
 
 def beyond_noise(of: Cell, against: Cell, sd: Cell, n: int) -> Result:
-    """A difference of two mean scores is larger than their noise, from the SD of single items and the n behind each."""
-    from scipy.stats import norm
+    """A difference of two mean scores is larger than their noise, from the SD of single items and the n behind each (t test)."""
+    from scipy.stats import ttest_ind_from_stats
 
+    if n < 2 or sd.number <= 0:
+        raise WorkbenchError(f"noise needs an SD above 0 and an n of at least 2: got {sd} and {n}")
     se = sd.number / math.sqrt(n)
     gap = of.number - against.number
-    p = 2 * float(norm.sf(abs(gap) / (se * math.sqrt(2)))) if se else 0.0
-    needed = math.ceil(2 * (2.8016 * sd.number / gap) ** 2) if gap else 0
+    p = float(ttest_ind_from_stats(of.number, sd.number, n, against.number, sd.number, n)[1])
     sentence = f"{of} against {against}: {gap:+.1f} where a mean of {n} has a standard error of {se:.1f} (p = {p:.2g})"
-    more = f"; {needed} per arm would do" if p >= ALPHA and needed else ""
+    more = f"; {needed_n_mean(gap, sd.number, paired=False)} per arm would do" if p >= ALPHA and gap else ""
     return Result("holds" if p < ALPHA else "fails", sentence + more, (gap, se), p)
 
 
