@@ -256,13 +256,14 @@ def test_rows_without_successes_do_not_dilute_repeats_and_equal_columns_rarely_d
     assert 0.02 <= np.mean(differ) <= 0.08
 
 
-def test_noise_of_few_scores_is_students():
+def test_noise_of_few_scores_is_students(monkeypatch):
     import numpy as np
     from scipy.stats import ttest_ind_from_stats
 
     result = run("beyond_noise", number("6"), number("3"), number("1.2"), 3)
     assert result.p == pytest.approx(ttest_ind_from_stats(6, 1.2, 3, 3, 1.2, 3).pvalue)
     rng = np.random.default_rng(0)
+    monkeypatch.setattr("workbench.claims.audits.noise.needed_n_mean", lambda *_, **__: 1)  # slow, and not asked here
     scores = rng.normal(size=(600, 2, 3))
     sds = np.sqrt(scores.var(axis=2, ddof=1).mean(axis=1))
     called = [
@@ -270,3 +271,17 @@ def test_noise_of_few_scores_is_students():
         for means, sd in zip(scores.mean(axis=2), sds, strict=True)
     ]
     assert 0.03 <= np.mean(called) <= 0.07
+
+
+def test_few_counts_get_the_exact_test_also_where_tables_are_many():
+    import numpy as np
+    from scipy.stats import chi2_contingency
+
+    arms = [(3, 40), (0, 40), (0, 40), (0, 40)]
+    cells = tuple(counted(*arm) for arm in arms)
+    p = chi2_contingency([[k for k, _ in arms], [n - k for k, n in arms]], correction=False)[1]
+    assert p < 0.05  # though three successes fall into one arm of four with a chance of about one in sixteen
+    assert run("vary", cells).p == pytest.approx(4 * math.comb(40, 3) / math.comb(160, 3))
+    rng = np.random.default_rng(0)
+    called = [run("vary", tuple(counted(k, 40) for k in draw)).p < 0.05 for draw in rng.binomial(40, 0.03, (300, 4))]
+    assert np.mean(called) <= 0.05

@@ -78,7 +78,7 @@ RECOMPUTED = {
     ("S3.5", "step_or_curve", 0): ([9.54, 73], 0),
 }
 P_VALUES = {
-    ("S0.4", "alike_means", 0): 0.868, ("S0.5", "alike", 0): 0.743, ("S0.5", "differs", 0): 0.590, ("S0.7", "differs", 0): 0.67,
+    ("S0.4", "alike_means", 0): 0.868, ("S0.5", "alike", 0): 0.788, ("S0.5", "differs", 0): 0.590, ("S0.7", "differs", 0): 0.67,
     ("S1.2", "differs", 0): 1.0, ("S1.4", "differs", 0): 0.143, ("S1.4", "trend", 0): 0.126, ("S1.5", "differs", 0): 0.605,
     ("S1.5", "paired_best", 0): 0.5, ("S1.7", "differs", 0): 1.0, ("S1.7", "differs", 1): 0.342, ("S2.2", "differs", 0): 0.472,
     ("S2.2", "differs", 1): 0.781, ("S2.3", "aucs_differ", 0): 0.081, ("S2.4", "differs", 0): 0.63, ("S2.11", "differs", 0): 0.51,

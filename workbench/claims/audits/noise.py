@@ -83,15 +83,14 @@ def at_distinct(higher: Cell, lower: Cell, distinct: int) -> Result:
 
 
 def vary(of: Cells) -> Result:
-    """The rates differ among themselves beyond chance: exact conditional test, chi-squared where tables are too many."""
+    """The rates differ among themselves beyond chance: exact where counts are few (Freeman and Halton 1951), else chi-squared."""
     p = equal_rates_p(of)
     return Result("holds" if p < ALPHA else "fails", f"{', '.join(map(str, of))}: p = {p:.2g} for equal rates", p=p)
 
 
 def equal_rates_p(of: Cells) -> float:
-    """P-value against equal rates: exact, or chi-squared beyond a hundred thousand tables."""
-    exact = math.prod(c.units + 1 for c in of) <= 100_000
-    return heterogeneity([c.successes for c in of], [c.units for c in of], exact=exact).p
+    """P-value against equal rates; exact wherever an expected count is below 5."""
+    return heterogeneity([c.successes for c in of], [c.units for c in of]).p
 
 
 def trend(of: Cells, against: Cells, family: int = 1) -> Result:
@@ -183,7 +182,8 @@ def beyond_noise(of: Cell, against: Cell, sd: Cell, n: int) -> Result:
     gap = of.number - against.number
     p = float(ttest_ind_from_stats(of.number, sd.number, n, against.number, sd.number, n)[1])
     sentence = f"{of} against {against}: {gap:+.1f} where a mean of {n} has a standard error of {se:.1f} (p = {p:.2g})"
-    more = f"; {needed_n_mean(gap, sd.number, paired=False)} per arm would do" if p >= ALPHA and gap else ""
+    worth_planning = p >= ALPHA and abs(gap) > sd.number / 500
+    more = f"; {needed_n_mean(gap, sd.number, paired=False)} per arm would do" if worth_planning else ""
     return Result("holds" if p < ALPHA else "fails", sentence + more, (gap, se), p)
 
 

@@ -109,7 +109,7 @@ def repeats(a: Cells, b: Cells) -> Result:
 
 
 def alike(of: Cells) -> Result:
-    """Rates said not to differ do not differ beyond chance (exact, or chi-squared where tables are too many)."""
+    """Rates said not to differ do not differ beyond chance (exact where counts are few, else chi-squared)."""
     p = equal_rates_p(of)
     sentence = f"{', '.join(map(str, of))}: p = {p:.2g} for equal rates"
     return Result("fails" if p < 0.05 else "holds", sentence, p=p)
