@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, get_args
 
 from workbench._errors import WorkbenchError
-from workbench.claims.audits import Check
-from workbench.claims.audits.findings import Audit, Finding, audited
+from workbench.claims.audits import BoundCheck
+from workbench.claims.audits.findings import Audit, Finding, conclude
 from workbench.claims.logged import Cell, Fact, Table, interval
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class Claim:
     numbers: Mapping[str, Cell] = field(default_factory=dict)
     evidence: tuple[Table | Fact, ...] = ()
     premises: tuple["Claim", ...] = ()
-    checks: tuple[Check, ...] = ()
+    checks: tuple[BoundCheck, ...] = ()
     criterion: Criterion | None = None
     replication: Replication | None = None
     file: str = field(default="", compare=False)
@@ -202,7 +202,7 @@ class Claim:
     @cached_property
     def _audit(self) -> Audit:
         findings = [*_premises(self), *_repeated_prompts(self), *(f for check in self.checks for f in check.run())]
-        return audited(self.id, findings, self.parts, self.headline)
+        return conclude(self.id, findings, self.parts, self.headline)
 
 
 def _premises(claim: Claim) -> Iterator[Finding]:
