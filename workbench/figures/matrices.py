@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from workbench._errors import WorkbenchError
 from workbench.figures import theme
-from workbench.figures.words import escaped
+from workbench.figures.words import escape
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,11 @@ def matrices(frame: "pd.DataFrame", title: str = "", small_print: str = "", chan
     Raises:
         WorkbenchError: no rows, a column that is missing, or a cell that occurs twice.
 
-    >>> matrices(frame)  # doctest: +SKIP
+    >>> import pandas as pd
+    >>> cells = [("layer 1", "mean_diff", "en", "en", 0.9), ("layer 1", "mean_diff", "en", "fr", 0.6)]
+    >>> frame = pd.DataFrame(cells, columns=["panel", "series", "train", "test", "value"])
+    >>> matrices(frame).data[0].z
+    ([0.9, 0.6],)
     """
     from plotly.subplots import make_subplots
 
@@ -80,7 +84,7 @@ def _part(frame: "pd.DataFrame", panel: str, name: str) -> "pd.DataFrame":
 def _named(frame: "pd.DataFrame", panel: str, name: str, first: bool) -> str:
     """The heading of a small heatmap, that of its panel before the first; none where there is no heatmap."""
     own = str(name) if len(_part(frame, panel, name)) else ""
-    return escaped(f"{panel}: {own}".removesuffix(": ") if first else own)
+    return escape(f"{panel}: {own}".removesuffix(": ") if first else own)
 
 
 def _grid(part: "pd.DataFrame", name: str) -> "go.Heatmap":
@@ -90,8 +94,8 @@ def _grid(part: "pd.DataFrame", name: str) -> "go.Heatmap":
     table = table.reindex(index=list(dict.fromkeys(part["train"])), columns=list(dict.fromkeys(part["test"])))
     values = [[None if cell != cell else float(cell) for cell in line] for line in table.to_numpy()]
     return go.Heatmap(
-        x=[escaped(str(x)) for x in table.columns],
-        y=[escaped(str(y)) for y in table.index],
+        x=[escape(str(x)) for x in table.columns],
+        y=[escape(str(y)) for y in table.index],
         z=values,
         text=[["" if cell is None else f"{100 * cell:.0f}" for cell in line] for line in values],
         texttemplate="%{text}",
@@ -99,5 +103,5 @@ def _grid(part: "pd.DataFrame", name: str) -> "go.Heatmap":
         coloraxis="coloraxis",
         xgap=1,
         ygap=1,
-        hovertemplate=f"{escaped(name)}<br>made from %{{y}}, judged on %{{x}}: <b>%{{z:.1%}}</b><extra></extra>",
+        hovertemplate=f"{escape(name)}<br>made from %{{y}}, judged on %{{x}}: <b>%{{z:.1%}}</b><extra></extra>",
     )

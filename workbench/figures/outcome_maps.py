@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from workbench._errors import WorkbenchError
 from workbench.figures import theme
-from workbench.figures.words import escaped
+from workbench.figures.words import escape
 from workbench.statistics.rates import rate
 from workbench.statistics.results import Estimate
 
@@ -33,6 +33,12 @@ def outcome_map(rows: "pd.DataFrame", title: str = "") -> "go.Figure":
 
     Raises:
         WorkbenchError: no direction rows of that score, or several prompt sets.
+
+    >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
+    >>> arms = wb.grid(d, ratios=[-0.3, 0, 0.3])
+    >>> rows = wb.sweep(model, tiny_pairs.positive, arms, [wb.refusal], max_new_tokens=4)
+    >>> [len(panel.z[0]) for panel in outcome_map(rows).data]  # one cell per dose
+    [3, 3, 3]
     """
     from plotly.subplots import make_subplots
 
@@ -49,7 +55,7 @@ def outcome_map(rows: "pd.DataFrame", title: str = "") -> "go.Figure":
     for row, label in enumerate(LABELS, 1):
         cells = [[_cell(part, layer, dose, label) for dose in doses] for layer in layers]
         figure.add_trace(_panel(label, layers, doses, cells), row=row, col=1)
-    text, top = theme.heading(title or f"{escaped(str(part['set'].iloc[0]))}: what becomes of the responses")
+    text, top = theme.heading(title or f"{escape(str(part['set'].iloc[0]))}: what becomes of the responses")
     figure.update_xaxes(type="category", tickangle=0)
     figure.update_xaxes(title_text="dose: coef·‖v‖ / mean ‖h‖", row=3, col=1)
     figure.update_yaxes(type="category", title_text="layer")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from workbench._errors import WorkbenchError
 from workbench.figures import theme
-from workbench.figures.words import escaped
+from workbench.figures.words import escape
 from workbench.statistics.rates import rate
 
 if TYPE_CHECKING:
@@ -33,6 +33,12 @@ def dose_response(rows: "pd.DataFrame", title: str = "", label: str = "refusal")
 
     Raises:
         WorkbenchError: no rows of that score.
+
+    >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
+    >>> arms = wb.grid(d, ratios=[-0.3, 0, 0.3])
+    >>> rows = wb.sweep(model, tiny_pairs.positive, arms, [wb.refusal], max_new_tokens=4)
+    >>> [line.name for line in dose_response(rows).data]  # above and below
+    ['layer 1', 'layer 1']
     """
     from plotly.subplots import make_subplots
 
@@ -50,7 +56,7 @@ def dose_response(rows: "pd.DataFrame", title: str = "", label: str = "refusal")
         vertical_spacing=0.08,
         horizontal_spacing=0.03,
         subplot_titles=[
-            f"{escaped(name).replace(' ', '<br>')}<br>n = {rows[rows['set'] == s]['prompt'].nunique()}"
+            f"{escape(name).replace(' ', '<br>')}<br>n = {rows[rows['set'] == s]['prompt'].nunique()}"
             for s, name in zip(sets, names, strict=True)
         ],
     )

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from workbench.figures.words import escaped
+from workbench.figures.words import escape
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -67,15 +67,15 @@ def dash(index: int) -> str:
     return DASHES[index // len(COLOURS) % len(DASHES)]
 
 
-def wrapped(text: str, width: int = TITLE_WIDTH) -> list[str]:
+def wrap(text: str, width: int = TITLE_WIDTH) -> list[str]:
     """Text in lines that fit a phone, escaped; plotly breaks no lines itself."""
-    return [escaped(line) for part in text.splitlines() for line in textwrap.wrap(part, width, break_on_hyphens=False)]
+    return [escape(line) for part in text.splitlines() for line in textwrap.wrap(part, width, break_on_hyphens=False)]
 
 
 def heading(title: str, small_print: str = "") -> tuple[str, int]:
     """A title and the small print under it as plotly wants them, and the pixels they take."""
-    lines = wrapped(title)
-    lines += [f"<span style='font-size:{_SMALL}px'>{line}</span>" for line in wrapped(small_print, SMALL_WIDTH)]
+    lines = wrap(title)
+    lines += [f"<span style='font-size:{_SMALL}px'>{line}</span>" for line in wrap(small_print, SMALL_WIDTH)]
     return "<br>".join(lines), round(_LINE * len(lines)) + 22
 
 
