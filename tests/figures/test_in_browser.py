@@ -229,7 +229,6 @@ def test_what_a_model_writes_is_shown_and_never_run(visitor, tmp_path, kind):
     table["prompt_id"] = HOSTILE[1]
     drawn = attention_of(words) if kind == "attention" else draw(kind, table)
     page = visitor.open(figures.save(drawn, tmp_path / "hostile"))
-    page.wait_for_timeout(300)
     if kind == "tokens":
         assert [t.strip("⏎\n") for t in page.locator(".wb-t").all_text_contents()[4 : len(words)]] == HOSTILE
         assert HOSTILE[0] in page.get_attribute(".wb-t >> nth=4", "title")
