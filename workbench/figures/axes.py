@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 
 
 STEERED = "◆"
-
-
 _FONT = 11
-
 
 #: of a monospaced character of that size, in pixels
 _CHARACTER = 6.7

@@ -22,10 +22,7 @@ LOOKS = {
     "artefact": ("#CC79A7", "triangle-up"),
     "not run": ("#7A7A7A", "square"),
 }
-
-
 _LINE, _MARK, _BELOW, _LABEL = 23, 14, 62, 25
-
 
 #: the scale ends here, and verdicts stand in a column of their own beyond it
 _END, _COLUMN = 1.0, 1.22

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 #: pixels: of a layer, of a panel at least and at most, above a panel, of the colour scale
 _LAYER, _PANEL, _ABOVE, _SCALE = 13, (150, 420), 44, 70
 
-
 #: on cells, which have the same colours on a light and on a dark page
 _ON_CELLS = "#222222"
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 #: pixels of a cell's height, above a panel, and below it, for the names of its columns
 _CELL, _ABOVE, _BELOW = 26, 30, 78
-
-
 _COLUMNS = ("panel", "series", "train", "test", "value")
 
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 LABELS = ("refusal", "compliance", "collapse")
 
-
 #: pixels of a layer's row, above a panel, and below the last one
 _LAYER, _ABOVE, _BELOW = 34, 46, 96
 

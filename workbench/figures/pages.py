@@ -14,10 +14,7 @@ if TYPE_CHECKING:
 
 #: plotly's name for the script that pages of a folder share
 _SCRIPT = "plotly.min.js"
-
-
 _CONFIG = {"responsive": True, "displaylogo": False, "showSendToCloud": False, "plotlyServerURL": ""}
-
 
 #: hover cards keep their own white text, which plotly puts in elements of the classes "nums" and "name"
 _STYLE = """

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 #: pixels of the panels, of the names above and of the labels below them
 _PANELS, _TITLES, _BELOW = 396, 50, 76
-
-
 SET_NAMES = {"positive": "harmful", "negative": "harmless", "borderline": "borderline (harmless)"}
 
 

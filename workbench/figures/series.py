@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 #: pixels of a panel, of the gap that holds the name of the next one (and an axis), and of the labels below the last
 _PANEL, _GAP, _WIDE_GAP, _BELOW = 210, 46, 96, 70
-
-
 _COLUMNS = ("panel", "series", "x", "y")
 
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 #: Okabe and Ito's blue and vermillion, as in the other figures; never so dense that the text on them is hard to read
 _NEGATIVE, _POSITIVE, _DENSEST = "0,114,178", "213,94,0", 0.7
 
-
 #: JupyterLab's own theme variables win over the system's scheme, since its theme is the reader's choice there
 _STYLE = (
     """<style>

@@ -18,30 +18,17 @@ if TYPE_CHECKING:
 #: Okabe and Ito's palette (2008), which stays distinct with every common form of colour blindness; their black is a grey
 #: here, so that it is seen on a dark page too. Those that show on both grounds come first.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A")
-
-
 DASHES = ("solid", "dash", "dot", "dashdot")
-
 
 #: text: as far from white as from #111
 INK = "#7A7A7A"
-
-
 FAINT = "rgba(127,127,127,0.28)"
-
-
 BAND = "rgba(127,127,127,0.22)"
-
 
 #: negative blue, nothing nearly white, positive vermillion; as plotly wants it
 DIVERGING = ((0.0, "#0072B2"), (0.5, "#F7F7F7"), (1.0, "#D55E00"))
-
-
 FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
-
-
 MONO = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
-
 
 #: plotly's buttons that go: zooming is dragging and a double click, and no text of a model is ever offered for upload
 _BUTTONS = (
@@ -49,11 +36,8 @@ _BUTTONS = (
     *("hoverClosestCartesian", "hoverCompareCartesian", "toggleSpikelines"),
 )
 
-
 #: what fits a line of a phone (390 px), in characters
 TITLE_WIDTH, SMALL_WIDTH = 46, 57
-
-
 _SMALL, _LINE, _PHONE = 12, 19.5, 314
 
 

@@ -9,10 +9,7 @@ from workbench.figures.trace_lines import VALUES, Line, Panels
 from workbench.figures.words import HIDDEN, number
 
 _NAMES_IN_TITLE, _PEAKS_IN_TITLE = 6, 4
-
-
 _MANY = 60
-
 
 #: a space at which no line is broken
 _TIED = "\u00a0"
@@ -28,22 +25,22 @@ def trajectory_title(panels: Panels, index: int, color: str) -> str:
     opening = _opening(panels, index)
     means = {part: part_mean(panels.lines, index, part) for part in ("prompt", "response")}
     if len(names) == len(panel_names) == 1:
-        found = [f"{part}{_TIED}{number(mean)}" for part, mean in means.items() if mean is not None]
-        return f"{opening}\nmean — {' · '.join(found)}"
+        parts = [f"{part}{_TIED}{number(mean)}" for part, mean in means.items() if mean is not None]
+        return f"{opening}\nmean — {' · '.join(parts)}"
     if len(names) * len(panel_names) > _NAMES_IN_TITLE:
         return f"{opening}, by {color}"
     part = "prompt" if means["response"] is None else "response"
-    found = []
+    texts = []
     for panel in panel_names:
         inside = [line for line in panels.lines if getattr(line, by) == panel]
         own = {
             name: part_mean([line for line in inside if getattr(line, color) == name], index, part) for name in names
         }
         numbers = " · ".join(f"{name}:{_TIED}{_shown(mean)}" for name, mean in own.items())
-        found.append(f"{panel} — {numbers}" if panel_names[1:] else numbers)
+        texts.append(f"{panel} — {numbers}" if panel_names[1:] else numbers)
     if panel_names[1:]:
-        return "\n".join([f"{opening}, {part}{_TIED}mean", *found])
-    return f"{opening}\n{part} mean — {found[0]}"
+        return "\n".join([f"{opening}, {part}{_TIED}mean", *texts])
+    return f"{opening}\n{part} mean — {texts[0]}"
 
 
 def heatmap_title(panels: Panels) -> str:
@@ -55,13 +52,13 @@ def heatmap_title(panels: Panels) -> str:
     part = "response" if response else "prompt"
     peaks = [(line, _peak(line, len(panels.layers), part)) for line in panels.lines]
     several = len(panels.lines) > 1
-    found = [
+    texts = [
         (f"{line.arm if len(panels.named('arm')) > 1 else line.direction}: " if several else "")
         + f"{number(peak[1])} at layer {panels.layers[peak[0]]}"
         for line, peak in peaks
         if peak
     ]
-    return f"{opening}\n{part} mean peaks: {' · '.join(text.replace(' ', _TIED) for text in found)}"
+    return f"{opening}\n{part} mean peaks: {' · '.join(text.replace(' ', _TIED) for text in texts)}"
 
 
 def tokens_title(panels: Panels, index: int) -> str:
@@ -116,7 +113,7 @@ def _per_line(panels: Panels) -> list[int]:
 def _peak(line: Line, layers: int, part: str) -> tuple[int, float] | None:
     """The layer (counted from the first) of the largest absolute mean, and the mean."""
     means = [(i, mean) for i in range(layers) if (mean := part_mean([line], i, part)) is not None]
-    return max(means, key=lambda found: abs(found[1]), default=None)
+    return max(means, key=lambda peak: abs(peak[1]), default=None)
 
 
 def _shown(mean: float | None) -> str:

@@ -18,11 +18,8 @@ COLUMNS = (
     *("dot", "cosine", "z", "norm", "steered", "hidden"),
 )
 
-
 #: a token with this many times the median norm is an attention sink (Sun et al. 2024), whose dots would flatten the rest
 SINK = 10.0
-
-
 MAX_PANELS = 6
 
 

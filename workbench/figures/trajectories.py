@@ -222,10 +222,10 @@ def _mostly_steered(lines: Sequence[Line], axis: Axis) -> np.ndarray:
 
 def _stack(grids: Sequence[np.ndarray], lines: Sequence[Line], axis: Axis) -> np.ndarray:
     """``[line, layer, offset]``, NaN where a line has no token."""
-    found = np.full((len(lines), grids[0].shape[0], len(axis.offsets)), np.nan)
+    stack = np.full((len(lines), grids[0].shape[0], len(axis.offsets)), np.nan)
     for row, (grid, line) in enumerate(zip(grids, lines, strict=True)):
-        found[row][:, np.searchsorted(axis.offsets, line.offsets)] = grid
-    return found
+        stack[row][:, np.searchsorted(axis.offsets, line.offsets)] = grid
+    return stack
 
 
 def _mean(stack: np.ndarray) -> np.ndarray:
@@ -270,13 +270,13 @@ def _scale(panels: Panels, layers: Iterable[int]) -> tuple[float, float]:
 
 def _outside(panels: Panels, index: int, low: float, high: float) -> list[str]:
     """The attention sinks that the scale leaves out at a layer."""
-    found = [
+    sinks = [
         word
         for line in panels.lines
         for word, value, sink in zip(line.words, line.values[index], line.sink[index], strict=True)
         if sink and not low <= value <= high
     ]
-    words = list(dict.fromkeys(found))
+    words = list(dict.fromkeys(sinks))
     more = f" and {len(words) - _NAMED} more" if len(words) > _NAMED else ""
     return [f"{', '.join(words[:_NAMED])}{more} (over {SINK:.0f} times the median norm)"] if words else []
 

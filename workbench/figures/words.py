@@ -4,8 +4,6 @@ import html
 
 #: stands for a token whose text is not shown
 HIDDEN = "▮"
-
-
 _SIGNS = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍"}
 
 

@@ -12,14 +12,8 @@ import nbformat
 from workbench.notebooks.batch.plan import OWN
 
 _PLOTLY = "application/vnd.plotly.v1+json"
-
-
 _CONFIG = {"responsive": True, "displaylogo": False, "showSendToCloud": False, "plotlyServerURL": ""}
-
-
 _MARK = 30  # characters of a text by which it is known again
-
-
 _WITHHELD = "withheld: this output held text that a model wrote under an intervention"
 
 

@@ -21,8 +21,6 @@ from workbench.notebooks.report.books import Book, Withheld, body, plot, read_bo
 from workbench.notebooks.report.manifest import MEANING, drift, manifest
 
 _HERE = Path(__file__).parent
-
-
 _VERDICTS = ("reproduced", "not reproduced", "inconclusive", "artefact", "not run")
 
 
