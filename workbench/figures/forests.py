@@ -43,9 +43,8 @@ def forest(ledger: Framed, title: str | None = "") -> "go.Figure":
     Raises:
         WorkbenchError: the ledger holds no claims.
 
-    >>> figure = forest(wb.ledger.open(folder))
-    >>> figure.layout.yaxis.ticktext[0]
-    'S0.1 Type-token coheren…'
+    >>> len(forest(wb.ledger.open(folder)).layout.yaxis.ticktext)  # a line per claim
+    47
     """
     import plotly.graph_objects as go
 

@@ -61,15 +61,10 @@ def heatmap(
         _panel(figure, panels, line, axis, row)
     print_ = small_print(panels, axes[0])
     steered = f"{STEERED} steered token" if any(line.steered.any() for line in panels.lines) else ""
-    text, top = theme.heading(title or heatmap_title(panels), " · ".join(note for note in (steered, print_) if note))
     bottom = axes[-1].height + _SCALE
-    figure.update_layout(
-        template=theme.template(),
-        title_text=text,
-        height=top + _ABOVE + height + bottom,
-        margin={"t": top + _ABOVE, "b": bottom},
-        coloraxis=theme.diverging(panels.extent(), VALUES[value].axis, -(axes[-1].height + 4) / height),
-    )
+    notes = " · ".join(note for note in (steered, print_) if note)
+    colours = theme.diverging(panels.extent(), VALUES[value].axis, -(axes[-1].height + 4) / height)
+    theme.lay_out(figure, title or heatmap_title(panels), notes, height, _ABOVE, bottom, coloraxis=colours)
     mark_boundary(figure, axes[0], len(axes), _ON_CELLS)
     return figure
 

@@ -63,15 +63,9 @@ def matrices(frame: "pd.DataFrame", title: str = "", small_print: str = "", chan
             figure.update_yaxes(showticklabels=col == 1, autorange="reversed", row=row, col=col)
     figure.update_xaxes(type="category", tickangle=-45, tickfont_size=11, showgrid=False)
     figure.update_yaxes(type="category", tickfont_size=11, showgrid=False)
-    text, top = theme.heading(title, small_print)
     scale = theme.diverging(max(1 - chance, chance), "share on the right side", -_BELOW / plot)
-    figure.update_layout(
-        template=theme.template(),
-        title_text=text,
-        height=plot + top + _ABOVE + 2 * _BELOW,
-        margin={"t": top + _ABOVE, "b": 2 * _BELOW},
-        coloraxis=scale | {"cmid": chance, "cmin": 0.0, "cmax": 1.0},
-    )
+    colours = scale | {"cmid": chance, "cmin": 0.0, "cmax": 1.0}
+    theme.lay_out(figure, title, small_print, plot, _ABOVE, 2 * _BELOW, coloraxis=colours)
     return figure
 
 

@@ -69,7 +69,6 @@ def dose_response(rows: "pd.DataFrame", title: str = "", label: str = "refusal")
 
 
 def _arrange(figure: "go.Figure", label: str, title: str, columns: int) -> None:
-    text, top = theme.heading(title)
     entries = [str(trace.name) for trace in figure.data if trace.showlegend is not False]
     legend = theme.legend_height(entries)
     for row, what in ((1, label), (2, "collapse")):
@@ -77,13 +76,8 @@ def _arrange(figure: "go.Figure", label: str, title: str, columns: int) -> None:
     figure.update_yaxes(range=[-0.04, 1.04], tickformat=".0%")
     figure.update_xaxes(nticks=5, autotickangles=[0, -90])
     figure.update_xaxes(title_text="dose: coef·‖v‖ / mean ‖h‖", row=2, col=1 + columns // 2)
-    figure.update_layout(
-        template=theme.template(),
-        title_text=text,
-        height=_PANELS + _TITLES + top + _BELOW + legend,
-        margin={"t": top + _TITLES, "b": _BELOW + legend},
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -_BELOW / _PANELS, "yanchor": "top"},
-    )
+    below = {"orientation": "h", "x": 0, "xanchor": "left", "y": -_BELOW / _PANELS, "yanchor": "top"}
+    theme.lay_out(figure, title, "", _PANELS, _TITLES, _BELOW + legend, legend=below)
 
 
 def _lines(figure: "go.Figure", part: "pd.DataFrame", what: str, row: int, column: int) -> None:

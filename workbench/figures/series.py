@@ -67,19 +67,12 @@ def lines(
         figure.update_layout(scattermode="group", scattergap=0.5)
     if zero:
         figure.add_hline(y=0, line_color=theme.INK, line_width=1)
-    text, top = theme.heading(title, small_print)
     legend = theme.legend_height([str(name) for name in series]) if len(series) > 1 else 0
     named = {panels[-1]: x} if isinstance(x, str) else x
     for panel, what in named.items():
         figure.update_xaxes(title_text=escape(what), row=panels.index(panel) + 1, col=1)
-    figure.update_layout(
-        template=theme.template(),
-        title_text=text,
-        showlegend=len(series) > 1,
-        height=plot + top + 26 + _BELOW + legend,
-        margin={"t": top + 26, "b": _BELOW + legend},
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -_BELOW / plot, "yanchor": "top"},
-    )
+    below = {"orientation": "h", "x": 0, "xanchor": "left", "y": -_BELOW / plot, "yanchor": "top"}
+    theme.lay_out(figure, title, small_print, plot, 26, _BELOW + legend, showlegend=len(series) > 1, legend=below)
     return figure
 
 

@@ -63,6 +63,15 @@ def heading(title: str, small_print: str = "") -> tuple[str, int]:
     return "<br>".join(lines), round(_LINE * len(lines)) + 22
 
 
+def lay_out(
+    figure: "go.Figure", title: str, small_print: str, plot: float, above: float, below: float, **layout: object
+) -> None:
+    """Dress a figure: title, template, and a height of ``plot`` pixels with so many above (beside the title) and below."""
+    text, top = heading(title, small_print)
+    height, margin = plot + top + above + below, {"t": top + above, "b": below}
+    figure.update_layout(template=template(), title_text=text, height=height, margin=margin, **layout)
+
+
 def legend_height(entries: Sequence[str]) -> int:
     """Pixels that a horizontal legend takes on a phone, where plotly lays its entries out in equal columns."""
     widest = max(44 + 7.5 * len(entry) for entry in entries)

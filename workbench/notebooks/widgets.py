@@ -109,11 +109,8 @@ class Explorer:
         self._parts["base"].value = _panel("without", view.base, "")
         self._parts["steered"].value = _panel(_name_steer(view.setting), view.steered, view.withheld)
         self._parts["figure"].outputs = (_display(figure),)
-        self._parts[
-            "code"
-        ].value = (
-            f'<div class="wb-code"><button onclick="{_COPY}">copy</button><pre>{html.escape(self.code)}</pre></div>'
-        )
+        code = f'<button onclick="{_COPY}">copy</button><pre>{html.escape(self.code)}</pre>'
+        self._parts["code"].value = f'<div class="wb-code">{code}</div>'
         self.seconds = time.monotonic() - started
         self._parts["state"].value = f"{self.seconds:.1f} s"
 
@@ -160,28 +157,18 @@ def _controls(exploration: Exploration, setting: Setting) -> dict[str, Any]:
         raise WorkbenchError(
             f"layer {setting.layer} has no direction; there are {', '.join(map(str, exploration.layers))}"
         )
-    wide, style = widgets.Layout(width="420px"), {"description_width": "110px"}
+    look = {"layout": widgets.Layout(width="420px"), "style": {"description_width": "110px"}}
+    layers = {"options": exploration.layers, "value": setting.layer, **look}
+    positions = list(dict.fromkeys([*POSITIONS, setting.on]))
     exploration.steer(setting)  # positions that cannot be read are an error before anything is shown
     return {
         "prompt": widgets.Textarea(
-            value=setting.prompt, description="prompt", rows=2, layout=widgets.Layout(width="auto"), style=style
+            setting.prompt, description="prompt", rows=2, **look | {"layout": widgets.Layout(width="auto")}
         ),
-        "layer": widgets.SelectionSlider(
-            options=exploration.layers, value=setting.layer, description="steer at layer", layout=wide, style=style
-        ),
-        "ratio": widgets.FloatSlider(
-            value=setting.ratio, min=-1, max=1, step=0.05, description="dose", layout=wide, style=style
-        ),
-        "on": widgets.Dropdown(
-            options=list(dict.fromkeys([*POSITIONS, setting.on])),
-            value=setting.on,
-            description="tokens",
-            layout=wide,
-            style=style,
-        ),
-        "read": widgets.SelectionSlider(
-            options=exploration.layers, value=setting.layer, description="show layer", layout=wide, style=style
-        ),
+        "layer": widgets.SelectionSlider(description="steer at layer", **layers),
+        "ratio": widgets.FloatSlider(setting.ratio, min=-1, max=1, step=0.05, description="dose", **look),
+        "on": widgets.Dropdown(options=positions, value=setting.on, description="tokens", **look),
+        "read": widgets.SelectionSlider(description="show layer", **layers),
     }
 
 

@@ -90,6 +90,11 @@ class Pages:
         return sorted({*with_verdict, *(book.model for book in self.books)} - {""})
 
     @cached_property
+    def _stamp(self) -> dict[str, str]:
+        """What made the report, and when."""
+        return {"version": versions()["workbench"], "made": f"{datetime.now():%Y-%m-%d %H:%M}"}
+
+    @cached_property
     def _templates(self) -> Any:
         import jinja2
 
@@ -103,15 +108,8 @@ class Pages:
 
     def page(self, name: str, template: str, section: str, **content: Any) -> None:
         """Write one page; ``content`` is what its template asks for."""
-        common = {
-            "root": "../" * name.count("/"),
-            "section": section,
-            "version": versions()["workbench"],
-            "made": f"{datetime.now():%Y-%m-%d %H:%M}",
-            "plots": False,
-        }
-        text = self._templates.get_template(f"{template}.html.j2").render({**common, **content})
-        self._write(name, text)
+        common = {**self._stamp, "root": "../" * name.count("/"), "section": section, "plots": False}
+        self._write(name, self._templates.get_template(f"{template}.html.j2").render({**common, **content}))
 
     def _write(self, name: str, text: str) -> None:
         with whole(self.folder / name) as draft:
