@@ -147,11 +147,15 @@ def needed_n_mean(effect: float, sd: float, paired: bool = True, power: float = 
     >>> needed_n_mean(effect=5, sd=20), needed_n_mean(effect=5, sd=20, paired=False)
     (128, 253)
     """
+    from scipy.stats import norm
+
     _check(alpha=alpha, power=power)
     inputs.between(sd, 0, np.inf, "sd")
     if effect == 0:
         raise WorkbenchError("an effect of 0: no number of units finds it")
-    return _smallest(lambda n: power_mean(effect, sd, n, paired, alpha) if n > 1 else 0.0, power, 4)
+    deviates = norm.isf(alpha / 2) + norm.isf(1 - power)
+    guess = min((1 if paired else 2) * (deviates * sd / effect) ** 2 + 2, _MOST)
+    return _smallest(lambda n: power_mean(effect, sd, n, paired, alpha) if n > 1 else 0.0, power, int(guess))
 
 
 def detectable(
