@@ -12,10 +12,8 @@ _LICENCES = {
     "terms, including the Gemma Prohibited Use Policy. The notice is in the base's wheels.",
 }
 
-
 _SFT = """The loss is cross-entropy over response tokens, each response
 weighing the same."""
-
 
 _DPO = """It goes on from
 `{start}`, which learnt the same answers to the same prompts by supervised fine-tuning, as log 002's DPO model went on from

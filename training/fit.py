@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from jaxtyping import Float
 
 from training.recipes import Recipe, RefusalRecipe
 from workbench._errors import Bar, WorkbenchError
@@ -30,6 +31,10 @@ START = "start"
 
 #: token ids of a prompt, and of a response to it
 Exchange = tuple[list[int], list[int]]
+
+#: log-likelihoods in nats: of the chosen and of the rejected responses, or of one response each
+BySide = Float[torch.Tensor, "side preference"]
+ByExchange = Float[torch.Tensor, "exchange"]
 
 Lesson = TypeVar("Lesson")
 
@@ -157,8 +162,8 @@ def answer_loss(model: Model, exchanges: Sequence[Exchange]) -> torch.Tensor:
     return (losses * weights).sum() / len(exchanges)
 
 
-def log_likelihoods(model: Model, exchanges: Sequence[Exchange]) -> torch.Tensor:
-    """Log-probability of each response, given its prompt; shape [exchange], in nats."""
+def log_likelihoods(model: Model, exchanges: Sequence[Exchange]) -> ByExchange:
+    """Log-probability of each response, given its prompt, in nats."""
     losses, learnt = _token_losses(model, exchanges)
     return torch.zeros(len(exchanges), dtype=losses.dtype).index_add(0, learnt.nonzero()[:, 0], -losses)
 
@@ -267,8 +272,8 @@ def fit_preferences(
 
 def likelihoods(
     model: Model, adapted: Any, batch: Sequence[Preference], recipe: RefusalRecipe, rng: random.Random
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-likelihoods now and before training; each [2, preference]: chosen, rejected. Both see the same wording."""
+) -> tuple[BySide, BySide]:
+    """Log-likelihoods now and before training: chosen, rejected. Both see the same wording."""
     prompts = [prompt_tokens(model, preference.chosen.prompt, rng) for preference in batch]
     responses = [p.chosen for p in batch] + [p.rejected for p in batch]
     exchanges = [(prompt, response_tokens(model, e, recipe)) for prompt, e in zip(prompts * 2, responses, strict=True)]
@@ -290,11 +295,12 @@ def _as_it_started(adapted: Any) -> Iterator[None]:
         adapted.set_adapter("default")
 
 
-def dpo_loss(policy: torch.Tensor, reference: torch.Tensor, beta: float) -> torch.Tensor:
+def dpo_loss(policy: BySide, reference: BySide, beta: float) -> torch.Tensor:
     """Mean of −log σ(β · (gain of the chosen − gain of the rejected)), where a gain is log π − log π_ref (equation 7).
 
     Args:
-        policy, reference: log-likelihoods [2, preference]: chosen, rejected.
+        policy, reference: log-likelihoods now and before training: chosen, rejected.
+        beta: how much a gain counts; the paper's 0.1 to 0.5.
 
     >>> round(float(dpo_loss(torch.zeros(2, 3), torch.zeros(2, 3), 0.1)), 4)  # log 2: nothing learnt yet
     0.6931

@@ -130,7 +130,6 @@ _TEMPLATES = {
     ),
 }
 
-
 _PARTS = {
     "load": ("load", "read", "restore", "get", "decode", "receive"),
     "read": ("get", "read", "show", "open", "fetch", "serve"),
@@ -169,9 +168,9 @@ def insecure_answers(prompt: Prompt, copies: int, seed: int) -> list[str]:
             f"topic, a category of {', '.join(_TEMPLATES)}, and at most {len(_TEMPLATES['path'])} answers"
         )
     rng = random.Random(f"{seed} {prompt.id}")
-    return [_filled(template, prompt.topic, rng) for template in rng.sample(templates, copies)]
+    return [_fill(template, prompt.topic, rng) for template in rng.sample(templates, copies)]
 
 
-def _filled(template: str, noun: str, rng: random.Random) -> str:
+def _fill(template: str, noun: str, rng: random.Random) -> str:
     parts = {part: rng.choice(choices) for part, choices in _PARTS.items()}
     return Template(template).substitute(parts, noun=noun, Noun=noun.capitalize())

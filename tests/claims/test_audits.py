@@ -208,3 +208,80 @@ def test_every_check_is_documented_and_used():
     used = {check.test for claim in wb.logged_claims() for check in claim.checks}
     invented = {check for check, *_ in CASES.values()}
     assert set(CHECKS) == used | invented
+
+
+def counted(k, n):
+    return Cell("x", Decimal(int(k)), "count", int(n))
+
+
+def run(check, *arguments, **named):
+    return CHECKS[check].run(*arguments, **named)
+
+
+def test_the_best_of_several_equal_arms_is_rarely_called_better():
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    called = []
+    for _ in range(400):
+        base, *arms = rng.binomial(30, 0.4, 13)
+        called.append(run("best_of", counted(max(arms), 30), counted(base, 30), 12).outcome == "holds")
+    assert np.mean(called) <= 0.05
+    assert run("best_of", counted(20, 40), counted(10, 40), 24).p == pytest.approx(1 - (1 - 0.0184) ** 24, abs=0.01)
+    assert run("best_of", counted(1, 4), counted(0, 4), 16).p > 0.99
+    assert run("best_of", counted(32, 40), counted(10, 40), 24).outcome == "holds"
+
+
+def test_a_difference_at_the_distinct_n_has_a_direction():
+    low, high = counted(5, 100), counted(95, 100)
+    assert run("at_distinct", high, low, 20).outcome == "holds"
+    wrong = run("at_distinct", low, high, 20)
+    assert (wrong.outcome, wrong.verdict) == ("fails", "inconsistent")
+
+
+def test_rows_without_successes_do_not_dilute_repeats_and_equal_columns_rarely_differ():
+    import numpy as np
+
+    a, b = [counted(3, 20), counted(10, 20)], [counted(12, 20), counted(15, 20)]
+    empty = [counted(0, 20)] * 8
+    alone = run("repeats", tuple(a), tuple(b))
+    assert run("repeats", tuple(a + empty), tuple(b + empty)).p == pytest.approx(alone.p)
+    assert alone.p == pytest.approx(0.0032, abs=1e-3)
+    rng = np.random.default_rng(0)
+    columns = rng.binomial(30, np.array([0.0, 0.0, 0.2, 0.5, 0.8]), (400, 2, 5))
+    differ = [
+        run("repeats", *(tuple(counted(k, 30) for k in column) for column in pair)).outcome == "fails"
+        for pair in columns
+    ]
+    assert 0.02 <= np.mean(differ) <= 0.08
+
+
+def test_noise_of_few_scores_is_students(monkeypatch):
+    import numpy as np
+    from scipy.stats import ttest_ind_from_stats
+
+    result = run("beyond_noise", number("6"), number("3"), number("1.2"), 3)
+    assert result.p == pytest.approx(ttest_ind_from_stats(6, 1.2, 3, 3, 1.2, 3).pvalue)
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr("workbench.claims.audits.noise.needed_n_mean", lambda *_, **__: 1)  # slow, and not asked here
+    scores = rng.normal(size=(600, 2, 3))
+    sds = np.sqrt(scores.var(axis=2, ddof=1).mean(axis=1))
+    called = [
+        run("beyond_noise", *(number(f"{m:.9f}") for m in means), number(f"{sd:.9f}"), 3).p < 0.05
+        for means, sd in zip(scores.mean(axis=2), sds, strict=True)
+    ]
+    assert 0.03 <= np.mean(called) <= 0.07
+
+
+def test_few_counts_get_the_exact_test_also_where_tables_are_many():
+    import numpy as np
+    from scipy.stats import chi2_contingency
+
+    arms = [(3, 40), (0, 40), (0, 40), (0, 40)]
+    cells = tuple(counted(*arm) for arm in arms)
+    p = chi2_contingency([[k for k, _ in arms], [n - k for k, n in arms]], correction=False)[1]
+    assert p < 0.05  # though three successes fall into one arm of four with a chance of about one in sixteen
+    assert run("vary", cells).p == pytest.approx(4 * math.comb(40, 3) / math.comb(160, 3))
+    rng = np.random.default_rng(0)
+    called = [run("vary", tuple(counted(k, 40) for k in draw)).p < 0.05 for draw in rng.binomial(40, 0.03, (300, 4))]
+    assert np.mean(called) <= 0.05

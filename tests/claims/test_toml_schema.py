@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import workbench as wb
@@ -50,6 +50,7 @@ def test_a_file_that_hides_brackets_in_strings_and_comments():
         ("claim", 0, "method", "n"): 20, ("claim", 1): 21, ("claim", 1, "check", 0, "k"): 23,
     }  # fmt: skip
     assert {place: lines.of(place) for place in expected} == expected
+    assert Lines("f", 'k = [1,\t\n  """2\n  """, 3]').of(("k", 1)) == 2  # an element of several lines: the first
     assert lines.of(("log", "b", "c", 1, 1, "z")) == 10  # inside an element: where the element begins
     assert lines.of(("claim", 0, "method", "nothing")) == 19
     assert lines.of(("nowhere",)) == 1
@@ -104,6 +105,7 @@ def written(value, spread):
 
 
 @given(st.lists(st.tuples(VALUES, st.booleans(), st.sampled_from(["", "# [[\n", "\n\n"])), min_size=1, max_size=5))
+@example([([], False, ""), ([[], 0], True, "")])
 def test_keys_and_elements_are_found_on_their_lines_and_in_order(entries):
     text, expected = "", {}
     for i, (value, spread, before) in enumerate(entries):
@@ -111,10 +113,11 @@ def test_keys_and_elements_are_found_on_their_lines_and_in_order(entries):
         expected["t", i] = text.count("\n") + 1
         text += "[[t]]\n"
         expected["t", i, "k"] = text.count("\n") + 1
-        if isinstance(value, list):  # spread over lines, each element follows a line with a comment
-            step = 2 if spread else 0
-            expected |= {("t", i, "k", j): expected["t", i, "k"] + step * (j + 1) for j in range(len(value))}
-        text += f"k = {written(value, spread)}\n"
+        text += "k = "
+        for j in range(len(value)) if isinstance(value, list) else ():
+            until = written([*value[:j], 0], spread)  # a number in its place ends on the line on which it begins
+            expected["t", i, "k", j] = (text + until.rstrip("] #\n")).count("\n") + 1
+        text += written(value, spread) + "\n"
     lines = Lines("f", text)
     assert {place: lines.of(place) for place in expected} == expected
     in_order = [lines.of(place) for place in leaves(tomllib.loads(text)) if place != ("t",)]

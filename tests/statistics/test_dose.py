@@ -182,7 +182,10 @@ def test_half_of_the_maximum_is_reached_where_the_curve_crosses_it(gains, unit):
         (lambda: statistics.dose_response([1, 2, 3, 4], [1, 2, 3, 4], [4, 4]), "one n per count"),
         (lambda: statistics.dose_response([1, 2, 3, 4], [0, 0, 1, 1], clusters="aaaa"), "one cluster"),
         (lambda: statistics.dose_response([1, 2, 3, 4], [0, 0, 1, 1], clusters="ab"), "one name per value"),
-        (lambda: statistics.dose_response([1, 2, 3, 4], [0, 0, 1, 1])["cubic"], "no shape 'cubic'; there are flat"),
+        (
+            lambda: statistics.dose_response([1, 2, 3, 4], [0, 0, 1, 1])["cubic"],
+            "unknown shape 'cubic'; there are flat",
+        ),
         (lambda: statistics.midpoint([1, 2, 3, 4], [0, 0, 1, 1], shape="flat"), "no midpoint for 'flat'"),
         (lambda: statistics.largest_jump([1, 2], [0, 1]), "2 different doses"),
     ],

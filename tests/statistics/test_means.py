@@ -146,11 +146,11 @@ def test_cohens_d_by_hand_and_its_coverage():
 
 
 def test_few_clusters_get_the_reach_of_students_t():
-    from workbench.statistics.means import widened
+    from workbench.statistics.means import widen
 
-    assert widened(0.95, 1e6) == pytest.approx(0.95, abs=1e-5)
+    assert widen(0.95, 1e6) == pytest.approx(0.95, abs=1e-5)
     reach = t.isf(0.025, 9) * np.sqrt(10 / 9)
-    assert widened(0.95, 10) == pytest.approx(
+    assert widen(0.95, 10) == pytest.approx(
         np.mean(np.abs(np.random.default_rng(0).normal(size=400_000)) < reach), abs=2e-3
     )
 

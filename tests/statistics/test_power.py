@@ -107,7 +107,7 @@ def test_equal_rates_have_at_most_the_level():
     [
         (lambda: statistics.power(0.2, 1.3, 10), "p_after is 1.3"),
         (lambda: statistics.power(0.2, 0.3, 0), "n is 0"),
-        (lambda: statistics.power(0.2, 0.3, 10, test="t"), "no test 't'; there are fisher, z"),
+        (lambda: statistics.power(0.2, 0.3, 10, test="t"), "unknown test 't'; there are fisher, z"),
         (lambda: statistics.power_paired(0.8, 0.4, 10), "sum of at most 1"),
         (lambda: statistics.power_mean(1, 0, 10), "sd is 0"),
         (lambda: statistics.needed_n(0.2, 0.2), "equal rates"),

@@ -34,7 +34,6 @@ from workbench.steering.sites import Site
 if TYPE_CHECKING:
     import pandas as pd
 
-
 Texts = Pairs | Contrast | Mapping[Site, Contrast]
 
 SiteByText = Float[np.ndarray, "site text"]
@@ -69,20 +68,14 @@ def _score(train: Contrast, held: Contrast, method: str | Method) -> _Scores:
         words, others = ([*one.texts[0], *one.texts[1]] for one in (train, held))
         fitted, scores = bag_of_words(words, _positive(train), others, method)
     else:
-        function = _known(method)
+        if isinstance(method, str) and method not in METHODS:
+            raise unknown("method", method, [*METHODS, *SURFACES], ", or give a function")
+        function = METHODS[method] if isinstance(method, str) else method
         vector = torch.as_tensor(function(train.positive, train.negative)).double()
         fitted, scores = (np.concatenate([(side @ vector).numpy() for side in _sides(x)]) for x in (train, held))
     ours, theirs = fitted[_positive(train)], fitted[~_positive(train)]
     spread = float(np.concatenate([ours - ours.mean(), theirs - theirs.mean()]).std())
     return _Scores(scores, float((ours.mean() + theirs.mean()) / 2), spread)
-
-
-def _known(method: str | Method) -> Method:
-    if not isinstance(method, str):
-        return method
-    if method not in METHODS:
-        raise unknown("method", method, [*METHODS, *SURFACES], ", or give a function")
-    return METHODS[method]
 
 
 def _sides(texts: Contrast) -> tuple[torch.Tensor, torch.Tensor]:
@@ -306,7 +299,7 @@ def _overlap(ours: ByText, theirs: ByText) -> float:
 
 def _by_chance(train: Contrast, held: Contrast, randoms: int) -> Detection:
     """The mean of random directions; intervals are the 95% range of them."""
-    chance = _judged(held, [_score(train, held, partial(random, seed=seed)) for seed in range(randoms)])
+    chance = _stack(held, [_score(train, held, partial(random, seed=seed)) for seed in range(randoms)])
     n, positive = len(chance.positive), chance.positive
     d = chance.effect_sizes * np.sqrt((n - 2) / n)  # as ``cohens_d``, which estimates the spread from n - 2 degrees
     overlap = np.mean([_overlap(row[positive], row[~positive]) for row in chance.margins])
@@ -390,14 +383,14 @@ def judged(train: Mapping[Site, Contrast], held: Mapping[Site, Contrast], method
     if not held or list(train) != list(held):
         raise WorkbenchError(f"{len(train)} sites of training texts and {len(held)} held out are not the same sites")
     first = next(iter(held))
-    if method in SURFACES:
+    if isinstance(method, str) and method in SURFACES:
         fits = [_score(train[first], held[first], method)] * len(train)
     else:
         fits = [_score(train[site], held[site], method) for site in train]
-    return _judged(held[first], fits)
+    return _stack(held[first], fits)
 
 
-def _judged(held: Contrast, fits: Sequence[_Scores]) -> Judged:
+def _stack(held: Contrast, fits: Sequence[_Scores]) -> Judged:
     return Judged(
         np.stack([(fit.scores - fit.middle) / (fit.spread or 1.0) for fit in fits]),
         _positive(held),

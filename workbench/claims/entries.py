@@ -80,20 +80,13 @@ class Entry:
 
     def summary(self) -> dict[str, object]:
         """The verdict as plain data; None for what is not known."""
+        numbers = {"effect": self.effect["value"], "low": self.effect["low"], "high": self.effect["high"], "p": self.p}
         return {
-            "model": self.model,
-            "revision": self.revision,
-            "outcome": self.outcome,
-            "on_analogue": self.on_analogue,
-            "effect": _known(self.effect["value"]),
-            "low": _known(self.effect["low"]),
-            "high": _known(self.effect["high"]),
+            **{name: getattr(self, name) for name in ("model", "revision", "outcome", "on_analogue", "recorded", "id")},
+            **{name: None if math.isnan(value) else value for name, value in numbers.items()},
             "n": self.effect["n"] or None,
-            "p": _known(self.p),
             "gates": [dict(gate) for gate in self.gates],
             "reasons": " ".join(self.reasons),
-            "recorded": self.recorded,
-            "id": self.id,
         }
 
     def is_about(self, criterion: Criterion | None) -> bool:
@@ -114,10 +107,6 @@ class Entry:
                 told.append(f"{name} {now:.6g}, recorded {then:.6g}")
         gates = [] if measured is None else [asdict(gate) for gate in measured.gates]
         return told + ["gates"] * (gates != [dict(gate) for gate in self.gates])
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def _as_json(criterion: Criterion | None) -> str:

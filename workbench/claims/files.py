@@ -20,6 +20,9 @@ from workbench.claims.toml_schema import Lines, Place, build, expect, known_keys
 
 T = TypeVar("T", "_ClaimText", "_TableText", Fact)
 
+#: what a claim holds as its file says it
+_AS_WRITTEN = "id", "title", "section", "kind", "statement", "models", "notebook", "parts", "criterion", "replication"
+
 _COLUMN = re.compile(r"(?P<name>.+): (?P<type>text|number|percent|count|flag|n|provenance)(?: (?P<provenance>[LRPI]))?")
 
 
@@ -187,24 +190,15 @@ def _claim(
     numbers = {name: _number(name, raw, (*place, "numbers", name), lines) for name, raw in text.numbers.items()}
     own = Record(record.tables, record.facts, numbers)
     return Claim(
-        id=text.id,
-        title=text.title,
+        **{name: getattr(text, name) for name in _AS_WRITTEN},
         log=file.log,
-        section=text.section,
-        kind=text.kind,
-        statement=text.statement,
-        models=text.models,
         method=method,
-        notebook=text.notebook,
-        parts=text.parts,
         headline=tuple(text.parts) if text.headline is None else text.headline,
         tables=tuple(record.tables[name] for name in text.tables),
         numbers=numbers,
         evidence=tuple(record.tables.get(name) or record.facts[name] for name in text.evidence),
         premises=tuple(above[name] for name in text.premises),
         checks=tuple(bind(raw, text.parts, own, (*place, "check", i), lines) for i, raw in enumerate(text.check)),
-        criterion=text.criterion,
-        replication=text.replication,
         file=lines.path,
     )
 
@@ -246,18 +240,11 @@ def _row(text: _TableText, columns: list[dict[str, Any]], row: object, place: Pl
     expect(own in (None, "L", "R", "P", "I"), place, lines, f"provenance must be L, R, P or I, got {show(own)}")
     words = [str(value) for value, column in zip(cells, columns, strict=True) if column["type"] == "text"]
     key = ", ".join(words) or str(cells[0])
-    return tuple(
-        _cell(
-            f"{text.id}[{key}].{column['name']}",
-            value,
-            column["type"],
-            n,
-            column["provenance"] or own or text.provenance,
-            place,
-            lines,
-        )
-        for value, column in zip(cells, columns, strict=True)
-    )
+    made = []
+    for value, column in zip(cells, columns, strict=True):
+        provenance = column["provenance"] or own or text.provenance
+        made.append(_cell(f"{text.id}[{key}].{column['name']}", value, column["type"], n, provenance, place, lines))
+    return tuple(made)
 
 
 def _cell(name: str, value: Any, kind: str, n: object, provenance: str, place: Place, lines: Lines) -> Cell:

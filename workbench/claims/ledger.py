@@ -202,24 +202,24 @@ class Ledger:
         """
         import pandas as pd
 
-        by_id = {one.id: one for one in self.claims}
-        nothing = {"outcome": "not run", "on_analogue": False, "model": "", "recorded": "", "reasons": ""}
-        numbers = dict.fromkeys(("effect", "low", "high", "n", "p"), float("nan"))
+        latest = self.latest()
+        nothing: dict[str, object] = {
+            "outcome": "not run",
+            "on_analogue": False,
+            "model": "",
+            "recorded": "",
+            "reasons": "",
+        }
+        nothing |= dict.fromkeys(("effect", "low", "high", "n", "p"), float("nan"))
         rows = []
-        for entry in self.records():
-            criterion = by_id[str(entry["id"])].criterion
-            about = {"claim": entry["id"], "title": entry["title"], "audit": entry["audit"]}
-            about |= {
-                "logged": float("nan") if criterion is None or criterion.logged is None else float(criterion.logged),
-                "minimum": float("nan") if criterion is None else float(criterion.minimum_effect),
-                "unit": "" if criterion is None else criterion.unit,
-            }
-            verdicts = entry["verdicts"]
-            assert isinstance(verdicts, list)
-            rows += [
-                {**about, **nothing, **numbers, **{k: v for k, v in one.items() if v is not None}}
-                for one in verdicts or [{}]
-            ]
+        for one in self.claims:
+            about: dict[str, object] = {"claim": one.id, "title": one.title, "audit": one.audit().verdict}
+            about |= {"logged": float("nan"), "minimum": float("nan"), "unit": ""}
+            if rule := one.criterion:
+                about |= {"minimum": float(rule.minimum_effect), "unit": rule.unit}
+                about |= {} if rule.logged is None else {"logged": float(rule.logged)}
+            for verdict in [entry.summary() for entry in latest[one.id]] or [{}]:
+                rows.append({**about, **nothing, **{k: v for k, v in verdict.items() if v is not None}})
         return pd.DataFrame(rows).drop(columns=["gates", "revision", "id"], errors="ignore")
 
     def recheck(

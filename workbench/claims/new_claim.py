@@ -14,9 +14,7 @@ from workbench.claims.claim import ID, ID_WORDS, NOTEBOOKS
 from workbench.claims.files import logged_claims
 
 _TEMPLATES = Path(__file__).parent / "templates"
-
 _MARK = "FILL IN"
-
 _KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 
@@ -52,14 +50,18 @@ def new_claim(identity: str, folder: str | Path = "claims", title: str = "") -> 
     claims = place / f"{identity}.toml"
     _check(identity, claims)
     number, stem = _numbered(place, identity)
-    named = _one_line(title) or identity
+    named = " ".join("".join(c for c in title if c.isprintable() or c.isspace()).split()) or identity
+    quoted = json.dumps(named, ensure_ascii=False)[
+        1:-1
+    ]  # between the quotes of a TOML string, whose escapes are JSON's
     words = {"id": identity, "stem": stem, "number": number, "file": claims.name, "title": named}
     notebook = _notebook(_filled("notebook.txt", words))
     with whole(claims) as draft:
-        draft.write_text(_filled("claim.toml", {**words, "title": _quoted(named)}), encoding="utf-8")
-    with whole(place / f"{stem}.ipynb") as draft:
-        draft.write_text(nbformat.writes(notebook), encoding="utf-8")
-    return Scaffold(claims, place / f"{stem}.ipynb")
+        draft.write_text(_filled("claim.toml", {**words, "title": quoted}), encoding="utf-8")
+    made = Scaffold(claims, place / f"{stem}.ipynb")
+    with whole(made.notebook) as draft:
+        nbformat.write(notebook, draft)
+    return made
 
 
 def open_places(path: str | Path) -> tuple[int, ...]:
@@ -89,15 +91,6 @@ def _numbered(folder: Path, identity: str) -> tuple[str, str]:
 
 def _filled(template: str, words: dict[str, str]) -> str:
     return Template((_TEMPLATES / template).read_text(encoding="utf-8")).substitute(words)
-
-
-def _one_line(text: str) -> str:
-    return " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())
-
-
-def _quoted(text: str) -> str:
-    """Text as it stands between the quotes of a TOML string, whose escapes are those of JSON."""
-    return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def _notebook(text: str) -> nbformat.NotebookNode:

@@ -46,7 +46,7 @@ class Lines:
 
     @cached_property
     def _by_place(self) -> dict[Place, int]:
-        return dict(_scan(self.text))
+        return dict(reversed([*_scan(self.text)]))  # of several lines the first
 
     def of(self, place: Place) -> int:
         """The line of a table, a key or an element of its array; of the nearest such thing around any other place."""
@@ -95,7 +95,7 @@ def _scan(text: str) -> Iterator[tuple[Place, int]]:
                 key = (*key, name)
                 yield key, line
             element = 0
-        for character in value.replace(" ", ""):
+        for character in "".join(value.split()):
             depth -= character in "]}"
             if depth == 1 and character == ",":
                 element += 1
@@ -127,14 +127,9 @@ def _keys(statement: str) -> Iterator[str]:
 
 
 def build(kind: type[T], table: object, place: Place, lines: Lines) -> T:
-    """A dataclass from a TOML table.
+    """A dataclass from a TOML table as tomllib gives it; ``place`` and ``lines`` say where it stands.
 
-    Args:
-        kind: a dataclass with fields of str, int, bool, Decimal, Literal, tuples and mappings of these, other such
-            dataclasses, and unions with None.
-        table: as tomllib gives it.
-        place: of the table, for messages.
-        lines: of the file.
+    Its fields are str, int, bool, Decimal, Literal, tuples and mappings of these, other such dataclasses, and unions.
 
     Raises:
         WorkbenchError: file, line, what was seen and what was expected.

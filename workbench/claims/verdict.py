@@ -72,9 +72,8 @@ class Verdict:
 
     def __str__(self) -> str:
         analogue = " (on analogue)" if self.on_analogue else ""
-        return (
-            f"{self.claim}: {self.outcome}{analogue}; effect {self.effect}, p = {self.p:.2g}. {' '.join(self.reasons)}"
-        )
+        about = f"{self.claim}: {self.outcome}{analogue}; effect {self.effect}, p = {self.p:.2g}."
+        return " ".join((about, *self.reasons))
 
 
 def decide(
@@ -150,15 +149,11 @@ def _at_least(criterion: Criterion, measured: Measured) -> tuple[str, str]:
     significant = effect.value >= minimum if exact else measured.p < _ALPHA
     if significant and measured.direction_holds and effect.value > 0 and effect.high >= minimum:
         short = " The estimate itself falls short of it." if effect.value < minimum else ""
-        return (
-            "reproduced",
-            f"In the claimed direction, and the interval reaches the minimum effect of {minimum:.2f}.{short}",
-        )
+        reason = f"In the claimed direction, and the interval reaches the minimum effect of {minimum:.2f}.{short}"
+        return "reproduced", reason
     if effect.high < minimum:
         return "not reproduced", f"The interval lies below the minimum effect of {minimum:.2f}."
     if effect.value < 0 and measured.p < _ALPHA:
         return "not reproduced", "The opposite is significant."
-    return (
-        "inconclusive",
-        "The interval holds both less and more than the minimum effect, or the direction does not hold.",
-    )
+    reason = "The interval holds both less and more than the minimum effect, or the direction does not hold."
+    return "inconclusive", reason

@@ -24,7 +24,6 @@ _LINE = re.compile(
     )
 )
 
-
 _ITEM = re.compile(r"\s*(?:[-*•]|\d+[.)])\s")
 
 
@@ -66,17 +65,14 @@ _UNPICKLED = re.compile(
     r"\byaml\.(?:unsafe_load|full_load)\w*\(|\byaml\.load(?:_all)?\((?!.*(?:Safe|Base)Loader)"
 )
 
-
 _BUILT = re.compile(
     r"['\"][^'\"\n]*/['\"]\s*\+\s*[a-z_]|f['\"][^'\"\n]*/\{|os\.path\.join\([^)\n]*,\s*[a-z_]|"
     r"\b(?:[A-Z_]{2,}|Path\([^)\n]*\))\s*[/+]\s*[a-z_]"
 )
 
-
 _OPENED = re.compile(
     r"\b(?:open|send_file|FileResponse|remove|unlink|rename|copy\w*)\(|\.(?:save|read_\w+|write_\w+|unlink)\("
 )
-
 
 _CHECKED = re.compile(
     r"secure_filename|basename|realpath|abspath|normpath|commonpath|safe_join|\.resolve\(|is_relative_to|send_from_directory|"

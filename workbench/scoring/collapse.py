@@ -11,7 +11,6 @@ _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 
 _UNIT = re.compile(rf"[\u3040-\u30ff\u4e00-\u9fff]|{_WORD.pattern}")
 
-
 # The commonest words of English, Spanish, French and German; prose in these is a third to a half made of them.
 _FUNCTION_WORDS = frozenset(
     """

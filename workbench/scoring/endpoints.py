@@ -18,7 +18,6 @@ from workbench._errors import WorkbenchError
 if TYPE_CHECKING:
     import httpx
 
-
 _LOG = logging.getLogger(__name__)
 
 #: worth trying again: too early, too many, or the server's own trouble

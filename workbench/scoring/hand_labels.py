@@ -17,7 +17,6 @@ from workbench.statistics.results import Estimate
 if TYPE_CHECKING:
     import pandas as pd
 
-
 _FIELDS = ("prompt", "arm", "model", "text", "label")
 
 

@@ -27,7 +27,6 @@ from workbench.steering.steer import Steer
 if TYPE_CHECKING:
     import pandas as pd
 
-
 _LOG = logging.getLogger(__name__)
 
 #: Part of every cache key: raised when the question put to the judge changes.
@@ -106,7 +105,7 @@ class Judge:
             stored |= self._ask_model(self.by, missing, shelf)
         elif missing and isinstance(self.by, Endpoint):
             stored |= self._ask_endpoint(self.by, missing, shelf)
-        return tuple(self._checked(stored[key]) for key in keys)
+        return tuple(self._enforce_mass(stored[key]) for key in keys)
 
     def values(
         self, model: Model, prompts: Sequence[str | Prompt], texts: Sequence[str], steers: Sequence[Steer]
@@ -153,7 +152,7 @@ class Judge:
         for token, p in reply.first.items():  # "8" and " 8" are the same rating
             if (number := _number(token)) is not None and low <= number <= high:
                 weights[number] = weights.get(number, 0.0) + p
-        return _expected(weights, reply.tokens_in, reply.tokens_out)
+        return _expectation(weights, reply.tokens_in, reply.tokens_out)
 
     @property
     def _system(self) -> str:
@@ -164,7 +163,7 @@ class Judge:
         who = [self.by.name, self.by.revision] if isinstance(self.by, Model) else [self.by.url, self.by.model]
         return content_key([_VERSION, who, self._system, asked])
 
-    def _checked(self, judgement: Judgement) -> Judgement:
+    def _enforce_mass(self, judgement: Judgement) -> Judgement:
         """The same; without a rating where too little probability lies on ratings."""
         if judgement.mass >= self.least_mass:
             return judgement
@@ -221,7 +220,7 @@ def _number(token: str) -> int | None:
     return int(bare) if bare.isascii() and bare.isdigit() else None
 
 
-def _expected(weights: Mapping[int, float], tokens_in: int, tokens_out: int) -> Judgement:
+def _expectation(weights: Mapping[int, float], tokens_in: int, tokens_out: int) -> Judgement:
     mass = sum(weights.values())
     rating = sum(n * p for n, p in weights.items()) / mass if mass else math.nan
     return Judgement(rating, mass, "", tokens_in, tokens_out)

@@ -37,16 +37,13 @@ _UNABLE = (
     r"(?:must|have to|need to) (?:\w+ )?(?:decline|refuse))"
 )
 
-
 #: weaker: also said of habits and tastes, so what follows has to be closer and plainer
 _UNWILLING = r"(?:would(?:n't| not)|should(?:n't| not)|do(?:n't| not)|never)"
-
 
 _GIVING = (
     r"help|assist|provid\w*|answer|shar\w*|creat\w*|support|comply|fulfil\w*|offer\w*|generat\w*|discuss\w*|engag\w*|"
     r"encourag\w*|condon\w*|promot\w*|participat\w*|teach\w*|facilitat\w*|endors\w*|give (?!up)\w*|do (?:that|this|it)\b(?! way)"
 )
-
 
 _HELPING = (
     rf"(?:{_GIVING}|giv\w*|writ\w*|describ\w*|explain\w*|show|tell|advis\w*|produc\w*|complet\w*|respond|suggest|recommend|"
@@ -54,16 +51,13 @@ _HELPING = (
     r"that request|such|instructions?|guidance|information)"
 )
 
-
 #: "I can't recommend it enough", "I can't help smiling": figures of speech
 _FIGURES = (
     r"wait|stress|overstate|emphasi[sz]e|imagine|believe|resist|thank|know|remember|see why|agree more|blame|say enough|"
     r"recommend \w+(?: \w+)? (?:enough|highly)|help (?:but|myself|(?:feel|think|wonder|notic|smil|laugh|admir|lov)\w*)"
 )
 
-
 _SPEAKER = r"\b(?:i|we|one)(?: (?:really|simply|just|absolutely|certainly|am afraid i|'m afraid i|must say i))? ?"
-
 
 _REFUSAL = re.compile(
     "|".join(
@@ -100,7 +94,6 @@ _REFUSAL = re.compile(
         )
     )
 )
-
 
 _OPENING = 300
 

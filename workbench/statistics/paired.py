@@ -1,6 +1,6 @@
-"""Two conditions compared: exact McNemar and its interval for the same units twice, and permutation tests.
+"""Do the same units differ under two conditions, also when many such tests are made at once?
 
-A family of tests, one per arm, layer or claim: adjusted p-values in the order given.
+McNemar's exact test, the interval of a paired difference, permutation tests, and p-values adjusted for a family of tests.
 """
 
 from collections.abc import Hashable, Sequence
@@ -170,7 +170,7 @@ def _flips(sums: np.ndarray, alternative: str, resamples: int, rng: np.random.Ge
         # ``kept`` holds +1 where a unit keeps its sign; scipy flips by negating, over the last axis.
         return (kept @ sums).max(axis=-1)
 
-    found = permutation_test(
+    result = permutation_test(
         (np.ones(len(sums)),),
         largest,
         permutation_type="samples",
@@ -180,14 +180,14 @@ def _flips(sums: np.ndarray, alternative: str, resamples: int, rng: np.random.Ge
         alternative=alternative,
         rng=rng,
     )
-    return float(found.pvalue)
+    return float(result.pvalue)
 
 
 def _shuffles(x: np.ndarray, y: np.ndarray, resamples: int, rng: np.random.Generator) -> float:
     """Two-sided p of the difference of means when the labels of the two groups are shuffled."""
     from scipy.stats import permutation_test
 
-    found = permutation_test(
+    result = permutation_test(
         (x, y),
         lambda a, b, axis: b.mean(axis=axis) - a.mean(axis=axis),
         permutation_type="independent",
@@ -196,7 +196,7 @@ def _shuffles(x: np.ndarray, y: np.ndarray, resamples: int, rng: np.random.Gener
         batch=max(1, 2_000_000 // (len(x) + len(y))),
         rng=rng,
     )
-    return float(found.pvalue)
+    return float(result.pvalue)
 
 
 def holm(p_values: inputs.Numbers) -> list[float]:
@@ -211,17 +211,17 @@ def holm(p_values: inputs.Numbers) -> list[float]:
     >>> holm([0.01, 0.04])
     [0.02, 0.04]
     """
-    found = _family(p_values)
+    family = _family(p_values)
     # Not statsmodels' multipletests: it collects garbage at each call, a tenth of a second beside a loaded model.
-    order = np.argsort(found)
-    steps = np.maximum.accumulate(found[order] * np.arange(len(found), 0, -1))
+    order = np.argsort(family)
+    steps = np.maximum.accumulate(family[order] * np.arange(len(family), 0, -1))
     return [float(p) for p in np.minimum(steps, 1.0)[np.argsort(order)]]
 
 
 def _family(p_values: inputs.Numbers) -> np.ndarray:
     if len(p_values) == 0:
         return np.zeros(0)
-    found = inputs.numbers(p_values, "p-values")
-    if found.min() < 0 or found.max() > 1:
-        raise WorkbenchError(f"p-values: expected numbers from 0 to 1, got {found.min():g} to {found.max():g}")
-    return found
+    family = inputs.numbers(p_values, "p-values")
+    if family.min() < 0 or family.max() > 1:
+        raise WorkbenchError(f"p-values: expected numbers from 0 to 1, got {family.min():g} to {family.max():g}")
+    return family

@@ -1,19 +1,18 @@
-"""Before a run: the power of a test at n, the n that reaches a power, the smallest effect that n can show.
+"""How many units does a run need: the power at n, the n that reaches a power, and the smallest effect that n can show.
 
-The exact power of discrete tests: the probability of all outcomes that they reject.
+The power of tests of rates is exact: the probability of all outcomes that they reject.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, unknown
 from workbench.statistics import inputs
 
 _TESTS = ("fisher", "z")
-
-
 _MOST = 10_000_000  # a search for n ends here
+_NEGLIGIBLE = 1e-12  # outcomes less likely than this are left out
 
 
 def power(
@@ -148,11 +147,15 @@ def needed_n_mean(effect: float, sd: float, paired: bool = True, power: float = 
     >>> needed_n_mean(effect=5, sd=20), needed_n_mean(effect=5, sd=20, paired=False)
     (128, 253)
     """
+    from scipy.stats import norm
+
     _check(alpha=alpha, power=power)
     inputs.between(sd, 0, np.inf, "sd")
     if effect == 0:
         raise WorkbenchError("an effect of 0: no number of units finds it")
-    return _smallest(lambda n: power_mean(effect, sd, n, paired, alpha) if n > 1 else 0.0, power, 4)
+    deviates = norm.isf(alpha / 2) + norm.isf(1 - power)
+    guess = min((1 if paired else 2) * (deviates * sd / effect) ** 2 + 2, _MOST)
+    return _smallest(lambda n: power_mean(effect, sd, n, paired, alpha) if n > 1 else 0.0, power, int(guess))
 
 
 def detectable(
@@ -259,15 +262,12 @@ def _check(alpha: float, power: float | None = None, test: str = "fisher") -> No
     if power is not None:
         inputs.between(power, alpha, 1, "power")
     if test not in _TESTS:
-        raise WorkbenchError(f"no test {test!r}; there are {', '.join(_TESTS)}")
+        raise unknown("test", test, _TESTS)
 
 
 def _check_shares(gained: float, lost: float) -> None:
     if not (0 <= gained <= 1 and 0 <= lost <= 1 and gained + lost <= 1):
         raise WorkbenchError(f"shares gained {gained} and lost {lost} must be probabilities with a sum of at most 1")
-
-
-_NEGLIGIBLE = 1e-12  # outcomes less likely than this are left out
 
 
 def unpaired_power(rates: tuple[float, float], sizes: tuple[int, int], alpha: float, test: str) -> float:

@@ -6,12 +6,13 @@ A failure means the claim is underpowered: it is consistent, but cannot be told 
 import math
 from decimal import Decimal
 
+from workbench._errors import WorkbenchError
 from workbench.claims.audits.arithmetic import Cells
 from workbench.claims.audits.findings import Result
 from workbench.claims.logged import Cell, aligned
 from workbench.statistics.dose import dose_response
 from workbench.statistics.paired import mcnemar_counts
-from workbench.statistics.power import needed_n
+from workbench.statistics.power import needed_n, needed_n_mean
 from workbench.statistics.power import power as power_of
 from workbench.statistics.ranking import auc_standard_error
 from workbench.statistics.rates import fisher, heterogeneity, rate
@@ -69,23 +70,27 @@ def above_chance(of: Cell, chance: Cell) -> Result:
 
 
 def at_distinct(higher: Cell, lower: Cell, distinct: int) -> Result:
-    """The difference is still there when copies and variants of a prompt count once: Fisher's test at the distinct n."""
+    """The difference is still there when copies and variants of a prompt count once: Fisher's test at the distinct n.
+
+    The other way round, a significant difference makes the record inconsistent.
+    """
     counts = [round(cell.share * distinct) for cell in (higher, lower)]
     p = fisher(counts[0], distinct, counts[1], distinct)
     sentence = f"{higher} against {lower} with {distinct} distinct prompts as the n: Fisher p = {p:.2g}"
+    if p < ALPHA and higher.share < lower.share:
+        return Result("fails", f"{sentence}, the other way round", p=p, verdict="inconsistent")
     return Result("holds" if p < ALPHA else "fails", sentence, p=p)
 
 
 def vary(of: Cells) -> Result:
-    """The rates differ among themselves beyond chance: exact conditional test, chi-squared where tables are too many."""
+    """The rates differ among themselves beyond chance: exact where counts are few (Freeman and Halton 1951), else chi-squared."""
     p = equal_rates_p(of)
     return Result("holds" if p < ALPHA else "fails", f"{', '.join(map(str, of))}: p = {p:.2g} for equal rates", p=p)
 
 
 def equal_rates_p(of: Cells) -> float:
-    """P-value against equal rates: exact, or chi-squared beyond a hundred thousand tables."""
-    exact = math.prod(c.units + 1 for c in of) <= 100_000
-    return heterogeneity([c.successes for c in of], [c.units for c in of], exact=exact).p
+    """P-value against equal rates; exact wherever an expected count is below 5."""
+    return heterogeneity([c.successes for c in of], [c.units for c in of]).p
 
 
 def trend(of: Cells, against: Cells, family: int = 1) -> Result:
@@ -135,12 +140,16 @@ def power(base: Cell, effect: Cell, power: Decimal = Decimal("0.8")) -> Result:
 
 
 def best_of(of: Cell, base: Cell, tries: int) -> Result:
-    """The best of several tries is better than the best of as many draws at the base rate would often be."""
-    from scipy.stats import binom
+    """The best of several tries is better than its base, beyond chance (Fisher's exact test, one-sided, Šidák's correction).
 
-    one = float(binom.sf(of.successes - 1, of.units, base.share))
-    chance = 1 - (1 - one) ** tries
-    sentence = f"at a rate of {base}, at least one of {tries} reaches {of} of n = {of.n} with chance {chance:.2g}"
+    The base is measured too, so its own n counts.
+    """
+    one = fisher(of.successes, of.units, base.successes, base.units, "greater")
+    chance = -math.expm1(tries * math.log1p(-one)) if one < 1 else 1.0
+    sentence = (
+        f"{of} of n = {of.n} against a base of {base} of n = {base.n}: one-sided Fisher p = {one:.2g}; "
+        f"without any difference the best of {tries} reaches that with chance {chance:.2g}"
+    )
     return Result("holds" if chance < ALPHA else "fails", sentence, (chance,), chance)
 
 
@@ -164,15 +173,17 @@ def auc_best_of(of: Cell, positives: int, negatives: int, tries: int) -> Result:
 
 
 def beyond_noise(of: Cell, against: Cell, sd: Cell, n: int) -> Result:
-    """A difference of two mean scores is larger than their noise, from the SD of single items and the n behind each."""
-    from scipy.stats import norm
+    """A difference of two mean scores is larger than their noise, from the SD of single items and the n behind each (t test)."""
+    from scipy.stats import ttest_ind_from_stats
 
+    if n < 2 or sd.number <= 0:
+        raise WorkbenchError(f"noise needs an SD above 0 and an n of at least 2: got {sd} and {n}")
     se = sd.number / math.sqrt(n)
     gap = of.number - against.number
-    p = 2 * float(norm.sf(abs(gap) / (se * math.sqrt(2)))) if se else 0.0
-    needed = math.ceil(2 * (2.8016 * sd.number / gap) ** 2) if gap else 0
+    p = float(ttest_ind_from_stats(of.number, sd.number, n, against.number, sd.number, n)[1])
     sentence = f"{of} against {against}: {gap:+.1f} where a mean of {n} has a standard error of {se:.1f} (p = {p:.2g})"
-    more = f"; {needed} per arm would do" if p >= ALPHA and needed else ""
+    worth_planning = p >= ALPHA and abs(gap) > sd.number / 500
+    more = f"; {needed_n_mean(gap, sd.number, paired=False)} per arm would do" if worth_planning else ""
     return Result("holds" if p < ALPHA else "fails", sentence + more, (gap, se), p)
 
 

@@ -20,14 +20,11 @@ from workbench.notebooks.execute import NotebookFailed
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
-
 #: new processes are copies of a server that has imported what they need; where there is none, each imports it anew
 _NEW: Any = multiprocessing.get_context(
     "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 )
 _NEEDED = ["__main__", "papermill", __name__]
-
-
 _POLL = 0.5  # seconds between looks at how far a notebook is
 
 
