@@ -260,11 +260,11 @@ def _calibrate(
     run(jobs[:1], min(2, new))  # to warm up
     reading, written = run(jobs, 1)
     took, written = run(jobs, new) if new > 1 else (reading, written)
-    read, write = Load.of(model.encode(asked).lengths, chosen, model.n_layers, written, new, batch_size).flops(
-        shape_of(model.hf.config.to_dict(), model.name)
-    )
+    load = Load.of(model.encode(asked).lengths, chosen, model.n_layers, written, new, batch_size)
+    read, write = load.flops(shape_of(model.hf.config.to_dict(), model.name))
+    decode = write / (took - reading) if took > reading else float("inf")
     about = f"calibrated with {len(jobs)} rows of the sweep, which took {reading + took:.0f} s"
-    return replace(device, prefill=read / reading, decode=write / max(took - reading, 1e-9), source=about), written
+    return replace(device, prefill=read / reading, decode=decode, source=about), written
 
 
 def _steers(sizes: Shape, arms: Sequence[Arm] | int, on: Positions) -> tuple[list[Steer], tuple[str, ...]]:
@@ -297,7 +297,7 @@ def _device(model: Model | str, hardware: str | Hardware, dtype: str | None) -> 
         )
     if dtype not in (None, device.dtype):
         raise WorkbenchError(
-            f"dtype {dtype}: rates here are those of {device.dtype}; load the model in the dtype to plan for"
+            f"dtype {dtype}: the rates are those of {device.dtype}; load the model in the dtype to plan for"
         )
     return device
 
