@@ -171,8 +171,8 @@ def generate_missing(
     Raises:
         WorkbenchError: a Steer that does not fit the model, or a store that cannot be written.
 
-    >>> store, decoding = wb.store.open(folder), wb.Decoding(4)
-    >>> jobs = wb.sweep_rows(model, {"harmful": tiny_pairs.positive}, [wb.BASELINE], decoding)
+    >>> store, decoding = wb.store.open(folder), Decoding(4)
+    >>> jobs = sweep_rows(model, {"harmful": tiny_pairs.positive}, [wb.BASELINE], decoding)
     >>> generate_missing(model, jobs, store, decoding)
     >>> store.keys() == {job.key for job in jobs}
     True
