@@ -82,7 +82,7 @@ def test_bad_input_is_refused_before_any_compute(llama):
     cases = {
         "unknown method 'mean'": {"method": "mean"},
         "or a function of two arrays": {"method": 3},
-        "is a site at one layer": {"at": [wb.resid_post(0), wb.resid_post(1)]},
+        "are of one kind of site": {"at": [wb.resid_post(0), wb.mlp_out(1)]},
         "names no layer": {"at": wb.resid_post},
         "which has 3 layers": {"at": wb.resid_post(3)},
         "outside a prompt": {"read": wb.PROMPT[-40]},
@@ -194,3 +194,24 @@ def test_cleaning_where_nothing_is_massive_changes_nothing_but_the_name(llama):
     plain, cleaned = (wb.extract(llama, pairs, at=wb.resid_post(1), clean=clean) for clean in (False, True))
     assert torch.equal(plain.vector, cleaned.vector)
     assert cleaned.method == "mean_diff cleaned()"
+
+
+@pytest.mark.parametrize("kind", [wb.resid_pre, wb.q, wb.k, wb.v])
+def test_layers_where_all_prompts_are_alike_are_left_out_and_said(tiny, caplog, kind):
+    """At the last prompt token, layer 0 has seen nothing but that token, which is the same in every chat."""
+    pairs = wb.Pairs(PROMPTS[:3], PROMPTS[3:5])  # means over 3 and over 2 differ by rounding there
+    ds = wb.extract(tiny, pairs, at=kind.all)
+    assert ds.layers == tuple(range(1, tiny.n_layers))
+    assert f"left out: the two sides are the same at {kind(0)!r}" in caplog.text
+    assert wb.shuffled(tiny, pairs, at=kind.all)[0].layers == ds.layers
+    assert ds[1] == wb.extract(tiny, pairs, at=kind(1))
+    with pytest.raises(wb.WorkbenchError, match="the same token in every prompt"):
+        wb.extract(tiny, pairs, at=kind(0))
+    assert wb.extract(tiny, pairs, at=kind.all, read="prompt").layers == tuple(range(tiny.n_layers))
+
+
+def test_a_list_of_layers_gives_their_directions(llama):
+    pairs = wb.Pairs(PROMPTS[:3], PROMPTS[3:])
+    listed = wb.extract(llama, pairs, at=[wb.resid_post(2), "resid_post(0)"])
+    assert listed.items == wb.extract(llama, pairs, at=wb.resid_post.all).select([2, 0]).items
+    assert wb.extract(llama, pairs, at=[wb.resid_post(1)]).layers == (1,)

@@ -1,5 +1,10 @@
 """The invariants of steering, on a tiny random model of every family."""
 
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -11,6 +16,7 @@ from workbench.generation.applied import Applied, first_edited, site_width
 from workbench.models.hooks import reading
 from workbench.steering.directions import Direction, Directions
 from workbench.steering.sites import HOOK_NAMES, Site
+from workbench.steering.steer import Condition, Edit
 
 SITES = [*HOOK_NAMES]
 
@@ -311,7 +317,8 @@ def test_bad_input_is_refused_before_any_compute(llama):
     wrong = Direction(torch.ones(7), wb.resid_post(1), "another")
     cases = {
         "one of coef=": lambda: wb.add(d),
-        "finite number": lambda: wb.add(d, float("nan")),
+        "coef=nan: expected a number": lambda: wb.add(d, float("nan")),
+        "expected a finite number": lambda: wb.add(d, float("inf")),
         "needs the activation norm": lambda: wb.add(d, ratio=0.1, at=wb.resid_post(2)),
         "7 dimensions but": lambda: wb.generate(llama, PROMPTS, wb.add(wrong, 1)),
         "which has 3 layers": lambda: wb.generate(llama, PROMPTS, wb.add(d, 1, at=wb.resid_post(3))),
@@ -348,3 +355,153 @@ def test_names_and_text_serve_as_sites_and_positions(llama):
 def test_a_dose_above_one_warns(llama):
     with pytest.warns(UserWarning, match="perturbation-ratio"):
         wb.add(direction(llama, wb.resid_post(1)), ratio=1.2)
+
+
+def written_by_bridge(model, prompts, steer, new=8, **options):
+    """What the bridge's own generate writes inside ``steered``: one row per prompt, without what follows a stop token."""
+    ids = torch.tensor(model.encode(prompts).token_ids)
+    with wb.steered(model, steer, prompt_length=ids.shape[1]) as bridge:
+        out = bridge.generate(ids, max_new_tokens=new, do_sample=False, verbose=False, return_type="tokens", **options)
+    rows = []
+    for row in out[:, ids.shape[1] :].tolist():
+        ends = [i for i, token in enumerate(row) if token in model.stop_ids]
+        rows.append(tuple(row[: ends[0] + 1] if ends else row))
+    return tuple(rows)
+
+
+@pytest.mark.parametrize("on", ["all", "response", "prompt[-1] | response", "response[2:4]"])
+@pytest.mark.parametrize("cached", [True, False])
+def test_the_bridge_writes_what_generate_writes_with_its_cache_and_without(tiny64, on, cached):
+    d = direction(tiny64, wb.resid_post(1))
+    steer = wb.add(d, 0.9, on=on) + wb.add(direction(tiny64, wb.resid_post(2), 1), 0.5).when(
+        d, above=0.0, read="prompt[2:]"
+    )
+    prompts = ["how do i bake bread", "how do i make tea"]  # of one length
+    expected = wb.generate(tiny64, prompts, steer, max_new_tokens=8).token_ids
+    assert written_by_bridge(tiny64, prompts, steer, use_past_kv_cache=cached) == expected
+    assert written_by_bridge(tiny64, prompts[1:], steer, use_past_kv_cache=cached) == expected[1:]
+
+
+def test_a_second_chat_inside_steered_is_gated_by_itself(tiny64):
+    d = direction(tiny64, wb.resid_post(1))
+    prompts = ["how do i bake bread", "how do i make tea"]
+    means = [float(projections(capture(tiny64, d.site, wb.Steer(), p)[0][-2:], d).mean()) for p in prompts]
+    steer = wb.add(direction(tiny64, wb.resid_post(2), 1), 2.0).when(d, above=sum(means) / 2, read="prompt[-2:]")
+    chats = [torch.tensor([ids]) for ids in tiny64.encode(prompts).token_ids]
+    with torch.no_grad(), wb.steered(tiny64, steer, prompt_length=chats[0].shape[1]) as bridge:
+        together = [bridge(ids) for ids in chats]
+    for ids, logits in zip(chats, together, strict=True):
+        with torch.no_grad(), wb.steered(tiny64, steer, prompt_length=ids.shape[1]) as bridge:
+            assert torch.equal(bridge(ids), logits)
+
+
+def test_steered_refuses_what_it_cannot_count(llama):
+    d = direction(llama, wb.resid_post(1))
+    ids, mask = llama.encode(["write a song", PROMPTS[1]]).padded()
+    width = ids.shape[1]
+    passes = {
+        "without padding": [lambda b: b(ids, attention_mask=mask), lambda b: b(ids), lambda b: b(ids[:1])],
+        "met a chat of 3 tokens": [lambda b: b(ids[1:, :3])],
+        "expected 11 to 15|expected 14 to 18": [lambda b: b(ids[1:].repeat(1, 3))],
+    }
+    for message, acts in passes.items():
+        for act in acts:
+            with pytest.raises(wb.WorkbenchError, match=message), wb.steered(llama, wb.add(d, 1), width, 4) as bridge:
+                act(bridge)
+    for wrong in (0, -3, 2.5, True, "9"):
+        with pytest.raises(wb.WorkbenchError, match="at least 1"), wb.steered(llama, wb.add(d, 1), wrong):
+            pass
+    with (
+        pytest.raises(wb.WorkbenchError, match="outside a prompt of 9"),
+        wb.steered(llama, wb.add(d, 1, on="prompt[9]"), 9),
+    ):
+        pass
+    assert not llama.bridge.original_model._forward_pre_hooks
+
+
+def test_threads_that_share_a_model_take_turns(llama):
+    """Every verb that runs the model, each steered another way, at the same time: as one after the other."""
+    d = direction(llama, wb.resid_post(1))
+    pairs = wb.Pairs(PROMPTS[:3], PROMPTS[3:])
+
+    def act(i):
+        steer = wb.add(direction(llama, wb.resid_post(1), i), 0.8)
+        if i % 4 == 0:
+            return wb.generate(llama, PROMPTS, steer, max_new_tokens=6, batch_size=2, progress=False).token_ids
+        if i % 4 == 1:
+            return wb.trace(llama, PROMPTS, d, steer=steer).dot.tobytes()
+        if i % 4 == 2:
+            return wb.extract(llama, pairs, at=wb.resid_post(1)).id
+        return wb.coherence.values(llama, PROMPTS, ["the river"] * len(PROMPTS), [steer] * len(PROMPTS))
+
+    alone = [act(i) for i in range(24)]
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(act, range(24))) == alone
+
+
+def test_other_threads_wait_for_an_open_steered_block(llama):
+    done = []
+    thread = threading.Thread(target=lambda: done.append(wb.generate(llama, PROMPTS[:1], max_new_tokens=2)))
+    with wb.steered(llama, wb.add(direction(llama, wb.resid_post(1)), 5), 9):
+        thread.start()
+        thread.join(0.3)
+        assert not done
+    thread.join()
+    assert done[0].token_ids == wb.generate(llama, PROMPTS[:1], max_new_tokens=2).token_ids
+
+
+def changed(text, change):
+    content = json.loads(text)
+    change(content)
+    return json.dumps(content)
+
+
+def test_a_steer_file_says_nothing_that_is_not_read(llama, tmp_path):
+    d = direction(llama, wb.resid_post(1))
+    text = wb.add(d, 0.5).when(d, above=0.1, read="prompt[-1]").to_json()
+    cases = {
+        "did you mean 'when'": lambda c: c["edits"][0].__setitem__("whne", c["edits"][0].pop("when")),
+        "unknown key 'edit'": lambda c: c.__setitem__("edit", []),
+        "unknown key 'abvoe'": lambda c: c["edits"][0]["when"].__setitem__("abvoe", "0x1p0"),
+        "unknown key 'layer'": lambda c: c["edits"][0]["direction"].__setitem__("layer", 3),
+        "expected 'workbench.steer.1'": lambda c: c.__setitem__("format", "workbench.steer.2"),
+        "the dose is said to be 0.9": lambda c: c["edits"][0].__setitem__("dose", "0.9"),
+        "unknown operation 'ad'": lambda c: c["edits"][0].__setitem__("operation", "ad"),
+        "expected a number|finite number": lambda c: c["edits"][0].__setitem__("coef", "nan"),
+        "never true": lambda c: c["edits"][0]["when"].__setitem__("above", "inf"),
+        "low at most high": lambda c: c["edits"][0].update(low="0x1p1", high="0x1p0"),
+        "activation_norm=-5": lambda c: c["edits"][0]["direction"].__setitem__("activation_norm", (-5.0).hex()),
+        "gated by its prompt": lambda c: c["edits"][0]["when"].__setitem__("read", "response"),
+        "no 'read'": lambda c: c["edits"][0]["when"].pop("read"),
+        "not a Steer": lambda c: c.__setitem__("edits", [3]),
+    }
+    for message, change in cases.items():
+        with pytest.raises(wb.WorkbenchError, match=message):
+            wb.Steer.from_json(changed(text, change))
+    for odd in ("", "[]", "null", "3", "{" * 100_000, text.replace('"on"', '"site"'), text[:-5]):
+        with pytest.raises(wb.WorkbenchError, match="not a Steer"):
+            wb.Steer.from_json(odd)
+    assert wb.Steer.from_json(text).to_json() == text
+    (tmp_path / "latin.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(wb.WorkbenchError, match="cannot be read"):
+        wb.Steer.load(tmp_path / "latin.json")
+
+
+def test_numbers_that_make_no_sense_are_refused_where_they_enter(llama):
+    d = direction(llama, wb.resid_post(1))
+    for norm in (0, -5, float("inf"), -float("inf"), "3", None, True):
+        with pytest.raises(wb.WorkbenchError, match="activation_norm"):
+            replace(d, activation_norm=norm)
+    assert replace(d, activation_norm=3).metadata()["activation_norm"] == (3.0).hex()
+    nan, inf = float("nan"), float("inf")
+    edits = {
+        "finite number": {"coef": inf},
+        "low at most high": {"low": 1.0, "high": 0.0},
+        "expected a number": {"low": nan},
+    }
+    for message, numbers in edits.items():
+        with pytest.raises(wb.WorkbenchError, match=message):
+            Edit("add", d, d.site, wb.ALL, **numbers)
+    for above, below in ((nan, 1.0), (1.0, 1.0), (2.0, 1.0), (inf, inf)):
+        with pytest.raises(wb.WorkbenchError, match="never true"):
+            Condition(d, above, below)

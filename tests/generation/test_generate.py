@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 import workbench as wb
 from tests.families import FAMILIES, PROMPTS, tiny_model
 from tests.generation.test_applied import direction
+from workbench.generation.completions import FAILED
 from workbench.generation.engine import Writer, first_logits
+from workbench.generation.generate import continue_tokens
 from workbench.steering.positions import Positions
 
 ON = ["all", "prompt", "response", "prompt[-1]", "prompt[-1] | response", "prompt[2:4] | response[1:3]", "response[:1]"]
@@ -187,3 +189,32 @@ def test_first_logits_are_those_that_the_first_token_is_taken_from(tiny64):
     assert seen == set(range(len(PROMPTS)))
     with pytest.raises(wb.WorkbenchError, match="2 Steers for 6 prompts"):
         next(first_logits(tiny64, tiny64.encode(PROMPTS), steers[:2]))
+
+
+def without_numbers(model):
+    """A Steer under which the model returns NaN."""
+    return wb.add(direction(model, wb.resid_post(1)), 1e38) + wb.add(direction(model, wb.resid_post(1), 1), -1e38)
+
+
+def test_a_row_that_turns_to_nan_is_an_error_that_names_it(tiny):
+    steers = [wb.Steer(), without_numbers(tiny), wb.Steer()]
+    with pytest.raises(
+        wb.WorkbenchError, match=r"returned NaN for 1 of 3 rows, first for prompt 'prompts?-2' under add.*dose"
+    ):
+        wb.generate(tiny, PROMPTS[:3], steers, max_new_tokens=4)
+    with pytest.raises(wb.WorkbenchError, match="returned NaN for 1 of 3 rows"):
+        wb.generate(tiny, PROMPTS[:3], steers, max_new_tokens=4, temperature=1.0)
+
+
+def test_a_row_that_fails_leaves_its_neighbours_as_they_are(tiny64):
+    bad = without_numbers(tiny64)
+    late = wb.add(direction(tiny64, wb.resid_post(1)), 1e300, on="response[2:]")  # fails in the middle of a response
+    late += wb.add(direction(tiny64, wb.resid_post(1), 1), 1e300, on="response[2:]")
+    steers = [bad, wb.Steer(), late, wb.add(direction(tiny64, wb.resid_post(2)), 0.5)]
+    chats = tiny64.encode(PROMPTS[:4])
+    for size in (1, 2, 4):
+        tokens = continue_tokens(tiny64, chats, steers, 8, size, progress=False)
+        alone = wb.generate(tiny64, [PROMPTS[1], PROMPTS[3]], [steers[1], steers[3]], max_new_tokens=8)
+        assert (tokens[1], tokens[3]) == alone.token_ids
+        assert tokens[0] == (FAILED,)
+        assert tokens[2][-1] == FAILED or tokens[2][-1] in tiny64.stop_ids

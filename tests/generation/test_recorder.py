@@ -9,6 +9,7 @@ import torch
 import workbench as wb
 from tests.families import PROMPTS, tiny_model
 from tests.generation.test_applied import direction
+from workbench.generation.recorder import token_labels
 from workbench.models.load import from_modules
 from workbench.steering.sites import HOOK_NAMES, Site
 
@@ -166,3 +167,31 @@ def test_bad_input_is_refused(llama):
     for message, act in cases.items():
         with pytest.raises(wb.WorkbenchError, match=message):
             act()
+
+
+TEXTS = ["naïve café", "你好，世界。", "I 🙂 you 👩‍👩‍👧‍👦", "привет", "a\nb", "한국어 日本語", ""]
+
+
+@pytest.mark.parametrize("kind", ["bytes", "fallback"])
+@pytest.mark.parametrize("text", TEXTS)
+def test_labels_are_whole_characters_and_joined_they_are_the_text(kind, text):
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    if kind == "bytes":  # one token per byte, as of rare characters in GPT-2's, Llama 3's and Qwen's tokenizers
+        letters = {letter: i for i, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+        core = Tokenizer(models.BPE(letters, []))
+        core.pre_tokenizer, core.decoder = pre_tokenizers.ByteLevel(False, use_regex=False), decoders.ByteLevel()
+    else:  # as in Llama 2's and Gemma's
+        pieces = {"<unk>": 0} | {f"<0x{i:02X}>": i + 1 for i in range(256)}
+        core = Tokenizer(models.BPE(pieces, [], byte_fallback=True, unk_token="<unk>"))
+        core.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    words = PreTrainedTokenizerFast(tokenizer_object=core)
+    ids = words.encode(text, add_special_tokens=False)
+    labels = token_labels(words, ids)
+    assert len(labels) == len(ids) == len(text.encode())
+    assert "".join(labels) == text
+    assert not any("\ufffd" in label for label in labels)
+    cut = token_labels(words, ids[:-1])  # a response may end in the middle of a character
+    assert not any("\ufffd" in label for label in cut)
+    assert all(cut) or "" in labels

@@ -67,3 +67,21 @@ def test_scores_are_kept_apart_from_completions(tmp_path):
     store.append(rows("a"))
     store.scores.append(pd.DataFrame({"key": ["s"], "completion": ["a"], "value": ["1"]}))
     assert (store.keys(), store.scores.keys()) == ({"a"}, {"s"})
+
+
+def test_parts_that_cannot_be_read_are_named_counted_and_skipped(tmp_path, caplog):
+    store = wb.store.open(tmp_path)
+    store.append(rows("a", "b"))
+    store.append(rows("c"))
+    whole = next(tmp_path.glob("part-*"))
+    (tmp_path / "part-empty.parquet").touch()
+    (tmp_path / "part-torn.parquet").write_bytes(whole.read_bytes()[:-50])
+    (tmp_path / "part-text.parquet").write_text("key,text\na,b\n")
+    (tmp_path / "part-dir.parquet").mkdir()
+    pd.DataFrame({"id": [1, 2]}).to_parquet(tmp_path / "part-foreign.parquet")
+    assert store.keys() == {"a", "b", "c"}
+    assert sorted(store.frame()["key"]) == ["a", "b", "c"]
+    assert list(store.frame({"b"})["key"]) == ["b"]
+    for name in ("empty", "torn", "text", "dir", "foreign"):
+        assert f"part-{name}.parquet is no whole part" in caplog.text
+    assert "5 of 7 files were skipped" in caplog.text

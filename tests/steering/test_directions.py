@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -137,3 +138,30 @@ def test_what_a_control_vector_file_cannot_hold_is_refused(tmp_path):
     for broken in ("{}", "[1]", '{"vector": "!!"}'):
         with pytest.raises(wb.WorkbenchError):
             Direction.from_json(broken)
+
+
+@pytest.mark.parametrize("kind", ["Q8_0", "F16", "BF16"])
+def test_quantised_control_vectors_are_read_as_numbers(tmp_path, kind):
+    import gguf
+
+    kind = gguf.GGMLQuantizationType[kind]
+    vector = np.linspace(-1, 1, 64, dtype=np.float32)
+    writer = gguf.GGUFWriter(str(tmp_path / "v.gguf"), "controlvector")
+    writer.add_string("controlvector.model_hint", "llama")
+    for layer in (1, 2):
+        writer.add_tensor(f"direction.{layer}", gguf.quantize(vector * layer, kind), raw_dtype=kind)
+    writer.write_header_to_file(), writer.write_kv_data_to_file(), writer.write_tensors_to_file(), writer.close()
+    ds = Directions.from_gguf(tmp_path / "v.gguf")
+    assert ds.layers == (1, 2)
+    np.testing.assert_allclose(ds[2].vector.numpy(), 2 * vector, atol=0.02)
+
+
+def test_control_vectors_of_several_widths_are_refused(tmp_path):
+    import gguf
+
+    writer = gguf.GGUFWriter(str(tmp_path / "v.gguf"), "controlvector")
+    for layer in (1, 2):
+        writer.add_tensor(f"direction.{layer}", np.ones(4 * layer, dtype=np.float32))
+    writer.write_header_to_file(), writer.write_kv_data_to_file(), writer.write_tensors_to_file(), writer.close()
+    with pytest.raises(wb.WorkbenchError, match="of widths 4, 8"):
+        Directions.from_gguf(tmp_path / "v.gguf")

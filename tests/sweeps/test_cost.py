@@ -16,10 +16,11 @@ from tests.families import FAMILIES, PROMPTS, tiny_model
 from workbench.cli import main
 from workbench.generation.kv_cache import PreallocatedCache
 from workbench.generation.memory import row_bytes_of
+from workbench.generation.schedule import read_tokens
 from workbench.models.hooks import blocks
 from workbench.models.registry import SOURCES
 from workbench.models.sizes import shape, shape_of
-from workbench.sweeps.cost import Load, plan, read_tokens
+from workbench.sweeps.cost import Load, plan
 from workbench.sweeps.hardware import GPUS
 
 #: different prompts, as many as make several batches
@@ -108,7 +109,7 @@ def test_flops_are_those_that_torch_counts(family):
     with torch.no_grad(), FlopCounterMode(display=False) as writing:
         tiny.hf(**step, past_key_values=cache, use_cache=True, logits_to_keep=1)
     tokens = 12 * ids.shape[1]
-    read, write = Load(12, 12, tokens, tokens, 24, 2).flops(sizes)
+    read, write, _ = Load(12, 12, tokens, tokens, 24, 2).work(sizes)
     assert read == pytest.approx(reading.get_total_flops(), rel=0.02)
     assert write == pytest.approx(writing.get_total_flops(), rel=0.02)
     held = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.stack)
@@ -154,7 +155,7 @@ def test_plans_scale_as_they_must(name):
     # no device is outrun: neither its FLOP/s nor its bandwidth
     _, bandwidth, half, *_ = GPUS["h200"]
     load = whole.load
-    assert whole.seconds * whole.copies > sum(load.flops(shape(name))) / (half * 1e12)
+    assert whole.seconds * whole.copies > sum(load.work(shape(name))[:2]) / (half * 1e12)
     passes = 47 * load.rows / load.batch_size
     assert whole.seconds * whole.copies > passes * whole.weights / 2 / (bandwidth * 1e9)
     assert "completions/s" in str(whole)
@@ -211,7 +212,7 @@ def test_batches_shrink_to_what_memory_holds_and_grow_with_the_devices():
 
 def test_a_model_too_large_for_this_machine_is_refused_without_running(llama, monkeypatch):
     monkeypatch.setattr("workbench.sweeps.cost.free_bytes", lambda device: 0)
-    monkeypatch.setattr("workbench.sweeps.cost.complete_rows", None)
+    monkeypatch.setattr("workbench.sweeps.cost.continue_tokens", None)
     with pytest.raises(wb.WorkbenchError, match="what would fit"):
         wb.plan(llama, PROMPTS, 3)
 

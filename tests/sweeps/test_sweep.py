@@ -191,3 +191,86 @@ def test_screening_generates_only_for_arms_that_move_the_margin(llama, ds, tmp_p
     assert len(wb.store.open(tmp_path).keys()) == 12
     with pytest.raises(wb.WorkbenchError, match="screened out"):
         wb.outcomes(rows, "positive", arms[1], "refusal")
+
+
+def test_a_dose_that_turns_to_nan_fails_alone_and_is_named(llama, ds, tmp_path, caplog, monkeypatch):
+    broken = Arm(wb.add(ds[1], 1e38) + wb.add(-ds[1].random(0), 1e38), "direction", 1, 9.0)
+    arms = [*wb.grid(ds[1], ratios=[0, 0.5]), broken]
+    how = {"max_new_tokens": 5, "batch_size": 4}
+    rows = wb.sweep(llama, SETS, arms, [wb.refusal, wb.coherence, LENGTH], tmp_path, show_text=True, **how)
+    failed = rows[rows["finish"] == "failed"]
+    assert set(failed["arm"]) == {broken.name}
+    assert len(failed) == 6 * 3
+    assert failed["value"].isna().all()
+    assert failed["text"].isna().all()
+    assert f"6 of 6 rows of arm {broken.name!r} (dose " in caplog.text
+    plain = wb.sweep(
+        llama, SETS, arms[:2], [wb.refusal, wb.coherence, LENGTH], tmp_path / "other", show_text=True, **how
+    )
+    kept = rows[rows["arm"] != broken.name]
+    assert kept["text"].tolist() == plain["text"].tolist()
+    assert kept["value"].tolist() == plain["value"].tolist()
+    for label in ("compliance", "refusal", "collapse"):
+        with pytest.raises(wb.WorkbenchError, match=r"3 of 3 rows of arm .* have no label"):
+            wb.outcomes(rows, "positive", broken, label)
+    assert wb.outcomes(rows, "positive", arms[1], "refusal").dtype == bool
+    monkeypatch.setattr(workbench.sweeps.rows, "stream_tokens", None)  # nothing is tried again
+    again = wb.sweep(llama, SETS, arms, [wb.refusal, wb.coherence, LENGTH], tmp_path, show_text=True, **how)
+    assert again.equals(rows)
+
+
+def test_failed_rows_are_no_effect_and_no_coherence(llama, ds, tmp_path):
+    broken = Arm(wb.add(ds[1], 1e38) + wb.add(-ds[1].random(0), 1e38), "direction", 1, 9.0)
+    good = SETS["positive"]
+    rows = wb.sweep(llama, good, [wb.BASELINE, broken], [LENGTH, wb.coherence], tmp_path, max_new_tokens=4)
+    effects = wb.dose_effects(rows, "length")
+    assert effects["coherence"].tolist() == [0.0]
+    assert not effects["steers"].any()
+
+
+def test_an_unlucky_screening_is_not_hidden(llama, ds, tmp_path):
+    broken = Arm(wb.add(ds[1], 1e38) + wb.add(-ds[1].random(0), 1e38), "direction", 1, 9.0)
+    rows = wb.sweep(llama, SETS, [wb.BASELINE, broken], [wb.refusal], tmp_path, max_new_tokens=4, screen="margin")
+    assert set(rows[rows["arm"] == broken.name]["finish"]) == {"failed"}
+
+
+def test_what_a_sweep_refuses_before_any_compute(llama, ds, tmp_path, monkeypatch):
+    for name in ("read_margins", "generate_missing"):
+        monkeypatch.setattr(f"workbench.sweeps.sweep.{name}", None)
+    arms, one = wb.grid(ds[1], ratios=[0, 0.5]), wb.grid(ds[1], ratios=[0.5])
+    twin = wb.grid(ds[1].random(3), ratios=[0.5])
+    same_id = wb.Prompts("p", (wb.Prompt("write a song", "a"), wb.Prompt("bake a cake", "a")))
+    cases = {
+        "max_new_tokens=0: ": {"max_new_tokens": 0},
+        "max_new_tokens=2.5: ": {"max_new_tokens": 2.5},
+        "batch_size=-1: ": {"batch_size": -1},
+        "temperature is -1": {"temperature": -1},
+        "top_p is 0": {"top_p": 0},
+        "2 arms called 'direction L1 .0.50'": {"arms": one + twin},
+        "2 arms called 'baseline'": {"arms": arms + arms[:1]},
+        "2 scores called 'refusal'": {"scores": [wb.refusal, wb.refusal]},
+        "2 prompts of 'prompts' with the id 'a'": {"prompts": same_id},
+        "2 prompts of 'mine' with the id 'a'": {"prompts": {"mine": same_id}},
+        "outside a prompt of": {"arms": wb.grid(ds[1], ratios=[0.5], on="prompt[99]")},
+        "is no arm": {"arms": [wb.add(ds[1], 1)]},
+        "are lists": {"arms": arms[0]},
+        "is no score": {"scores": [len]},
+        "expected 'local', 'ray'": {"on": "cloud"},
+    }
+    for message, change in cases.items():
+        asked = {"prompts": SETS, "arms": arms, "scores": [wb.refusal], "screen": "margin"} | change
+        with pytest.raises(wb.WorkbenchError, match=message):
+            wb.sweep(llama, store=tmp_path, **asked)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_torn_part_costs_its_own_rows_only(llama, ds, tmp_path, caplog):
+    arms = wb.grid(ds[1], ratios=[0, 0.5])
+    first = wb.sweep(llama, SETS, arms, [wb.refusal], tmp_path, max_new_tokens=4)
+    part = next(tmp_path.glob("part-*"))
+    part.write_bytes(part.read_bytes()[: part.stat().st_size // 2])
+    (tmp_path / "score-0.parquet").touch()
+    again = wb.sweep(llama, SETS, arms, [wb.refusal], tmp_path, max_new_tokens=4)
+    assert again.equals(first)
+    assert f"{part.name} is no whole part" in caplog.text
+    assert "score-0.parquet is no whole part" in caplog.text

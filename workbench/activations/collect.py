@@ -19,6 +19,7 @@ import torch
 
 from workbench._errors import Bar, WorkbenchError
 from workbench.activations.on_disk import Shelf
+from workbench.generation.applied import alone
 from workbench.generation.completions import Completions, Texts, as_pairs, encode_pairs
 from workbench.models.hooks import reading
 from workbench.models.model import Encoded, Model
@@ -100,9 +101,7 @@ def stream(
         WorkbenchError: a layer the model does not have, or positions that a text does not have; before any compute.
     """
     _check(model, texts, sites, read)
-    whole = (
-        texts.whole()
-    )  # a batch is as wide as its longest text, which fewer columns hold than prompts beside responses
+    whole = texts.whole()  # a batch is as wide as its longest text: fewer columns than prompts beside responses take
     order = np.argsort(texts.lengths, kind="stable")
     batches = [order[i : i + batch_size].tolist() for i in range(0, len(order), batch_size)]
     tokens = 0
@@ -111,7 +110,7 @@ def stream(
         window = Window.of(texts, rows, read, model.device)
         tokens += int(window.others.sum())
         left = set(sites)
-        with ExitStack() as hooks, torch.no_grad():
+        with alone(model), ExitStack() as hooks, torch.no_grad():
             hooks.enter_context(suppress(_AllSeen))
             for site in sites:
                 hooks.enter_context(reading(model.hf, site, partial(_seen, see, site, window, left)))
@@ -151,7 +150,12 @@ def means(
 
     tokens = stream(model, texts, sites, read, see, batch_size, label)
     n = len(texts)
-    return {site: Means(totals[site] / n, float(norms[site]) / max(tokens, 1), n) for site in sites}
+    return {site: Means(totals[site] / n, _mean_norm(norms[site], tokens), n) for site in sites}
+
+
+def _mean_norm(total: torch.Tensor, tokens: int) -> float:
+    """NaN where there is nothing that counts: texts of one token, or activations that are all zero."""
+    return float(total) / tokens if tokens and total > 0 else float("nan")
 
 
 class _AllSeen(Exception):
@@ -364,7 +368,7 @@ def _read(
         norms[site] = norms[site] + window.norms(x)
 
     tokens = stream(model, texts, sites, read, see, batch_size, label) if sites else 0
-    return {site: Rows(values[site], float(norms[site]) / max(tokens, 1)) for site in sites}
+    return {site: Rows(values[site], _mean_norm(norms[site], tokens)) for site in sites}
 
 
 def encode_texts(model: Model, texts: Texts, read: Positions) -> Encoded:

@@ -7,7 +7,8 @@ low-precision sums: log 002's mean differences at chance were owed to them. Shuf
 same prompts when the two sides mean nothing.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,11 +34,12 @@ from workbench.activations.collect import (
     stream,
 )
 from workbench.activations.methods import METHODS, Method, mean_diff
+from workbench.generation.applied import check_sizes
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Pairs, Prompt, Prompts
 from workbench.steering.directions import Direction, Directions
 from workbench.steering.positions import Positions, as_positions
-from workbench.steering.sites import EveryLayer, Site, SiteKind, as_site
+from workbench.steering.sites import Site, check_layer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,11 +53,16 @@ SumsByShuffle = Float[torch.Tensor, "shuffle d_model"]
 #: texts at other tokens is smaller.
 TIMES = 20.0
 
+#: Means of two sides that differ by no more than this share of their length differ by rounding.
+_ROUNDING = 1e-6
+
+log = logging.getLogger(__name__)
+
 
 def extract(
     model: Model,
     pairs: Pairs,
-    at: Site | EveryLayer | str,
+    at: Places,
     read: Positions | str = READ,
     method: str | Method = "mean_diff",
     batch_size: int = 32,
@@ -68,7 +75,9 @@ def extract(
     Args:
         model: unsteered; its plain module runs.
         pairs: a contrast set; for a bundled one take its ``train`` split.
-        at: a Site, e.g. ``wb.resid_post(12)``, or all layers, e.g. ``wb.resid_post.all``.
+        at: a Site, e.g. ``wb.resid_post(12)``, a list of Sites of one kind, or all layers, e.g. ``wb.resid_post.all``. Of
+            several, those where the two sides are the same are left out with a warning: ``wb.resid_pre(0)`` holds the
+            embedding of the token alone, and so do q, k and v of layer 0.
         read: positions; the mean over them is one observation per prompt. ``"response[:5]"`` reads the first five tokens of
             each prompt's answer (``prompts.answered(texts)``).
         method: a name in ``METHODS``, or a function of the activations of both sides, [prompt, d_model] each, float64, that
@@ -79,10 +88,11 @@ def extract(
         store: folder of a store that keeps activations, so that the next extraction reads no model; e.g. ``"runs/store"``.
 
     Returns:
-        A Direction for a Site, Directions for all layers; norms in the units of the method.
+        A Direction for a Site, Directions for several; norms in the units of the method.
 
     Raises:
-        WorkbenchError: unknown method, no such layer or positions, a whole bundled set, or a method that returns no vector.
+        WorkbenchError: unknown method, no such layer or positions, a whole bundled set, a method that returns no vector, or
+            sides that are the same at every site.
 
     >>> d = extract(model, tiny_pairs, at=wb.resid_post(1))
     >>> d.vector.shape == (model.d_model,), d.method, d.n_positive
@@ -91,8 +101,9 @@ def extract(
     (0, 1, 2)
     """
     name, function = _named(method)
-    _check(pairs, at)
-    sites, positions = sites_of(model, at), as_positions(read)
+    check_sizes(batch_size=batch_size)
+    _check(pairs)
+    sites, positions = _sites(model, at), as_positions(read)
     positive, negative = (
         (gather_means if function is mean_diff else gather_rows)(
             model, encode_texts(model, side, positions), sites, positions, batch_size, store, label
@@ -113,9 +124,37 @@ def extract(
         norm = (ours.norm * n + theirs.norm * m) / (n + m)
         return Direction(vector, site, model.name, model.revision, how, positions, content, n, m, norm)
 
+    sites = _differing(sites, {site: (positive[site].mean, negative[site].mean) for site in sites}, positions)
     quick = function is mean_diff or len(sites) < 4
     directions = tuple(direction(site) for site in Bar(sites, name, leave=False, disable=quick))
-    return Directions(directions) if isinstance(at, EveryLayer) else directions[0]
+    return directions[0] if isinstance(at, Site | str) else Directions(directions)
+
+
+def _sites(model: Model, at: Places) -> tuple[Site, ...]:
+    """The sites to extract at: one, or several of one kind."""
+    sites = sites_of(model, at)
+    if len({site.kind for site in sites}) > 1:
+        raise WorkbenchError(
+            f"at={at!r}: directions of several layers are of one kind of site; extract each kind by itself"
+        )
+    for site in sites:
+        check_layer(site, model.n_layers, model.name)
+    return sites
+
+
+def _differing(sites: Sequence[Site], means: Mapping[Site, tuple[Vector, Vector]], read: Positions) -> tuple[Site, ...]:
+    """The sites where the means of the two sides differ by more than rounding. Raises WorkbenchError if there is none."""
+    same = [site for site in sites if (ours := means[site][0]).dist(means[site][1]) <= _ROUNDING * ours.norm()]
+    if not same:
+        return tuple(sites)
+    told = (
+        f"the two sides are the same at {', '.join(map(repr, same))} on {read}: what is read there is the same token in every "
+        'prompt, before attention has mixed in others; read other tokens, e.g. read="prompt", or a later site'
+    )
+    if len(same) == len(sites):
+        raise WorkbenchError(told)
+    log.warning("left out: %s", told)
+    return tuple(site for site in sites if site not in same)
 
 
 def _vector(name: str, function: Method, positive: Means | Rows, negative: Means | Rows, kept: Vector) -> Vector:
@@ -144,9 +183,11 @@ def _named(method: str | Method) -> tuple[str, Method]:
     return getattr(method, "__name__", type(method).__name__), method
 
 
-def _check(pairs: Pairs, at: Site | EveryLayer | str) -> None:
-    if not isinstance(at, EveryLayer | SiteKind):
-        as_site(at)
+def _check(pairs: Pairs) -> None:
+    if not isinstance(pairs, Pairs):
+        raise WorkbenchError(
+            f"expected a contrast set, wb.pairs('refusal') or wb.Pairs(positive, negative), not {pairs!r}"
+        )
     if len(pairs.positive.splits) > 1:
         raise WorkbenchError(
             f"{pairs.name} holds the splits {', '.join(pairs.positive.splits)}: extract from one of them, "
@@ -204,7 +245,7 @@ def massive_dimensions(
 def shuffled(
     model: Model,
     pairs: Pairs,
-    at: Site | EveryLayer | str,
+    at: Places,
     read: Positions | str = READ,
     seeds: Sequence[int] = (0,),
     batch_size: int = 32,
@@ -228,7 +269,7 @@ def shuffled(
     """
     if not seeds:
         raise WorkbenchError("shuffled() needs at least one seed, e.g. seeds=range(5)")
-    sites, positions = sites_of(model, at), as_positions(read)
+    sites, positions = _sites(model, at), as_positions(read)
     n, rest = len(pairs.positive), len(pairs.negative)
     texts = encode_texts(model, Prompts(pairs.name, (*pairs.positive.items, *pairs.negative.items)), positions)
     overall = means(model, texts, sites, positions, batch_size, "shuffled labels")
@@ -245,7 +286,8 @@ def shuffled(
             positive - negative, site, model.name, model.revision, method, positions, content, n, rest, norm
         )
 
-    return tuple(Directions(tuple(direction(i, site) for site in sites)) for i in range(len(seeds)))
+    kept = _differing(sites, {site: (sums[site][0] / n, overall[site].mean) for site in sites}, positions)
+    return tuple(Directions(tuple(direction(i, site) for site in kept)) for i in range(len(seeds)))
 
 
 def _sums(

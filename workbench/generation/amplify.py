@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 from workbench._errors import WorkbenchError
+from workbench.generation.applied import alone
 from workbench.generation.completions import Completions, complete
-from workbench.generation.engine import Batch, Writer, first_logits, read_shared
+from workbench.generation.engine import Batch, Writer, first_logits, mark_failed, read_shared
 from workbench.generation.generate import continue_tokens
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Prompt, Prompts, as_prompts
@@ -105,9 +106,12 @@ def _write_pairs(
         if top is not None:
             shown = target.topk(min(top, target.shape[-1])).indices
             amplified = torch.full_like(amplified, -math.inf).scatter(-1, shown, amplified.gather(-1, shown))
-        return amplified.argmax(-1).repeat(2)
+        return mark_failed(amplified.argmax(-1), target + baseline).repeat(
+            2
+        )  # both of a pair, so that they stay in step
 
-    ended = Writer.begin(model, batch, read_shared(model, batch), list(order), choose).write()
+    with alone(model):
+        ended = Writer.begin(model, batch, read_shared(model, batch), list(order), choose).write()
     return [ids for _, ids in sorted(ended)][: len(chosen)]
 
 

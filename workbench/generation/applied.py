@@ -1,13 +1,17 @@
 """How a Steer is put on a running model: checked, compiled for a batch, and hooked into the plain module or the bridge.
 
-A batch may hold a different Steer in every row, so that a whole grid of conditions runs as a few large batches.
+A batch may hold a different Steer in every row, so that a whole grid of conditions runs as a few large batches. Hooks belong
+to the model and not to a thread, so one thread at a time has a model: ``alone``.
 """
 
+import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Self
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -21,6 +25,34 @@ from workbench.steering.directions import Direction
 from workbench.steering.positions import Positions
 from workbench.steering.sites import Site, check_layer
 from workbench.steering.steer import OPERATIONS, Edit, Steer
+
+#: One lock per model, and one for the table itself. A forked process begins with none: the threads that held them are not in it.
+_LOCKS: WeakKeyDictionary[torch.nn.Module, Any] = WeakKeyDictionary()
+_TABLE = threading.Lock()
+
+
+def _forget_locks() -> None:
+    global _TABLE
+    _TABLE = threading.Lock()
+    _LOCKS.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_locks)
+
+
+@contextmanager
+def alone(model: Model) -> Iterator[None]:
+    """Inside, no other thread runs the model: its pass would go through our hooks, and ours through its. Others wait.
+
+    >>> with alone(model), alone(model):  # a thread that has the model keeps it
+    ...     model.encode(["write a song"]).lengths
+    (9,)
+    """
+    with _TABLE:
+        lock = _LOCKS.setdefault(model.hf, threading.RLock())
+    with lock:
+        yield
 
 
 def check(steer: Steer, model: Model) -> None:
@@ -45,6 +77,25 @@ def check_all(steers: Iterable[Steer], model: Model) -> None:
     """Check each of these Steers once."""
     for steer in set(steers):
         check(steer, model)
+
+
+def check_positions(steers: Sequence[Steer], prompt_lengths: Sequence[int]) -> None:
+    """Refuse, before any compute, a token of the prompt that some row's prompt does not have."""
+    for steer, length in set(zip(steers, prompt_lengths, strict=True)):
+        for edit in steer.effective:
+            edit.on.check_prompt_length(length)
+            if edit.condition is not None and edit.condition.read is not None:
+                edit.condition.read.check_prompt_length(length)
+
+
+def check_sizes(**sizes: object) -> None:
+    """Refuse what is no whole number from 1, by the name of the argument.
+
+    >>> check_sizes(batch_size=8)
+    """
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise WorkbenchError(f"{name}={size!r}: expected a whole number, at least 1")
 
 
 def check_direction(direction: Direction, site: Site, model: Model) -> None:
@@ -155,8 +206,12 @@ class CompiledCondition(PerRow):
         self.latest = (x.to(self.units.dtype) * self.units.to(x.device)[:, None, :]).sum(-1)
         if not self.per_token:
             chosen = self.columns[:, cursor : cursor + x.shape[1]]
-            self.total += torch.where(chosen, self.latest.to(chosen.device, torch.float64), 0.0).sum(1)
-            self.count += chosen.sum(1)
+            self.total = self.total + torch.where(chosen, self.latest.to(chosen.device, torch.float64), 0.0).sum(1)
+            self.count = self.count + chosen.sum(1)
+
+    def forget(self) -> None:
+        """Begin again, with another chat."""
+        self.total, self.count = torch.zeros_like(self.total[:1]), torch.zeros_like(self.count[:1])
 
     def open(self) -> Bool[Tensor, "batch _"]:
         """Where the edit is made: of each token, or of each row."""
@@ -323,6 +378,13 @@ class Applied:
         edits = [edit for edits in self._edits.values() for edit in edits.values()]
         return [*edits, *(edit.condition for edit in edits if edit.condition is not None)]
 
+    def forget(self) -> None:
+        """Begin again: what conditions have seen of a prompt was of another chat."""
+        for edits in self._edits.values():
+            for edit in edits.values():
+                if edit.condition is not None:
+                    edit.condition.forget()
+
     def keep(self, rows: Tensor) -> None:
         """Keep only these rows of the batch, [n], int64."""
         self.rows = self.rows[rows.to(self.rows.device)]
@@ -376,7 +438,7 @@ class Applied:
     @contextmanager
     def hooked(self, model: Model) -> Iterator[None]:
         """Steer every forward pass of the plain module inside; no hook outlives the block, whatever happens in it."""
-        with ExitStack() as hooks:
+        with alone(model), ExitStack() as hooks:
             for site in self._edits:
                 hooks.enter_context(writing(model.hf, site, partial(self.delta, site)))
             for condition in self.conditions:  # after the writers: a condition sees the steered stream
@@ -388,21 +450,63 @@ class Applied:
 def steered(model: Model, steer: Steer, prompt_length: int, max_length: int = 4096) -> Iterator[Any]:
     """Steer the bridge of a model for interactive work, e.g. inside a notebook with hooks of one's own.
 
-    Inside, ``model.bridge`` is steered on full, unpadded forward passes over one chat whose first ``prompt_length``
-    tokens are the prompt. Raises WorkbenchError as ``check`` does.
+    Args:
+        model, steer: ``steer`` holds for every chat that is read inside.
+        prompt_length: so many tokens of each chat are the prompt, template included.
+        max_length: so many tokens may follow it, at most.
+
+    Yields:
+        ``model.bridge``. Its passes may be over a whole text, or over its next tokens with the bridge's KV cache, as those of
+        ``bridge.generate`` are. A batch may hold several chats of one prompt length. Other threads wait until the block ends.
+
+    Raises:
+        WorkbenchError: as ``check`` does; inside, for a pass whose tokens cannot be told apart: a padded batch, a chat shorter
+            than ``prompt_length`` or longer than ``max_length`` allows.
 
     >>> ids, _ = model.encode(["write a song"]).padded()
-    >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
-    >>> with steered(model, wb.add(d, ratio=0.3), prompt_length=ids.shape[1]) as bridge:
-    ...     bridge(ids).shape == (1, ids.shape[1], len(model.tokenizer))
+    >>> steer = wb.add(wb.extract(model, tiny_pairs, at=wb.resid_post(1)), ratio=0.3, on=wb.RESPONSE)
+    >>> with steered(model, steer, prompt_length=ids.shape[1]) as bridge:
+    ...     written = bridge.generate(ids, max_new_tokens=4, do_sample=False, verbose=False, return_type="tokens")
+    >>> written[0, ids.shape[1] :].tolist() == list(wb.generate(model, ["write a song"], steer, 4).token_ids[0])
     True
     """
     check(steer, model)
+    check_sizes(prompt_length=prompt_length, max_length=max_length)
     applied = Applied([steer], [prompt_length], prompt_length, max_length, model)
     hooks = [hook for site in applied.sites for hook in _bridge_hooks(site, applied)]
     hooks += [(str(condition.site), _bridge_condition(condition, applied)) for condition in applied.conditions]
-    with model.bridge.hooks(fwd_hooks=hooks):
+    begin = partial(_begin_pass, applied, model.tokenizer.pad_token_id, model.tokenizer.bos_token_id)
+    with alone(model), ExitStack() as after:
+        after.callback(model.bridge.original_model.register_forward_pre_hook(begin, with_kwargs=True).remove)
+        after.enter_context(model.bridge.hooks(fwd_hooks=hooks))
         yield model.bridge
+
+
+def _begin_pass(applied: Applied, pad: int, bos: int | None, _: Any, args: tuple, kwargs: dict) -> None:
+    """Before a pass of the bridge: which tokens of the chat it reads, told by the cache; refuses what cannot be told."""
+    read = args[0] if args else kwargs.get("input_ids", kwargs.get("inputs_embeds"))
+    cache, mask = kwargs.get("past_key_values"), kwargs.get("attention_mask")
+    if read is None or (cache is not None and not hasattr(cache, "get_seq_length")):
+        raise WorkbenchError(f"steered() cannot tell which tokens a pass with a {type(cache).__name__} reads")
+    start, prompt = 0 if cache is None else int(cache.get_seq_length()), applied.width
+    end = start + read.shape[1]
+    if (start == 0 and end < prompt) or end > prompt + applied.new:
+        raise WorkbenchError(
+            f"steered(prompt_length={prompt}, max_length={applied.new}) met a chat of {end} tokens; expected {prompt} to "
+            f"{prompt + applied.new}"
+        )
+    padded = mask is not None and (mask.ndim != 2 or not bool(mask.all()))
+    if start == 0 and read.ndim == 2:  # without a mask: pads before a prompt, or behind a shorter one of a batch
+        padded |= pad != bos and bool((read[:, 0] == pad).any())
+        padded |= len(read) > 1 and bool((read[:, prompt - 1] == pad).any())
+    if padded:
+        raise WorkbenchError(
+            "steered() takes chats of one prompt length, without padding: positions could not be told. Run them one by one, or "
+            "use wb.generate(model, prompts, steer), which pads rows and steers each"
+        )
+    applied.cursor = start
+    if start == 0:
+        applied.forget()
 
 
 def _bridge_hooks(site: Site, applied: Applied) -> list[tuple[str, Callable]]:

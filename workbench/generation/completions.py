@@ -8,6 +8,9 @@ from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Prompt, Prompts, as_prompts
 from workbench.steering.steer import Steer
 
+#: Stands in the tokens of a row, as its last, where the model returned no numbers (NaN or infinite logits): the row has failed.
+FAILED = -1
+
 
 @dataclass(frozen=True)
 class Completions:
@@ -86,7 +89,18 @@ def complete(
     seed: int | tuple[int, ...] = 0,
     system: str | None = None,
 ) -> Completions:
-    """Completions from the tokens that were written for each encoded prompt, the stop token included where there is one."""
+    """Completions from the tokens that were written for each encoded prompt, the stop token included where there is one.
+
+    Raises:
+        WorkbenchError: a row that failed, with its prompt, Steer and dose; nothing is made of it.
+    """
+    if failed := [row for row, ids in enumerate(tokens) if ids and ids[-1] == FAILED]:
+        steer = steers[failed[0]]
+        raise WorkbenchError(
+            f"{model.name} in {model.dtype} returned NaN for {len(failed)} of {len(tokens)} rows, first for prompt "
+            f"{prompts[failed[0]].id!r} under {steer} (dose {steer.dose:g}), at token {len(tokens[failed[0]])}; steer less, "
+            "or load the model in float32. wb.sweep keeps such rows as failed and goes on"
+        )
     written = [written_by(model, ids, max_new_tokens) for ids in tokens]
     return Completions(
         prompts=encoded.prompts,
@@ -138,7 +152,9 @@ def encode_pairs(model: Model, prompts: Prompts, responses: Sequence[str]) -> En
 
 
 def written_by(model: Model, ids: Sequence[int], max_new_tokens: int) -> tuple[str, str]:
-    """The text of new tokens without special ones, and how it ended: "stop", "length", or "verdict"."""
+    """The text of new tokens without special ones, and how it ended: "stop", "length", "verdict", or "failed", without text."""
+    if ids and ids[-1] == FAILED:
+        return "", "failed"
     ended = bool(ids) and ids[-1] in model.stop_ids
     text = model.tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=True)
     return text, "stop" if ended else "length" if len(ids) == max_new_tokens else "verdict"

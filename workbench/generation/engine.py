@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from workbench.generation.applied import Applied, PerRow, check_all
+from workbench.generation.completions import FAILED
 from workbench.generation.kv_cache import PreallocatedCache, distinct, spread_from
 from workbench.generation.schedule import LEAVE
 from workbench.models.model import Encoded, Model
@@ -79,7 +80,7 @@ def next_logits(
     model: Model, step: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: PreallocatedCache
 ) -> torch.Tensor:
     """Logits of each row's next token, [batch, vocabulary], after reading ``step`` into the cache."""
-    logits = model.hf(
+    return model.hf(
         input_ids=step,
         attention_mask=mask,
         position_ids=positions,
@@ -87,9 +88,6 @@ def next_logits(
         use_cache=True,
         logits_to_keep=1,
     ).logits[:, -1]
-    if logits.sum().isnan():  # one number: looking at each logit took a thirtieth of a step
-        raise FloatingPointError(f"{model.name} returned NaN logits at column {mask.shape[1]}, in {model.dtype}")
-    return logits
 
 
 @torch.no_grad()
@@ -111,11 +109,23 @@ Decided = Callable[[str], bool]
 #: How often that is asked, in tokens of a row; part of what a row says, so the same for every batch.
 _ASKED_EVERY = 8
 
-#: From logits [batch, vocabulary], the rows [batch] they are of, and the steps [batch] these are at, to tokens [batch], int64.
+#: From logits [batch, vocabulary], the rows [batch] they are of, and the steps [batch] these are at, to tokens [batch], int64;
+#: ``FAILED`` for a row whose logits are no numbers.
 Choose = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
-#: Numbers and tokens of rows that have ended, the stop token included where there is one.
+#: Numbers and tokens of rows that have ended, the stop token included where there is one; ``FAILED`` is the last of a failed row.
 Ended = list[tuple[int, tuple[int, ...]]]
+
+
+def mark_failed(token: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    """The tokens, ``FAILED`` in rows where a logit is NaN or infinite. [batch], int64, and [batch, vocabulary].
+
+    >>> mark_failed(torch.tensor([5, 5]), torch.tensor([[0.0, 1.0], [0.0, torch.nan]]))
+    tensor([ 5, -1])
+    """
+    if logits.sum().isfinite():  # one number: looking at each logit took a thirtieth of a step
+        return token
+    return token.masked_fill((logits.isnan() | logits.isposinf()).any(-1), FAILED)
 
 
 def likeliest(logits: torch.Tensor, rows: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
@@ -127,7 +137,8 @@ def likeliest(logits: torch.Tensor, rows: torch.Tensor, steps: torch.Tensor) -> 
     parts = math.gcd(words, 512)
     blocks = logits.unflatten(-1, (words // parts, parts))
     block = blocks.amax(-1).argmax(-1)
-    return block * parts + blocks[torch.arange(len(logits), device=logits.device), block].argmax(-1)
+    token = block * parts + blocks[torch.arange(len(logits), device=logits.device), block].argmax(-1)
+    return mark_failed(token, logits)
 
 
 @dataclass
@@ -197,6 +208,7 @@ class Writer(PerRow):
             self.written[going, self.steps[going]] = token[going]
             self.steps[going] += 1
             self.done = self._done(token)
+            token = token.clamp(min=0)  # a row that failed is read on until it leaves, like any that has ended
             keep = (~self.done).nonzero().flatten()
             leaving = len(self) - len(keep) >= share * len(self)
             ended = self._leave(keep) if leaving else []
@@ -221,9 +233,9 @@ class Writer(PerRow):
         super().join(other)
 
     def _done(self, token: torch.Tensor) -> torch.Tensor:
-        """Which rows have ended, [n], bool: by a stop token, at their last token, or since nothing more is asked."""
+        """Which rows have ended, [n], bool: by a stop token, at their last token, failed, or since nothing more is asked."""
         stops = torch.tensor(sorted(self.model.stop_ids), device=token.device)
-        done = self.done | torch.isin(token, stops) | (self.steps == self.new)
+        done = self.done | torch.isin(token, stops) | (self.steps == self.new) | (token == FAILED)
         if self.decided is not None:
             for i in (~done & (self.steps % _ASKED_EVERY == 0)).nonzero().flatten().tolist():
                 text = self.model.tokenizer.decode(self._tokens(i), skip_special_tokens=True)

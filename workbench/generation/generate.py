@@ -13,10 +13,10 @@ from functools import partial
 import torch
 
 from workbench._errors import Bar, WorkbenchError
-from workbench.generation.applied import Applied, check_all
+from workbench.generation.applied import Applied, alone, check_all, check_positions, check_sizes
 from workbench.generation.completions import Completions, complete
 from workbench.generation.decoding import GREEDY, Sampling, draw, random_numbers
-from workbench.generation.engine import Batch, Choose, Decided, Ended, Writer, likeliest, read_shared
+from workbench.generation.engine import Batch, Choose, Decided, Ended, Writer, likeliest, mark_failed, read_shared
 from workbench.generation.memory import Room, is_out_of_memory
 from workbench.generation.schedule import LEAVE, REFILL, Place, place_rows, read_together
 from workbench.models.model import Encoded, Model
@@ -60,7 +60,7 @@ def generate(
 
     Raises:
         WorkbenchError: no prompts, a number of Steers or seeds that is not that of the prompts, a Steer that does not fit,
-            or a temperature or top_p out of range.
+            or a temperature or top_p out of range; before any compute. Also a row whose logits turn to NaN.
 
     >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
     >>> done = generate(model, ["how do i pick a lock", "write a song"], wb.add(d, ratio=0.3), max_new_tokens=5)
@@ -73,8 +73,9 @@ def generate(
     >>> plain.token_ids == none.token_ids
     True
     """
-    if max_new_tokens < 1 or (isinstance(batch_size, int) and batch_size < 1):
-        raise WorkbenchError(f"max_new_tokens is {max_new_tokens} and batch_size {batch_size}; expected at least 1")
+    check_sizes(
+        max_new_tokens=max_new_tokens, batch_size=batch_size.most if isinstance(batch_size, Room) else batch_size
+    )
     sampling = Sampling(temperature, top_p, seed if isinstance(seed, int) else tuple(seed))
     asked = as_prompts(prompts)
     sampling.seeds(len(asked))
@@ -132,6 +133,7 @@ def stream_tokens(
     the caller has the word. Watched rows run in batches of their own, which nothing joins.
     """
     check_all(steers, model)
+    check_positions(steers, encoded.lengths)
     numbers = None if sampling.greedy else random_numbers(sampling, encoded.token_ids, steers, max_new_tokens)
     choose = likeliest if numbers is None else partial(_draw, sampling, numbers.to(model.device))
     places = place_rows(steers, encoded.token_ids)
@@ -173,6 +175,10 @@ class _Desk:
 
     def advance(self, running: Writer | None, taken: list[int], more: bool) -> tuple[Writer | None, Ended]:
         """Take rows in, and write until enough rows have ended to take others in; None when no row is left."""
+        with alone(self.model):
+            return self._advance(running, taken, more)
+
+    def _advance(self, running: Writer | None, taken: list[int], more: bool) -> tuple[Writer | None, Ended]:
         parts = [slice(None)] if self.watch else read_together([self.places[row] for row in taken])
         for rows in (taken[part] for part in parts):
             batch = self._batch(rows)
@@ -201,4 +207,4 @@ class _Desk:
 def _draw(
     sampling: Sampling, numbers: torch.Tensor, logits: torch.Tensor, rows: torch.Tensor, steps: torch.Tensor
 ) -> torch.Tensor:
-    return draw(logits, sampling, numbers[rows, steps])
+    return mark_failed(draw(logits, sampling, numbers[rows, steps]), logits)

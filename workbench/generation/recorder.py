@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -115,7 +116,6 @@ class Recorder:
             raise WorkbenchError(f"{len(arms)} names in arms= for {len(chats)} rows")
         ids, lengths = chats.encoded.token_ids, chats.encoded.lengths
         stacked = [self._stack([self._rows[row][part] for row in range(len(chats))], lengths) for part in range(4)]
-        decode = self.model.tokenizer.decode
         return Trace(
             probes=self.probes,
             sites=self.sites,
@@ -124,7 +124,7 @@ class Recorder:
             random=stacked[2],
             edited=stacked[3].astype(bool),
             token_ids=ids,
-            tokens=tuple(tuple(decode([i]) for i in row) for row in ids),
+            tokens=tuple(token_labels(self.model.tokenizer, row) for row in ids),
             prompt_lengths=chats.encoded.prompt_lengths,
             arms=tuple(arms) if arms is not None else tuple(arm_name(steer) for steer in chats.steers),
             prompt_ids=chats.ids,
@@ -140,6 +140,31 @@ class Recorder:
         for row, (part, length) in enumerate(zip(parts, lengths, strict=True)):
             whole[row, ..., :length] = part[..., :length]
         return whole
+
+
+#: What a decoder writes for bytes that are no whole character, and over how many tokens such bytes are looked for.
+_BROKEN, _RUN = "\ufffd", 16
+
+
+def token_labels(tokenizer: Any, ids: Sequence[int]) -> tuple[str, ...]:
+    """What each token says, as whole characters: of tokens that share one the first has it, and the others are empty.
+
+    Joined, labels are the text. A token whose character never becomes whole is shown as the tokenizer writes it.
+
+    >>> token_labels(model.tokenizer, model.tokenizer.encode("write a song"))
+    ('write', 'a', 'song')
+    """
+    labels: list[str] = []
+    while len(labels) < len(ids):
+        start = len(labels)
+        ends = range(start + 1, min(start + _RUN, len(ids)) + 1)
+        text, end = next(
+            ((t, end) for end in ends if _BROKEN not in (t := tokenizer.decode(ids[start:end]))), ("", start)
+        )
+        if end == start:
+            text, end = str(tokenizer.convert_ids_to_tokens(ids[start])), start + 1
+        labels += [text, *[""] * (end - start - 1)]
+    return tuple(labels)
 
 
 Places = Sequence[Site | str] | EveryLayer | Site | str | None

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from workbench._errors import WorkbenchError
-from workbench.generation.applied import Applied, check_all
+from workbench.generation.applied import Applied, alone, check_all
 from workbench.generation.kv_cache import distinct
 from workbench.models.model import Encoded, Model
 from workbench.steering.steer import Steer
@@ -52,7 +52,10 @@ def surprise(model: Model, chats: Encoded, steers: Sequence[Steer]) -> Float[Ten
     ids, mask = chats.padded(device=model.device)
     first, where = distinct(ids[:, :width])
     shared = len(first) < len(where) and not any(steer.effective for steer in steers)
-    logits = _precise(_read_shared(model, ids, mask, width, first, where) if shared else _read(model, chats, steers))
+    with alone(model):
+        logits = _precise(
+            _read_shared(model, ids, mask, width, first, where) if shared else _read(model, chats, steers)
+        )
     return logits.logsumexp(-1) - logits.gather(-1, ids[:, width:, None]).squeeze(-1)
 
 

@@ -1,6 +1,6 @@
 """Which rows run together, and in which order: neighbours share what they can of their prompts and are of like length."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -66,3 +66,18 @@ def read_together(places: Sequence[Place]) -> list[slice]:
             passes[-1] = slice(passes[-1].start, rows[-1] + 1)
         apart = shared
     return passes
+
+
+def read_tokens(tokens: int, edits: Mapping[tuple[int, int], int], layers: int, batch_size: int) -> float:
+    """How many tokens of one prompt are read under conditions counted by first edited token and lowest edited layer.
+
+    What comes before the first edited token, or below the lowest edited layer, is read once for all conditions in a batch.
+    """
+    late = sum(count for (start, _), count in edits.items() if start >= tokens - 1)
+    total = (1 + (late - 1) / batch_size) * (tokens - 1) + late if late else 0.0
+    for layer in {layer for start, layer in edits if start < tokens - 1}:
+        group = {start: count for (start, at), count in edits.items() if at == layer and start < tokens - 1}
+        rows, first, below = sum(group.values()), min(group), layer / layers
+        times = 1 + (rows - 1) / batch_size  # how many batches such a prompt is in
+        total += min(times * first + rows * (tokens - first), tokens * (times * below + rows * (1 - below)))
+    return total

@@ -1,14 +1,16 @@
 """Where completions are kept: append-only parquet, one content key per row, nothing computed twice or lost.
 
-A part is there whole or not at all, and readers ignore everything else. Two processes may append to one store: parts have
+A part is written whole or not at all. A part that cannot be read, since it was torn or is not ours, is named in a warning,
+counted and skipped: its rows are computed again where they are missing. Two processes may append to one store: parts have
 unique names, and equal keys hold equal rows. Other tools read it too, e.g. DuckDB:
 ``SELECT DISTINCT ON (key) * FROM 'runs/store/part-*.parquet'``.
 """
 
+import logging
 import uuid
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench._errors import WorkbenchError
 from workbench._files import whole
@@ -17,7 +19,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+log = logging.getLogger(__name__)
+
 COLUMNS = ("key", "text", "tokens", "finish", "model", "revision", "prompt", "steer", "decoding")
+#: Files that a warning has named, and folders that hold them.
+_TOLD: set[Path] = set()
+
 SCORE_COLUMNS = ("key", "completion", "score", "version", "value")
 
 
@@ -49,7 +56,7 @@ class Store:
         import pandas as pd
 
         wanted = None if keys is None else [("key", "in", list(keys))]
-        parts = [pd.read_parquet(part, filters=wanted) for part in self._parts()] if keys is None or keys else []
+        parts = self._read(filters=wanted) if keys is None or keys else []
         parts = [part for part in parts if len(part)]
         if not parts:
             return pd.DataFrame(columns=list(self.columns))
@@ -57,9 +64,28 @@ class Store:
 
     def keys(self) -> set[str]:
         """The keys of all rows."""
-        import pandas as pd
+        return {key for part in self._read(columns=["key"]) for key in part["key"]}
 
-        return {key for part in self._parts() for key in pd.read_parquet(part, columns=["key"])["key"]}
+    def _read(self, **options: Any) -> list["pd.DataFrame"]:
+        """The parts that can be read; others are told once a process, and skipped."""
+        import pandas as pd
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        frames, parts = [], self._parts()
+        for part in parts:
+            try:
+                if missing := {"key"} - set(pq.read_schema(part).names):
+                    raise ValueError(f"it has no column {missing.pop()!r}")
+                frames.append(pd.read_parquet(part, **options))
+            except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as error:
+                if part not in _TOLD:
+                    _TOLD.add(part)
+                    log.warning("%s is no whole part of this store and is skipped: %s", part, str(error).split("\n")[0])
+        if len(frames) < len(parts) and self.folder not in _TOLD:
+            _TOLD.add(self.folder)
+            log.warning("%s: %d of %d files were skipped", self.folder, len(parts) - len(frames), len(parts))
+        return frames
 
     def append(self, rows: "pd.DataFrame") -> None:
         """Add rows, atomically: after a crash they are all there or none of them is.

@@ -48,7 +48,8 @@ def read_control_vectors(path: str | Path) -> tuple[dict[int, np.ndarray], str, 
     """Vectors by layer, the model hint, and our provenance text ("" in files of other tools).
 
     Raises:
-        WorkbenchError: no such file, not GGUF, or not a control vector.
+        WorkbenchError: no such file, not GGUF, not a control vector, vectors of several widths, or of a type or with values
+            that cannot be read as numbers.
     """
     import gguf
 
@@ -59,12 +60,25 @@ def read_control_vectors(path: str | Path) -> tuple[dict[int, np.ndarray], str, 
     architecture = _text(reader, "general.architecture")
     if architecture != _ARCHITECTURE:
         raise WorkbenchError(f"{path}: holds {architecture or 'no architecture'!r}, not a control vector")
-    vectors = {}
+    vectors: dict[int, np.ndarray] = {}
     for tensor in reader.tensors:
         kind, _, layer = tensor.name.partition(".")
         if kind != "direction" or not layer.isdecimal():
             raise WorkbenchError(f"{path}: tensor {tensor.name!r}; expected names like direction.12")
-        vectors[int(layer)] = np.array(tensor.data, dtype=np.float32)
+        try:  # quantised files hold bytes, which have to be made numbers
+            vector = np.array(gguf.dequantize(tensor.data, tensor.tensor_type), dtype=np.float32)
+        except (NotImplementedError, ValueError) as error:
+            kind = tensor.tensor_type.name
+            raise WorkbenchError(f"{path}: {tensor.name} is of type {kind}, which cannot be read ({error})") from error
+        if vector.ndim != 1 or not np.isfinite(vector).all() or int(layer) in vectors:
+            raise WorkbenchError(
+                f"{path}: {tensor.name} is not one vector of finite numbers, once; its shape is {vector.shape}"
+            )
+        vectors[int(layer)] = vector
+    if len(widths := {len(vector) for vector in vectors.values()}) > 1:
+        raise WorkbenchError(
+            f"{path}: its directions are of widths {', '.join(map(str, sorted(widths)))}; expected one"
+        )
     if not vectors:
         raise WorkbenchError(f"{path}: a control vector without any direction")
     return vectors, _text(reader, f"{_ARCHITECTURE}.model_hint"), _text(reader, _PROVENANCE)

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, unknown
 from workbench._files import whole
 from workbench.steering.control_vectors import read_control_vectors, write_control_vectors
 from workbench.steering.positions import PROMPT, Positions
@@ -39,7 +39,8 @@ class Direction:
             prompt (an attention sink whose norm says nothing about the others). NaN if unknown.
 
     Raises:
-        WorkbenchError: the vector is not one-dimensional, holds NaN or infinity, or is zero.
+        WorkbenchError: the vector is not one-dimensional, holds NaN or infinity, or is zero; an activation norm that is 0,
+            negative or infinite.
     """
 
     vector: Float[Tensor, " width"] = field(repr=False)
@@ -54,7 +55,12 @@ class Direction:
     activation_norm: float = float("nan")
 
     def __post_init__(self) -> None:
-        vector = torch.as_tensor(self.vector).detach().to("cpu", torch.float32).contiguous()
+        try:
+            vector = torch.as_tensor(self.vector).detach().to("cpu", torch.float32).contiguous()
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise WorkbenchError(
+                f"a direction is one vector of numbers, [width], not {self.vector!r} ({error})"
+            ) from error
         if vector.ndim != 1:
             raise WorkbenchError(f"a direction is one vector of shape [width], not {tuple(vector.shape)}")
         if not torch.isfinite(vector).all():
@@ -64,6 +70,17 @@ class Direction:
         if not vector.any():
             raise WorkbenchError(f"the vector for {self.site!r} is zero: the two sides do not differ there")
         object.__setattr__(self, "vector", vector)
+        norm = self.activation_norm
+        if not isinstance(norm, int | float) or isinstance(norm, bool) or norm <= 0 or norm == float("inf"):
+            raise WorkbenchError(
+                f"activation_norm={norm!r}: expected a mean length above 0, or NaN where it is unknown"
+            )
+        object.__setattr__(self, "activation_norm", float(norm))
+        if not isinstance(self.site, Site) or not isinstance(self.read, Positions) or not isinstance(self.model, str):
+            raise WorkbenchError(
+                f"Direction(vector, {self.site!r}, {self.model!r}, read={self.read!r}): expected a site such as "
+                "wb.resid_post(12), the name of a model, and positions such as wb.PROMPT[-1]"
+            )
 
     @property
     def norm(self) -> float:
@@ -209,8 +226,17 @@ class Direction:
                 int(metadata["n_negative"]),
                 float.fromhex(metadata["activation_norm"]),
             )
-        except (KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise WorkbenchError(f"{where}: no direction written by this project ({error!r})") from error
+
+    @classmethod
+    def from_text(cls, vector: Tensor, text: str, where: str | Path) -> "Direction":
+        """The same, from ``metadata`` as JSON."""
+        try:
+            metadata = json.loads(text)
+        except ValueError as error:
+            raise WorkbenchError(f"{where}: no direction written by this project ({error})") from error
+        return cls.from_metadata(vector, metadata, where)
 
     def to_json(self) -> str:
         """Vector (base64 of little-endian float32) and provenance as JSON; reads back bit for bit."""
@@ -225,7 +251,10 @@ class Direction:
             vector = np.frombuffer(base64.b64decode(content["vector"], validate=True), dtype="<f4").copy()
         except (ValueError, KeyError, TypeError) as error:
             raise WorkbenchError(f"not a Direction written by to_json ({error!r})") from error
-        return cls.from_metadata(torch.from_numpy(vector), content, "JSON")
+        direction = cls.from_metadata(torch.from_numpy(vector), content, "JSON")
+        if strangers := set(content) - {"vector", *direction.metadata()}:
+            raise unknown("key", sorted(strangers)[0], direction.metadata())
+        return direction
 
     def to_gguf(self, path: str | Path, model_hint: str = "llama") -> Path:
         """Write a control-vector file with this one layer; see ``Directions.to_gguf``."""
@@ -257,7 +286,10 @@ def write_gguf(path: str | Path, directions: Sequence[Direction], model_hint: st
 def read_gguf(path: str | Path, model: str) -> tuple[Direction, ...]:
     """What ``Directions.from_gguf`` reads, in the order of layers."""
     vectors, hint, provenance = read_control_vectors(path)
-    known = json.loads(provenance) if provenance else {}
+    try:
+        known = dict(json.loads(provenance)) if provenance else {}
+    except (ValueError, TypeError) as error:
+        raise WorkbenchError(f"{path}: what it says of its directions cannot be read ({error})") from error
     items = []
     for layer, vector in sorted(vectors.items()):
         if str(layer) in known:
@@ -351,7 +383,7 @@ class Directions:
         tensors, metadata = load_tensors(path)
         if not set(tensors) <= set(metadata):
             raise WorkbenchError(f"{path}: not a file of directions; try wb.Direction.load")
-        items = [Direction.from_metadata(v, json.loads(metadata[name]), path) for name, v in tensors.items()]
+        items = [Direction.from_text(v, metadata[name], path) for name, v in tensors.items()]
         return cls(tuple(sorted(items, key=lambda d: d.site)))
 
     def to_gguf(self, path: str | Path, model_hint: str = "llama") -> Path:

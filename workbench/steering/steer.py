@@ -22,11 +22,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, unknown
 from workbench._files import whole
 from workbench.steering.directions import Direction, load_tensors, save_tensors
 from workbench.steering.positions import Positions, as_positions
-from workbench.steering.sites import Site
+from workbench.steering.sites import Site, as_site
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,14 @@ class Condition:
     above: float = -math.inf
     below: float = math.inf
     read: Positions | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.direction, Direction):
+            raise WorkbenchError(f"a condition projects onto a Direction, not {self.direction!r}")
+        if not self.above < self.below:
+            raise WorkbenchError(f"a condition with above={self.above}, below={self.below} is never true")
+        if self.read is not None and any(span.region != "prompt" for span in as_positions(self.read).spans):
+            raise WorkbenchError(f"when(read={self.read}): a row is gated by its prompt, e.g. wb.PROMPT[-1]")
 
     def __str__(self) -> str:
         bounds = [f"> {self.above:g}"] * (self.above > -math.inf) + [f"< {self.below:g}"] * (self.below < math.inf)
@@ -94,6 +102,19 @@ class Edit:
     high: float = math.inf
     condition: Condition | None = None
 
+    def __post_init__(self) -> None:
+        if self.operation not in OPERATIONS:
+            raise unknown("operation", self.operation, OPERATIONS)
+        if not isinstance(self.direction, Direction):
+            raise WorkbenchError(f"{self.operation}() takes a Direction or Directions, not {self.direction!r}")
+        object.__setattr__(self, "site", as_site(self.site))
+        object.__setattr__(self, "on", as_positions(self.on))
+        number(self.coef, "coef"), number(self.low, "low"), number(self.high, "high")
+        if not math.isfinite(self.coef):
+            raise WorkbenchError(f"the amount to add is {self.coef}; expected a finite number")
+        if not self.low <= self.high or self.low == math.inf or self.high == -math.inf:
+            raise WorkbenchError(f"{self.operation} between {self.low} and {self.high}: expected low at most high")
+
     @property
     def dose(self) -> float:
         """|coef| · ‖v‖ over the mean activation norm: 0.3 moves a typical activation by 30% of its length.
@@ -129,6 +150,8 @@ class Steer:
     edits: tuple[Edit, ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.edits, tuple) or not all(isinstance(edit, Edit) for edit in self.edits):
+            raise WorkbenchError(f"a Steer is a tuple of edits, as wb.add(…) makes them, not {self.edits!r}")
         for first, second in combinations(self.edits, 2):
             if reason := _conflict(first, second):
                 raise WorkbenchError(f"two edits are in conflict: {first} and then {second}: {reason}")
@@ -190,15 +213,10 @@ class Steer:
         >>> print(wb.add(d, 1).when(d, above=2.5, read=wb.PROMPT[-1]))
         add(+1·given at resid_post(1) on all when given at resid_post(1), prompt[-1] > 2.5)
         """
-        low, high = -math.inf if above is None else float(above), math.inf if below is None else float(below)
         if above is None and below is None:
             raise WorkbenchError("when() takes above=, below= or both: bounds of the projection h·u")
-        if not low < high:
-            raise WorkbenchError(f"when(above={above}, below={below}) is never true")
-        place = None if read is None else as_positions(read)
-        if place is not None and any(span.region != "prompt" for span in place.spans):
-            raise WorkbenchError(f"when(read={place}): a row is gated by its prompt, e.g. wb.PROMPT[-1]")
-        condition = Condition(direction, low, high, place)
+        low, high = number(above, "above", -math.inf), number(below, "below", math.inf)
+        condition = Condition(direction, low, high, None if read is None else as_positions(read))
         for edit in self.edits:
             if edit.condition is not None:
                 raise WorkbenchError(f"{edit} is conditional already; gate each Steer by itself and join them with +")
@@ -215,14 +233,19 @@ class Steer:
 
     @classmethod
     def from_json(cls, text: str) -> "Steer":
-        """Read what ``to_json`` wrote. Raises WorkbenchError for anything else."""
+        """Read what ``to_json`` wrote. Raises WorkbenchError for anything else, and for what it does not know."""
+        return cls._read(text, None, "not a Steer written by to_json")
+
+    @classmethod
+    def _read(cls, text: str, known: dict[str, Direction] | None, trouble: str) -> "Steer":
         try:
-            content = json.loads(text)
-            if content.get("format") != "workbench.steer.1":
-                raise KeyError("format")
-            return cls(tuple(_from_dict(entry) for entry in content["edits"]))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise WorkbenchError(f"not a Steer written by to_json ({type(error).__name__}: {error})") from error
+            content = json.loads(text, object_pairs_hook=_once)
+            if content["format"] != "workbench.steer.1":
+                raise KeyError(f"format {content['format']!r}; expected 'workbench.steer.1'")
+            _only(content, ("format", "edits"))
+            return cls(tuple(_from_dict(entry, known) for entry in content["edits"]))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise WorkbenchError(f"{trouble} ({type(error).__name__}: {error})") from error
 
     def save(self, path: str | Path) -> Path:
         """Write the Steer: JSON if the name ends in .json, otherwise safetensors with the edits as metadata."""
@@ -244,16 +267,15 @@ class Steer:
         if source.suffix == ".json":
             try:
                 return cls.from_json(source.read_text(encoding="utf-8"))
-            except OSError as error:
+            except (OSError, UnicodeDecodeError) as error:
                 raise WorkbenchError(f"{source}: cannot be read ({error})") from error
         tensors, metadata = load_tensors(source)
         if "steer" not in metadata:
             raise WorkbenchError(f"{source}: holds no Steer; try wb.Direction.load or wb.Directions.load")
-        known = {
-            identity: Direction.from_metadata(vector, json.loads(metadata[identity]), source)
-            for identity, vector in tensors.items()
-        }
-        return cls(tuple(_from_dict(entry, known) for entry in json.loads(metadata["steer"])["edits"]))
+        if strangers := set(tensors) ^ (set(metadata) - {"steer"}):
+            raise WorkbenchError(f"{source}: vectors and descriptions do not match ({strangers.pop()!r} is alone)")
+        known = {name: Direction.from_text(vector, metadata[name], source) for name, vector in tensors.items()}
+        return cls._read(metadata["steer"], known, f"{source}: holds no Steer written by save")
 
 
 def steer_per_row(steers: Steer | Sequence[Steer], rows: int, what: str = "prompt") -> tuple[Steer, ...]:
@@ -262,6 +284,23 @@ def steer_per_row(steers: Steer | Sequence[Steer], rows: int, what: str = "promp
     if len(each) != rows:
         raise WorkbenchError(f"{len(each)} Steers for {rows} {what}s; expected one, or one per {what}")
     return each
+
+
+def number(value: float | None, name: str, default: float = math.nan) -> float:
+    """A number that may be left out. Raises WorkbenchError for anything else, and for NaN.
+
+    >>> number(None, "low", -math.inf), number(2, "low")
+    (-inf, 2.0)
+    """
+    if value is None:
+        return default
+    try:
+        real = math.nan if isinstance(value, str | bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        real = math.nan
+    if math.isnan(real):
+        raise WorkbenchError(f"{name}={value!r}: expected a number")
+    return real
 
 
 def _gate(edit: Edit) -> Sequence[Direction]:
@@ -339,13 +378,34 @@ def _from_dict(entry: dict, known: dict[str, Direction] | None = None) -> Edit:
     def direction(value: str | dict) -> Direction:
         return Direction.from_json(json.dumps(value)) if known is None else known[str(value)]
 
-    if entry["operation"] not in OPERATIONS:
-        raise KeyError(f"operation {entry['operation']!r}")
+    _only(entry, ("operation", "direction", "site", "on", "dose", "coef", "low", "high"), ("when",))
     condition = None
-    if gate := entry.get("when"):
+    if "when" in entry:
+        gate = entry["when"]
+        _only(gate, ("direction", "above", "below", "read"))
         read = None if gate["read"] is None else Positions.parse(gate["read"])
         bounds = (float.fromhex(gate["above"]), float.fromhex(gate["below"]))
         condition = Condition(direction(gate["direction"]), *bounds, read)
     coef, low, high = (float.fromhex(entry[name]) for name in ("coef", "low", "high"))
     site, on = Site.parse(entry["site"]), Positions.parse(entry["on"])
-    return Edit(entry["operation"], direction(entry["direction"]), site, on, coef, low, high, condition)
+    edit = Edit(entry["operation"], direction(entry["direction"]), site, on, coef, low, high, condition)
+    said = float(entry["dose"])
+    if not (math.isclose(said, edit.dose, rel_tol=1e-3) or (math.isnan(said) and math.isnan(edit.dose))):
+        raise ValueError(f"the dose is said to be {said:g}, but coef {coef:g} makes it {edit.dose:g}")
+    return edit
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON, in which each key stands once."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError(f"a key of {', '.join(content)} stands there twice")
+    return content
+
+
+def _only(entry: dict, keys: Sequence[str], optional: Sequence[str] = ()) -> None:
+    """Refuse an object with other keys than these."""
+    if unknown_keys := set(entry) - {*keys, *optional}:
+        raise unknown("key", sorted(unknown_keys)[0], (*keys, *optional))
+    if missing := [key for key in keys if key not in entry]:
+        raise KeyError(f"no {missing[0]!r} in {sorted(entry)}")

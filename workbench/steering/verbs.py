@@ -8,7 +8,7 @@ from workbench._errors import WorkbenchError
 from workbench.steering.directions import Direction, Directions
 from workbench.steering.positions import ALL, Positions, as_positions
 from workbench.steering.sites import Site, as_site
-from workbench.steering.steer import OPERATIONS, Edit, Steer
+from workbench.steering.steer import OPERATIONS, Edit, Steer, number
 
 Places = Site | str | Sequence[Site | str] | None
 
@@ -47,8 +47,8 @@ def add(
     """
     if (coef is None) == (ratio is None):
         raise WorkbenchError("add() takes one of coef= (units of the vector) and ratio= (units of the activation norm)")
-    amount = coef if ratio is None else ratio
-    if amount is None or not math.isfinite(amount):
+    amount = number(coef, "coef") if ratio is None else number(ratio, "ratio")
+    if not math.isfinite(amount):
         raise WorkbenchError(f"the amount to add is {amount}; expected a finite number")
     targets = _targets(direction, at)
     positions = as_positions(on)
@@ -116,7 +116,7 @@ def unscaled(
     high: float | None = None,
 ) -> Steer:
     """An operation of ``OPERATIONS`` that takes no amount, and bounds where it is bounded. Raises as ``clamp`` does."""
-    least, most = -math.inf if low is None else float(low), math.inf if high is None else float(high)
+    least, most = number(low, "low", -math.inf), number(high, "high", math.inf)
     if OPERATIONS[operation].bounded and ((low is None and high is None) or not least <= most):
         raise WorkbenchError(
             f"{operation}(low={low}, high={high}): expected low=, high= or both, with low at most high"
@@ -128,7 +128,9 @@ def unscaled(
 
 
 def _targets(direction: Direction | Directions, at: Places) -> list[tuple[Direction, Site]]:
-    """Which vector goes where."""
+    """Which vector goes where. Raises WorkbenchError for what is no direction, or no site."""
+    if not isinstance(direction, Direction | Directions) or (isinstance(direction, Directions) and not len(direction)):
+        raise WorkbenchError(f"expected a Direction or Directions, as wb.extract makes them, not {direction!r}")
     if at is None:
         items: Iterable[Direction] = (direction,) if isinstance(direction, Direction) else direction
         return [(item, item.site) for item in items]
@@ -149,7 +151,9 @@ def _shares(weights: Sequence[float] | None, n: int) -> list[float]:
     """The share of each site: they sum to 1."""
     if weights is None:
         return [1 / n] * n
-    values = [float(weight) for weight in weights]
+    if isinstance(weights, str) or not isinstance(weights, Iterable):
+        raise WorkbenchError(f"weights={weights!r}: expected one number per site")
+    values = [number(weight, "weights") for weight in weights]
     if len(values) != n or not all(math.isfinite(w) and w >= 0 for w in values) or not sum(values) > 0:
         raise WorkbenchError(f"weights={values} for {n} sites: expected {n} numbers from 0, not all of them 0")
     return [value / sum(values) for value in values]

@@ -1,7 +1,6 @@
-"""What a sweep will cost, before it is run: rows × tokens × a measured rate, and whether it fits into memory.
+"""What a sweep will cost, before it is run: rows × tokens × a rate, and whether it fits into memory (see docs/planning.md).
 
-On this machine the rate is that of a few batches of the sweep itself; for a GPU it is a published peak times an assumed
-efficiency. docs/planning.md says what is counted.
+Here the rate is that of a few batches of the sweep itself; for a GPU it is a published peak times an assumed efficiency.
 """
 
 import itertools
@@ -10,54 +9,46 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from time import perf_counter
 
 import torch
 
 from workbench._errors import WorkbenchError
-from workbench.generation.applied import check, first_edited
+from workbench.generation.applied import check_all, first_edited
+from workbench.generation.generate import continue_tokens
 from workbench.generation.memory import BATCH_SHARE, free_bytes, row_bytes_of
-from workbench.generation.schedule import lowest_layer
+from workbench.generation.schedule import lowest_layer, read_tokens
 from workbench.models.model import Model
 from workbench.models.prompts import Pairs, Prompt, Prompts
 from workbench.models.sizes import Shape, shape, shape_of
 from workbench.steering.arms import Arm
 from workbench.steering.directions import Direction
-from workbench.steering.positions import ALL, Positions, as_positions
+from workbench.steering.positions import ALL, Positions
 from workbench.steering.sites import resid_post
 from workbench.steering.steer import Steer
 from workbench.steering.verbs import add
 from workbench.sweeps.hardware import BYTES, Hardware, gpu
-from workbench.sweeps.rows import Decoding, Job, complete_rows, named_sets
+from workbench.sweeps.rows import named_sets
 
 #: Without a tokenizer: characters per token of English, and tokens of a chat template around a user turn.
 _CHARACTERS_PER_TOKEN, _TEMPLATE_TOKENS = 4.0, 20
-
 #: The share of a device's memory that is left to the framework and to fragments.
 _RESERVE = 0.1
-
-#: Rows that a calibration runs, at least and at most (on a GPU a whole batch, where a row of a larger one costs less), and
-#: prompts that it runs at least.
+#: Rows that a calibration runs, at least and at most (on a GPU a whole batch, where a row costs less), and its least prompts.
 _FEW, _SAMPLE, _PROMPTS = 32, 128, 4
 
 
 @dataclass(frozen=True)
 class Load:
-    """What some rows of a sweep ask of a model.
+    """What some rows of a sweep ask of a model."""
 
-    Attributes:
-        rows: prompt × condition, each different one once. batch_size: the most rows that are together.
-        prompt_tokens: of all rows, as if nothing were shared. read_tokens: of them, those that are really read; one that
-            only a share of the layers reads counts as that share.
-        new_tokens: written in all rows. longest: tokens written in the longest row.
-    """
-
-    rows: int
-    batch_size: int
-    prompt_tokens: int
-    read_tokens: float
-    new_tokens: int
-    longest: int
+    rows: int  # prompt × condition, each different one once
+    batch_size: int  # the most rows that are together
+    prompt_tokens: int  # of all rows
+    read_tokens: float  # of them, those that are really read: see ``schedule.read_tokens``
+    new_tokens: int  # written in all rows
+    longest: int  # tokens written in the longest row
 
     @classmethod
     def of(
@@ -66,99 +57,68 @@ class Load:
         """The load of prompts of so many tokens under each Steer, with so many tokens written on average."""
         rows, read = len(lengths) * len(steers), 0.0
         for tokens, number in Counter(lengths).items():
-            places = Counter((first_edited(steer, tokens), lowest_layer(steer)) for steer in steers)
-            read += number * read_tokens(tokens, places, layers, batch_size)
+            edits = Counter((first_edited(steer, tokens), lowest_layer(steer)) for steer in steers)
+            read += number * read_tokens(tokens, edits, layers, batch_size)
         return cls(rows, min(batch_size, rows), sum(lengths) * len(steers), read, round(rows * written), longest)
 
-    @property
-    def steps(self) -> int:
-        """Tokens that are written by passes of their own: the first of a row comes out of reading its prompt."""
-        return self.new_tokens - self.rows
-
-    @property
-    def context(self) -> float:
-        """Tokens that a written one looks at, about."""
-        return self.prompt_tokens / self.rows + self.longest / 2
-
-    def flops(self, sizes: Shape) -> tuple[float, float]:
-        """FLOPs of reading the prompts and of writing the responses: 2 per parameter and token, and those of attention."""
+    def work(self, sizes: Shape) -> tuple[float, float, float]:
+        """FLOPs of reading and of writing (2 per parameter and token, and attention's), and numbers read from KV caches."""
         layers, attention = 2 * sizes.layer_parameters, 4 * sizes.layers * sizes.heads * sizes.head_dim
         head, prompt = 2 * sizes.hidden * sizes.vocabulary, self.prompt_tokens / self.rows
+        steps, context = self.new_tokens - self.rows, prompt + self.longest / 2  # a first token comes out of its prompt
         read = self.read_tokens * (layers + attention * prompt) + self.rows * head
-        return read, self.steps * (layers + head + attention * self.context)
+        return read, steps * (layers + head + attention * context), steps * context * sizes.cached_numbers
 
+    def seconds(self, sizes: Shape, device: Hardware) -> tuple[float, float]:
+        """Of reading and of writing: the slowest of arithmetic, memory traffic and starting the kernels."""
+        share, batches = BYTES[device.dtype], math.ceil(self.rows / self.batch_size)
+        weights = sizes.layer_parameters + sizes.hidden * sizes.vocabulary
+        read, write, cached = self.work(sizes)
+        steps = batches * (self.longest - 1)
 
-def read_tokens(tokens: int, places: Mapping[tuple[int, int], int], layers: int, batch_size: int) -> float:
-    """How many tokens of one prompt are read under conditions counted by first edited token and lowest edited layer.
+        def slowest(passes: int, arithmetic: float, numbers: float) -> float:
+            traffic = (passes * weights + numbers) * share / device.bandwidth
+            return max(arithmetic, traffic, passes * sizes.layers * device.layer_seconds)
 
-    What comes before the first edited token, or below the lowest edited layer, is read once for all conditions in a batch.
-
-    >>> read_tokens(40, {(39, 3): 10}, layers=10, batch_size=1000) < 40 + 10  # ten arms that steer the last token
-    True
-    """
-    late = sum(count for (start, _), count in places.items() if start >= tokens - 1)
-    total = (1 + (late - 1) / batch_size) * (tokens - 1) + late if late else 0.0
-    for layer in {layer for start, layer in places if start < tokens - 1}:
-        group = {start: count for (start, at), count in places.items() if at == layer and start < tokens - 1}
-        rows, first, below = sum(group.values()), min(group), layer / layers
-        times = 1 + (rows - 1) / batch_size  # how many batches such a prompt is in
-        total += min(times * first + rows * (tokens - first), tokens * (times * below + rows * (1 - below)))
-    return total
+        return slowest(2 * batches, read / device.prefill, 0), slowest(steps, write / device.decode, cached)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep will cost; prints as a table.
-
-    Attributes:
-        rows: prompt × arm; load.rows of them differ and are computed.
-        prefill, decode: seconds of reading, with what a row takes outside of the model, and of writing.
-        weights, cache, work: bytes on one copy of the model: of the weights, of a batch's KV cache, and beside it.
-        per_copy: GPUs (or machines) that one copy of the model takes. copies: how many work side by side.
-        assumed: what was not known.
-    """
+    """What a sweep will cost; prints as a table."""
 
     model: str
     hardware: Hardware
-    rows: int
+    rows: int  # prompt × arm; load.rows of them differ and are computed
     load: Load
-    prefill: float
-    decode: float
-    weights: float
-    cache: float
-    work: float
-    per_copy: int
-    copies: int
-    assumed: tuple[str, ...]
+    prefill: float  # seconds of reading, with what a row takes outside of the model
+    decode: float  # seconds of writing
+    weights: float  # bytes on one copy of the model
+    cache: float  # bytes of a batch's KV cache
+    memory: float  # bytes of both and of what a batch takes beside
+    per_copy: int  # devices that one copy of the model takes
+    copies: int  # how many work side by side
+    assumed: tuple[str, ...]  # what was not known
 
     @property
     def seconds(self) -> float:
         """Estimated time until all responses are written. Loading the model and computing scores are not in it."""
         return self.prefill + self.decode
 
-    @property
-    def memory(self) -> float:
-        """Bytes on one copy of the model: weights, KV cache and workspace together."""
-        return self.weights + self.cache + self.work
-
     def __str__(self) -> str:
-        load, hardware, giga = self.load, self.hardware, 1e9
-        reading, writing, both = (_duration(seconds) for seconds in (self.prefill, self.decode, self.seconds))
+        load, device = self.load, self.hardware
+        both, reading, writing = (timedelta(seconds=round(s)) for s in (self.seconds, self.prefill, self.decode))
+        memory, weights, cache = (f"{size / 1e9:.1f}" for size in (self.memory, self.weights, self.cache))
         lines = [
-            f"model     {self.model}, {hardware.dtype}",
-            f"hardware  {self.copies} × {self.per_copy} × {hardware.name} ({hardware.source})",
+            f"model     {self.model}, {device.dtype}",
+            f"hardware  {self.copies} × {self.per_copy} × {device.name} ({device.source})",
             f"rows      {self.rows:,}, of which {load.rows:,} differ; batches of {load.batch_size}",
             f"tokens    {load.read_tokens:,.0f} read of {load.prompt_tokens:,}, {load.new_tokens:,} written",
-            f"time      {both} (reading {reading}, writing {writing}); scores not counted",
-            f"rate      {load.rows / self.seconds:,.2f} completions/s",
-            f"memory    {self.memory / giga:.1f} GB per copy (weights {self.weights / giga:.1f}, KV cache {self.cache / giga:.1f})",
+            f"time      {both} (reading {reading}, writing {writing}), {load.rows / self.seconds:,.2f} completions/s",
+            f"memory    {memory} GB per copy (weights {weights}, KV cache {cache})",
+            *(f"assumed   {text}" for text in self.assumed),
         ]
-        return "\n".join([*lines, *(f"assumed   {text}" for text in self.assumed)])
-
-
-def _duration(seconds: float) -> str:
-    size, unit = next(((size, unit) for size, unit in ((3600, "h"), (60, "min")) if seconds >= 1.5 * size), (1, "s"))
-    return f"{seconds / size:.1f} {unit}"
+        return "\n".join(lines)
 
 
 def plan(
@@ -176,27 +136,31 @@ def plan(
 
     Args:
         model: a loaded model, or the name of one whose sizes are known (``workbench.models.sizes``); a name loads nothing.
-        prompts, arms, max_new_tokens, batch_size: as for ``sweep``; ``arms`` may be a number of conditions.
-        hardware: "here" (calibrated: runs a few batches of the sweep), the name of a GPU, or the ``hardware`` of a
-            calibrated plan of another model.
+        prompts, arms, max_new_tokens, batch_size: as for ``sweep``; ``arms`` may be a number of conditions, steered ``on``.
+        hardware: "here" (runs a few batches of the sweep), the name of a GPU, or the ``hardware`` of another plan.
         gpus: how many such devices; a copy of the model takes as many as its memory needs, and copies work side by side.
         dtype: of the weights; default: that of the loaded model or of the hardware, else bfloat16.
-        on: which tokens are steered, where ``arms`` is a number.
 
-    Raises:
-        WorkbenchError: unknown model, hardware or dtype, or a model that does not fit; before any compute.
+    Raises WorkbenchError for an unknown model, hardware or dtype, or a model that does not fit; before any compute.
 
     >>> sweep_plan = plan("gemma2-9b-it", ["How do I bake bread?"] * 100, arms=31, hardware="h100")
     >>> sweep_plan.rows, sweep_plan.load.rows, sweep_plan.copies
     (3100, 31, 1)
     """
-    if min(gpus, max_new_tokens, batch_size) < 1:
-        raise WorkbenchError(f"{gpus=}, {max_new_tokens=}, {batch_size=}: expected at least 1")
+    number = arms if isinstance(arms, int) else len(arms)
+    if min(number, gpus, max_new_tokens, batch_size) < 1:
+        raise WorkbenchError(f"{number} arms, {gpus=}, {max_new_tokens=}, {batch_size=}: expected at least 1")
     sizes = shape(model) if isinstance(model, str) else shape_of(model.hf.config.to_dict(), model.name)
     asked = [prompt for side in named_sets(prompts).values() for prompt in side]
-    steers, assumed = _steers(sizes, arms, as_positions(on))
+    assumed: tuple[str, ...] = ()
+    if isinstance(arms, int):  # a Steer too small to change what is written, as costly as any other
+        direction = Direction(torch.ones(sizes.hidden), resid_post(sizes.layers // 2), sizes.name)
+        steers, assumed = [add(direction, 1e-6, on=on)] * arms, (f"every arm edits layer {sizes.layers // 2}",)
+    else:
+        steers = list({arm.steer.key: arm.steer for arm in arms}.values())
     distinct = list({(prompt.text, prompt.system): prompt for prompt in asked}.values())
     if isinstance(model, Model):
+        check_all(steers, model)
         lengths = list(model.encode(distinct).lengths)
     else:
         lengths = [_TEMPLATE_TOKENS + round(len(p.system + p.text) / _CHARACTERS_PER_TOKEN) for p in distinct]
@@ -209,27 +173,12 @@ def plan(
     elif max_new_tokens > 1:
         assumed += (f"every response is {max_new_tokens} tokens long",)
     load = Load.of(lengths, steers, sizes.layers, written, max_new_tokens, most)
-    copies, share, number = gpus // per_copy, BYTES[device.dtype], arms if isinstance(arms, int) else len(arms)
-    prefill, decode = (total / copies for total in seconds(sizes, device, load))
-    cache, work = (float(load.batch_size * row) for row in row_bytes_of(sizes, max(lengths) + max_new_tokens, share))
+    copies, share = gpus // per_copy, BYTES[device.dtype]
+    prefill, decode = (total / copies for total in load.seconds(sizes, device))
+    cache, beside = (float(load.batch_size * row) for row in row_bytes_of(sizes, max(lengths) + max_new_tokens, share))
     weights, rows = float(sizes.parameters * share), len(asked) * number
-    return Plan(sizes.name, device, rows, load, prefill, decode, weights, cache, work, per_copy, copies, assumed)
-
-
-def seconds(sizes: Shape, device: Hardware, load: Load) -> tuple[float, float]:
-    """The seconds of reading and of writing: of the slowest of arithmetic, memory traffic and starting the kernels."""
-    share, batches = BYTES[device.dtype], math.ceil(load.rows / load.batch_size)
-    weights = (sizes.layer_parameters + sizes.hidden * sizes.vocabulary) * share
-    cache = load.steps * load.context * sizes.cached_numbers * share
-
-    def slowest(passes: float, flops: float, rate: float, cache: float) -> float:
-        start = passes * sizes.layers * device.layer_seconds
-        return max(start, flops / rate, (passes * weights + cache) / device.bandwidth)
-
-    read, write = load.flops(sizes)
-    return slowest(2 * batches, read, device.prefill, 0), slowest(
-        batches * (load.longest - 1), write, device.decode, cache
-    )
+    memory = weights + cache + beside
+    return Plan(sizes.name, device, rows, load, prefill, decode, weights, cache, memory, per_copy, copies, assumed)
 
 
 def _calibrate(
@@ -237,77 +186,50 @@ def _calibrate(
 ) -> tuple[Hardware, float]:
     """The rates of this machine, and the tokens that a row writes, from running a few prompts of the sweep under its arms.
 
-    They are run twice: for one token each, which is reading, and for all of them. Prompts are drawn at random, with all of
-    their arms where there is room, so that they share as much of their reading as in the sweep.
+    They run for one token each, which is reading, and for all; a prompt under all arms, where there is room, to share alike.
     """
-    for steer in steers:
-        check(steer, model)
     chance, most = random.Random(0), batch_size if model.device.type == "cuda" else min(batch_size, _SAMPLE)
     asked = chance.sample(prompts, min(len(prompts), max(_PROMPTS, most // len(steers))))
     chosen = chance.sample(steers, min(len(steers), -(-max(_FEW, most) // len(asked))))
-    arms, chats = [Arm(steer, "direction") for steer in chosen], model.encode(asked)
-    jobs = [
-        Job("", prompt, arm, f"{i} {j}", ids)
-        for i, (prompt, ids) in enumerate(zip(asked, chats.token_ids, strict=True))
-        for j, arm in enumerate(arms)
-    ]
+    chats = model.encode(asked).take([row for row in range(len(asked)) for _ in chosen])
 
-    def run(jobs: Sequence[Job], longest: int) -> tuple[float, float]:
-        started = perf_counter()
-        done = complete_rows(model, jobs, Decoding(longest), batch_size)
-        return perf_counter() - started, float(done["tokens"].mean())
+    def run(rows: int, longest: int) -> tuple[float, float]:
+        started, some = perf_counter(), chats.take(range(rows))
+        tokens = continue_tokens(model, some, (chosen * len(asked))[:rows], longest, batch_size, progress=False)
+        return perf_counter() - started, sum(map(len, tokens)) / rows
 
-    run(jobs[:1], min(2, new))  # to warm up
-    reading, written = run(jobs, 1)
-    took, written = run(jobs, new) if new > 1 else (reading, written)
-    load = Load.of(chats.lengths, chosen, model.n_layers, written, new, batch_size)
-    read, write = load.flops(shape_of(model.hf.config.to_dict(), model.name))
+    run(1, min(2, new))  # to warm up
+    reading, written = run(len(chats), 1)
+    took, written = run(len(chats), new) if new > 1 else (reading, written)
+    load = Load.of(chats.lengths[:: len(chosen)], chosen, model.n_layers, written, new, batch_size)
+    read, write, _ = load.work(shape_of(model.hf.config.to_dict(), model.name))
     decode = write / (took - reading) if took > reading else float("inf")
-    about = f"calibrated with {len(jobs)} rows of the sweep, which took {reading + took:.0f} s"
-    return replace(device, prefill=read / reading, decode=decode, source=about), written
-
-
-def _steers(sizes: Shape, arms: Sequence[Arm] | int, on: Positions) -> tuple[list[Steer], tuple[str, ...]]:
-    """The conditions that differ, and what had to be assumed for them."""
-    if not isinstance(arms, int):
-        if not arms:
-            raise WorkbenchError("a sweep needs arms; got none")
-        return list({arm.steer.key: arm.steer for arm in arms}.values()), ()
-    if arms < 1:
-        raise WorkbenchError(f"arms={arms}: expected at least 1")
-    vector = torch.randn(sizes.hidden, generator=torch.Generator().manual_seed(0))
-    direction = Direction(vector, resid_post(sizes.layers // 2), sizes.name, "", "random(seed=0)")
-    # too small to change what is written, as costly as any others: all different, since equal ones would be one
-    steers = [add(direction, coef=1e-6 * (i + 1), on=on) for i in range(arms)]
-    return steers, (f"every arm edits layer {sizes.layers // 2}",)
+    source = f"calibrated with {len(chats)} rows of the sweep, which took {reading + took:.0f} s"
+    return replace(device, prefill=read / reading, decode=decode, source=source), written
 
 
 def _device(model: Model | str, hardware: str | Hardware, dtype: str | None) -> Hardware:
     """The hardware; for "here" only its memory, until it is calibrated."""
-    own = str(model.dtype).removeprefix("torch.") if isinstance(model, Model) else None
-    if isinstance(hardware, Hardware) or hardware != "here":
-        device = hardware if isinstance(hardware, Hardware) else gpu(hardware, dtype or own or "bfloat16")
-    elif isinstance(model, Model):
-        memory = free_bytes(model.device) + sum(p.nbytes for p in model.hf.parameters())  # what is free, and its own
-        device = Hardware("here", float(memory), 0.0, 0.0, str(own), "not yet calibrated")
+    own = "bfloat16" if isinstance(model, str) else str(model.dtype).removeprefix("torch.")
+    if isinstance(hardware, Hardware):
+        device = hardware
+    elif hardware != "here":
+        device = gpu(hardware, dtype or own)
+    elif isinstance(model, str):
+        raise WorkbenchError(
+            f"hardware 'here' is calibrated with a loaded model: wb.plan(wb.load({model!r}), …), or, if it is too large, name "
+            "a GPU or give hardware= the .hardware of a calibrated plan of a smaller one"
+        )
     else:
-        raise WorkbenchError(
-            f"hardware 'here' is calibrated with a loaded model: wb.plan(wb.load({model!r}), …), or, for a model too large "
-            "for that, give hardware= the .hardware of a calibrated plan of a smaller one, or name a GPU"
-        )
-    if dtype not in (None, device.dtype):
-        raise WorkbenchError(
-            f"dtype {dtype}: the rates are those of {device.dtype}; load the model in the dtype to plan for"
-        )
-    return device
+        memory = free_bytes(model.device) + sum(p.nbytes for p in model.hf.parameters())  # what is free, and its own
+        device = Hardware("here", float(memory), 0.0, 0.0, own, "not yet calibrated")
+    if dtype in (None, device.dtype):
+        return device
+    raise WorkbenchError(f"dtype {dtype}: the rates are those of {device.dtype}; load the model in that dtype")
 
 
 def _fit(sizes: Shape, tokens: int, device: Hardware, gpus: int, batch_size: int) -> tuple[int, int]:
-    """Devices that one copy takes, and rows per batch: smaller batches if there are too few devices for whole ones.
-
-    Raises:
-        WorkbenchError: not even one row fits; with what would.
-    """
+    """Devices that one copy takes, and rows per batch: fewer if memory is short. Raises WorkbenchError if not one row fits."""
     usable = device.memory * (1 - _RESERVE)
 
     def most(devices: int, dtype: str) -> int:
@@ -317,9 +239,9 @@ def _fit(sizes: Shape, tokens: int, device: Hardware, gpus: int, batch_size: int
     if (rows := most(gpus, device.dtype)) >= 1:
         return next((n for n in range(1, gpus) if most(n, device.dtype) == batch_size), gpus), rows
     enough = next(n for n in itertools.count(gpus) if most(n, device.dtype) >= 1)
-    half = device.dtype in ("float32", "float64") and most(gpus, "bfloat16") >= 1
+    other = " or dtype='bfloat16'" if BYTES[device.dtype] > 2 and most(gpus, "bfloat16") >= 1 else ""
     raise WorkbenchError(
         f"{sizes.name} in {device.dtype} takes {sizes.parameters * BYTES[device.dtype] / 1e9:.0f} GB and every row more, but "
         f"{gpus} × {device.name} can hold {gpus * usable / 1e9:.0f} GB ({_RESERVE:.0%} is kept free, and {1 - BATCH_SHARE:.0%} "
-        f"of what batches could take); what would fit: gpus={enough}{' or dtype=' + repr('bfloat16') if half else ''}"
+        f"of what batches could take); what would fit: gpus={enough}{other}"
     )

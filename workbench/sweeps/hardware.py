@@ -4,39 +4,27 @@ from dataclasses import dataclass
 
 from workbench._errors import WorkbenchError, unknown
 
-#: Shares of the published peaks that are assumed to be reached, and the time that Python takes to start the kernels of one
-#: layer. Nobody measured them here: calibrate where the hardware is at hand.
-FLOPS_SHARE = 0.5
-BANDWIDTH_SHARE = 0.7
-LAYER_SECONDS = 0.6e-3
-
+#: Assumed, measured by nobody here: the shares of the peaks that are reached, and the seconds of starting a layer's kernels.
+FLOPS_SHARE, BANDWIDTH_SHARE, LAYER_SECONDS = 0.5, 0.7, 0.6e-3
 #: Bytes per number.
 BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """What one device does per second, as a sweep reaches it.
-
-    Attributes:
-        memory: bytes. prefill, decode: FLOP/s while prompts are read and while responses are written.
-        bandwidth: bytes/s. layer_seconds: the least time that one layer takes per forward pass. Calibrated rates have both
-            in them already, so there they cost nothing of their own.
-        dtype: that the rates hold for. source: where the numbers come from.
-    """
+    """What one device does per second, as a sweep reaches it. Calibrated rates hold all that takes time."""
 
     name: str
-    memory: float
-    prefill: float
-    decode: float
-    dtype: str
-    source: str
-    bandwidth: float = float("inf")
-    layer_seconds: float = 0.0
+    memory: float  # bytes
+    prefill: float  # FLOP/s while prompts are read
+    decode: float  # FLOP/s while responses are written
+    dtype: str  # that the rates hold for
+    source: str  # where the numbers come from
+    bandwidth: float = float("inf")  # bytes/s
+    layer_seconds: float = 0.0  # the least time of one layer per pass
 
 
-#: Published by NVIDIA: memory in GB, bandwidth in GB/s, dense peaks in TFLOP/s of 16-bit matrix units, of plain float32 and
-#: of float64, and where they stand.
+#: Published by NVIDIA: GB, GB/s, dense peaks in TFLOP/s of 16-bit matrix units, float32 and float64, and where they stand.
 GPUS: dict[str, tuple[float, float, float, float, float, str]] = {
     "a100-40": (40, 1555, 312, 19.5, 9.7, "A100 datasheet, SXM 40 GB"),
     "a100-80": (80, 2039, 312, 19.5, 9.7, "A100 datasheet, SXM 80 GB"),
@@ -49,10 +37,7 @@ GPUS: dict[str, tuple[float, float, float, float, float, str]] = {
 
 
 def gpu(name: str, dtype: str) -> Hardware:
-    """A GPU by name, at the assumed efficiency.
-
-    Raises:
-        WorkbenchError: an unknown GPU or dtype.
+    """A GPU by name, at the assumed efficiency. Raises WorkbenchError for an unknown GPU or dtype.
 
     >>> gpu("RTX 4090", "bfloat16").memory
     24000000000.0
@@ -64,7 +49,5 @@ def gpu(name: str, dtype: str) -> Hardware:
         raise WorkbenchError(f"dtype {dtype!r}: expected {', '.join(BYTES)}")
     memory, bandwidth, half, single, double, about = GPUS[key]
     rate = {8: double, 4: single, 2: half}[BYTES[dtype]] * 1e12 * FLOPS_SHARE
-    source = (
-        f"NVIDIA {about}; assumed, not measured: {FLOPS_SHARE:.0%} of peak FLOP/s, {BANDWIDTH_SHARE:.0%} of bandwidth"
-    )
+    source = f"NVIDIA {about}; assumed, not measured: {FLOPS_SHARE:.0%} of FLOP/s, {BANDWIDTH_SHARE:.0%} of bandwidth"
     return Hardware(key, memory * 1e9, rate, rate, dtype, source, bandwidth * 1e9 * BANDWIDTH_SHARE, LAYER_SECONDS)

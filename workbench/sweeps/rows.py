@@ -16,7 +16,7 @@ import numpy as np
 
 from workbench._errors import Bar
 from workbench._files import content_key
-from workbench.generation.completions import written_by
+from workbench.generation.completions import FAILED, written_by
 from workbench.generation.decoding import GREEDY, Sampling
 from workbench.generation.generate import stream_tokens
 from workbench.generation.memory import Room
@@ -223,7 +223,7 @@ def _stored_frame(
         {
             "key": [row.key for row in rows],
             "text": [text for text, _ in written],
-            "tokens": [len(ids) for ids in tokens],
+            "tokens": [len(ids) - (FAILED in ids) for ids in tokens],
             "finish": [finish for _, finish in written],
             "model": model.name,
             "revision": model.revision,
@@ -251,6 +251,8 @@ def screen_out(model: Model, rows: Sequence[Job], margins: Mapping[str, float], 
     shifts: defaultdict[tuple, list[float]] = defaultdict(list)
     for row in rows:
         shifts[row.set, row.arm].append(margins[row.key] - plain[row.prompt])
-    moved = {place for place, values in shifts.items() if abs(np.mean(values)) >= least}
+    moved = {
+        place for place, values in shifts.items() if not abs(np.mean(values)) < least
+    }  # NaN is to be seen, not hidden
     wanted = {row.key for row in rows if not row.arm.steer.effective or (row.set, row.arm) in moved}
     return {row.key for row in rows} - wanted

@@ -130,6 +130,8 @@ def _pair_arms(
     rows: "pd.DataFrame", score: str, label: str | None = None, fluent: str = "coherence"
 ) -> tuple[np.ndarray, dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]]:
     """The base of each prompt, and per arm of a sweep the score without it, the score under it, and coherence, all by prompt."""
+    if "finish" in rows:  # a row that failed says nothing: that is not coherent
+        rows = rows.assign(value=rows["value"].mask((rows["finish"] == "failed") & (rows["score"] == fluent), 0.0))
     table = rows.pivot(index="prompt", columns=["score", "arm"], values="value")
     bases = rows.drop_duplicates("prompt").set_index("prompt")["base"].loc[table.index].to_numpy()
     if label is None and isinstance(first := table[score, BASELINE.name].iloc[0], str):
@@ -146,7 +148,15 @@ def _effect(before: np.ndarray, after: np.ndarray, bases: np.ndarray) -> Estimat
     if before.dtype == bool and len(set(bases)) == len(bases):
         return paired_difference(before.tolist(), after.tolist())
     change = after.astype(float) - before.astype(float)
-    return mean(change[~np.isnan(change)], bases[~np.isnan(change)])
+    return _mean_of_known(change, bases)
+
+
+def _mean_of_known(values: np.ndarray, bases: np.ndarray, confidence: float = 0.95) -> Estimate:
+    """The mean over the prompts that have a value; NaN where fewer than two have: rows that failed have none."""
+    known = ~np.isnan(values)
+    if not known.all() and known.sum() < 2:
+        return Estimate(np.nan, np.nan, np.nan, int(known.sum()), "no values")
+    return mean(values[known], bases[known], confidence=confidence)
 
 
 def steering_search(
@@ -253,7 +263,7 @@ def _check(dev: Prompts, test: Prompts, sign: int, smallest: float, largest: flo
 
 def _best(tried: Sequence[Trial], floor: float) -> Trial | None:
     """The coherent dose with the largest effect; of equals the smallest."""
-    good = [trial for trial in tried if trial.coherence.value >= floor]
+    good = [trial for trial in tried if trial.coherence.value >= floor and not np.isnan(trial.effect.value)]
     return max(good, key=lambda trial: (trial.effect.value, -abs(trial.ratio)), default=None)
 
 
@@ -322,8 +332,8 @@ def dose_effects(rows: "pd.DataFrame", score: str, floor: float = 0.7) -> "pd.Da
         beside = controls[
             (controls["layer"] == about["layer"]) & np.isclose(controls["ratio"].astype(float), about["ratio"])
         ]
-        limit = max((change[name].mean() for name in beside.index if coherent[name] >= floor), default=np.nan)
-        effect = mean(change[arm], bases, confidence=1 - 0.05 / len(own))
+        limit = max((np.nanmean(change[name]) for name in beside.index if coherent[name] >= floor), default=np.nan)
+        effect = _mean_of_known(change[arm], bases, 1 - 0.05 / len(own))
         steers = coherent[arm] >= floor and effect.low > 0 and effect.value > limit
         effects.append(
             (arm, about["layer"], about["ratio"], effect.value, effect.low, effect.high, limit, coherent[arm], steers)

@@ -5,17 +5,20 @@ comes, so that running again, or after an interruption, computes only what is mi
 """
 
 import json
+import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, unknown
 from workbench._files import content_key
-from workbench.generation.applied import check
+from workbench.generation.applied import check_all, check_positions, check_sizes
 from workbench.generation.decoding import Sampling
 from workbench.generation.store import Store
 from workbench.models.model import Model
 from workbench.models.prompts import Pairs, Prompts
+from workbench.scoring.labels import LABELS
 from workbench.scoring.scores import Scorer
 from workbench.steering.arms import Arm
 from workbench.sweeps.cluster import Ray, choose_cluster
@@ -32,6 +35,8 @@ from workbench.sweeps.rows import (
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 
 def sweep(
@@ -76,12 +81,13 @@ def sweep(
     Returns:
         A long DataFrame, one row per prompt × arm × score: set, prompt, base, category, arm, kind, layer, ratio, seed,
         dose (total), doses (JSON: dose per site), score, version (of the score), value, tokens, finish, model, revision,
-        decoding, key.
+        decoding, key. A row whose logits turned to NaN has finish "failed" and no value; a warning names its arm and dose.
 
     Raises:
-        WorkbenchError: no arms or scores, an unknown ``stop`` or ``screen``, a score that is decided only at the end with
-            ``stop="verdict"``, a Steer that does not fit the model, or an unknown place to run on or one without room
-            for a worker; before anything is generated. Also workers that keep dying.
+        WorkbenchError: no arms or scores, arms of one name, prompts of one id in a set, an unknown ``stop`` or ``screen``, a
+            score that is decided only at the end with ``stop="verdict"``, a Steer that does not fit the model, sizes below 1,
+            or an unknown place to run on or one without room for a worker; before anything is generated. Also workers that
+            keep dying.
 
     >>> arms = wb.grid(wb.extract(model, tiny_pairs, at=wb.resid_post(1)), ratios=[-0.3, 0, 0.3])
     >>> rows = sweep(model, tiny_pairs, arms, [wb.refusal, wb.coherence], store=folder, max_new_tokens=8)
@@ -91,11 +97,14 @@ def sweep(
     >>> again.equals(rows)  # out of the store: nothing was generated
     True
     """
-    _check(model, arms, scores, stop, screen)
+    sets = named_sets(prompts)
+    _check(model, sets, arms, scores, stop, screen)
+    check_sizes(max_new_tokens=max_new_tokens, batch_size=batch_size)
     stream = stream_rows if on == "local" else choose_cluster(on).stream
     sampling = Sampling(temperature, top_p, seed)
     decoding = Decoding(max_new_tokens, sampling, tuple(scores) if stop == "verdict" else ())
-    rows = sweep_rows(model, named_sets(prompts), arms, decoding)
+    rows = sweep_rows(model, sets, arms, decoding)
+    check_positions([row.arm.steer for row in rows], [len(row.token_ids) for row in rows])
     margins = read_margins(model, rows) if screen else {}
     skipped = screen_out(model, rows, margins, screen_least) if screen else set()
     shelf = Store(store)
@@ -103,21 +112,66 @@ def sweep(
     generate_missing(model, wanted, shelf, decoding, batch_size, stream=stream)
     frame = _rows_frame(model, rows, shelf.frame({row.key for row in rows} - skipped), decoding)
     frame.loc[frame["key"].isin(skipped), ["tokens", "finish"]] = [0, "screened"]
+    _tell_failures(frame)
     if screen:
         frame["margin"] = frame["key"].map(margins)
     return _add_scores(model, rows, frame, shelf, scores, show_text)
 
 
-def _check(model: Model, arms: Sequence[Arm], scores: Sequence[Scorer], stop: str, screen: str | None) -> None:
+def _check(
+    model: Model,
+    sets: Mapping[str, Prompts],
+    arms: Sequence[Arm],
+    scores: Sequence[Scorer],
+    stop: str,
+    screen: str | None,
+) -> None:
+    if isinstance(arms, Arm) or not isinstance(scores, Sequence) or isinstance(scores, str):
+        raise WorkbenchError("arms= and scores= are lists: sweep(model, prompts, [arm, …], [wb.refusal, …])")
     if not arms or not scores:
         raise WorkbenchError(f"a sweep needs arms and scores; got {len(arms)} arms and {len(scores)} scores")
+    if stranger := [arm for arm in arms if not isinstance(arm, Arm)]:
+        raise WorkbenchError(f"{stranger[0]!r} is no arm; make arms with wb.grid(…), or wb.Arm(steer, 'direction')")
+    if odd := [score for score in scores if not (hasattr(score, "values") and hasattr(score, "version"))]:
+        raise WorkbenchError(f"{odd[0]!r} is no score; e.g. wb.refusal, or wb.Score('length', 1, len)")
     if stop not in ("end", "verdict") or screen not in (None, "margin"):
         raise WorkbenchError(f'stop={stop!r}, screen={screen!r}: expected "end" or "verdict", and None or "margin"')
     late = [score.name for score in scores if score.decided is None]
     if stop == "verdict" and late:
         raise WorkbenchError(f'{late[0]} is decided only at the end of a response; leave it out, or stop="verdict"')
-    for steer in {arm.steer for arm in arms}:
-        check(steer, model)
+    _distinct(
+        "arms", "called", [arm.name for arm in arms], "give each a detail=, and join grids of which one has the dose 0"
+    )
+    _distinct("scores", "called", [score.name for score in scores], "leave one out")
+    for name, prompts in sets.items():
+        _distinct(
+            f"prompts of {name!r}",
+            "with the id",
+            [prompt.id for prompt in prompts],
+            "give each prompt an id of its own",
+        )
+    check_all((arm.steer for arm in arms), model)
+
+
+def _distinct(what: str, how: str, names: Sequence[str], remedy: str) -> None:
+    """Refuse names that stand for several things: rows of a table are told apart by them."""
+    twice = [name for name, number in Counter(names).items() if number > 1]
+    if twice:
+        raise WorkbenchError(f"there are {Counter(names)[twice[0]]} {what} {how} {twice[0]!r}; {remedy}")
+
+
+def _tell_failures(frame: "pd.DataFrame") -> None:
+    """Warn of the rows that have failed, by arm and dose, and take their texts out: they have no value."""
+    failed = frame["finish"] == "failed"
+    frame.loc[failed, "text"] = None
+    for (arm, dose), rows in frame[failed].groupby(["arm", "dose"], sort=False, dropna=False):
+        log.warning(
+            "%d of %d rows of arm %r (dose %g) failed: the model returned NaN. They have no value; steer less",
+            len(rows),
+            (frame["arm"] == arm).sum(),
+            arm,
+            dose,
+        )
 
 
 def outcomes(rows: "pd.DataFrame", set: str, arm: Arm | str, label: str) -> "pd.Series":
@@ -133,8 +187,11 @@ def outcomes(rows: "pd.DataFrame", set: str, arm: Arm | str, label: str) -> "pd.
         A boolean Series indexed by prompt id, in the same order for every arm.
 
     Raises:
-        WorkbenchError: there are no such rows, or they were screened out and nothing is known of them.
+        WorkbenchError: there are no such rows, they were screened out and nothing is known of them, or some of them failed:
+            a row without a label is neither a refusal nor a compliance.
     """
+    if label not in LABELS:
+        raise unknown("label", label, LABELS)
     name = arm if isinstance(arm, str) else arm.name
     part = rows[(rows["set"] == set) & (rows["arm"] == name) & (rows["score"] == "refusal")]
     if part.empty:
@@ -143,6 +200,13 @@ def outcomes(rows: "pd.DataFrame", set: str, arm: Arm | str, label: str) -> "pd.
         raise WorkbenchError(
             f"arm {name!r} was screened out on {set!r}: nothing was generated; sweep it without screen="
         )
+    if failed := int((part["finish"] == "failed").sum()):
+        raise WorkbenchError(
+            f"{failed} of {len(part)} rows of arm {name!r} on {set!r} failed, since the model returned NaN, and have no label; "
+            "leave the arm out, or sweep it at a lower dose"
+        )
+    part = part.drop_duplicates(["prompt", "key"])  # of sweeps that were joined
+    _distinct(f"rows of arm {name!r} on {set!r}", "for the prompt", list(part["prompt"]), "pass the rows of one sweep")
     return (part.set_index("prompt")["value"] == label).sort_index()
 
 
@@ -167,7 +231,7 @@ def _rows_frame(model: Model, rows: Sequence[Job], stored: "pd.DataFrame", decod
             "key": [row.key for row in rows],
         }
     )
-    frame = frame.join(stored.set_index("key")[["text", "tokens", "finish"]], on="key")
+    frame = frame.join(stored.set_index("key").reindex(columns=["text", "tokens", "finish"]), on="key")
     return frame.assign(model=model.name, revision=model.revision, decoding=str(decoding))
 
 
@@ -185,7 +249,8 @@ def _add_scores(
         known = shelf.scores.frame(set(places.values())).set_index("key")["value"].map(json.loads).to_dict()
         fresh = [key for key, place in places.items() if place not in known]
         asked, steers = [written[key].prompt for key in fresh], [written[key].arm.steer for key in fresh]
-        new = dict(zip(fresh, score.values(model, asked, [texts[key] for key in fresh], steers), strict=True))
+        values = score.values(model, asked, [texts[key] for key in fresh], steers) if fresh else []
+        new = dict(zip(fresh, values, strict=True))
         shelf.scores.append(
             pd.DataFrame(
                 {
@@ -197,7 +262,7 @@ def _add_scores(
                 }
             )
         )
-        values = {key: new[key] if key in new else known[places[key]] for key in texts.index}
-        parts.append(frame.assign(score=score.name, version=score.version, value=frame["key"].map(values)))
+        by_key = {key: new[key] if key in new else known[places[key]] for key in texts.index}
+        parts.append(frame.assign(score=score.name, version=score.version, value=frame["key"].map(by_key)))
     long = pd.concat(parts, ignore_index=True)
     return long if show_text else long.drop(columns="text")
