@@ -68,10 +68,9 @@ class Encoded:
 
     def take(self, rows: Sequence[int]) -> "Encoded":
         """These chats, in this order; a chat may be taken several times."""
-        prompts, ids, starts = self.prompts, self.token_ids, self.prompt_lengths
-        return Encoded(
-            tuple(prompts[i] for i in rows), tuple(ids[i] for i in rows), self.pad_id, tuple(starts[i] for i in rows)
-        )
+        names = ("prompts", "token_ids", "prompt_lengths")
+        chosen: dict[str, Any] = {name: tuple(getattr(self, name)[row] for row in rows) for name in names}
+        return replace(self, **chosen)
 
     def followed_by(self, responses: Sequence[Sequence[int]]) -> "Encoded":
         """These chats, all of each as the prompt, with a response each."""
@@ -152,19 +151,15 @@ class Model:
         """Whether the chat template writes a system message."""
         from jinja2.exceptions import TemplateError
 
-        marker = "The quick brown fox."
+        messages = [{"role": "system", "content": "The quick brown fox."}, {"role": "user", "content": "Hello."}]
         try:
-            messages = [{"role": "system", "content": marker}, {"role": "user", "content": "Hello."}]
             text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         except TemplateError:
             return False
-        return marker in text
+        return "The quick brown fox." in text
 
     def encode(
-        self,
-        prompts: Sequence[str | Prompt] | Prompts,
-        system: str | None = None,
-        system_in_user: bool = False,
+        self, prompts: Sequence[str | Prompt] | Prompts, system: str | None = None, system_in_user: bool = False
     ) -> Encoded:
         """Chats as token ids: the model's own template, rendered straight to ids, so that there is one BOS.
 
