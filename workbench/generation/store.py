@@ -6,6 +6,7 @@ unique names, and equal keys hold equal rows. Other tools read it too, e.g. Duck
 """
 
 import uuid
+from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +61,16 @@ class Store:
         import pandas as pd
 
         return {key for part in self._parts() for key in pd.read_parquet(part, columns=["key"])["key"]}
+
+    def revisions(self, model: str) -> Counter[str]:
+        """How many rows a model of this name has of each of its revisions."""
+        import pandas as pd
+
+        count: Counter[str] = Counter()
+        for part in self._parts():
+            rows = pd.read_parquet(part, columns=["model", "revision"])
+            count.update(rows["revision"][rows["model"] == model])
+        return count
 
     def append(self, rows: "pd.DataFrame") -> None:
         """Add rows, atomically: after a crash they are all there or none of them is.
