@@ -271,7 +271,7 @@ def test_half_given_is_refused(tmp_path):
 def test_all_claims_have_a_place_and_the_latest_verdict_of_each_model_counts(tmp_path):
     wb.ledger.record("S3.2", planted_rows(80), path=tmp_path)
     wb.ledger.record("S3.2", found(), path=tmp_path)
-    wb.ledger.record("S3.2", planted_rows(80).assign(model="Mistral-7B"), path=tmp_path)
+    wb.ledger.record("S3.2", planted_rows(80).assign(model="Mistral-7B"), standing="logged", path=tmp_path)
     ledger = wb.ledger.open(tmp_path)
     assert len(ledger.entries()) == 3
     records = json.loads(FORMATS["json"](ledger.records()))
@@ -288,7 +288,7 @@ def test_all_claims_have_a_place_and_the_latest_verdict_of_each_model_counts(tmp
     assert frame["outcome"].value_counts().to_dict() == {"not run": 46, "reproduced": 1, "not reproduced": 1}
     for name in ("table", "md"):
         text = FORMATS[name](ledger.records())
-        assert "reproduced (on analogue)" in text
+        assert "reproduced (on another model)" in text
         assert text.count("not run") == 47  # and the totals
         assert "47 claims: 46 not run" in text
     assert FORMATS["md"](ledger.records()).splitlines()[1] == "| --- | --- | --- | --- | --- | --- |"

@@ -39,6 +39,10 @@ _TOLD_AS = {
 }
 
 
+#: what a summary holds of an entry as it is
+_SHOWN = ("model", "revision", "outcome", "on_analogue", "standing", "recorded", "id")
+
+
 @dataclass(frozen=True)
 class Entry:
     """A recorded verdict.
@@ -46,7 +50,7 @@ class Entry:
     Attributes:
         id: of the entry. recorded: when, in UTC.
         claim, model, revision: what was judged, on what.
-        outcome, on_analogue, reasons: the verdict; effect: value, low, high, n and method; p: of the test.
+        outcome, on_analogue, standing, reasons: the verdict; effect: value, low, high, n and method; p: of the test.
         gates: name, passed and measured of each.
         how: what the verdict was computed with, to compute it again.
         criterion: as it stood then; criterion_json: the same for programs, empty in entries from before it was kept.
@@ -72,6 +76,7 @@ class Entry:
     n_rows: int
     digest: str
     criterion_json: str = ""
+    standing: str = ""
 
     @property
     def from_rows(self) -> bool:
@@ -82,7 +87,7 @@ class Entry:
         """The verdict as plain data; None for what is not known."""
         numbers = {"effect": self.effect["value"], "low": self.effect["low"], "high": self.effect["high"], "p": self.p}
         return {
-            **{name: getattr(self, name) for name in ("model", "revision", "outcome", "on_analogue", "recorded", "id")},
+            **{name: getattr(self, name) for name in _SHOWN},
             **{name: None if math.isnan(value) else value for name, value in numbers.items()},
             "n": self.effect["n"] or None,
             "gates": [dict(gate) for gate in self.gates],

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from workbench.claims.audits.findings import VERDICTS, Audit
+from workbench.claims.standing import standing_text
 
 _HEAD = ("id", "claim", "audit", "replication", "effect", "on")
 _TITLE = 46
@@ -12,7 +13,7 @@ _TITLE = 46
 
 def outcome_text(verdict: Mapping) -> str:
     """The outcome, and whether it was reached on another model than the logged one."""
-    return verdict["outcome"] + (" (on analogue)" if verdict["on_analogue"] else "")
+    return verdict["outcome"] + standing_text(verdict.get("standing", ""), verdict["on_analogue"])
 
 
 def effect_text(verdict: Mapping) -> str:
@@ -59,7 +60,7 @@ def as_json(records: Sequence[Mapping]) -> str:
 
 def totals(records: Sequence[Mapping]) -> str:
     """How many claims got each verdict; a claim run on several models counts once for each."""
-    counts = Counter(outcome.removesuffix(" (on analogue)") for _, _, _, outcome, *_ in _lines(records))
+    counts = Counter(outcome.partition(" (on ")[0] for _, _, _, outcome, *_ in _lines(records))
     return f"{len(records)} claims: {', '.join(f'{n} {name}' for name, n in counts.most_common())}."
 
 

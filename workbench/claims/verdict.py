@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from workbench._errors import WorkbenchError
 from workbench.claims.claim import Claim, Criterion
+from workbench.claims.standing import standing_text
 from workbench.statistics.results import Estimate
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Verdict:
     reasons: tuple[str, ...]
     on_analogue: bool = True
     gates: tuple[Gate, ...] = ()
+    standing: str = ""
 
     def frame(self) -> "pd.DataFrame":
         """The gates, one row each: gate, whether it passes, and what was measured."""
@@ -71,8 +73,8 @@ class Verdict:
         return pd.DataFrame(rows, columns=["gate", "", "measured"])
 
     def __str__(self) -> str:
-        analogue = " (on analogue)" if self.on_analogue else ""
-        about = f"{self.claim}: {self.outcome}{analogue}; effect {self.effect}, p = {self.p:.2g}."
+        standing = standing_text(self.standing, self.on_analogue)
+        about = f"{self.claim}: {self.outcome}{standing}; effect {self.effect}, p = {self.p:.2g}."
         return " ".join((about, *self.reasons))
 
 

@@ -135,7 +135,7 @@ def _about(row) -> str:  # a row of the frame, as pandas gives it
 
 
 def _measured(row) -> str:
-    analogue = ", on analogue" if row.on_analogue else ""
+    analogue = {"another": ", on another model", "logged": ""}.get(row.standing, ", on analogue" * row.on_analogue)
     lines = [f"{row.outcome}{analogue}" + (f": {escape(row.model)}" if row.model else "")]
     if np.isfinite(row.effect):
         lines.append(f"{number(row.effect)} [{number(row.low)}, {number(row.high)}], n = {row.n:.0f}")

@@ -22,6 +22,7 @@ from workbench.generation.generate import stream_tokens
 from workbench.generation.memory import Room
 from workbench.generation.schedule import place_rows
 from workbench.generation.store import Store
+from workbench.models.identity import revision_now
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Pairs, Prompt, Prompts, as_prompts
 from workbench.scoring.margins import refusal_margin
@@ -98,11 +99,11 @@ def sweep_rows(model: Model, sets: Mapping[str, Prompts], arms: Sequence[Arm], d
     """
     steers = {arm: arm.steer.key for arm in arms}
     how = f"{decoding} {model.dtype} v{GENERATION_VERSION}"
-    rows = []
+    revision, rows = revision_now(model, every_byte=True), []
     for name, prompts in sets.items():
         for prompt, ids in zip(prompts, model.encode(prompts).token_ids, strict=True):
             for arm in arms:
-                key = content_key([model.name, model.revision, ids, steers[arm], how])
+                key = content_key([model.name, revision, ids, steers[arm], how])
                 rows.append(Job(name, prompt, arm, key, ids))
     return rows
 

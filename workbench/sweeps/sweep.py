@@ -108,6 +108,7 @@ def sweep(
     margins = read_margins(model, rows) if screen else {}
     skipped = screen_out(model, rows, margins, screen_least) if screen else set()
     shelf = Store(store)
+    _tell_of_other_revisions(model, shelf)
     wanted = [row for row in rows if row.key not in skipped]
     generate_missing(model, wanted, shelf, decoding, batch_size, stream=stream)
     frame = _rows_frame(model, rows, shelf.frame({row.key for row in rows} - skipped), decoding)
@@ -116,6 +117,16 @@ def sweep(
     if screen:
         frame["margin"] = frame["key"].map(margins)
     return _add_scores(model, rows, frame, shelf, scores, show_text)
+
+
+def _tell_of_other_revisions(model: Model, shelf: Store) -> None:
+    """Say in one line what becomes of the rows that a model of this name wrote as it was before."""
+    others = {revision: n for revision, n in shelf.revisions(model.name).items() if revision != model.revision}
+    if others:
+        log.warning(
+            "%d rows of %s in %s are of other revisions (%s): they stay there and are not used, and %s writes its own",
+            sum(others.values()), model.name, shelf.folder, ", ".join(sorted(others)), model.revision,
+        )  # fmt: skip
 
 
 def _check(

@@ -19,7 +19,8 @@ from workbench import _files
 from workbench._errors import WorkbenchError
 from workbench._files import data_folder, package_folder
 from workbench.claims.entries import versions
-from workbench.models.registry import Embedded, Hub, Reference, base_of, resolve
+from workbench.models.fetch import files_of
+from workbench.models.registry import Embedded, Hub, base_of, is_fetched, resolve
 from workbench.notebooks.batch.plan import Execution
 
 _FILE = "batch.jsonl"
@@ -165,17 +166,13 @@ def source_hash(notebook: Path) -> str:
 
 def model_revision(name: str) -> str:
     """The revision that ``load`` would give a model, without loading it."""
-    from workbench.models.load import (  # loads torch, which a process of the batch can do without
-        adapter_revision,
-        fingerprint,
-    )
-
     source = resolve(name)
     base = base_of(source)
     if isinstance(base, Hub):
         return base.revision
-    revision = base.sha256[:12] if isinstance(base, Embedded) else fingerprint(base)
-    return f"{revision}+{adapter_revision(source.folder)}" if isinstance(source, Reference) else revision
+    if isinstance(base, Embedded) and not is_fetched(base):
+        return f"{base.sha256[:12]}, not fetched"
+    return files_of(source).revision()
 
 
 @cache
