@@ -5,6 +5,7 @@ comes, so that running again, or after an interruption, computes only what is mi
 """
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,8 @@ from workbench.sweeps.rows import (
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_LOG = logging.getLogger(__name__)
 
 
 def sweep(
@@ -133,7 +136,7 @@ def outcomes(rows: "pd.DataFrame", set: str, arm: Arm | str, label: str) -> "pd.
         A boolean Series indexed by prompt id, in the same order for every arm.
 
     Raises:
-        WorkbenchError: there are no such rows, or they were screened out and nothing is known of them.
+        WorkbenchError: there are no such rows, they were screened out and nothing is known of them, or some have no label.
     """
     name = arm if isinstance(arm, str) else arm.name
     part = rows[(rows["set"] == set) & (rows["arm"] == name) & (rows["score"] == "refusal")]
@@ -142,6 +145,11 @@ def outcomes(rows: "pd.DataFrame", set: str, arm: Arm | str, label: str) -> "pd.
     if (part["finish"] == "screened").any():
         raise WorkbenchError(
             f"arm {name!r} was screened out on {set!r}: nothing was generated; sweep it without screen="
+        )
+    if lost := int(part["value"].isna().sum()):
+        raise WorkbenchError(
+            f"arm {name!r} has {lost} of {len(part)} rows without a label on {set!r}, e.g. since a thought was cut: raise "
+            "max_new_tokens, or leave their prompts out in all arms"
         )
     return (part.set_index("prompt")["value"] == label).sort_index()
 
@@ -186,17 +194,20 @@ def _add_scores(
         fresh = [key for key, place in places.items() if place not in known]
         asked, steers = [written[key].prompt for key in fresh], [written[key].arm.steer for key in fresh]
         new = dict(zip(fresh, score.values(model, asked, [texts[key] for key in fresh], steers), strict=True))
+        kept = {key: value for key, value in new.items() if not pd.isna(value)}  # what has no value is asked for again
         shelf.scores.append(
             pd.DataFrame(
                 {
-                    "key": [places[key] for key in new],
-                    "completion": list(new),
+                    "key": [places[key] for key in kept],
+                    "completion": list(kept),
                     "score": score.name,
                     "version": score.version,
-                    "value": [json.dumps(value) for value in new.values()],
+                    "value": [json.dumps(value) for value in kept.values()],
                 }
             )
         )
+        if len(kept) < len(new):
+            _LOG.warning("%s: %d of %d new responses have no value", score.name, len(new) - len(kept), len(new))
         values = {key: new[key] if key in new else known[places[key]] for key in texts.index}
         parts.append(frame.assign(score=score.name, version=score.version, value=frame["key"].map(values)))
     long = pd.concat(parts, ignore_index=True)
