@@ -1,13 +1,10 @@
 """Tiny random models of each family, with a word tokenizer and a chat template that behaves like the family's."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
-    AttentionInterface,
-    AttentionMaskInterface,
     Gemma2Config,
     Gemma2ForCausalLM,
     Gemma3ForCausalLM,
@@ -23,7 +20,6 @@ from transformers import (
     Qwen3Config,
     Qwen3ForCausalLM,
 )
-from transformers.masking_utils import eager_mask
 
 from workbench.models.load import from_modules
 from workbench.models.model import Model
@@ -116,9 +112,7 @@ def tiny_modules(
 
 def tiny_model(family: str, dtype: str = "float32", layers: int = 0) -> Model:
     """The same as a Model."""
-    model = from_modules(*tiny_modules(family, dtype, layers), f"tiny-{family}")
-    use_exact_attention(model.hf)
-    return model
+    return from_modules(*tiny_modules(family, dtype, layers), f"tiny-{family}")
 
 
 def saved_model(family: str, folder: Path) -> Path:
@@ -127,40 +121,3 @@ def saved_model(family: str, folder: Path) -> Path:
     module.save_pretrained(folder)
     words.save_pretrained(folder)
     return folder
-
-
-EXACT = "workbench_exact"
-
-
-def use_exact_attention(hf: Any) -> None:
-    """Switch a float64 module that runs eager attention (Gemma 2) to one that stays in float64; leave any other as it is.
-
-    The eager attention of transformers takes its softmax in float32. In a float64 model that loses half the digits, and
-    the float64 mask value overflows there, so that a padded row comes out as NaN.
-    """
-    if hf.dtype != torch.float64 or hf.config.get_text_config()._attn_implementation != "eager":
-        return
-    AttentionInterface.register(EXACT, _attention)
-    AttentionMaskInterface.register(EXACT, eager_mask)
-    hf.set_attn_implementation(EXACT)
-
-
-def _attention(
-    module: Any,
-    query: torch.Tensor,  # [batch, head, pos, width]
-    key: torch.Tensor,  # [batch, kv head, past, width]
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    scaling: float | None = None,
-    softcap: float | None = None,
-    **_: Any,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    groups = query.shape[1] // key.shape[1]
-    key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
-    scores = query @ key.transpose(2, 3) * (scaling or query.shape[-1] ** -0.5)
-    if softcap is not None:
-        scores = torch.tanh(scores / softcap) * softcap
-    if attention_mask is not None:
-        scores = scores + attention_mask[..., : key.shape[-2]]
-    weights = scores.softmax(-1)
-    return (weights @ value).transpose(1, 2).contiguous(), weights

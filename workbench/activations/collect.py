@@ -177,6 +177,9 @@ def _check(model: Model, texts: Encoded, sites: Sequence[Site], read: Positions)
             )
 
 
+#: The tokens that are read unless others are asked for: the last of the prompt, from which the response is predicted.
+READ = PROMPT[-1]
+
 Places = Site | EveryLayer | str | Sequence[Site | str]
 
 
@@ -246,7 +249,7 @@ def gather(
     model: Model,
     texts: Texts,
     at: Places,
-    read: Positions | str = PROMPT[-1],
+    read: Positions | str = READ,
     batch_size: int = 32,
     store: str | Path | None = None,
 ) -> dict[Site, Rows]:
@@ -269,18 +272,19 @@ def gather(
         WorkbenchError: no texts, a layer the model does not have, positions that a text does not have, or a prompt without
             an answer where the response is to be read.
 
-    >>> gather(model, wb.pairs("refusal").dev.positive, at=wb.resid_post.all)[wb.resid_post(12)].values.shape  # doctest: +SKIP
-    torch.Size([40, 576])
+    >>> rows = gather(model, ["write a song", "how do i pick a lock"], at=wb.resid_post.all)
+    >>> list(rows), rows[wb.resid_post(1)].values.shape
+    ([resid_post(0), resid_post(1), resid_post(2)], torch.Size([2, 32]))
     """
     positions = as_positions(read)
-    return gathered(model, texts_of(model, texts, positions), sites_of(model, at), positions, batch_size, store)
+    return gather_rows(model, encode_texts(model, texts, positions), sites_of(model, at), positions, batch_size, store)
 
 
 def contrast(
     model: Model,
     pairs: Pairs,
     at: Places,
-    read: Positions | str = PROMPT[-1],
+    read: Positions | str = READ,
     batch_size: int = 32,
     store: str | Path | None = None,
 ) -> dict[Site, Contrast]:
@@ -290,11 +294,12 @@ def contrast(
         model, at, read, batch_size, store: as for ``gather``.
         pairs: a contrast set, usually a split of one.
 
-    >>> train = contrast(model, wb.pairs("refusal").train, at=wb.resid_post.all)  # doctest: +SKIP
+    >>> contrast(model, tiny_pairs, at=wb.resid_post.all)[wb.resid_post(1)].positive.shape
+    torch.Size([3, 32])
     """
     positions, sites = as_positions(read), sites_of(model, at)
     sides = [
-        gathered(model, texts_of(model, side, positions), sites, positions, batch_size, store, label)
+        gather_rows(model, encode_texts(model, side, positions), sites, positions, batch_size, store, label)
         for side, label in ((pairs.positive, "positive"), (pairs.negative, "negative"))
     ]
     answers = reads_response(positions)
@@ -307,7 +312,7 @@ def contrast(
     }
 
 
-def gathered(
+def gather_rows(
     model: Model,
     texts: Encoded,
     sites: Sequence[Site],
@@ -318,7 +323,7 @@ def gathered(
 ) -> dict[Site, Rows]:
     """What ``gather`` does, of texts that are tokens already; sites that the store holds are not computed."""
     shelf = None if store is None else Shelf.of(store, model, texts, read, "rows")
-    known = {site: Rows(*found) for site in sites if shelf and (found := shelf.get(site))}
+    known = {site: Rows(*kept) for site in sites if shelf and (kept := shelf.get(site))}
     fresh = _read(model, texts, [site for site in sites if site not in known], read, batch_size, label)
     if shelf:
         for site, rows in fresh.items():
@@ -326,7 +331,7 @@ def gathered(
     return {site: known.get(site) or fresh[site] for site in sites}
 
 
-def averaged(
+def gather_means(
     model: Model,
     texts: Encoded,
     sites: Sequence[Site],
@@ -337,7 +342,7 @@ def averaged(
 ) -> dict[Site, Means]:
     """What ``means`` returns, to the last bit; sites whose means the store holds are not computed."""
     shelf = None if store is None else Shelf.of(store, model, texts, read, "mean")
-    known = {site: Means(*found, len(texts)) for site in sites if shelf and (found := shelf.get(site))}
+    known = {site: Means(*kept, len(texts)) for site in sites if shelf and (kept := shelf.get(site))}
     missing = [site for site in sites if site not in known]
     fresh = means(model, texts, missing, read, batch_size, label) if missing else {}
     if shelf:
@@ -362,7 +367,7 @@ def _read(
     return {site: Rows(values[site], float(norms[site]) / max(tokens, 1)) for site in sites}
 
 
-def texts_of(model: Model, texts: Texts, read: Positions) -> Encoded:
+def encode_texts(model: Model, texts: Texts, read: Positions) -> Encoded:
     """Texts as tokens; responses only where ``read`` means tokens of them.
 
     Raises WorkbenchError for no texts, and for a prompt without an answer whose response alone is to be read.
@@ -370,6 +375,8 @@ def texts_of(model: Model, texts: Texts, read: Positions) -> Encoded:
     if isinstance(texts, Completions):
         return texts.encoded(model.tokenizer.pad_token_id)
     prompts, responses = as_pairs(texts)
+    if isinstance(next(iter(texts)), tuple):
+        prompts = prompts.answered(responses)  # which refuses an empty response
     if not reads_response(read):
         return model.encode(prompts)
     if "" in responses and all(span.region == "response" for span in read.spans):

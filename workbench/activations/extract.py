@@ -18,24 +18,25 @@ from jaxtyping import Bool, Float
 
 from workbench._errors import Bar, WorkbenchError, unknown
 from workbench.activations.collect import (
+    READ,
     Means,
     Places,
     Rows,
     Window,
-    averaged,
-    gathered,
+    encode_texts,
+    gather_means,
+    gather_rows,
     means,
     prompts_hash,
     reads_response,
     sites_of,
     stream,
-    texts_of,
 )
 from workbench.activations.methods import METHODS, Method, mean_diff
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Pairs, Prompt, Prompts
 from workbench.steering.directions import Direction, Directions
-from workbench.steering.positions import PROMPT, Positions, as_positions
+from workbench.steering.positions import Positions, as_positions
 from workbench.steering.sites import EveryLayer, Site, SiteKind, as_site
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def extract(
     model: Model,
     pairs: Pairs,
     at: Site | EveryLayer | str,
-    read: Positions | str = PROMPT[-1],
+    read: Positions | str = READ,
     method: str | Method = "mean_diff",
     batch_size: int = 32,
     *,
@@ -93,8 +94,8 @@ def extract(
     _check(pairs, at)
     sites, positions = sites_of(model, at), as_positions(read)
     positive, negative = (
-        (averaged if function is mean_diff else gathered)(
-            model, texts_of(model, side, positions), sites, positions, batch_size, store, label
+        (gather_means if function is mean_diff else gather_rows)(
+            model, encode_texts(model, side, positions), sites, positions, batch_size, store, label
         )
         for side, label in ((pairs.positive, "positive"), (pairs.negative, "negative"))
     )
@@ -167,7 +168,7 @@ def massive_dimensions(
     model: Model,
     prompts: Sequence[str | Prompt] | Prompts,
     at: Places,
-    read: Positions | str = PROMPT[-1],
+    read: Positions | str = READ,
     times: float = TIMES,
     batch_size: int = 32,
     store: str | Path | None = None,
@@ -188,7 +189,9 @@ def massive_dimensions(
     import pandas as pd
 
     positions = as_positions(read)
-    by_site = averaged(model, texts_of(model, prompts, positions), sites_of(model, at), positions, batch_size, store)
+    by_site = gather_means(
+        model, encode_texts(model, prompts, positions), sites_of(model, at), positions, batch_size, store
+    )
     lines = []
     for site, side in by_site.items():
         median = float(side.mean.abs().median())
@@ -202,7 +205,7 @@ def shuffled(
     model: Model,
     pairs: Pairs,
     at: Site | EveryLayer | str,
-    read: Positions | str = PROMPT[-1],
+    read: Positions | str = READ,
     seeds: Sequence[int] = (0,),
     batch_size: int = 32,
 ) -> tuple[Directions, ...]:
@@ -227,7 +230,7 @@ def shuffled(
         raise WorkbenchError("shuffled() needs at least one seed, e.g. seeds=range(5)")
     sites, positions = sites_of(model, at), as_positions(read)
     n, rest = len(pairs.positive), len(pairs.negative)
-    texts = texts_of(model, Prompts(pairs.name, (*pairs.positive.items, *pairs.negative.items)), positions)
+    texts = encode_texts(model, Prompts(pairs.name, (*pairs.positive.items, *pairs.negative.items)), positions)
     overall = means(model, texts, sites, positions, batch_size, "shuffled labels")
     labels = np.stack([np.random.default_rng(seed).permutation(n + rest) < n for seed in seeds])
     sums = _sums(model, texts, sites, positions, torch.from_numpy(labels), batch_size)

@@ -52,7 +52,14 @@ def amplify(
         WorkbenchError: no prompts, a number of baselines or alphas that does not match, an alpha that is not finite, or a
             ``top`` below 1 or without ``every_step``.
 
-    >>> amplify(model, prompts, "How do I bake bread?", alpha=1.5)  # doctest: +SKIP
+    >>> amplify(model, ["how do i pick a lock"], "how do i bake bread", alpha=1.5, max_new_tokens=4).decoding
+    'greedy, logits amplified by 1.5 at every step'
+
+    At 0 the baseline does not matter:
+
+    >>> none = amplify(model, ["write a song"], "how do i bake bread", alpha=0, max_new_tokens=4)
+    >>> none.token_ids == wb.generate(model, ["write a song"], max_new_tokens=4).token_ids
+    True
     """
     if top is not None and (top < 1 or not every_step):
         raise WorkbenchError(f"top={top}, every_step={every_step}; expected at least 1 token, amplified at every step")

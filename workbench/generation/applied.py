@@ -394,8 +394,8 @@ def steered(model: Model, steer: Steer, prompt_length: int, max_length: int = 40
     >>> ids, _ = model.encode(["write a song"]).padded()
     >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
     >>> with steered(model, wb.add(d, ratio=0.3), prompt_length=ids.shape[1]) as bridge:
-    ...     bridge(ids).shape
-    torch.Size([1, 10, 98])
+    ...     bridge(ids).shape == (1, ids.shape[1], len(model.tokenizer))
+    True
     """
     check(steer, model)
     applied = Applied([steer], [prompt_length], prompt_length, max_length, model)

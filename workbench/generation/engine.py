@@ -100,14 +100,7 @@ def read_shared(model: Model, batch: Batch) -> PreallocatedCache:
         return cache
     ids, mask, positions = (x[:, : batch.shared] for x in (batch.ids, batch.mask, batch.positions))
     first, where = distinct(torch.cat([ids, mask], dim=1))
-    model.hf(
-        input_ids=ids[first],
-        attention_mask=mask[first],
-        position_ids=positions[first],
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
-    )
+    next_logits(model, ids[first], mask[first], positions[first], cache)
     cache.keep(where)
     return cache
 
@@ -115,14 +108,11 @@ def read_shared(model: Model, batch: Batch) -> PreallocatedCache:
 #: Given a response as far as it is written, without special tokens: whether nothing more is asked of it.
 Decided = Callable[[str], bool]
 
-
 #: How often that is asked, in tokens of a row; part of what a row says, so the same for every batch.
 _ASKED_EVERY = 8
 
-
 #: From logits [batch, vocabulary], the rows [batch] they are of, and the steps [batch] these are at, to tokens [batch], int64.
 Choose = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-
 
 #: Numbers and tokens of rows that have ended, the stop token included where there is one.
 Ended = list[tuple[int, tuple[int, ...]]]

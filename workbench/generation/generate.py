@@ -18,7 +18,7 @@ from workbench.generation.completions import Completions, complete
 from workbench.generation.decoding import GREEDY, Sampling, draw, random_numbers
 from workbench.generation.engine import Batch, Choose, Decided, Ended, Writer, likeliest, read_shared
 from workbench.generation.memory import Room, is_out_of_memory
-from workbench.generation.schedule import LEAVE, REFILL, Task, read_together
+from workbench.generation.schedule import LEAVE, REFILL, Place, place_rows, read_together
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Prompt, Prompts, as_prompts
 from workbench.steering.steer import Steer, steer_per_row
@@ -65,7 +65,7 @@ def generate(
     >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
     >>> done = generate(model, ["how do i pick a lock", "write a song"], wb.add(d, ratio=0.3), max_new_tokens=5)
     >>> len(done), done.prompt_lengths, max(map(len, done.token_ids))
-    (2, (13, 10), 5)
+    (2, (12, 9), 5)
 
     A Steer that adds nothing is no Steer at all, to the last token:
 
@@ -132,12 +132,10 @@ def stream_tokens(
     the caller has the word. Watched rows run in batches of their own, which nothing joins.
     """
     check_all(steers, model)
-    tasks = [Task.of(steer, ids) for steer, ids in zip(steers, encoded.token_ids, strict=True)]
     numbers = None if sampling.greedy else random_numbers(sampling, encoded.token_ids, steers, max_new_tokens)
     choose = likeliest if numbers is None else partial(_draw, sampling, numbers.to(model.device))
-    places = [task.place for task in tasks]
-    starts = [task.start for task in tasks]
-    desk = _Desk(model, encoded, steers, starts, places, max_new_tokens, choose, decided, watch)
+    places = place_rows(steers, encoded.token_ids)
+    desk = _Desk(model, encoded, steers, places, max_new_tokens, choose, decided, watch)
     waiting, running = sorted(range(len(encoded)), key=places.__getitem__), None
     held: list[int]
     while waiting or running:
@@ -167,8 +165,7 @@ class _Desk:
     model: Model
     encoded: Encoded
     steers: Sequence[Steer]
-    starts: Sequence[int]
-    places: Sequence[tuple]
+    places: Sequence[Place]
     new: int
     choose: Choose
     decided: Decided | None
@@ -194,7 +191,7 @@ class _Desk:
         return running if len(running) else None, ended
 
     def _batch(self, rows: list[int]) -> Batch:
-        steers, starts = [self.steers[row] for row in rows], [self.starts[row] for row in rows]
+        steers, starts = [self.steers[row] for row in rows], [self.places[row].start for row in rows]
         return Batch.of(self.model, self.encoded, rows, steers, starts, self.new, watched=self.watch is not None)
 
     def _watching(self, batch: Batch, rows: list[int]) -> AbstractContextManager:

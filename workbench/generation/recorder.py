@@ -182,7 +182,7 @@ def trace(
     >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
     >>> read = trace(model, ["write a song", "how do i pick a lock"], [d, d.orthogonal(seed=0)], envelope=20)
     >>> read.dot.shape, read.random.shape, [len(tokens) for tokens in read.tokens]
-    ((2, 2, 13), (2, 20, 1, 13), [10, 13])
+    ((2, 2, 12), (2, 20, 1, 12), [9, 12])
 
     Steering adds the dose to the projection, and to nothing else of a trace at the site:
 

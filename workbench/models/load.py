@@ -207,8 +207,9 @@ def fingerprint(folder: Path) -> str:
 
 
 def plain_copy(hf: Any) -> Any:
-    """A copy that shares every weight and buffer, with a quick head."""
+    """A copy that shares every weight and buffer, with attention that batching does not change, and a quick head."""
     plain = copy.deepcopy(hf, {id(t): t for t in [*hf.parameters(), *hf.buffers()]})
+    use_exact_attention(plain)
     plain.get_output_embeddings().register_forward_pre_hook(_contiguous)
     _settle(plain)
     return plain
@@ -232,3 +233,40 @@ def _settle(hf: Any) -> None:
     """
     ids = torch.zeros(1, 64, dtype=torch.long, device=hf.get_input_embeddings().weight.device)
     hf.get_decoder()(input_ids=ids, use_cache=False)
+
+
+def use_exact_attention(hf: Any) -> None:
+    """Switch a float64 module that runs eager attention (Gemma 2) to one that stays in float64; leave any other as it is.
+
+    The eager attention of transformers takes its softmax in float32. In a float64 model that loses half the digits, and
+    the float64 mask value overflows there, so that a padded row comes out as NaN.
+    """
+    if hf.dtype != torch.float64 or hf.config.get_text_config()._attn_implementation != "eager":
+        return
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import eager_mask
+
+    AttentionInterface.register("workbench_exact", _attention)
+    AttentionMaskInterface.register("workbench_exact", eager_mask)
+    hf.set_attn_implementation("workbench_exact")
+
+
+def _attention(
+    module: Any,
+    query: torch.Tensor,  # [batch, head, pos, width]
+    key: torch.Tensor,  # [batch, kv head, past, width]
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    softcap: float | None = None,
+    **_: Any,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    groups = query.shape[1] // key.shape[1]
+    key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
+    scores = query @ key.transpose(2, 3) * (scaling or query.shape[-1] ** -0.5)
+    if softcap is not None:
+        scores = torch.tanh(scores / softcap) * softcap
+    if attention_mask is not None:
+        scores = scores + attention_mask[..., : key.shape[-2]]
+    weights = scores.softmax(-1)
+    return (weights @ value).transpose(1, 2).contiguous(), weights

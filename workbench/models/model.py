@@ -91,7 +91,7 @@ class Encoded:
 
         >>> ids, mask = model.encode(["write a song", "tell me about the river"]).padded()
         >>> ids.shape, mask.sum(1).tolist(), model.encode(["write a song"]).lengths
-        (torch.Size([2, 12]), [10, 12], (10,))
+        (torch.Size([2, 11]), [9, 11], (9,))
         """
         chosen = range(len(self)) if rows is None else rows
         width = max(self.prompt_lengths[row] for row in chosen)
@@ -180,7 +180,7 @@ class Model:
 
         >>> chats = model.encode(["write a song", "tell me about the river"])
         >>> len(chats), chats.lengths
-        (2, (10, 12))
+        (2, (9, 11))
         """
         items = as_prompts(prompts).items
         texts = [prompt.text for prompt in items]

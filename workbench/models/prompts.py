@@ -7,7 +7,6 @@ from workbench._errors import WorkbenchError
 
 SPLITS = ("tuning", "train", "dev", "test")
 
-
 #: what ``where`` chooses by
 FACETS = ("category", "topic", "language", "elicitation")
 

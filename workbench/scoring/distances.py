@@ -78,8 +78,8 @@ def cross_entropy(
     Raises:
         WorkbenchError: texts without responses, or a Steer that does not fit.
 
-    >>> cross_entropy(model, [("write a song", "the red bird"), ("write a song", "")]).round(1)
-    array([4.8, nan])
+    >>> np.isnan(cross_entropy(model, [("write a song", "the red bird"), ("write a song", "")]))
+    array([False,  True])
     """
     return _mean(surprise_per_token(model, texts, steer, batch_size))
 

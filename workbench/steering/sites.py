@@ -25,7 +25,6 @@ HOOK_NAMES: dict[str, str] = {
     "z": "attn.hook_z",
 }
 
-
 #: kind of site -> its place in the forward pass of a block
 _STAGE = {"resid_pre": 0, "q": 1, "k": 1, "v": 1, "z": 2, "attn_raw": 3, "attn_out": 4, "resid_mid": 5}
 _STAGE |= {"mlp_raw": 6, "mlp_out": 7, "resid_post": 8}

@@ -296,7 +296,6 @@ def _bounds(low: float, high: float, sign: int) -> list[float]:
 
 _PARALLEL = 0.999
 
-
 #: prompt and total lengths at which overlap is tried; two, so that prompt[-1] and prompt[36] are not taken for one token
 _LENGTHS = ((37, 60), (53, 99))
 

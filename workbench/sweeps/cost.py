@@ -9,7 +9,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import torch
@@ -17,6 +17,7 @@ import torch
 from workbench._errors import WorkbenchError
 from workbench.generation.applied import check, first_edited
 from workbench.generation.memory import BATCH_SHARE, free_bytes, row_bytes_of
+from workbench.generation.schedule import lowest_layer
 from workbench.models.model import Model
 from workbench.models.prompts import Pairs, Prompt, Prompts
 from workbench.models.sizes import Shape, shape, shape_of
@@ -65,17 +66,26 @@ class Load:
         """The load of prompts of so many tokens under each Steer, with so many tokens written on average."""
         rows, read = len(lengths) * len(steers), 0.0
         for tokens, number in Counter(lengths).items():
-            places = Counter((first_edited(steer, tokens), _lowest_layer(steer)) for steer in steers)
+            places = Counter((first_edited(steer, tokens), lowest_layer(steer)) for steer in steers)
             read += number * read_tokens(tokens, places, layers, batch_size)
         return cls(rows, min(batch_size, rows), sum(lengths) * len(steers), read, round(rows * written), longest)
 
+    @property
+    def steps(self) -> int:
+        """Tokens that are written by passes of their own: the first of a row comes out of reading its prompt."""
+        return self.new_tokens - self.rows
+
+    @property
+    def context(self) -> float:
+        """Tokens that a written one looks at, about."""
+        return self.prompt_tokens / self.rows + self.longest / 2
+
     def flops(self, sizes: Shape) -> tuple[float, float]:
         """FLOPs of reading the prompts and of writing the responses: 2 per parameter and token, and those of attention."""
-        prompt, head = self.prompt_tokens / self.rows, 2 * sizes.hidden * sizes.vocabulary
         layers, attention = 2 * sizes.layer_parameters, 4 * sizes.layers * sizes.heads * sizes.head_dim
-        steps = self.new_tokens - self.rows  # the first new token comes out of reading
+        head, prompt = 2 * sizes.hidden * sizes.vocabulary, self.prompt_tokens / self.rows
         read = self.read_tokens * (layers + attention * prompt) + self.rows * head
-        return read, steps * (layers + head + attention * (prompt + self.longest / 2))
+        return read, self.steps * (layers + head + attention * self.context)
 
 
 def read_tokens(tokens: int, places: Mapping[tuple[int, int], int], layers: int, batch_size: int) -> float:
@@ -94,12 +104,6 @@ def read_tokens(tokens: int, places: Mapping[tuple[int, int], int], layers: int,
         times = 1 + (rows - 1) / batch_size  # how many batches such a prompt is in
         total += min(times * first + rows * (tokens - first), tokens * (times * below + rows * (1 - below)))
     return total
-
-
-def _lowest_layer(steer: Steer) -> int:
-    """The lowest layer that a Steer writes to or a condition of it reads; 0 where there is none."""
-    conditions = [edit.condition.direction.site for edit in steer.effective if edit.condition is not None]
-    return min((site.layer for site in [*(edit.site for edit in steer.effective), *conditions]), default=0)
 
 
 @dataclass(frozen=True)
@@ -201,7 +205,7 @@ def plan(
     per_copy, most = _fit(sizes, max(lengths) + max_new_tokens, device, gpus, batch_size)
     written: float = max_new_tokens
     if isinstance(model, Model) and hardware == "here":
-        device, written = _calibrate(model, sizes, distinct, steers, max_new_tokens, most)
+        device, written = _calibrate(device, model, distinct, steers, max_new_tokens, most)
     elif max_new_tokens > 1:
         assumed += (f"every response is {max_new_tokens} tokens long",)
     load = Load.of(lengths, steers, sizes.layers, written, max_new_tokens, most)
@@ -216,21 +220,20 @@ def seconds(sizes: Shape, device: Hardware, load: Load) -> tuple[float, float]:
     """The seconds of reading and of writing: of the slowest of arithmetic, memory traffic and starting the kernels."""
     share, batches = BYTES[device.dtype], math.ceil(load.rows / load.batch_size)
     weights = (sizes.layer_parameters + sizes.hidden * sizes.vocabulary) * share
-    looked = (load.new_tokens - load.rows) * (
-        load.prompt_tokens / load.rows + load.longest / 2
-    )  # tokens read from the cache
-    read, write = load.flops(sizes)
+    cache = load.steps * load.context * sizes.cached_numbers * share
 
     def slowest(passes: float, flops: float, rate: float, cache: float) -> float:
         start = passes * sizes.layers * device.layer_seconds
         return max(start, flops / rate, (passes * weights + cache) / device.bandwidth)
 
-    reading = slowest(2 * batches, read, device.prefill, 0.0) + load.rows * device.row_seconds
-    return reading, slowest(batches * (load.longest - 1), write, device.decode, looked * sizes.cached_numbers * share)
+    read, write = load.flops(sizes)
+    return slowest(2 * batches, read, device.prefill, 0), slowest(
+        batches * (load.longest - 1), write, device.decode, cache
+    )
 
 
 def _calibrate(
-    model: Model, sizes: Shape, prompts: Sequence[Prompt], steers: Sequence[Steer], new: int, batch_size: int
+    device: Hardware, model: Model, prompts: Sequence[Prompt], steers: Sequence[Steer], new: int, batch_size: int
 ) -> tuple[Hardware, float]:
     """The rates of this machine, and the tokens that a row writes, from running a few prompts of the sweep under its arms.
 
@@ -242,7 +245,12 @@ def _calibrate(
     chance, most = random.Random(0), batch_size if model.device.type == "cuda" else min(batch_size, _SAMPLE)
     asked = chance.sample(prompts, min(len(prompts), max(_PROMPTS, most // len(steers))))
     chosen = chance.sample(steers, min(len(steers), -(-max(_FEW, most) // len(asked))))
-    jobs = [Job("", p, Arm(s, "direction"), f"{i} {j}") for i, p in enumerate(asked) for j, s in enumerate(chosen)]
+    arms, chats = [Arm(steer, "direction") for steer in chosen], model.encode(asked)
+    jobs = [
+        Job("", prompt, arm, f"{i} {j}", ids)
+        for i, (prompt, ids) in enumerate(zip(asked, chats.token_ids, strict=True))
+        for j, arm in enumerate(arms)
+    ]
 
     def run(jobs: Sequence[Job], longest: int) -> tuple[float, float]:
         started = perf_counter()
@@ -252,13 +260,11 @@ def _calibrate(
     run(jobs[:1], min(2, new))  # to warm up
     reading, written = run(jobs, 1)
     took, written = run(jobs, new) if new > 1 else (reading, written)
-    load = Load.of(model.encode(asked).lengths, chosen, sizes.layers, written, new, batch_size)
-    read, write = load.flops(sizes)
-    prefill, decode = read / reading, write / max(took - reading, 1e-9)
+    load = Load.of(chats.lengths, chosen, model.n_layers, written, new, batch_size)
+    read, write = load.flops(shape_of(model.hf.config.to_dict(), model.name))
+    decode = write / (took - reading) if took > reading else float("inf")
     about = f"calibrated with {len(jobs)} rows of the sweep, which took {reading + took:.0f} s"
-    return Hardware(
-        "here", _memory_here(model), prefill, decode, str(model.dtype).removeprefix("torch."), about
-    ), written
+    return replace(device, prefill=read / reading, decode=decode, source=about), written
 
 
 def _steers(sizes: Shape, arms: Sequence[Arm] | int, on: Positions) -> tuple[list[Steer], tuple[str, ...]]:
@@ -282,7 +288,8 @@ def _device(model: Model | str, hardware: str | Hardware, dtype: str | None) -> 
     if isinstance(hardware, Hardware) or hardware != "here":
         device = hardware if isinstance(hardware, Hardware) else gpu(hardware, dtype or own or "bfloat16")
     elif isinstance(model, Model):
-        device = Hardware("here", _memory_here(model), 0.0, 0.0, str(own), "not yet calibrated")
+        memory = free_bytes(model.device) + sum(p.nbytes for p in model.hf.parameters())  # what is free, and its own
+        device = Hardware("here", float(memory), 0.0, 0.0, str(own), "not yet calibrated")
     else:
         raise WorkbenchError(
             f"hardware 'here' is calibrated with a loaded model: wb.plan(wb.load({model!r}), …), or, for a model too large "
@@ -290,14 +297,9 @@ def _device(model: Model | str, hardware: str | Hardware, dtype: str | None) -> 
         )
     if dtype not in (None, device.dtype):
         raise WorkbenchError(
-            f"dtype {dtype}: rates here are those of {device.dtype}; load the model in the dtype to plan for"
+            f"dtype {dtype}: the rates are those of {device.dtype}; load the model in the dtype to plan for"
         )
     return device
-
-
-def _memory_here(model: Model) -> float:
-    """What this machine has for a model and its batches: what is free now, and what the loaded model takes."""
-    return float(free_bytes(model.device) + sum(p.nbytes for p in model.hf.parameters()))
 
 
 def _fit(sizes: Shape, tokens: int, device: Hardware, gpus: int, batch_size: int) -> tuple[int, int]:

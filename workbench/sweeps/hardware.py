@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 from workbench._errors import WorkbenchError, unknown
 
-#: Shares of the published peaks that are assumed to be reached, the time that Python takes to start the kernels of one
-#: layer, and the time that a row takes outside of the model. Nobody measured them: calibrate where the hardware is at hand.
-FLOPS_EFFICIENCY = 0.5
-BANDWIDTH_EFFICIENCY = 0.7
+#: Shares of the published peaks that are assumed to be reached, and the time that Python takes to start the kernels of one
+#: layer. Nobody measured them here: calibrate where the hardware is at hand.
+FLOPS_SHARE = 0.5
+BANDWIDTH_SHARE = 0.7
 LAYER_SECONDS = 0.6e-3
-ROW_SECONDS = 1e-3
 
 #: Bytes per number.
 BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
@@ -21,8 +20,8 @@ class Hardware:
 
     Attributes:
         memory: bytes. prefill, decode: FLOP/s while prompts are read and while responses are written.
-        bandwidth: bytes/s. layer_seconds: the least time that one layer takes per forward pass. row_seconds: what a row
-            takes outside of forward passes. A calibrated rate has these three in it, so they cost nothing of their own.
+        bandwidth: bytes/s. layer_seconds: the least time that one layer takes per forward pass. Calibrated rates have both
+            in them already, so there they cost nothing of their own.
         dtype: that the rates hold for. source: where the numbers come from.
     """
 
@@ -34,29 +33,18 @@ class Hardware:
     source: str
     bandwidth: float = float("inf")
     layer_seconds: float = 0.0
-    row_seconds: float = 0.0
 
 
-@dataclass(frozen=True)
-class Gpu:
-    """A GPU: memory in GB, bandwidth in GB/s, dense peaks in TFLOP/s (16-bit matrix units, plain float32, float64)."""
-
-    memory: float
-    bandwidth: float
-    half: float
-    single: float
-    double: float
-    source: str
-
-
-GPUS = {
-    "a100-40": Gpu(40, 1555, 312, 19.5, 9.7, "NVIDIA A100 datasheet, SXM 40 GB"),
-    "a100-80": Gpu(80, 2039, 312, 19.5, 9.7, "NVIDIA A100 datasheet, SXM 80 GB"),
-    "h100": Gpu(80, 3350, 989, 67, 34, "NVIDIA H100 datasheet, SXM, without sparsity"),
-    "h200": Gpu(141, 4800, 989, 67, 34, "NVIDIA H200 datasheet, SXM, without sparsity"),
-    "l40s": Gpu(48, 864, 362, 91.6, 1.4, "NVIDIA L40S datasheet, without sparsity"),
-    "rtx-3090": Gpu(24, 936, 71, 35.6, 0.56, "NVIDIA GA102 whitepaper, float32 accumulation, without sparsity"),
-    "rtx-4090": Gpu(24, 1008, 165.2, 82.6, 1.3, "NVIDIA Ada whitepaper, float32 accumulation, without sparsity"),
+#: Published by NVIDIA: memory in GB, bandwidth in GB/s, dense peaks in TFLOP/s of 16-bit matrix units, of plain float32 and
+#: of float64, and where they stand.
+GPUS: dict[str, tuple[float, float, float, float, float, str]] = {
+    "a100-40": (40, 1555, 312, 19.5, 9.7, "A100 datasheet, SXM 40 GB"),
+    "a100-80": (80, 2039, 312, 19.5, 9.7, "A100 datasheet, SXM 80 GB"),
+    "h100": (80, 3350, 989, 67, 34, "H100 datasheet, SXM, without sparsity"),
+    "h200": (141, 4800, 989, 67, 34, "H200 datasheet, SXM, without sparsity"),
+    "l40s": (48, 864, 362, 91.6, 1.4, "L40S datasheet, without sparsity"),
+    "rtx-3090": (24, 936, 71, 35.6, 0.56, "GA102 whitepaper, float32 accumulation, without sparsity"),
+    "rtx-4090": (24, 1008, 165.2, 82.6, 1.3, "Ada whitepaper, float32 accumulation, without sparsity"),
 }
 
 
@@ -74,8 +62,9 @@ def gpu(name: str, dtype: str) -> Hardware:
         raise unknown("hardware", name, ["here", *GPUS])
     if dtype not in BYTES:
         raise WorkbenchError(f"dtype {dtype!r}: expected {', '.join(BYTES)}")
-    card = GPUS[key]
-    reached = {8: card.double, 4: card.single, 2: card.half}[BYTES[dtype]] * 1e12 * FLOPS_EFFICIENCY
-    source = f"{card.source}; assumed, not measured: {FLOPS_EFFICIENCY:.0%} of peak FLOP/s, {BANDWIDTH_EFFICIENCY:.0%} of bandwidth"
-    bandwidth = card.bandwidth * 1e9 * BANDWIDTH_EFFICIENCY
-    return Hardware(key, card.memory * 1e9, reached, reached, dtype, source, bandwidth, LAYER_SECONDS, ROW_SECONDS)
+    memory, bandwidth, half, single, double, about = GPUS[key]
+    rate = {8: double, 4: single, 2: half}[BYTES[dtype]] * 1e12 * FLOPS_SHARE
+    source = (
+        f"NVIDIA {about}; assumed, not measured: {FLOPS_SHARE:.0%} of peak FLOP/s, {BANDWIDTH_SHARE:.0%} of bandwidth"
+    )
+    return Hardware(key, memory * 1e9, rate, rate, dtype, source, bandwidth * 1e9 * BANDWIDTH_SHARE, LAYER_SECONDS)

@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,14 +20,14 @@ from workbench.generation.completions import written_by
 from workbench.generation.decoding import GREEDY, Sampling
 from workbench.generation.generate import stream_tokens
 from workbench.generation.memory import Room
+from workbench.generation.schedule import place_rows
 from workbench.generation.store import Store
-from workbench.models.model import Model
+from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Pairs, Prompt, Prompts, as_prompts
 from workbench.scoring.labels import thought_opened
 from workbench.scoring.margins import refusal_margin
 from workbench.scoring.scores import Scorer
 from workbench.steering.arms import Arm
-from workbench.steering.steer import Steer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,12 +66,13 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Job:
-    """One prompt of a set under one arm, and the key of its completion."""
+    """One prompt of a set under one arm, the key of its completion, and the token ids of the prompt in its chat."""
 
     set: str
     prompt: Prompt
     arm: Arm
     key: str
+    token_ids: tuple[int, ...] = field(repr=False)
 
 
 def named_sets(prompts: Pairs | Prompts | Sequence[str] | Mapping[str, Prompts]) -> dict[str, Prompts]:
@@ -103,21 +104,22 @@ def sweep_rows(model: Model, sets: Mapping[str, Prompts], arms: Sequence[Arm], d
         for prompt, ids in zip(prompts, model.encode(prompts).token_ids, strict=True):
             for arm in arms:
                 key = content_key([model.name, model.revision, ids, steers[arm], how])
-                rows.append(Job(name, prompt, arm, key))
+                rows.append(Job(name, prompt, arm, key, ids))
     return rows
 
 
 def missing_jobs(rows: Sequence[Job], store: Store) -> list[Job]:
     """The rows whose completions a store does not hold, each key once, in the order in which they pack best."""
     known = store.keys()
-    todo = {row.key: row for row in rows if row.key not in known}.values()
+    todo = list({row.key: row for row in rows if row.key not in known}.values())
+    places = place_rows([row.arm.steer for row in todo], [row.token_ids for row in todo])
+    return [todo[i] for i in sorted(range(len(todo)), key=places.__getitem__)]
 
-    def place(row: Job) -> tuple:
-        edits = row.arm.steer.effective
-        layer = min((edit.site.layer for edit in edits), default=0)
-        return str([edit.on for edit in edits]), layer, len(row.prompt.text), row.prompt.text
 
-    return sorted(todo, key=place)
+def encoded_jobs(model: Model, rows: Sequence[Job]) -> Encoded:
+    """The chats of some rows, as they were encoded when the rows were made."""
+    texts, chats = tuple(row.prompt.text for row in rows), tuple(row.token_ids for row in rows)
+    return Encoded(texts, chats, model.tokenizer.pad_token_id)
 
 
 def stream_rows(
@@ -125,19 +127,16 @@ def stream_rows(
 ) -> Generator["pd.DataFrame", None, None]:
     """The completions of some rows, as a store holds them: a few whenever they have ended, in any order.
 
-    Each prompt is encoded once. What is held at a time does not grow with the number of rows beyond ten thousand of them.
+    What is held at a time does not grow with the number of rows beyond ten thousand of them.
     """
     opened = thought_opened(model)
     room = batch_size if isinstance(batch_size, Room) else Room(model, batch_size)
     for start in range(0, len(rows), _AT_ONCE):
         part = rows[start : start + _AT_ONCE]
-        prompts = list({row.prompt: None for row in part})
-        places = {prompt: i for i, prompt in enumerate(prompts)}
-        encoded = model.encode(prompts).take([places[row.prompt] for row in part])
         steers = [row.arm.steer for row in part]
         for ended in stream_tokens(
             model,
-            encoded,
+            encoded_jobs(model, part),
             steers,
             decoding.max_new_tokens,
             room,
@@ -174,8 +173,8 @@ def generate_missing(
     Raises:
         WorkbenchError: a Steer that does not fit the model, or a store that cannot be written.
 
-    >>> store, decoding = wb.store.open(folder), wb.Decoding(4)
-    >>> jobs = wb.sweep_rows(model, {"harmful": tiny_pairs.positive}, [wb.BASELINE], decoding)
+    >>> store, decoding = wb.store.open(folder), Decoding(4)
+    >>> jobs = sweep_rows(model, {"harmful": tiny_pairs.positive}, [wb.BASELINE], decoding)
     >>> generate_missing(model, jobs, store, decoding)
     >>> store.keys() == {job.key for job in jobs}
     True
@@ -240,7 +239,7 @@ def _stored_frame(
 def read_margins(model: Model, rows: Sequence[Job], batch_size: int = 32) -> dict[str, float]:
     """The refusal margin of each row, by key; each key is read once."""
     items = list({row.key: row for row in rows}.values())
-    values = refusal_margin(model, [row.prompt for row in items], [row.arm.steer for row in items], batch_size)
+    values = refusal_margin(model, encoded_jobs(model, items), [row.arm.steer for row in items], batch_size)
     return {row.key: float(value) for row, value in zip(items, values, strict=True)}
 
 
@@ -249,8 +248,8 @@ def screen_out(model: Model, rows: Sequence[Job], margins: Mapping[str, float], 
 
     The shift is the mean over the prompts of a set of the margin under the arm minus the margin without steering.
     """
-    prompts = list({row.prompt for row in rows})
-    plain = dict(zip(prompts, refusal_margin(model, prompts, Steer()), strict=True))
+    unsteered = list({row.prompt: row for row in rows}.values())
+    plain = dict(zip([r.prompt for r in unsteered], refusal_margin(model, encoded_jobs(model, unsteered)), strict=True))
     shifts: defaultdict[tuple, list[float]] = defaultdict(list)
     for row in rows:
         shifts[row.set, row.arm].append(margins[row.key] - plain[row.prompt])
