@@ -33,7 +33,7 @@ class _Shown:
 @app.callback()
 def show_safely(context: typer.Context) -> None:
     """A replication bench for activation steering and refusal research."""
-    stream, sys.stdout = sys.stdout, _Shown(sys.stdout)  # type: ignore[assignment]
+    stream, sys.stdout = sys.stdout, _Shown(sys.stdout)
     context.call_on_close(lambda: setattr(sys, "stdout", stream))
 
 

@@ -530,9 +530,7 @@ INF, NAN = math.inf, math.nan
 )
 def test_a_measurement_that_makes_no_sense_is_no_evidence(effect, p, said, tmp_path):
     with pytest.raises(wb.WorkbenchError, match=said):
-        wb.ledger.record(
-            "S3.2", measured=wb.Measured(wb.Estimate(*effect, 40, "m"), p, True), model="m", path=tmp_path
-        )
+        wb.ledger.record("S3.2", measured=wb.Measured(wb.Estimate(*effect, 40, "m"), p, True), model="m", path=tmp_path)
     with pytest.raises(wb.WorkbenchError, match=said):
         wb.decide(wb.claim("S3.2"), [], wb.Estimate(*effect, 40, "m"), p, True)
     assert not list(tmp_path.iterdir())
