@@ -3,11 +3,11 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional, TextIO
 
 import typer
 
-from workbench._errors import WorkbenchError, unknown
+from workbench._errors import WorkbenchError, redact, show_controls, unknown
 
 app = typer.Typer(
     help="A replication bench for activation steering and refusal research.",
@@ -15,6 +15,26 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+class _Shown:
+    """Standard output to which all commands write: what a file says is shown and not obeyed, and secrets are not told."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(show_controls(redact(text)))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@app.callback()
+def show_safely(context: typer.Context) -> None:
+    """A replication bench for activation steering and refusal research."""
+    stream, sys.stdout = sys.stdout, _Shown(sys.stdout)
+    context.call_on_close(lambda: setattr(sys, "stdout", stream))
 
 
 new_app = typer.Typer(help="Start a claim of your own.", no_args_is_help=True)

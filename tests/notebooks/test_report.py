@@ -1,7 +1,10 @@
 """The report of small notebooks that really ran: its pages in a real browser without a network, and what they must not show."""
 
+import html
 import json
+import pprint
 import re
+import textwrap
 from urllib.parse import unquote, urlparse
 
 import pandas as pd
@@ -112,6 +115,42 @@ def test_texts_are_known_again_whatever_they_are_written_in(runs):
     assert not withheld.occurs_in({"text": REFUSAL})
     assert not withheld.occurs_in({"text": BYPASSED[:20]})
     assert not Withheld().occurs_in({"text": BYPASSED})
+
+
+LINES = "First:\n\t1. Take the \u201cred\u201d one,\r\n\t2. and \\never \U0001d400 the caf\u00e9 \U0001f600 of anybody <else>."
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        str,
+        repr,
+        ascii,
+        json.dumps,
+        lambda text: json.dumps(json.dumps(text)),
+        lambda text: json.dumps(text, ensure_ascii=False),
+        lambda text: repr([{"text": text}]),
+        lambda text: pd.DataFrame({"text": [text]}).to_string(),
+        lambda text: repr(pd.DataFrame({"text": [text]})),
+        lambda text: pd.DataFrame({"text": [text]}).to_html(),
+        lambda text: pd.Series([text]).to_json(),
+        lambda text: html.escape(text).replace("\n", "<br/>"),
+        lambda text: "<b>" + "</b><b>".join(html.escape(text).split()) + "</b>",
+        lambda text: "\x1b[31m" + text.replace(" ", "\x1b[0m \x1b[31m"),
+        lambda text: "\n".join(textwrap.wrap(text, 12)),
+        lambda text: pprint.pformat(text, width=10),
+    ],
+)
+def test_a_text_of_several_lines_is_known_again_however_it_is_shown(tmp_path, write):
+    rows = [
+        {"key": str(i), "text": t, "steer": s} for i, (t, s) in enumerate([(LINES, "add(d)"), (REFUSAL, "Steer()")])
+    ]
+    wb.store.open(tmp_path / "store").append(pd.DataFrame(rows))
+    withheld = Withheld.of(tmp_path)
+    for output in ({"text": "before " + write(LINES)}, {"data": {"text/html": write(LINES)}}):
+        assert withheld.occurs_in(output)
+    assert not withheld.occurs_in({"text": write(REFUSAL)})
+    assert not withheld.occurs_in({"text": "First: take another one, and never the red one."})
 
 
 def test_a_notebook_that_failed_says_where(site, runs):

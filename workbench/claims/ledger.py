@@ -86,7 +86,10 @@ def record(
     >>> open(folder).recheck()["agrees"].tolist()
     [True]
     """
+    open(path)  # a place that is none is told before anything is computed
     chosen = claim(about) if isinstance(about, str) else about
+    if not isinstance(chosen, Claim):
+        raise WorkbenchError(f"{about!r:.60} is no claim; give an id, e.g. 'S3.2', or wb.claim(id, 'FILE.toml')")
     given = {"rows": rows is not None, "measured": measured is not None, "not_run": bool(not_run)}
     there = [name for name, is_given in given.items() if is_given]
     if not there or (not_run and len(there) > 1):
@@ -109,7 +112,9 @@ def record(
 
 
 def open(path: str | Path = FOLDER) -> "Ledger":
-    """The ledger in a folder, which need not exist yet."""
+    """The ledger in a folder, which need not exist yet. Raises WorkbenchError for a file."""
+    if Path(path).exists() and not Path(path).is_dir():
+        raise WorkbenchError(f"{path} is a file; a ledger is a folder, e.g. {FOLDER}")
     return Ledger(Path(path))
 
 
@@ -154,9 +159,12 @@ class How:
     @classmethod
     def of(cls, said: Mapping) -> "How":
         """Read back what an entry holds of it."""
-        from pydantic import TypeAdapter
+        from pydantic import TypeAdapter, ValidationError
 
-        return TypeAdapter(cls).validate_python(said)
+        try:
+            return TypeAdapter(cls).validate_python(said)
+        except ValidationError as error:
+            raise WorkbenchError(f"what it was computed with makes no sense: {error.errors()[0]['msg']}") from error
 
 
 @dataclass(frozen=True)

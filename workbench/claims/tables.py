@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from workbench._errors import show_controls
 from workbench.claims.audits.findings import VERDICTS, Audit
 from workbench.claims.standing import standing_text
 
@@ -49,7 +50,7 @@ def table(records: Sequence[Mapping]) -> str:
 def markdown(records: Sequence[Mapping]) -> str:
     """A Markdown table, and the totals."""
     rows = [_HEAD, ("---",) * len(_HEAD), *_lines(records)]
-    shown = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    shown = ["| " + " | ".join(_on_one_line(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join([*shown, "", totals(records)])
 
 
@@ -89,5 +90,11 @@ def summary(audits: Sequence[tuple[str, str, Audit]]) -> str:
 
 def in_columns(rows: Sequence[tuple[str, ...]]) -> str:
     """Rows of text, each cell as wide as its column."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+    cells = [[_on_one_line(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells)
+
+
+def _on_one_line(cell: str) -> str:
+    """A cell without what would begin a row of its own, or change how the terminal shows the others."""
+    return show_controls(cell).replace("\n", r"\n").replace("\t", r"\t")

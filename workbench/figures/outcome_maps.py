@@ -41,7 +41,7 @@ def outcome_map(rows: "pd.DataFrame", title: str = "") -> "go.Figure":
     """
     from plotly.subplots import make_subplots
 
-    part = rows[(rows["score"] == "refusal") & rows["kind"].isin(["baseline", "direction"])]
+    part = rows[(rows["score"] == "refusal") & rows["value"].notna() & rows["kind"].isin(["baseline", "direction"])]
     if (part["kind"] == "direction").sum() == 0:
         raise WorkbenchError("no rows of the score 'refusal' under a direction; sweep a grid with scores=[wb.refusal]")
     if part["set"].nunique() > 1:

@@ -40,7 +40,7 @@ def dose_response(rows: "pd.DataFrame", title: str = "", label: str = "refusal")
     """
     from plotly.subplots import make_subplots
 
-    rows = rows[rows["score"] == "refusal"]
+    rows = rows[(rows["score"] == "refusal") & rows["value"].notna()]  # rows without a label count for none
     if rows.empty:
         raise WorkbenchError("no rows of the score 'refusal'; sweep with scores=[wb.refusal]")
     sets = [s for s in SET_NAMES if s in set(rows["set"])] or list(dict.fromkeys(rows["set"]))

@@ -25,6 +25,7 @@ from workbench.generation.store import Store
 from workbench.models.identity import revision_now
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Pairs, Prompt, Prompts, as_prompts
+from workbench.scoring.labels import thought_opened
 from workbench.scoring.margins import refusal_margin
 from workbench.scoring.scores import Scorer
 from workbench.steering.arms import Arm
@@ -129,6 +130,7 @@ def stream_rows(
 
     What is held at a time does not grow with the number of rows beyond ten thousand of them.
     """
+    opened = thought_opened(model)
     room = batch_size if isinstance(batch_size, Room) else Room(model, batch_size)
     for start in range(0, len(rows), _AT_ONCE):
         part = rows[start : start + _AT_ONCE]
@@ -140,7 +142,7 @@ def stream_rows(
             decoding.max_new_tokens,
             room,
             sampling=decoding.sampling,
-            decided=decoding.decided if decoding.until else None,
+            decided=(lambda text: decoding.decided(opened + text)) if decoding.until else None,
         ):
             if ended:
                 yield _stored_frame(model, [part[i] for i, _ in ended], [ids for _, ids in ended], decoding)

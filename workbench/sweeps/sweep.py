@@ -218,6 +218,11 @@ def outcomes(rows: "pd.DataFrame", set: str, arm: Arm | str, label: str) -> "pd.
         )
     part = part.drop_duplicates(["prompt", "key"])  # of sweeps that were joined
     _distinct(f"rows of arm {name!r} on {set!r}", "for the prompt", list(part["prompt"]), "pass the rows of one sweep")
+    if lost := int(part["value"].isna().sum()):
+        raise WorkbenchError(
+            f"arm {name!r} has {lost} of {len(part)} rows without a label on {set!r}, e.g. since a thought was cut: raise "
+            "max_new_tokens, or leave their prompts out in all arms"
+        )
     return (part.set_index("prompt")["value"] == label).sort_index()
 
 
@@ -262,17 +267,20 @@ def _add_scores(
         asked, steers = [written[key].prompt for key in fresh], [written[key].arm.steer for key in fresh]
         values = score.values(model, asked, [texts[key] for key in fresh], steers) if fresh else []
         new = dict(zip(fresh, values, strict=True))
+        kept = {key: value for key, value in new.items() if not pd.isna(value)}  # what has no value is asked for again
         shelf.scores.append(
             pd.DataFrame(
                 {
-                    "key": [places[key] for key in new],
-                    "completion": list(new),
+                    "key": [places[key] for key in kept],
+                    "completion": list(kept),
                     "score": score.name,
                     "version": score.version,
-                    "value": [json.dumps(value) for value in new.values()],
+                    "value": [json.dumps(value) for value in kept.values()],
                 }
             )
         )
+        if len(kept) < len(new):
+            log.warning("%s: %d of %d new responses have no value", score.name, len(new) - len(kept), len(new))
         by_key = {key: new[key] if key in new else known[places[key]] for key in texts.index}
         parts.append(frame.assign(score=score.name, version=score.version, value=frame["key"].map(by_key)))
     long = pd.concat(parts, ignore_index=True)

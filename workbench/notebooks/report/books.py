@@ -13,7 +13,8 @@ from workbench.notebooks.batch.plan import OWN
 
 _PLOTLY = "application/vnd.plotly.v1+json"
 _CONFIG = {"responsive": True, "displaylogo": False, "showSendToCloud": False, "plotlyServerURL": ""}
-_MARK = 30  # characters of a text by which it is known again
+_MARK = 20  # letters and digits by which a text is known again; an outcome of fewer than 30 characters is no secret
+_SHORTEST = 30
 _WITHHELD = "withheld: this output held text that a model wrote under an intervention"
 
 
@@ -131,7 +132,10 @@ def plot(figure: Any, name: str) -> str:
 
 @dataclass(frozen=True)
 class Withheld:
-    """Texts that a report does not show, known again by their first characters."""
+    """Texts that a report does not show, known again by their first letters and digits.
+
+    Blanks, marks and escapes are left aside: a frame, a repr, JSON or HTML write a newline, a quote or an emoji as they like.
+    """
 
     beginnings: frozenset[str] = frozenset()
 
@@ -145,15 +149,46 @@ class Withheld:
         from workbench.steering.steer import Steer
 
         rows = open_store(runs / "store").frame()
-        rows = rows[rows["text"].str.len() > _MARK]
-        beginnings, plain = rows["text"].str[:_MARK], rows["steer"] == str(Steer())
-        return cls(frozenset(beginnings[~plain]) - frozenset(beginnings[plain]))
+        rows = rows[rows["text"].str.len() > _SHORTEST]
+        beginnings, plain = rows["text"].map(_beginning), rows["steer"] == str(Steer())
+        return cls((frozenset(beginnings[~plain]) - frozenset(beginnings[plain])) - {""})
 
     def occurs_in(self, output: Any) -> bool:
         """Whether one of them is in some text of an output: a stream, a table, the labels of a plot."""
-        texts = html.unescape(" \n ".join(_texts(output)))
-        windows = {texts[i : i + _MARK] for i in range(max(0, len(texts) - _MARK + 1))} if self.beginnings else set()
-        return not self.beginnings.isdisjoint(windows)
+        if not self.beginnings:
+            return False
+        texts = " \n ".join(_texts(output))
+        shown = {_letters(texts), _letters(_TAG.sub("", html.unescape(texts))), _letters(_TAG.sub("", texts))}
+        lengths = {len(beginning) for beginning in self.beginnings}
+        return any(
+            text[i : i + n] in self.beginnings for text in shown for n in lengths for i in range(len(text) - n + 1)
+        )
+
+
+_TAG = re.compile(r"<[^<>]{0,300}>")
+_ESCAPE = re.compile(
+    r"\\+(?:u\{?([0-9a-fA-F]{4,6})\}?|U([0-9a-fA-F]{8})|x([0-9a-fA-F]{2})|[abfnrtv0])|\x1b\[[0-9;]*[A-Za-z]"
+)
+
+
+def _letters(text: str) -> str:
+    """The letters and digits of a text, whatever wrote it: plain, a repr, JSON (twice over too), HTML or a terminal."""
+
+    def character(escape: re.Match) -> str:
+        code = escape[1] or escape[2] or escape[3]
+        return chr(int(code, 16)) if code and int(code, 16) < 0x110000 else " "
+
+    plain = _ESCAPE.sub(character, html.unescape(text))
+    plain = plain.encode("utf-16", "surrogatepass").decode(
+        "utf-16", "replace"
+    )  # JSON writes two halves of some letters
+    return "".join(filter(str.isalnum, plain)).casefold()
+
+
+def _beginning(text: str) -> str:
+    """What a text is known by; nothing where it has hardly a letter in all."""
+    letters = _letters(text)
+    return letters[:_MARK] if len(letters) >= _MARK // 2 else ""
 
 
 def _texts(value: Any) -> Iterator[str]:
