@@ -167,10 +167,12 @@ def batch(
     """
     from workbench.notebooks.batch.plan import read_plan
     from workbench.notebooks.batch.run import agenda, check_place, run, summary
+    from workbench.notebooks.execute import check_folder
 
+    check_folder(runs, "--runs")
+    check_place(jobs, on)
     chosen = read_plan(plan, notebooks).only(only or [])
     todo = agenda(chosen, runs, resume)
-    check_place(jobs, on)
     typer.echo(f"{chosen.name}: {chosen.about}")
     if dry_run:
         typer.echo(todo.text(jobs or 1))
@@ -306,7 +308,8 @@ def serve(commands: typer.Typer) -> NoReturn:
     except OSError as error:
         if error.errno is None:  # a library's own, e.g. of a model that cannot be read
             _end(_unforeseen(error), 1)
-        place = f"{error.filename}: " if error.filename is not None else ""
+        seen = str(error.filename or "")
+        place = f"{seen[:200] + '…' * (len(seen) > 200)}: " if seen else ""
         _end(f"{place}{(error.strerror or str(error)).lower()}", 2)
     except (KeyboardInterrupt, typer.Abort):
         _end("interrupted", 130)
@@ -316,6 +319,8 @@ def serve(commands: typer.Typer) -> NoReturn:
             more = f" (see {context.command_path} --help)" if context else ""
             _end(" ".join(error.format_message().split()) + more, 2)
         _end(_unforeseen(error), 1)
+    if code == 130:  # the parser's own end of an interrupt
+        _end("interrupted", code)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench._errors import WorkbenchError, unknown
-from workbench._files import cache_folder, data_folder
+from workbench._files import cache_folder, content_key, data_folder
 
 
 @dataclass(frozen=True)
@@ -198,13 +198,15 @@ def located(name: str) -> str:
 
 
 def label(name: str) -> str:
-    """What the results of a model are filed under: its name without slashes; of a local folder the last part.
+    """What the results of a model are filed under: its name without slashes; of a local folder the last part, and a hash of where it is.
+
+    Two folders of one name, e.g. ``checkpoint-100`` of two trainings, are two models.
 
     >>> label("Qwen/Qwen3-8B"), label("/models/mine")
-    ('Qwen--Qwen3-8B', 'mine')
+    ('Qwen--Qwen3-8B', 'mine-f4510eb5')
     """
     path = Path(located(name))
-    return path.name if path.is_absolute() else name.replace("/", "--")
+    return f"{path.name}-{content_key(str(path), length=8)}" if path.is_absolute() else name.replace("/", "--")
 
 
 def references() -> tuple[str, ...]:

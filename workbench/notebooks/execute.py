@@ -54,8 +54,11 @@ class Parameter:
         if self.type is bool and text.lower() in ("true", "false"):
             return text.lower() == "true"
         for parse in (json.loads, ast.literal_eval):
-            with contextlib.suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-                return self.check(parse(text))
+            try:
+                value = parse(text)
+            except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+                continue
+            return self.check(value)
         if self.type is None:
             return text
         raise self._error(text)

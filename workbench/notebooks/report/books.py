@@ -5,7 +5,7 @@ import html
 import json
 import re
 import secrets
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -278,7 +278,7 @@ def file_name(text: str) -> str:
     """A text as the name of one file: it can neither leave a folder nor be read as a part of an address.
 
     >>> file_name("owner/model"), file_name("../../x y")
-    ('owner--model', '..--..--x_y-3a9ec0a5')
+    ('owner--model', '..--..--x_y-781bf82c')
     """
     named = text.replace("/", "--")
     safe = re.sub(r"[^\w.=,+-]", "_", named, flags=re.ASCII)[:120]
@@ -321,9 +321,12 @@ class Withheld:
         rows = open_store(runs / "store").frame()
         rows = rows[rows["text"].str.len() > _MARK]
         plain = rows["steer"] == str(Steer())
-        under, without = (
-            {mark for text in part for mark in _marks(text)} for part in (rows["text"][~plain], rows["text"][plain])
-        )
+        return cls.of_texts(rows["text"][~plain], rows["text"][plain])
+
+    @classmethod
+    def of_texts(cls, steered: Iterable[str], plain: Iterable[str]) -> "Withheld":
+        """What begins as some steered text does and no plain one."""
+        under, without = ({mark for text in texts for mark in _marks(text)} for texts in (steered, plain))
         return cls(frozenset(under - without))
 
     def occurs_in(self, output: Any) -> bool:

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from workbench._errors import WorkbenchError
+from workbench.notebooks.execute import check_folder
 
 #: lies in every folder that a report made: who makes it and, once it is whole, which files are its own
 _MARKER = ".workbench-report"
@@ -62,8 +63,7 @@ def _swap(draft: Path, target: Path) -> None:
 
 
 def _check_own(target: Path) -> None:
-    if target.exists() and not target.is_dir():
-        raise WorkbenchError(f"{target} is a file; give a folder with --out")
+    check_folder(target, "--out")
     if not target.is_dir():
         return
     own = _read_marker(target).get("files", [])
