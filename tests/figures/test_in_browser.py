@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
 from tests.traces import PROMPT, frame
@@ -319,12 +320,15 @@ def test_a_page_prints_within_the_paper_on_white(visitor, pages):
 
 def test_a_name_with_a_dot_is_a_page_of_its_own(tmp_path):
     figure = go.Figure(go.Scatter(x=[1], y=[2]))
-    pages = {save(figure, tmp_path / name).name for name in ("ratio_0.3", "ratio_0.5", "page.html", "plot.png", "bare")}
+    pages = {
+        figures.save(figure, tmp_path / name).name
+        for name in ("ratio_0.3", "ratio_0.5", "page.html", "plot.png", "bare")
+    }
     assert pages == {"ratio_0.3.html", "ratio_0.5.html", "page.html", "plot.png.html", "bare.html"}
 
 
 def test_a_saved_page_lets_only_its_own_scripts_run(tmp_path, chromium):
-    page = save(go.Figure(go.Scatter(x=[1, 2], y=[2, 1])), tmp_path / "page")
+    page = figures.save(go.Figure(go.Scatter(x=[1, 2], y=[2, 1])), tmp_path / "page")
     ran = "<script>document.title = 'it ran'</script><img src=x onerror=\"document.title = 'it ran'\">"
     page.write_text(page.read_text().replace("</main>", ran + "</main>"))
     tab = chromium.new_page()

@@ -366,7 +366,7 @@ def test_the_folder_is_held_by_one_batch_and_by_none_that_is_gone(tmp_path):
     journal = Journal(tmp_path)
     with (
         journal.held(),
-        pytest.raises(wb.WorkbenchError, match="another batch is running in .*; wait until"),
+        pytest.raises(wb.WorkbenchError, match=r"another batch is running in .*; wait until"),
         journal.held(),
     ):
         pass
