@@ -333,7 +333,7 @@ def run(place, capsys, monkeypatch):
 def check_line(code, out, error):
     """What holds of every mishap."""
     assert "Traceback" not in out + error
-    assert error.splitlines()[-1].startswith("error: "), error
+    assert any(one.startswith("error: ") for one in error.splitlines()), error
     assert all(c.isprintable() or c == "\n" for c in error)
 
 

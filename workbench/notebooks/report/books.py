@@ -101,17 +101,7 @@ _ATTRIBUTES = frozenset(
         *("title", "width"),
     )
 )
-_CSS = (
-    "background",
-    "background-color",
-    "color",
-    "font-style",
-    "font-weight",
-    "max-width",
-    "padding",
-    "text-align",
-    "width",
-)
+_CSS = ("background-color", "color", "font-style", "font-weight", "max-width", "padding", "text-align", "width")
 
 _WITHHELD = "withheld: this output held text that a model wrote under an intervention"
 

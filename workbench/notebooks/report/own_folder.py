@@ -10,9 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from workbench._errors import WorkbenchError
+from workbench._files import content_key
 from workbench.notebooks.execute import check_folder
 
-#: lies in every folder that a report made: who makes it and, once it is whole, which files are its own
+#: lies in every folder that a report made, and says which files are its own once it is whole
 _MARKER = ".workbench-report"
 
 
@@ -37,7 +38,7 @@ def replace_folder(target: Path) -> Iterator[Path]:
     _check_own(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     _clear_leftovers(target)
-    draft = target.with_name(f".{target.name}.draft-{uuid.uuid4().hex}")
+    draft = target.with_name(f".{target.name}.draft-{_host()}-{os.getpid()}-{uuid.uuid4().hex}")
     draft.mkdir()
     try:
         _write_marker(draft, [])
@@ -80,8 +81,10 @@ def _clear_leftovers(target: Path) -> None:
 
     for kind in ("old", "draft"):
         for left in target.parent.glob(f".{target.name}.{kind}-*"):
-            marker = _read_marker(left)
-            if marker.get("host") != platform.node() or psutil.pid_exists(int(marker.get("pid", 0))):
+            host, _, process = left.name.rpartition(f".{kind}-")[2].partition("-")
+            process = process.partition("-")[0]
+            own = host == _host() and process.isdecimal() and (left / _MARKER).is_file()
+            if not own or psutil.pid_exists(int(process)):
                 continue
             if kind == "old" and not target.exists():
                 left.rename(target)
@@ -89,13 +92,16 @@ def _clear_leftovers(target: Path) -> None:
                 shutil.rmtree(left, ignore_errors=True)
 
 
+def _host() -> str:
+    return content_key(platform.node(), length=8)
+
+
 def _files_in(folder: Path) -> list[str]:
     return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
 
 
 def _write_marker(folder: Path, files: list[str]) -> None:
-    about = {"host": platform.node(), "pid": os.getpid(), "files": files}
-    (folder / _MARKER).write_text(json.dumps(about), encoding="utf-8")
+    (folder / _MARKER).write_text(json.dumps({"files": files}), encoding="utf-8")
 
 
 def _read_marker(folder: Path) -> dict:
