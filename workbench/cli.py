@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Optional, TextIO
+from typing import Annotated, Any, NoReturn, Optional, TextIO
 
 import typer
 
@@ -125,13 +125,15 @@ def run(
     from workbench.claims.ledger import open as open_ledger
     from workbench.claims.tables import verdict_text
     from workbench.models.registry import resolve
-    from workbench.notebooks.execute import execute, find
+    from workbench.notebooks.execute import check_folder, execute, find, read_texts
 
     resolve(model)
-    parameters = dict(_key_value(text) for text in parameter or [])
-    recorded = open_ledger(str(parameters.get("ledger", runs / "ledger")))
+    check_folder(runs, "--runs")
+    given = _texts(parameter or [])
+    chosen = [(path, read_texts(path, given, profile)) for path in find(notebook)]
+    recorded = open_ledger(given.get("ledger", str(runs / "ledger")))
     before = {entry.id for entry in recorded.entries()}
-    for path in find(notebook):
+    for path, parameters in chosen:
         done = execute(path, model, profile, parameters, runs)
         typer.echo(f"executed notebook  {done.notebook}  ({done.seconds:.0f} s)")
         for file in sorted(done.results.iterdir()):
@@ -147,17 +149,23 @@ def _kind(file: Path) -> str:
     return {".html": "figure", ".parquet": "rows", ".safetensors": "directions"}.get(file.suffix, "result")
 
 
-def _key_value(text: str) -> tuple[str, object]:
-    """A parameter of the command line: numbers, true and false as such, everything else as text."""
-    import json
+def _texts(given: list[str]) -> dict[str, str]:
+    """Parameters of the command line, as text: which type each has is the notebook's to say."""
+    texts: dict[str, str] = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise WorkbenchError(f"parameter {text!r}: expected KEY=VALUE, e.g. -p seed=1")
+        if key in texts:
+            raise WorkbenchError(f"parameter {key!r} is given twice; give each once")
+        if option := _OPTION_OF.get(key):
+            raise WorkbenchError(f"parameter {text!r}: results are filed by it, so it is given with {option}")
+        texts[key] = value
+    return texts
 
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise WorkbenchError(f"parameter {text!r}: expected KEY=VALUE, e.g. -p seed=1")
-    try:
-        return key, json.loads(value)
-    except json.JSONDecodeError:
-        return key, value
+
+#: parameters of every notebook that the command line has an option for
+_OPTION_OF = {"model": "--model", "profile": "--profile", "out": "--runs"}
 
 
 @app.command()
@@ -179,10 +187,12 @@ def batch(
     """
     from workbench.notebooks.batch.plan import read_plan
     from workbench.notebooks.batch.run import agenda, check_place, run, summary
+    from workbench.notebooks.execute import check_folder
 
+    check_folder(runs, "--runs")
+    check_place(jobs, on)
     chosen = read_plan(plan, notebooks).only(only or [])
     todo = agenda(chosen, runs, resume)
-    check_place(jobs, on)
     typer.echo(f"{chosen.name}: {chosen.about}")
     if dry_run:
         typer.echo(todo.text(jobs or 1))
@@ -296,15 +306,81 @@ def ledger(
         raise typer.Exit(1)
 
 
-def main() -> None:
-    """Entry point: a WorkbenchError is one clear message on stderr and exit code 2."""
+def main() -> NoReturn:
+    """Entry point; see ``serve``."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    serve(app)
+
+
+def serve(commands: typer.Typer) -> NoReturn:
+    """Run a command line. No input ends in a traceback.
+
+    What the user can mend is a line on stderr and exit code 2. What they cannot is a line with the place of a log that holds
+    the traceback, and exit code 1.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that knows no "‖" gets its escape, not an error
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        code = commands(standalone_mode=False)
     except WorkbenchError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(2)
+        _end(str(error), 2)
+    except OSError as error:
+        if error.errno is None:  # a library's own, e.g. of a model that cannot be read
+            _end(_unforeseen(error), 1)
+        seen = str(error.filename or "")
+        place = f"{seen[:200] + '…' * (len(seen) > 200)}: " if seen else ""
+        _end(f"{place}{(error.strerror or str(error)).lower()}", 2)
+    except (KeyboardInterrupt, typer.Abort):
+        _end("interrupted", 130)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # of the parser: an unknown option, a missing argument
+            context = getattr(error, "ctx", None)
+            more = f" (see {context.command_path} --help)" if context else ""
+            _end(" ".join(error.format_message().split()) + more, 2)
+        _end(_unforeseen(error), 1)
+    if code == 130:  # the parser's own end of an interrupt
+        _end("interrupted", code)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _end(message: str, code: int) -> NoReturn:
+    shown = "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in _redact(message)
+    )
+    sys.stderr.write(f"error: {shown}\n")
+    sys.exit(code)
+
+
+def _unforeseen(error: Exception) -> str:
+    """One line on an error that nobody foresaw, with the place of its traceback."""
+    import tempfile
+    import traceback
+    from datetime import datetime
+
+    from workbench._files import cache_folder
+
+    text = _redact("".join(traceback.format_exception(error)))
+    lines = str(error).strip().splitlines()
+    said = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    for folder in (cache_folder() / "logs", Path(tempfile.gettempdir()) / f"workbench-logs-{os.getuid()}"):
+        path = folder / f"{datetime.now():%Y-%m-%d_%H%M%S}-{os.getpid()}.log"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+        except OSError:
+            continue
+        return f"{said[:400]} (what happened is in {path})"
+    return f"{said[:400]} (no log of it could be written)"
+
+
+def _redact(text: str) -> str:
+    """Text without the keys and tokens of the environment."""
+    for name, value in os.environ.items():
+        if name.upper().endswith(("KEY", "TOKEN", "SECRET", "PASSWORD")) and len(value.strip()) >= 6:
+            text = text.replace(value.strip(), f"${name}")
+    return text
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     main()

@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 import workbench as wb
 from tests.books import MARK, PARAMETERS, executions, write
 from workbench.cli import app
-from workbench.models.registry import label
 from workbench.notebooks.batch.journal import Ended, Journal, content_key, estimate
 from workbench.notebooks.batch.plan import Execution, logged_models, read_plan, shipped
 from workbench.notebooks.batch.process import threads_each
@@ -138,7 +137,7 @@ def test_unknown_plans_notebooks_places_and_folders_are_errors(folder, monkeypat
         run(todo, jobs=0)
 
 
-def test_a_folder_is_a_model_under_its_own_name_wherever_the_plan_is_run(folder, monkeypatch):
+def test_two_folders_of_one_name_are_two_models_wherever_the_plan_is_run(folder, monkeypatch):
     for name in ("mine", "other/mine"):
         (folder / name).mkdir(parents=True)
         (folder / name / "config.json").write_text("{}")
@@ -146,12 +145,13 @@ def test_a_folder_is_a_model_under_its_own_name_wherever_the_plan_is_run(folder,
     path = folder / "own.toml"
     path.write_text(PLAN.replace("smollm2-refusal", "./mine"))
     cells = read_plan(path).executions
-    own = label(str(folder / "mine"))
-    assert own.startswith("mine-")
-    assert names(cells) == [f"{own}/smoke/01_first", f"{own}/smoke/02_second"]
+    assert [re.sub(r"-\w{8}/", "/", name) for name in names(cells)] == ["mine/smoke/01_first", "mine/smoke/02_second"]
     assert cells[0].model == str(folder / "mine")
     path.write_text(PLAN.replace('"smollm2-refusal"', '"./mine", "other/mine"'))
-    assert len(set(names(read_plan(path).executions))) == 4  # two models of one name do not share a folder
+    both = read_plan(path).executions
+    assert len({one.name.split("/")[0] for one in both}) == 2
+    monkeypatch.chdir(folder.parent)
+    assert {one.name for one in cells} < {one.name for one in both}
 
 
 @pytest.mark.parametrize("name", ["quick", "full", "logged-models"])
@@ -346,6 +346,56 @@ def test_a_batch_that_is_killed_is_resumed_without_repeating_what_was_done(folde
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 done, 1 skipped as done before, 0 failed" in done.stdout
     assert executions(folder / "runs") == {"01_first": 1, "02_second": 2}
+
+
+def test_two_batches_in_one_folder_do_nothing_twice(folder):
+    waits = "while not Path('go').exists():\n    time.sleep(0.05)"
+    write(folder / "books" / "01_first.ipynb", MARK, waits)
+    with subprocess.Popen(command(folder), cwd=folder, stdout=subprocess.DEVNULL) as first:
+        while executions(folder / "runs").get("01_first") is None:
+            assert first.poll() is None
+            time.sleep(0.05)
+        second = subprocess.run(command(folder, "--resume"), cwd=folder, capture_output=True, text=True)
+        assert second.returncode == 2
+        assert f"another batch is running in runs (process {first.pid} on " in second.stderr
+        (folder / "books" / "go").touch()
+    assert executions(folder / "runs") == {"01_first": 1, "02_second": 1}
+
+
+def test_the_folder_is_held_by_one_batch_and_by_none_that_is_gone(tmp_path):
+    journal = Journal(tmp_path)
+    with (
+        journal.held(),
+        pytest.raises(wb.WorkbenchError, match=r"another batch is running in .*; wait until"),
+        journal.held(),
+    ):
+        pass
+    source = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom workbench.notebooks.batch.journal import Journal\n"
+        "with Journal(Path(sys.argv[1])).held():\n    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", source, str(tmp_path)], cwd=ROOT).returncode == -9
+    with journal.held():
+        pass
+
+
+def test_what_another_batch_did_since_the_agenda_was_made_is_not_done_again(folder):
+    late = to_do(folder, resume=True)
+    go(folder)
+    assert run(late) == []
+    assert executions(folder / "runs") == {"01_first": 1, "02_second": 1}
+
+
+@pytest.mark.parametrize("torn", ["", "{", "[]", '{"cells": []}', "3"])
+def test_a_torn_executed_notebook_is_executed_again(folder, torn):
+    path = folder / "runs/smollm2-refusal/smoke/01_first.ipynb"
+    path.with_suffix("").mkdir(parents=True)
+    path.write_text(torn)
+    execution = read_plan(folder / "plan.toml").executions[0]
+    journal = Journal(folder / "runs")
+    name = "smollm2-refusal/smoke/01_first"
+    journal.add(Ended(name, "key", "", 1.0, "", -1, f"{name}.ipynb", f"{name}.log"))
+    assert not journal.is_done(execution, "key")
 
 
 def test_the_command_says_what_failed_and_exits_with_1(folder, monkeypatch):
