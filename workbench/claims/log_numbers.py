@@ -391,7 +391,7 @@ def read_cell(text: str, line: int = 0) -> Number | None:
     words = re.sub(r"\b(?:n|p|sd|se|ci|vs|of|out|mean|pp|x|baseline|points?|ms|s|sec|min|h|gb|mb|kb|k|m|b|hz|usd|eur|chars|characters|tokens|bypass|cases)\b", " ", words, flags=re.IGNORECASE)
     if len(re.findall(r"[A-Za-zα-ω]{2,}", words)) > 1:
         return None
-    if sum(x.kind in ("percent", "number", "mean") for x in numbers if x.successes is None) > 1:
+    if sum(x.kind not in ("n", "p") for x in numbers if x.successes is None) > 1 and re.search(r"\bvs?\b|→|->|\bto\b|,|;|\band\b|\d\s+[A-Za-z]", text):
         return None
     percent = next((x for x in numbers if x.kind == "percent" and x.successes is not None), None)
     main = percent or numbers[0]

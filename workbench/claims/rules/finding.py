@@ -64,8 +64,13 @@ def stems(text: str) -> frozenset[str]:
     >>> sorted(stems("Harmful refusals (s=1.0)")) == sorted(stems("refusal rate, harmful, s=1.0"))
     True
     """
-    words = re.findall(r"[^\W\d_]+-?\d[\w.\-]*|[^\W\d_]+|\d+(?:\.\d+)?", text.lower().replace("non-", "non"))
-    return frozenset(_SAME.get(w, w[:5] if w.isalpha() else w) for w in words if w not in _STOP)
+    text = re.sub(r"(?<=\w )A\b(?!\s[a-z])", "A_", text)  # "Probe A" names a thing, "a probe" does not
+    words = re.findall(r"[^\W\d_]+-?\d[\w.\-]*|a_|[^\W\d_]+|\d+(?:\.\d+)?", text.lower().replace("non-", "non"))
+    return frozenset(_SAME.get(w) or (_stem(w) if w.isalpha() else w) for w in words if w not in _STOP)
+
+
+def _stem(word: str) -> str:
+    return "non" + word[3:8] if word.startswith("non") and len(word) > 6 else word[:5]
 
 
 def shown(value: float, step: float = 0.0) -> str:
@@ -219,6 +224,10 @@ def n_of_number(log: LogText, statement: Statement, number: Number) -> tuple[int
         return int(given[rates.index(number)].value), "sentence" if number in rates else "near"
     if given:
         return None
+    attached = {(y.n, y.start) for y in statement.numbers if y.kind == "percent" and y.n and y.successes is None}
+    if len({n for n, _ in attached}) == 1:
+        n, start = attached.pop()
+        return n or 0, "sentence" if start > number.start else "near"
     by_word = [x for x in statement.numbers if x.kind == "n"]
     if len({x.value for x in by_word}) == 1:
         return int(by_word[0].value), "words"

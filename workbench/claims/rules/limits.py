@@ -98,7 +98,7 @@ def _alone(x: Number, text: str) -> Iterator[tuple[Grade, str, str]]:
             yield "holds", "range", str(x)
     if x.kind == "p":
         yield ("error" if x.value > 1 or x.value < 0 else "holds"), "range", f"{x}: a p-value is between 0 and 1"
-    if x.kind in ("r", "kappa"):
+    if x.kind in ("r", "kappa") and x.step < 1:
         yield ("error" if abs(x.value) > 1 else "holds"), "range", f"{x}: it is between -1 and 1"
     if x.kind == "auc":
         yield ("error" if not 0 <= x.value <= 1 and x.value < 50 else "holds"), "range", f"{x}: an area is between 0 and 1"
@@ -117,7 +117,7 @@ def _asks_grim(x: Number, text: str, n_from: str) -> bool:
         return False
     if n_from == "cell":
         return not is_averaged(text, x.spread)
-    return bool(RATE.search(text)) and not is_averaged(text, x.spread)
+    return (n_from in ("sentence", "heading") or bool(RATE.search(text))) and not is_averaged(text, x.spread)
 
 
 def grim(value: float, step: float, n: int) -> Grade:

@@ -650,9 +650,6 @@ def _ci_column(log: LogText, table: LogTable, i: int, j: int, text: str, what: s
 
 def _confusion(log: LogText, table: LogTable) -> Iterator[LogFinding]:
     """A square table of counts whose rows and columns have the same names, against κ and agreement in its section."""
-    import numpy as np
-    from statsmodels.stats.inter_rater import cohens_kappa
-
     def name(text: str) -> str:
         return re.sub(r"\b(?:predicted|pred|actual|true|rater|judge|human|annotator|scorer|says|a|b|1|2)\b|[^a-z]", " ", text.lower()).strip()
 
@@ -664,20 +661,23 @@ def _confusion(log: LogText, table: LogTable) -> Iterator[LogFinding]:
     cells = [[table.numbers[i][j] for j in columns] for i in rows]
     if any(c is None or c.step < 1 or c.value < 0 or c.kind not in ("number", "n") for r in cells for c in r):
         return
+    said = [(s, x) for s in log.statements if s.section == table.section and s.source == table.source for x in s.numbers]
+    if not said:
+        return
+    import numpy as np
+    from statsmodels.stats.inter_rater import cohens_kappa
+
     counts = np.array([[c.value for c in r if c] for r in cells])
     if not counts.sum():
         return
     with np.errstate(all="ignore"):
         kappa = float(cohens_kappa(counts).kappa)
     agreement = float(np.trace(counts) / counts.sum())
-    for s in log.statements:
-        if s.section != table.section or s.source != table.source:
-            continue
-        for x in s.numbers:
-            value = None
-            if x.kind == "kappa" and not re.search(r"weighted|fleiss", s.text, re.IGNORECASE):
-                value, rule = kappa, "kappa"
-            elif x.kind in ("percent", "number") and x.successes is None and not x.bound and re.search(r"\bagreement\b|\baccuracy\b|\bagree\b", s.text, re.IGNORECASE) and (x.kind == "percent" or 0 < x.value < 1):
-                value, rule = agreement * (100 if x.kind == "percent" else 1), "confusion"
-            if value is not None and sum(y.kind == x.kind for y in s.numbers) == 1:
-                yield LogFinding(grade_of(abs(value - x.value), x.step), rule, f"'{_short(s.text)}': the table gives {shown(value, x.step)}, not {x}", x.line, s.source, (value,))
+    for s, x in said:
+        value = None
+        if x.kind == "kappa" and not re.search(r"weighted|fleiss", s.text, re.IGNORECASE):
+            value, rule = kappa, "kappa"
+        elif x.kind in ("percent", "number") and x.successes is None and not x.bound and re.search(r"\bagreement\b|\baccuracy\b|\bagree\b", s.text, re.IGNORECASE) and (x.kind == "percent" or 0 < x.value < 1):
+            value, rule = agreement * (100 if x.kind == "percent" else 1), "confusion"
+        if value is not None and sum(y.kind == x.kind for y in s.numbers) == 1:
+            yield LogFinding(grade_of(abs(value - x.value), x.step), rule, f"'{_short(s.text)}': the table gives {shown(value, x.step)}, not {x}", x.line, s.source, (value,))

@@ -116,7 +116,7 @@ def _sentences(log: LogText, tables: list[LogTable]) -> Iterator[LogFinding]:
         if len(rates) != 1 or any(x.kind in ("count", "range", "p", "mean", "points", "times") for x in s.numbers) or s.is_heading:
             continue
         x, words = rates[0], stems(s.text)
-        if re.search(r"\b(?:average|mean|overall|across|between|improve|increase|decrease|drop|gain|by|up to|except|other|difference|than|threshold|chance|target|expected|about|roughly)\b", s.text, re.IGNORECASE):
+        if re.search(r"\b(?:average|mean|overall|across|between|improve|increase|decrease|drop|gain|by|up to|drops?|dropped|fell|falls|rose|rises|below|above|from|to|except|other|difference|than|threshold|chance|target|expected|about|roughly)\b", s.text, re.IGNORECASE):
             continue
         named = [c for c in cells if c.table.source == s.source and c.label <= words and c.head <= words and _scale(c.number) == _scale(x)]
         if not named:
@@ -176,8 +176,6 @@ def _derivable(value: float, slack: float, base: list[float]) -> bool:
         for b in base[k + 1 :]:
             if abs(b - a - value) <= slack or (a and abs(100 * (b - a) / a - value) <= slack) or (b and abs(100 * (b - a) / b - value) <= slack):
                 return True
-            if b and abs(100 * a / b - value) <= slack:
-                return True
     return False
 
 
@@ -226,6 +224,7 @@ def _subgroups(log: LogText, tables: list[LogTable]) -> Iterator[LogFinding]:
                     sentence = f"{whole.columns[j]}: {len(bad)} of {len(keys)} rows are outside the subgroups of line {part.line}{' (100% less)' if opposite else ''}: {listed}"
                     numbers = tuple(x.percent for _, x, _, _ in bad)
                     yield LogFinding("error" if grouped else "weak", "subgroups", sentence, whole.row_lines[bad[0][0]], whole.source, numbers, tuple(whole.row_lines[i] for i, *_ in bad))
+                    break
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ _CLAIM = re.compile(
     re.IGNORECASE,
 )
 _NO_CLAIM = re.compile(r"\bno (?:significant |clear |measurable )?(?:difference|improvement|effect|change|gain)|\bnot (?:significant|different|better|worse|distinguish|differ)|n\.s\.|within noise|within error|inconclusive|underpowered|cannot (?:be )?(?:distinguish|tell|show|say)|too few|not (?:statistically )?significant|preliminary|n'?t differ|may be (?:noise|chance)|by chance|indistinguishable|non-?significant|\bTODO\b|\bplan\b|will\b|should\b", re.IGNORECASE)
-_PERFORMANCE = re.compile(r"latenc|speed|faster|slower|memory|throughput|\bms\b|seconds|tokens/s|cpu|gpu|cost|price|\$|size|compress|coverage|loc\b|lines of code|cache|battery|disk|bandwidth|fps|users|downloads|revenue|stars|version|budget|reads?/|qps|requests per", re.IGNORECASE)
+_PERFORMANCE = re.compile(r"latenc|speed|faster|slower|memory|throughput|\bms\b|seconds|tokens/s|cpu|gpu|cost|price|\$|size|compress|coverage|loc\b|lines of code|kv[- ]cache size|battery|disk|bandwidth|fps|users|downloads|revenue|stars|version|budget|reads?/|qps|requests per", re.IGNORECASE)
 
 
 def run(log: LogText) -> Iterator[LogFinding]:
@@ -127,8 +127,11 @@ def _two_rates(log: LogText, s: Statement) -> Iterator[LogFinding]:
     if not same or not strong or _NO_CLAIM.search(text) or any(n_of_number(log, s, x) for x, _ in same):
         return
     x, y = same[0]
-    if x.kind == "number" and y.kind == "number" and (x.step >= 1 or any(u.kind == "mean" for u in s.numbers) or not (x.unit == y.unit)):
-        return
+    if x.kind == "number" and y.kind == "number":
+        units = {u.unit for u in (x, y)} - {"vs", "versus", "against", "v", "to", "and", ""}
+        explicit = re.search(r"\bvs?\.?\s|versus|against", text[x.end : y.start], re.IGNORECASE)
+        if x.step >= 1 or y.step >= 1 or units or not explicit or any(u.kind == "mean" for u in s.numbers):
+            return
     if _elsewhere(log, s, x, y):
         return
     setup = _setup_ns(log, s)
@@ -241,11 +244,11 @@ def _column(log: LogText, table: LogTable) -> Iterator[LogFinding]:
             continue
         most, least = max(rates, key=lambda r: r[1] / r[2]), min(rates, key=lambda r: r[1] / r[2])
         extreme = fisher(most[1], most[2], least[1], least[2])
-        called = f"'{_short(said.text)}' (line {said.line})" if said else f"'{_short(cells, 40)}'"
+        called = f"{_short(cells, 40)!r}" if cells else f"'{_short(said.text)}' (line {said.line})" if said else ""
         sentence = (
-            f"{name}: {called}, and all {len(rates)} rates may be one (p = {p:.2g}); even {most[1]}/{most[2]} against {least[1]}/{least[2]} has Fisher p = {extreme:.2g}"
+            f"{name}: {called}: all {len(rates)} rates may be one (p = {p:.2g}); even {most[1]}/{most[2]} against {least[1]}/{least[2]} has Fisher p = {extreme:.2g}"
         )
-        yield LogFinding("weak", "comparison", sentence, said.line if said else table.row_lines[rates[0][0]], table.source, (p, extreme), (table.line,))
+        yield LogFinding("weak", "comparison", sentence, said.line if said and not cells else table.row_lines[rates[0][0]], table.source, (p, extreme), (table.line,))
 
 
 _BEST = re.compile(

@@ -27,7 +27,7 @@ _CHANGE = re.compile(
     re.IGNORECASE,
 )
 _TOTAL = re.compile(r"^(?:grand )?(?:total|sum|overall|all|combined|altogether|totals|pooled)(?: (?:n|count|all|overall|samples|items|prompts))?$", re.IGNORECASE)
-_MEAN = re.compile(r"^(?:(?:macro|row|column|overall|unweighted|simple|cross-\w+)[- ])?(?:mean|average|avg\.?|macro)(?: \w+)?$", re.IGNORECASE)
+_MEAN = re.compile(r"^(?:(?:macro|row|column|overall|unweighted|simple|cross-\w+)[- ])?(?:mean|average|avg\.?|macro)(?: score| overall| all)?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def _total_columns(table: LogTable, claimed: set[int]) -> Iterator[LogFinding]:
     for j in table.value_columns:
         head = _clean(table.columns[j])
         others = [k for k in table.value_columns if k != j]
-        if _MEAN.match(head) and len(others) >= 2:
+        if _MEAN.match(head) and len(others) >= 2 and not set(parts(table)) - {"mean"}:
             yield from _mean_column(table, j, others, claimed)
         if not _TOTAL.match(head) or not others:
             continue
@@ -437,7 +437,7 @@ def _relations(table: LogTable, claimed: set[int]) -> Iterator[LogFinding]:
             continue
         said = [c for c in table.column(j) if c]
         options: list[tuple[float, Relation]] = []
-        others = [k for k in columns if k != j]
+        others = [k for k in columns if k != j and k not in claimed]
         percent = all(c.kind == "percent" for c in said)
         share = all(c.kind == "number" and 0 <= c.value <= 1 and c.step <= 0.1 for c in said)
         for a in others:
@@ -628,11 +628,9 @@ def _judge_change(statement: Statement, c: Number, x: float, y: float, reach: fl
         yield LogFinding(grade, "difference", f"{what}: {x:g} to {y:g} is {difference:+.4g}, not {c}", line, source, (difference,))
     elif c.kind in ("percent", "number"):
         by_percent = grade_of(off(relative), c.step, relative_reach)
-        other = 100 * (x - y) / y if y else math.inf
         by_points = grade_of(off(difference), c.step, reach)
         if not both_rates:
-            grade = min((by_percent, grade_of(off(other), c.step, relative_reach)), key=("holds", "slip", "error").index)
-            yield LogFinding(grade, "difference", f"{what}: {x:g} to {y:g} is {relative:+.3g}%, not {c}", line, source, (relative,))
+            yield LogFinding(by_percent, "difference", f"{what}: {x:g} to {y:g} is {relative:+.3g}%, not {c}", line, source, (relative,))
         elif by_percent == "holds" and difference:
             yield LogFinding("holds", "difference", what, line, source)
         elif by_points != "error":
@@ -654,6 +652,8 @@ def _lists(log: LogText) -> Iterator[LogFinding]:
     statements = log.statements
     for k, head in enumerate(statements):
         items = []
+        if k and _LIST_HEAD.search(head.text) and statements[k - 1].section == head.section and re.match(r"\W*total\b", statements[k - 1].text, re.IGNORECASE):
+            continue  # told at the total
         heads_list = bool(_LIST_HEAD.search(head.text))
         total_here = [x for x in head.numbers if x.kind in ("count", "n", "number") and x.value >= 2 and (x.kind == "count" or x.step >= 1)]
         if not heads_list and not (re.match(r"\W*(?:total|overall|altogether|in all)\b", head.text, re.IGNORECASE) and total_here):

@@ -35,8 +35,10 @@ def run(log: LogText) -> Iterator[LogFinding]:
         yield from _within(log, s, own)
         yield from _rank(s, own)
         yield from _unchanged(s)
+    texts = {s.text for s in log.statements}
     for table in tables:
-        yield from _correlation(Statement(table.title, table.line, table.heading, 0, table.section, table.source), [table])
+        if table.title not in texts:
+            yield from _correlation(Statement(table.title, table.line, table.heading, 0, table.section, table.source), [table])
         for i in range(len(table.rows)):
             for cell in table.rows[i][1:]:
                 if re.search(r"immune|never|always|none", cell, re.IGNORECASE) and re.search(r"\b(?:0|100)\s?%", cell):
@@ -47,6 +49,9 @@ def run(log: LogText) -> Iterator[LogFinding]:
 
 def _near(s: Statement, tables: list[LogTable]) -> list[LogTable]:
     """Tables of the section of a sentence, or, where it has none, of the section above it."""
+    below = [t for t in tables if 0 < t.line - s.line <= 3 and t.title.startswith(s.text[:40])]
+    if below:
+        return below
     same = [t for t in tables if t.section == s.section]
     if same:
         return same
@@ -61,6 +66,10 @@ def _columns(s: Statement, table: LogTable) -> list[int]:
     most = max(shared.values(), default=0)
     if most > 0:
         return [j for j, n in shared.items() if n == most]
+    said = set(re.findall(r"[a-z]+", s.text.lower()))
+    general = [j for j in shared if not stems(table.columns[j]) and set(re.findall(r"[a-z]+", table.columns[j].lower())) & said]
+    if general:
+        return general
     return list(shared) if len(shared) == 1 else []
 
 
@@ -119,7 +128,7 @@ def _monotone(s: Statement, tables: list[LogTable]) -> Iterator[LogFinding]:
     steady = _STEADY.search(s.text)
     if not steady and not _LOOSE.search(s.text):
         return
-    if re.search(r"\bnot\b|\bnon-?monoton|\bno\b|except|but not|almost|nearly|roughly|up to|until|then", s.text, re.IGNORECASE):
+    if re.search(r"\bshould\b|expect|\bnot\b|\bnon-?monoton|\bno\b|except|but not|almost|nearly|roughly|up to|until|then", s.text, re.IGNORECASE):
         return
     down = bool(_DOWN.search(s.text))
     for table in _near(s, tables):
@@ -129,7 +138,7 @@ def _monotone(s: Statement, tables: list[LogTable]) -> Iterator[LogFinding]:
         words = stems(s.text)
         if all(re.fullmatch(r"-?\d+(?:\.\d+)?", k) for k in keys):
             columns = _columns(s, table)
-            if len(columns) != 1 or not stems(table.columns[columns[0]]) & words:
+            if len(columns) != 1 or not (stems(table.columns[columns[0]]) & words or table.columns[columns[0]].lower() in s.text.lower()):
                 continue
             order = sorted(range(len(keys)), key=lambda i: float(keys[i]))
             series = [table.column(columns[0])[i] for i in order]
@@ -212,7 +221,7 @@ def _all_or_never(s: Statement, tables: list[LogTable]) -> Iterator[LogFinding]:
     """ "X: 0% in all conditions" against the rows of X in every table."""
     if not _ALL.search(s.text):
         return
-    extremes = [x for x in s.numbers if x.kind == "percent" and x.value in (0.0, 100.0) and x.successes is None and not x.signed]
+    extremes = [x for x in s.numbers if x.kind == "percent" and x.value in (0.0, 100.0) and x.successes is None and not x.signed and not x.bound]
     if len(extremes) != 1 or re.search(r"\b(?:all|every) (?:the )?(?:code|files|tests|docs|data|rights)\b", s.text, re.IGNORECASE):
         return
     goal = extremes[0].value
@@ -256,15 +265,17 @@ def _unchanged(s: Statement) -> Iterator[LogFinding]:
 
 def _deterministic(log: LogText, tables: list[LogTable]) -> Iterator[LogFinding]:
     words = re.compile(r"\b(?:fully |completely |perfectly )?deterministic\b|bit(?:wise|-for-bit) identical|identical (?:outputs|results|responses) (?:across|in|over) (?:all )?(?:runs|repeats)|same output every (?:time|run)", re.IGNORECASE)
-    for s in log.statements:
-        if not words.search(s.text) or re.search(r"\bnot?\b|non-?determin|should|seed", s.text, re.IGNORECASE):
+    told: set[str] = set()
+    for s in sorted(log.statements, key=lambda s: "fully" not in s.text.lower()):
+        if s.source in told or not words.search(s.text) or re.search(r"\bnot?\b|non-?determin|should|seed", s.text, re.IGNORECASE):
             continue
         everything = [t for t in log.statements if t.source == s.source]
         repeats = next((t for t in everything if re.search(r"\b(?:[2-9]|\d\d) (?:runs|repeats|repetitions|seeds|replicates|trials)\b", t.text)), None)
-        spread = next(((t, j, i) for t in tables if t.source == s.source for j in [parts(t).get("sd")] if j is not None for i, x in enumerate(t.column(j)) if x and x.value > 0), None)
+        spread = next(((t, j, i) for t in tables if t.source == s.source for j in [parts(t).get("sd")] if j is not None and "mean" in parts(t) for i, x in enumerate(t.column(j)) if x and x.value > 0), None)
         if repeats and spread:
             table, j, i = spread
-            yield LogFinding("weak", "same", f"'{_short(s.text)}': with {_short(repeats.text, 40)!r} (line {repeats.line}), line {table.row_lines[i]} gives an SD of {table.numbers[i][j]} ({table.columns[j]})", s.line, s.source, (), (table.row_lines[i],))
+            told.add(s.source)
+            yield LogFinding("weak", "same", f"'{_short(s.text)}': by {_short(repeats.text, 40)!r} (line {repeats.line}), line {table.row_lines[i]} gives an SD of {table.numbers[i][j]} ({table.columns[j]})", s.line, s.source, (), (table.row_lines[i],))
     for s in log.statements:
         if re.search(r"\bidentical(?:ly)?\b|\bdeterministic\b", s.text, re.IGNORECASE):
             different = [x for x in s.numbers if x.kind in ("number", "mean")]
@@ -302,18 +313,20 @@ def _within(log: LogText, s: Statement, tables: list[LogTable]) -> Iterator[LogF
     if side and re.search(r"from the start|throughout|always|never|stays?|remains?", s.text, re.IGNORECASE):
         negative = (side["side"].lower() == "negative") != bool(re.search(r"never", s.text, re.IGNORECASE))
         wrong = [x for t in siblings if t is not s and (stems(t.text) & stems(s.text) or t.block == s.block) and abs(t.line - s.line) <= 8 for x in t.numbers if x.kind == "number" and x.signed and (x.value > 0) == negative and x.value != 0]
-        if wrong and stems(s.text) & around:
+        if wrong and not chosen:
             yield LogFinding("weak", "within", f"'{_short(s.text)}': line {wrong[0].line} gives {wrong[0]}", s.line, s.source, (wrong[0].value,), (wrong[0].line,))
     for table, j in chosen:
         cells = [(i, x) for i, x in enumerate(table.column(j)) if x is not None and x.kind in ("percent", "count", "number", "mean")]
-        if len(cells) < 2:
+        named = [(i, x) for i, x in cells if stems(table.label(i)) and stems(table.label(i)) <= stems(s.text)]
+        cells = named or cells
+        if len(cells) < 2 and not named:
             continue
         name, off, what = table.columns[j], [], ""
-        if side:
+        if side and not ranges:
             negative = side["side"].lower() == "negative"
             off = [(i, x) for i, x in cells if (x.value > 0) == negative and x.value != 0]
             what = f"{len(cells) - len(off)} of {len(cells)} are {side['side'].lower()}"
-        if ranges and not off:
+        if ranges:
             low, high = sorted((ranges[0].low or 0.0, ranges[0].high or 0.0))
             slack = ranges[0].step / 2
             percent = ranges[0].unit == "%"
