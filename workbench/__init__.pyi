@@ -112,6 +112,8 @@ from .claims.audits.findings import Audit as Audit, Finding as Finding
 from .claims.claim import Claim as Claim
 from .claims.evidence import oracle as oracle
 from .claims.files import claim as claim, logged_claims as logged_claims, read_claims as read_claims
+from .claims.log_audit import audit as audit
+from .claims.log_reader import read_log as read_log
 from .claims.verdict import Gate as Gate, Measured as Measured, Verdict as Verdict, decide as decide
 
 # notebooks: all at once

@@ -1,9 +1,10 @@
 """What is wrong with a log as it is? All rules run over what was read, unasked; no claims file, no model, no network."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ _FAMILIES = (limits, sums, recomputed, repeats, words, strength)
 
 #: every rule by its name
 RULES: dict[str, Rule] = {rule.name: rule for family in _FAMILIES for rule in family.RULES}
+
+#: what a log may not do to a terminal: control codes, and signs that turn the direction of writing
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 _RANK = {"error": 0, "slip": 1, "weak": 2, "note": 3, "holds": 4}
 
@@ -74,11 +78,16 @@ class LogAudit:
     def summary(self) -> str:
         """How many findings of each grade, and what was checked."""
         counts = Counter(f.grade for f in self.findings)
-        said = ", ".join(f"{counts[g]} {g}{'s' if counts[g] > 1 and g != 'weak' else ''}" for g in GRADES if counts[g]) or "no fault found"
+        said = (
+            ", ".join(f"{counts[g]} {g}{'s' if counts[g] > 1 and g != 'weak' else ''}" for g in GRADES if counts[g])
+            or "no fault found"
+        )
         checks = ", ".join(f"{rule} {n}×" for rule, n in sorted(self.checked.items(), key=lambda kv: -kv[1]))
         read = f"read {self.tables} tables, {self.statements} sentences, {self.numbers} numbers"
         unread = f"; {len(self.unread)} places could not be read (--unread shows them)" if self.unread else ""
-        return f"{self.source}: {said}\n{read}{unread}\nchecked: {checks or 'nothing: no rule had the numbers it needs'}"
+        return (
+            f"{self.source}: {said}\n{read}{unread}\nchecked: {checks or 'nothing: no rule had the numbers it needs'}"
+        )
 
     def __str__(self) -> str:
         several = len({f.source for f in self.findings}) > 1
@@ -90,18 +99,32 @@ class LogAudit:
 
     def markdown(self) -> str:
         """The findings as a Markdown table."""
+
         def cell(text: str) -> str:
             return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
-        rows = [f"| {f.grade} | {cell(f.source)}:{f.line} | {cell(f.sentence)} | {f.rule} ({cell(RULES[f.rule].follows)}) |" for f in self.findings]
+        rows = [
+            f"| {f.grade} | {cell(f.source)}:{f.line} | {cell(f.sentence)} | {f.rule} ({cell(RULES[f.rule].follows)}) |"
+            for f in self.findings
+        ]
         table = ["| grade | place | finding | rule |", "|---|---|---|---|", *rows, ""] if rows else []
         return "\n".join([*table, *(line + "  " for line in self.summary().splitlines())])
 
     def to_json(self) -> str:
         """The findings and what was checked, as JSON."""
         findings = [{**asdict(f), "follows": RULES[f.rule].follows} for f in self.findings]
-        data = {"source": self.source, "verdict": self.worst, "findings": findings, "checked": self.checked, "tables": self.tables}
-        return json.dumps({**data, "statements": self.statements, "numbers": self.numbers, "unread": self.unread}, indent=1, ensure_ascii=False)
+        data = {
+            "source": self.source,
+            "verdict": self.worst,
+            "findings": findings,
+            "checked": self.checked,
+            "tables": self.tables,
+        }
+        return json.dumps(
+            {**data, "statements": self.statements, "numbers": self.numbers, "unread": self.unread},
+            indent=1,
+            ensure_ascii=False,
+        )
 
 
 def audit(log: LogText | str | Path | Iterable[str | Path]) -> LogAudit:
@@ -132,8 +155,13 @@ def audit(log: LogText | str | Path | Iterable[str | Path]) -> LogAudit:
             checked[finding.rule] += 1
             if finding.grade == "holds":
                 continue
-            key = (finding.source, finding.line, finding.rule + finding.sentence)
-            kept.setdefault(key, finding)
+            sentence = _CONTROL.sub("", finding.sentence)
+            key = (finding.source, finding.line, finding.rule + sentence)
+            kept.setdefault(key, replace(finding, sentence=sentence))
     findings = sorted(kept.values(), key=lambda f: (_RANK[f.grade], f.source, f.line))
-    numbers = sum(len(s.numbers) for s in text.statements) + sum(c is not None for t in text.tables for r in t.numbers for c in r)
-    return LogAudit(text.source, tuple(findings), dict(checked), len(text.tables), len(text.statements), numbers, text.unread)
+    numbers = sum(len(s.numbers) for s in text.statements) + sum(
+        c is not None for t in text.tables for r in t.numbers for c in r
+    )
+    return LogAudit(
+        text.source, tuple(findings), dict(checked), len(text.tables), len(text.statements), numbers, text.unread
+    )

@@ -63,7 +63,7 @@ class Number:
         return self.text.strip()
 
 
-_NUM = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?"
+_NUM = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d{1,2}(?!\d))?"
 _POWER = r"(?:\s?[×x*]\s?10\s?\^?\s?\{?(?P<power>[-+]?\d+)\}?)?"
 _SIGN = r"(?:(?<![\w\)\]])[+-])?"
 _BOUND = (
@@ -73,7 +73,12 @@ _BOUND = (
 _PERCENT = r"\s?(?:%|percent\b(?!age)|per cent\b)"
 _AHEAD = r"(?<![\w.,/])"
 
-_WORDS = {w: i for i, w in enumerate("zero one two three four five six seven eight nine ten eleven twelve".split())}
+_WORDS = {
+    w: i
+    for i, w in enumerate(
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+    )
+}  # noqa: E501
 _UNITS = (
     "prompts|items|examples|samples|questions|participants|subjects|patients|trials|runs|scenarios|responses|completions|tasks"
     "|images|people|students|pairs|rows|users|respondents|documents|sentences|requests|rollouts|generations|observations"
@@ -85,11 +90,12 @@ _UNITS = (
 _JUNK = re.compile(
     "|".join(
         (
-            r"https?://\S+|www\.\S+",
+            r"https?://\S+|www\.\S+|(?<!\w)#\d+\b|\b[A-Z]{2,6}-\d{2,}\b",
             r"(?:[\w.~{},*-]*/)+[\w.{},*-]*[A-Za-z_{}][\w.{},*-]*",  # paths: at least one letter behind the slash
-            r"\b\d{4}[-/.]\d{1,2}(?:[-/.]\d{1,2})?(?:[T ]\d{1,2}:\d{2}(?::\d{2})?)?\b|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}\b|\b\d{1,2}:\d{2}(?::\d{2})?\b",
+            r"\b\d{4}[-/.]\d{1,2}(?:[-/.]\d{1,2})?(?:[T ]\d{1,2}:\d{2}(?::\d{2})?)?\b|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}\b|\b\d{1,2}:\d{2}(?::\d{2})?\b",  # noqa: E501
             r"\b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\.? \d{1,2}(?:st|nd|rd|th)?(?:,? \d{4})?\b",
             r"\b\d{1,2} (?:January|February|March|April|May|June|July|August|September|October|November|December)(?: \d{4})?\b",
+            r"(?<!\w)(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,64}(?!\w)",  # hashes
             r"\bv\d+(?:\.\d+)*\b|\b\d+\.\d+\.\d+(?:\.\d+)*\w*",
             r"(?<![\w.])[A-Za-z]+[\w]*(?:[.\-][A-Za-z]+)*[.\-_]?\d[\w]*(?:[.\-]\w*[A-Za-z]\w*)*(?:-\d[\w.]*[A-Za-z]\w*)*(?:[.\-]\d+)*(?![\w%])",
             r"(?<![\w.,])\d+(?:\.\d+)?(?:[BKMkb]|st|nd|rd|th|D|d)(?![\w])",
@@ -100,14 +106,14 @@ _JUNK = re.compile(
     )
 )
 _SETTING_WORDS = (
-    "alpha|beta|gamma|lambda|epsilon|sigma|eta|layers?|seeds?|epochs?|steps?|temperature|temp|top[-_ ]?[kp]|lr|learning rate|batch(?: size)?"
+    "alpha|beta|gamma|lambda|epsilon|sigma|eta|layers?|seeds?|epochs?|steps?|temperature|temp|top[-_ ]?[kp]|lr|learning rate|batch(?: size)?"  # noqa: E501
     "|dose|strength|coef(?:ficient)?|rank|tokens?|positions?|fold|versions?|tables?|fig(?:ure|\\.)?s?|sections?|sec|eq(?:uation)?"
     "|chapters?|pages?|lines?|cycles?|phases?|stages?|days?|weeks?|years?|modes?|options?|parts?|iterations?|rule|run|trial|study|experiments?"
     "|checkpoint|appendix|issue|python|cuda|version|release|grade|level|scale|threshold|window|max_new_tokens|bins?|weight decay"
     "|[A-Za-z_]+_[a-z_]+|[αβγλεηθσμs]|[Tck]"
 )
 _SETTING = re.compile(
-    rf"(?<![\w-])(?P<name>{_SETTING_WORDS})\s?(?:[=:#≈∈]|≥|≤|of(?= \d))?\s?(?P<value>[+-]?{_NUM})(?!\s?(?:%|/\d|±|\+/-| of \d))(?P<more>(?:\s?(?:,|-|–|→|to|and|or|/|\.\.)\s?[+-]?{_NUM}(?!\s?%))*)",
+    rf"(?<![\w-])(?P<name>{_SETTING_WORDS})\s?(?:[=:#≈∈]|≥|≤|of(?= \d))?\s?(?P<value>[+-]?{_NUM})(?!\s?(?:%|/\d|±|\+/-| of \d))(?P<more>(?:\s?(?:,|-|–|→|to|and|or|/|\.\.)\s?[+-]?{_NUM}(?!\s?%))*)",  # noqa: E501
     re.IGNORECASE,
 )
 
@@ -129,7 +135,9 @@ def plain(text: str) -> str:
     """
     text = re.sub(r"[−‒﹣－‐‑]", "-", text)
     text = re.sub(r"(?<![\d%\w\)])\s?[–—](?=\.?\d)", lambda m: m[0].replace("–", "-").replace("—", "-"), text)
-    text = text.replace("\u00a0", " ").replace("\u2009", " ").replace("\u202f", " ").replace("％", "%").replace("\\%", "%")
+    text = (
+        text.replace("\u00a0", " ").replace("\u2009", " ").replace("\u202f", " ").replace("％", "%").replace("\\%", "%")
+    )
     text = text.replace("$\\pm$", "±").replace("\\pm", "±").replace("+/-", "±").replace("<=", "≤").replace(">=", "≥")
     text = re.sub(r"~~.*?~~", lambda m: m[0].replace("~~", ""), text)
     text = re.sub(r"\*{1,3}(?=\S)(.+?)(?<=\S)\*{1,3}", r"\1", text)
@@ -151,7 +159,11 @@ def step_of(text: str) -> float:
     text = text.strip().lstrip("+-").replace(",", "")
     mantissa, _, power = text.lower().partition("e")
     places = len(mantissa.partition(".")[2])
-    return round(10.0 ** (-places + int(power or 0)), 15) if -places + int(power or 0) > -15 else 10.0 ** (-places + int(power))
+    return (
+        round(10.0 ** (-places + int(power or 0)), 15)
+        if -places + int(power or 0) > -15
+        else 10.0 ** (-places + int(power))
+    )
 
 
 def _numbers_pattern(template: str) -> re.Pattern[str]:
@@ -171,7 +183,7 @@ _STATISTICS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         ),
     ),
     ("z", _numbers_pattern(r"(?<![\w-])z\s?=\s?(?P<v>[+-]?NUM)")),
-    ("r", _numbers_pattern(r"(?<![\w-])(?:pearson'?s? |spearman'?s? )?(?:r|rho|ρ|r_s)\s?(?:\(\s?(?P<df>\d+)\s?\))?\s?=\s?(?P<v>[+-]?NUM)(?!\s?[%])")),
+    ("r", _numbers_pattern(r"(?<![\w-])(?:pearson'?s? |spearman'?s? )?(?:r|rho|ρ|r_s)\s?(?:\(\s?(?P<df>\d+)\s?\))?\s?=\s?(?P<v>[+-]?NUM)(?!\s?[%])")),  # noqa: E501
     ("d", _numbers_pattern(r"(?:(?<![\w-])cohen'?s?\s?d|(?<![\w-])d|hedges'?s?\s?g)\s?(?:=|of|was|:)\s?(?P<v>[+-]?NUM)(?!\s?[%])")),
     ("kappa", _numbers_pattern(r"(?:κ|kappa)\s?(?:=|of|was|:|≈)?\s?(?P<v>[+-]?NUM)(?!\s?%)")),
     ("auc", _numbers_pattern(r"(?:AUC|AUROC|ROC-AUC)\s?(?:=|of|was|:|≈)?\s?(?P<v>NUM)(?!\s?%)")),
@@ -181,36 +193,41 @@ _N = _numbers_pattern(r"(?<![\w.-])n\s?(?:=|:)\s?(?P<v>\d[\d,]*)(?![\w.]*\d)")
 _N_UNITS = _numbers_pattern(rf"(?<![\w.,/$-])(?P<v>\d[\d,]*)\s(?:[a-z-]+\s){{0,2}}?(?:{_UNITS})\b")
 _N_EACH = _numbers_pattern(r"(?:\bn|items|prompts|samples|size)\s(?:of|was|is)\s(?P<v>\d+)\b")
 _CI = _numbers_pattern(
-    r"(?:(?P<level>\d{2}(?:\.\d+)?)\s?%[- ]?)?(?:\bCIs?\b|\bC\.I\.|confidence interval|confidence limits|credible interval|\bWilson\b(?: CI| interval)?)"
-    r"\s?(?:\((?:Wilson|exact|normal|Wald|t|Clopper[- –]Pearson)\))?\s?[:=,]?\s?(?:of|from|was|is)?\s?[\[\(]?\s?(?P<low>[+-]?NUM)\s?%?\s?(?:,|;|to|-|–|\.\.+|and)\s?(?P<high>[+-]?NUM)\s?%?\s?[\]\)]?"
+    r"(?:(?P<level>\d{2}(?:\.\d+)?)\s?%[- ]?)?(?:\bCIs?\b|\bC\.I\.|confidence interval|confidence limits|credible interval|\bWilson\b(?: CI| interval)?)"  # noqa: E501
+    r"\s?(?:\((?:Wilson|exact|normal|Wald|t|Clopper[- –]Pearson)\))?\s?[:=,]?\s?(?:of|from|was|is)?\s?[\[\(]?\s?(?P<low>[+-]?NUM)\s?%?\s?(?:,|;|to|-|–|\.\.+|and)\s?(?P<high>[+-]?NUM)\s?%?\s?[\]\)]?"  # noqa: E501
 )
 _BRACKET = _numbers_pattern(r"(?<=[\d%])\s?[\[](?P<low>[+-]?NUM)\s?%?\s?(?:,|;|to|-|–)\s?(?P<high>[+-]?NUM)\s?%?\s?\]")
 _SPREAD_WORD = r"(?P<what>SD|SE|SEM|s\.?d\.?|s\.?e\.?m?\.?|std\.?(?: ?dev\.?)?(?: ?err(?:or)?\.?)?|standard deviation|standard error|σ)"
 _MEANS = (
     _numbers_pattern(
-        rf"{_AHEAD}(?P<v>SIGNNUM)\s?(?P<pct>%)?\s?±\s?(?P<s>NUM)\s?(?P<pct2>%|pp)?(?:\s?\(?\s?(?P<what>SD|SE|SEM|s\.?d\.?|s\.?e\.?m?\.?|std(?: ?err)?|95%\s?CI|CI)\b\.?\)?)?"
+        rf"{_AHEAD}(?P<v>SIGNNUM)\s?(?P<pct>%)?\s?±\s?(?P<s>NUM)\s?(?P<pct2>%|pp)?(?:\s?\(?\s?(?P<what>SD|SE|SEM|s\.?d\.?|s\.?e\.?m?\.?|std(?: ?err)?|95%\s?CI|CI)\b\.?\)?)?"  # noqa: E501
     ),
     _numbers_pattern(
         rf"(?<![\w-])(?:M|mean|average|avg|μ)\s?(?:=|:|of|was|is)?\s?(?P<v>[+-]?NUM)\s?(?P<pct>%)?\s?[,;(]\s?{_SPREAD_WORD}\s?(?:=|:|of|was|is)?\s?(?P<s>NUM)\)?"
     ),
-    _numbers_pattern(rf"{_AHEAD}(?P<v>SIGNNUM)\s?(?P<pct>%)?\s?\(\s?{_SPREAD_WORD}\s?(?:=|:|of)?\s?(?P<s>NUM)\s?%?\s?\)?"),
+    _numbers_pattern(
+        rf"{_AHEAD}(?P<v>SIGNNUM)\s?(?P<pct>%)?\s?\(\s?{_SPREAD_WORD}\s?(?:=|:|of)?\s?(?P<s>NUM)\s?%?\s?\)?"
+    ),
 )
+_INT = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
 _COUNT_WORD = "|".join(_WORDS)
 _COUNT = _numbers_pattern(
-    rf"(?<![\w.,/^-])(?P<k>\d[\d,]*|\b(?:{_COUNT_WORD})\b)(?:\s?/\s?|\s(?:[a-z-]+\s)?(?:out of|of|from)\s(?:the\s|all\s|our\s)?)(?P<n>\d[\d,]*|\b(?:{_COUNT_WORD})\b)(?!\s?%|[\w/]|[.,]\d|\s?×|-)"
+    rf"(?<![\w.,/^-])(?P<k>{_INT}|\b(?:{_COUNT_WORD})\b)(?:\s?/\s?|\s(?P<noun>(?:{_UNITS})\s)?(?:out of|of)\s(?:the\s|all\s|our\s)?)(?P<n>{_INT}|\b(?:{_COUNT_WORD})\b)(?!\s?%|[\w/]|[.,]\d|\s?×|-)"  # noqa: E501
     rf"(?P<after>\s?[\(\[=,:≈-]*\s?(?P<pct>NUM)\s?%)?"
 )
 _PERCENT_COUNT = _numbers_pattern(
-    r"(?<![\w.,/])(?P<pct>NUM)\s?%\s?[\(\[,:=;]?\s?(?:n\s?=\s?)?(?P<k>\d[\d,]*)(?:\s?/\s?|\s(?:out of|of)\s(?:the\s|all\s)?)(?P<n>\d[\d,]*)(?!\s?%|[\w/]|[.,]\d)"
+    rf"(?<![\w.,/])(?P<pct>NUM)\s?%\s?[\(\[,:=;]?\s?(?:n\s?=\s?)?(?P<k>{_INT})(?:\s?/\s?|\s(?:out of|of)\s(?:the\s|all\s)?)(?P<n>{_INT})(?!\s?%|[\w/]|[.,]\d)"  # noqa: E501
 )
 _PERCENT_N = _numbers_pattern(
     rf"{_AHEAD}(?P<v>NUM)PCT\s?(?:\(\s?n\s?=\s?(?P<n>\d[\d,]*)\s?\)|of\s(?:the\s|all\s|our\s)?(?P<n2>\d[\d,]*)(?!\s?%|[.,]?\d))"
 )
 _PARTIAL = _numbers_pattern(rf"{_AHEAD}(?P<k>\d[\d,]*)\s(?:(?!(?:of|to)\s)[a-z-]+\s)?\(\s?(?P<pct>NUM)\s?%\s?\)")
 _RANGE = _numbers_pattern(
-    r"(?<![\w.,/→])(?<!→ )(?P<low>[+-]?NUM)\s?(?:%\s?)?(?:-|–|—|\bto\b)\s?(?P<high>[+-]?NUM)(?P<unit>\s?%|\s?pp\b|\s?points?\b)?(?![\w/]*\d)"
+    r"(?<![\w.,/→])(?<!→ )(?P<low>[+-]?NUM)\s?(?:%\s?)?(?:-|–|—|\bto\b)\s?(?P<high>[+-]?NUM)(?P<unit>\s?%|\s?pp\b|\s?points?\b)?(?![\w/]*\d)"  # noqa: E501
 )
-_PLAIN_PERCENT = _numbers_pattern(rf"{_BOUND}{_AHEAD}(?P<v>SIGNNUM)PCT(?!\s?(?:points?|pts?)\b)(?P<plus>\+|[ -]or (?:more|higher|above))?")
+_PLAIN_PERCENT = _numbers_pattern(
+    rf"{_BOUND}{_AHEAD}(?P<v>SIGNNUM)PCT(?!\s?(?:points?|pts?)\b)(?P<plus>\+|[ -]or (?:more|higher|above))?"
+)
 _POINTS = _numbers_pattern(
     rf"{_BOUND}{_AHEAD}(?P<v>SIGNNUM)[\s-]?(?:%\s?points?|percentage[\s-]points?|pp\b|ppts?\b|p\.p\.|pts?\b|points?\b(?! of))"
 )
@@ -271,7 +288,9 @@ def read_numbers(text: str, line: int = 0) -> list[Number]:
     [('count', 31.0, 35), ('percent', 16.7, 36), ('p', 0.001, None)]
     """
     text = plain(text)
-    if not re.search(r"\d", text) and not re.search(rf"\b(?:{_COUNT_WORD}) (?:out )?of (?:{_COUNT_WORD})\b", text, re.IGNORECASE):
+    if not re.search(r"\d", text) and not re.search(
+        rf"\b(?:{_COUNT_WORD}) (?:out )?of (?:{_COUNT_WORD})\b", text, re.IGNORECASE
+    ):
         return []
     rest = _Blanked(re.sub(r"^\s*(?:\d+[.)]|[#>*+-]+)\s+(?=\D)", lambda m: "\0" * len(m[0]), text))
     got: list[Number] = []
@@ -292,7 +311,17 @@ def read_numbers(text: str, line: int = 0) -> list[Number]:
     for m in rest.take(_CI):
         step = max(step_of(m["low"]), step_of(m["high"]))
         level = float(m["level"]) if m["level"] else 95.0
-        add("range", m, 0.0, step, low=_value(m["low"]), high=_value(m["high"]), level=level, unit="CI", limits_step=step)
+        add(
+            "range",
+            m,
+            0.0,
+            step,
+            low=_value(m["low"]),
+            high=_value(m["high"]),
+            level=level,
+            unit="CI",
+            limits_step=step,
+        )
     for m in rest.take(_BRACKET):
         step = max(step_of(m["low"]), step_of(m["high"]))
         add("range", m, 0.0, step, low=_value(m["low"]), high=_value(m["high"]), unit="CI?", limits_step=step)
@@ -300,14 +329,24 @@ def read_numbers(text: str, line: int = 0) -> list[Number]:
         for m in rest.take(pattern):
             what = _spread_kind(m["what"])
             unit = "%" if m["pct"] or m.groupdict().get("pct2") else ""
-            add("mean", m, _value(m["v"]), step_of(m["v"]), spread=_value(m["s"]), spread_step=step_of(m["s"]), spread_kind=what, unit=unit)
+            add(
+                "mean",
+                m,
+                _value(m["v"]),
+                step_of(m["v"]),
+                spread=_value(m["s"]),
+                spread_step=step_of(m["s"]),
+                spread_kind=what,
+                unit=unit,
+            )
     for m in rest.take(_PERCENT_COUNT):
         k, n = _whole(m["k"]), _whole(m["n"])
         add("count", m, float(k), 0.0, n=n, n_from="cell", successes=k)
         add("percent", m, _value(m["pct"]), step_of(m["pct"]), n=n, n_from="cell", successes=k)
     for m in rest.take(_COUNT):
         k, n = _whole(m["k"]), _whole(m["n"])
-        if n == 0 or (k > n and re.search(r"24/7|9/11|16/9|4/3", m[0])):
+        other_units = k > n and (m["noun"] or not m["n"][0].isdigit())  # "50 pairs of one" is no count
+        if n == 0 or other_units or (k > n and re.search(r"24/7|9/11|16/9|4/3", m[0])):
             continue
         add("count", m, float(k), 0.0, n=n, n_from="cell", successes=k)
         if m["pct"]:
@@ -327,10 +366,17 @@ def read_numbers(text: str, line: int = 0) -> list[Number]:
         before = text[: m.start()].lower()
         low, high = _value(m["low"]), _value(m["high"])
         unit = (m["unit"] or ("%" if "%" in m[0] else "")).strip()
-        if re.search(r"\b(?:from|rose|fell|drops?|dropped|increased?s?|decreased?s?|improve[ds]?|goes|went)\s*$", before) and "to" in m[0]:
-            kind: Kind = "percent" if unit == "%" else "number"
+        if (
+            re.search(
+                r"\b(?:from|rose|fell|drops?|dropped|increased?s?|decreased?s?|improve[ds]?|goes|went)\s*$", before
+            )
+            and "to" in m[0]
+        ):
+            plain_kind: Kind = "percent" if unit == "%" else "number"
             for which in ("low", "high"):
-                number = Number(kind, _value(m[which]), step_of(m[which]), m[which] + unit, m.start(which), m.end(which), line)
+                number = Number(
+                    plain_kind, _value(m[which]), step_of(m[which]), m[which] + unit, m.start(which), m.end(which), line
+                )
                 got.append(number)
             continue
         add("range", m, 0.0, max(step_of(m["low"]), step_of(m["high"])), low=low, high=high, unit=unit)
@@ -342,8 +388,16 @@ def read_numbers(text: str, line: int = 0) -> list[Number]:
     for m in rest.take(_TIMES):
         add("times", m, _value(m["v"]), step_of(m["v"]), bound=_bound(m))
     for m in rest.take(_PLAIN):
-        unit = re.match(r"\s?([A-Za-z°µ]+)", text[m.end() :])
-        add("number", m, _value(m["v"]), step_of(m["v"]), bound=_bound(m), signed=m["v"][0] in "+-", unit=unit[1] if unit else "")
+        behind = re.match(r"\s?([A-Za-z°µ]+)", text[m.end() :])
+        add(
+            "number",
+            m,
+            _value(m["v"]),
+            step_of(m["v"]),
+            bound=_bound(m),
+            signed=m["v"][0] in "+-",
+            unit=behind[1] if behind else "",
+        )
     got.sort(key=lambda x: (x.start, x.end, x.kind != "count"))
     return _with_intervals(got)
 
@@ -376,7 +430,15 @@ def read_cell(text: str, line: int = 0) -> Number | None:
     bare = re.fullmatch(rf"(?P<op>[<>≤≥~≈]?)\s?(?P<v>[+-]?\s?{_NUM})", text)
     if bare:
         signed = bare["v"][0] in "+-"
-        return Number("number", _value(bare["v"]), step_of(bare["v"]), text, line=line, signed=signed, bound=_BOUNDS.get(bare["op"], ""))
+        return Number(
+            "number",
+            _value(bare["v"]),
+            step_of(bare["v"]),
+            text,
+            line=line,
+            signed=signed,
+            bound=_BOUNDS.get(bare["op"], ""),
+        )
     parenthesis = re.fullmatch(rf"(?P<v>[+-]?{_NUM})\s?(?P<pct>%?)\s?[\(]\s?(?:±\s?)?(?P<s>{_NUM})\s?%?\s?[\)]", text)
     if parenthesis and not re.fullmatch(rf"\d+\s?\(\s?{_NUM}\s?%\s?\)", text):
         unit = parenthesis["pct"]
@@ -388,10 +450,17 @@ def read_cell(text: str, line: int = 0) -> Number | None:
     if not numbers:
         return None
     words = re.sub(r"\([^)]*\)", " ", text)
-    words = re.sub(r"\b(?:n|p|sd|se|ci|vs|of|out|mean|pp|x|baseline|points?|ms|s|sec|min|h|gb|mb|kb|k|m|b|hz|usd|eur|chars|characters|tokens|bypass|cases)\b", " ", words, flags=re.IGNORECASE)
+    words = re.sub(
+        r"\b(?:n|p|sd|se|ci|vs|of|out|mean|pp|x|baseline|points?|ms|s|sec|min|h|gb|mb|kb|k|m|b|hz|usd|eur|chars|characters|tokens|bypass|cases)\b",
+        " ",
+        words,
+        flags=re.IGNORECASE,
+    )
     if len(re.findall(r"[A-Za-zα-ω]{2,}", words)) > 1:
         return None
-    if sum(x.kind not in ("n", "p") for x in numbers if x.successes is None) > 1 and re.search(r"\bvs?\b|→|->|\bto\b|,|;|\band\b|\d\s+[A-Za-z]", text):
+    if sum(x.kind not in ("n", "p") for x in numbers if x.successes is None) > 1 and re.search(
+        r"\bvs?\b|→|->|\bto\b|,|;|\band\b|\d\s+[A-Za-z]", text
+    ):
         return None
     percent = next((x for x in numbers if x.kind == "percent" and x.successes is not None), None)
     main = percent or numbers[0]

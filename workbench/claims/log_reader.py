@@ -20,7 +20,21 @@ from workbench._errors import WorkbenchError
 from workbench.claims.log_numbers import Number, plain, read_cell, read_numbers, settings_of
 
 #: what files of a folder are read
-SUFFIXES = (".md", ".markdown", ".txt", ".rst", ".log", ".html", ".htm", ".ipynb", ".csv", ".tsv", ".json", ".jsonl", ".parquet")
+SUFFIXES = (
+    ".md",
+    ".markdown",
+    ".txt",
+    ".rst",
+    ".log",
+    ".html",
+    ".htm",
+    ".ipynb",
+    ".csv",
+    ".tsv",
+    ".json",
+    ".jsonl",
+    ".parquet",
+)
 _MOST_ROWS = 20_000  # of a table of data
 
 
@@ -148,9 +162,11 @@ class LogText:
     sources: tuple[str, ...] = field(default=(), repr=False)
 
     def __str__(self) -> str:
-        numbers = sum(len(s.numbers) for s in self.statements) + sum(c is not None for t in self.tables for r in t.numbers for c in r)
+        numbers = sum(len(s.numbers) for s in self.statements) + sum(
+            c is not None for t in self.tables for r in t.numbers for c in r
+        )
         unread = f"; {len(self.unread)} places could not be read" if self.unread else ""
-        return f"{self.source}: {len(self.lines)} lines, {len(self.tables)} tables, {len(self.statements)} statements, {numbers} numbers{unread}"
+        return f"{self.source}: {len(self.lines)} lines, {len(self.tables)} tables, {len(self.statements)} statements, {numbers} numbers{unread}"  # noqa: E501
 
 
 def _unit_of_head(head: str) -> bool:
@@ -193,21 +209,29 @@ def _read_one(log: str | Path) -> LogText:
     except OSError:  # a text too long for a file's name
         there = False
     if there and path.is_dir():
-        files = sorted(f for f in path.rglob("*") if f.suffix.lower() in SUFFIXES and not any(p.startswith(".") for p in f.relative_to(path).parts))
+        files = sorted(
+            f
+            for f in path.rglob("*")
+            if f.suffix.lower() in SUFFIXES and not any(p.startswith(".") for p in f.relative_to(path).parts)
+        )
         if not files:
             raise WorkbenchError(f"{path} holds no file to audit; read are {', '.join(SUFFIXES)}")
         return _joined([_read_file(f) for f in files], str(path))
     if there:
         return _read_file(path)
     if isinstance(log, Path) or _looks_like_a_file(str(log)):
-        raise WorkbenchError(f"{log}: no such file; give a file, a folder, or the numbers themselves, e.g. '31/35 vs 6/35'")
+        raise WorkbenchError(
+            f"{log}: no such file; give a file, a folder, or the numbers themselves, e.g. '31/35 vs 6/35'"
+        )
     if not str(log).strip():
         raise WorkbenchError("nothing to audit: the text is empty")
     return read_text(str(log), "text")
 
 
 def _looks_like_a_file(text: str) -> bool:
-    return "\n" not in text and bool(re.fullmatch(r"\S+\.[A-Za-z]{1,8}|(?:\.{0,2}/)?(?:[\w.-]+/)+[\w.-]*[A-Za-z_][\w.-]*", text.strip()))
+    return "\n" not in text and bool(
+        re.fullmatch(r"\S+\.[A-Za-z]{1,8}|(?:\.{0,2}/)?(?:[\w.-]+/)+[\w.-]*[A-Za-z_][\w.-]*", text.strip())
+    )
 
 
 def _joined(parts: list[LogText], source: str) -> LogText:
@@ -236,7 +260,9 @@ def _read_file(path: Path) -> LogText:
             frame = pd.read_parquet(path)
         except Exception as error:
             return LogText(str(path), (), (), (), ((str(path), 0, f"no parquet file: {error}"),))
-        return _table_log(str(path), [str(c) for c in frame.columns], frame.head(_MOST_ROWS).astype(object).to_numpy().tolist())
+        return _table_log(
+            str(path), [str(c) for c in frame.columns], frame.head(_MOST_ROWS).astype(object).to_numpy().tolist()
+        )
     raw = path.read_bytes()
     if b"\0" in raw[:4096] and not raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         return LogText(str(path), (), (), (), ((str(path), 0, "not a text"),))
@@ -323,7 +349,9 @@ class _Reader:
         for s in self.statements:
             sections.setdefault(s.section, []).append(s.text)
         tables = [replace(t, context="\n".join(sections.get(t.section, ()))) for t in self.tables]
-        return LogText(self.source, tuple(lines), tuple(tables), tuple(self.statements), tuple(self.unread), tuple(numbers))
+        return LogText(
+            self.source, tuple(lines), tuple(tables), tuple(self.statements), tuple(self.unread), tuple(numbers)
+        )
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -337,7 +365,9 @@ class _Reader:
         self.last_text = text
         self.statements.append(Statement(text, line, self.path, self.block, self.section, self.source, True))
 
-    def add_table(self, columns: list[str], rows: list[list[str]], line: int, lines: list[int], title: str = "") -> None:
+    def add_table(
+        self, columns: list[str], rows: list[list[str]], line: int, lines: list[int], title: str = ""
+    ) -> None:
         width = len(columns)
         kept, where = [], []
         for row, number in zip(rows, lines, strict=True):
@@ -349,20 +379,37 @@ class _Reader:
         if not kept or width < 2:
             return
         head = tuple(plain(c).strip() for c in columns)
-        self.tables.append(LogTable(title or self.last_text, self.path, head, tuple(kept), line, tuple(where), "", self.source, self.section))
+        self.tables.append(
+            LogTable(
+                title or self.last_text, self.path, head, tuple(kept), line, tuple(where), "", self.source, self.section
+            )
+        )
 
     def sentences(self, text: str, places: list[tuple[int, int]]) -> None:
         """Statements of one paragraph or item; places are (offset, line) of its lines."""
         cleaned = text
         start = 0
-        for match in [*re.finditer(r"(?<=[.!?;])(?<!\bvs\.)(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bcf\.)(?<!\bal\.)(?<!\bapprox\.)(?<!\bno\.)(?<!\bFig\.)\s+(?=[A-Z\"“(*`\d])", cleaned), None]:
+        for match in [
+            *re.finditer(
+                r"(?<=[.!?;])(?<!\bvs\.)(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bcf\.)(?<!\bal\.)(?<!\bapprox\.)(?<!\bno\.)(?<!\bFig\.)\s+(?=[A-Z\"“(*`\d])",
+                cleaned,
+            ),
+            None,
+        ]:
             end = match.end() if match else len(cleaned)
-            if match and match.group().strip() == "" and cleaned[match.start() - 1] == ";" and not cleaned[end : end + 1].isupper():
+            if (
+                match
+                and match.group().strip() == ""
+                and cleaned[match.start() - 1] == ";"
+                and not cleaned[end : end + 1].isupper()
+            ):
                 continue
             piece = cleaned[start:end]
             if piece.strip():
                 line = next((n for offset, n in reversed(places) if offset <= start), places[0][1])
-                self.statements.append(Statement(plain(piece).strip(), line, self.path, self.block, self.section, self.source))
+                self.statements.append(
+                    Statement(plain(piece).strip(), line, self.path, self.block, self.section, self.source)
+                )
             start = end
 
     def read(self, lines: list[tuple[int, str]]) -> None:
@@ -413,16 +460,28 @@ class _Reader:
                 if ahead.strip() and _RULE.match(after) and len(ahead) < 90:  # a title between two rulers
                     self.heading(1, ahead, lines[i + 1][0])
                     i += 2
-            elif stripped and re.match(r"^\s*(=+|-+|~+)\s*$", ahead) and len(ahead.strip()) >= 3 and not paragraph and len(stripped) < 90:
+            elif (
+                stripped
+                and re.match(r"^\s*(=+|-+|~+)\s*$", ahead)
+                and len(ahead.strip()) >= 3
+                and not paragraph
+                and len(stripped) < 90
+            ):
                 self.heading(1 if "=" in ahead else 2, stripped, number)
                 i += 1
             elif not stripped:
                 flush()
                 self.block += 1
-            elif re.fullmatch(r"\*\*[^*]+\*\*:?|__[^_]+__:?", stripped) or (stripped.isupper() and re.search(r"[A-Z]{4}", stripped) and not re.search(r"\d\s?%|\d/\d|=\s?\.?\d", stripped) and not paragraph and len(stripped) < 80):
+            elif re.fullmatch(r"\*\*[^*]+\*\*:?|__[^_]+__:?", stripped) or (
+                stripped.isupper()
+                and re.search(r"[A-Z]{4}", stripped)
+                and not re.search(r"\d\s?%|\d/\d|=\s?\.?\d", stripped)
+                and not paragraph
+                and len(stripped) < 80
+            ):
                 flush()
                 self.heading(7, stripped, number)
-            elif (bullet := _BULLET.match(line)):
+            elif bullet := _BULLET.match(line):
                 flush()
                 paragraph = [(number, line[bullet.end() :])]
             elif paragraph and (_breaks(paragraph[-1][1], stripped)):
@@ -450,9 +509,18 @@ class _Reader:
         if not line.strip():
             return 0
         following = lines[i + 1][1] if i + 1 < len(lines) else ""
-        if "|" in line and ("|" in following or _PIPE_RULE.match(following)) and _PIPE_RULE.match(following) and "-" in following:
+        if (
+            "|" in line
+            and ("|" in following or _PIPE_RULE.match(following))
+            and _PIPE_RULE.match(following)
+            and "-" in following
+        ):
             return self._pipes(lines, i, 2, flush)
-        if line.strip().startswith("|") and following.strip().startswith("|") and line.count("|") == following.count("|") > 2:
+        if (
+            line.strip().startswith("|")
+            and following.strip().startswith("|")
+            and line.count("|") == following.count("|") > 2
+        ):
             return self._pipes(lines, i, 1, flush)
         if _GRID_RULE.match(line) or (_BOX_RULE.match(line) and _BOX.search(following)):
             return self._grid(lines, i, flush)
@@ -482,10 +550,16 @@ class _Reader:
         """Cells of words with several numbers in them are read as sentences too, with the words of their row before them."""
         for row, line in zip(rows, where, strict=True):
             for j, cell in enumerate(row):
-                if read_cell(cell, line) is None and len(re.findall(r"\d+(?:\.\d+)?", cell)) >= 2 and len(read_numbers(cell)) >= 2:
+                if (
+                    read_cell(cell, line) is None
+                    and len(re.findall(r"\d+(?:\.\d+)?", cell)) >= 2
+                    and len(read_numbers(cell)) >= 2
+                ):
                     lead = row[0].strip() + ": " if j else ""
                     self.block += 1
-                    self.statements.append(Statement(plain(lead + cell).strip(), line, self.path, self.block, self.section, self.source))
+                    self.statements.append(
+                        Statement(plain(lead + cell).strip(), line, self.path, self.block, self.section, self.source)
+                    )
 
     def _grid(self, lines: list[tuple[int, str]], i: int, flush: Any) -> int:
         rows: list[list[str]] = []
@@ -503,7 +577,13 @@ class _Reader:
             elif "|" in line or _BOX.search(line):
                 cells = [c.strip() for c in re.split(r"[|│┃║]", line.strip().strip("|│┃║"))]
                 grid = bool(_GRID_RULE.match(lines[i][1]))
-                if fresh or not grid or borders <= 1 or len(cells) != len(rows[-1]) or (len(rows) > head_rows and cells[0]):
+                if (
+                    fresh
+                    or not grid
+                    or borders <= 1
+                    or len(cells) != len(rows[-1])
+                    or (len(rows) > head_rows and cells[0])
+                ):
                     rows.append(cells)
                     where.append(lines[j][0])
                 else:
@@ -531,9 +611,10 @@ class _Reader:
             spans = [m.span() for m in re.finditer(r"[-=]{2,}", following)]
             if len(spans) != len(head):
                 by_ruler = _by_spans(line, spans)
-                head = by_ruler if all(by_ruler) else head
+                head = by_ruler if all(by_ruler[1:]) else head
         j = i + (2 if ruled else 1)
-        rows, where = [], []
+        rows: list[list[str]] = []
+        where: list[int] = []
         while j < len(lines) and lines[j][1].strip():
             text = lines[j][1]
             if _SPACE_RULE.match(text) or _RULE.match(text):
@@ -542,11 +623,20 @@ class _Reader:
                     continue
                 break
             cells = _fields(text)
+            if (
+                not rows
+                and not ruled
+                and len(cells) == len(head) + 1
+                and line[:2].isspace()
+                and not cells[0][0].isspace()
+                and len(text) - len(text.lstrip()) < len(line) - len(line.lstrip())
+            ):
+                head = ["", *head]  # the column that names the rows has no head
             if ruled and len(cells) != len(head) and len(spans) == len(head):
                 cells = _by_spans(text, spans)
-            if len(cells) not in (len(head), len(head) + 1) or _BULLET.match(text):
-                if not ruled or len(cells) < 2:
-                    break
+            odd = len(cells) not in (len(head), len(head) + 1) or bool(_BULLET.match(text))
+            if odd and (not ruled or len(cells) < 2):
+                break
             rows.append(cells)
             where.append(lines[j][0])
             j += 1
@@ -566,7 +656,11 @@ class _Reader:
 
 def _breaks(last: str, line: str) -> bool:
     """Whether a line of plain text begins something new rather than going on with the line before."""
-    return bool(re.match(r"^[A-Za-z][\w ()/α-]{0,40}:\s", line)) or last.rstrip().endswith((":", "  ", "\\")) or bool(re.match(r"^\s*[\w%]+ ?[=:] ?[-+]?\.?\d", line))
+    return (
+        bool(re.match(r"^[A-Za-z][\w ()/α-]{0,40}:\s", line))
+        or last.rstrip().endswith((":", "  ", "\\"))
+        or bool(re.match(r"^\s*[\w%]+ ?[=:] ?[-+]?\.?\d", line))
+    )
 
 
 def _merged_count_heads(head: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
@@ -670,7 +764,14 @@ def _read_json(text: str, source: str, kind: str) -> LogText:
     except json.JSONDecodeError as error:
         if len(lines) > 1 and text.lstrip().startswith("{"):
             return _read_json(text, source, ".jsonl")
-        return LogText(source, tuple(lines), (), (), ((source, error.lineno, f"no JSON: {error.msg}"),), tuple(range(1, len(lines) + 1)))
+        return LogText(
+            source,
+            tuple(lines),
+            (),
+            (),
+            ((source, error.lineno, f"no JSON: {error.msg}"),),
+            tuple(range(1, len(lines) + 1)),
+        )
     _walk(inner, data, "", lines, [0])
     return inner.log(lines, range(1, len(lines) + 1))
 
@@ -698,6 +799,7 @@ def flat(record: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 
 def _walk(reader: _Reader, data: Any, name: str, lines: list[str], at: list[int]) -> None:
     """Tables of a JSON document: lists of records, records of records of the same keys, and the numbers that are left."""
+
     def line_of(key: object) -> int:
         needle = json.dumps(key, ensure_ascii=False) if isinstance(key, str) else str(key)
         for n in range(at[0], len(lines)):
@@ -718,7 +820,12 @@ def _walk(reader: _Reader, data: Any, name: str, lines: list[str], at: list[int]
     if not isinstance(data, Mapping):
         return
     inner = [v for v in data.values() if isinstance(v, Mapping)]
-    if len(inner) >= 2 and len(inner) == len(data) and len(set.intersection(*(set(map(str, v)) for v in inner))) >= 1 and all(not isinstance(x, Mapping | list) for v in inner for x in v.values()):
+    if (
+        len(inner) >= 2
+        and len(inner) == len(data)
+        and len(set.intersection(*(set(map(str, v)) for v in inner))) >= 1
+        and all(not isinstance(x, Mapping | list) for v in inner for x in v.values())
+    ):
         where = [line_of(k) for k in data]
         reader.last_text = name or reader.last_text
         _tabulate(reader, [{"name": k, **v} for k, v in data.items()], where)
@@ -741,7 +848,16 @@ def _walk(reader: _Reader, data: Any, name: str, lines: list[str], at: list[int]
             reader.last_text = name or reader.last_text
             reader.add_table([k for k, _, _ in numeric], [[v for _, v, _ in numeric]], numeric[0][2], [numeric[0][2]])
         for key, shown, line in parts:
-            reader.statements.append(Statement(plain(f"{name} {key}: {shown}".strip().replace("_", " ")), line, (), reader.block, reader.section, reader.source))
+            reader.statements.append(
+                Statement(
+                    plain(f"{name} {key}: {shown}".strip().replace("_", " ")),
+                    line,
+                    (),
+                    reader.block,
+                    reader.section,
+                    reader.source,
+                )
+            )
 
 
 def _read_notebook(text: str, source: str) -> LogText:
@@ -805,7 +921,29 @@ class _Places:
 class _Html(HTMLParser):
     """Tables and blocks of text of an HTML page, with their lines."""
 
-    _BLOCKS = ("p", "li", "h1", "h2", "h3", "h4", "h5", "h6", "caption", "figcaption", "pre", "div", "dt", "dd", "blockquote", "section", "article", "br", "td", "th", "body")
+    _BLOCKS = (
+        "p",
+        "li",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "caption",
+        "figcaption",
+        "pre",
+        "div",
+        "dt",
+        "dd",
+        "blockquote",
+        "section",
+        "article",
+        "br",
+        "td",
+        "th",
+        "body",
+    )
 
     def __init__(self, reader: _Reader, lines: list[int]):
         super().__init__(convert_charrefs=True)
@@ -843,7 +981,9 @@ class _Html(HTMLParser):
         given = dict(attrs)
         if tag == "table":
             self._flush()
-            self.tables.append({"rows": [], "lines": [], "cell": None, "caption": "", "line": self._line(), "head": 0, "spans": {}})
+            self.tables.append(
+                {"rows": [], "lines": [], "cell": None, "caption": "", "line": self._line(), "head": 0, "spans": {}}
+            )
         elif table is not None and tag == "tr":
             table["rows"].append([])
             table["lines"].append(self._line())
@@ -893,13 +1033,22 @@ class _Html(HTMLParser):
         if len(rows) < 2:
             return
         head, body = rows[0], rows[1:]
-        if len(body) > 1 and len(head[0]) == len(body[0][0]) and len(set(head[0])) < len(head[0]) and not any(read_cell(c) for c in body[0][0]):
+        if (
+            len(body) > 1
+            and len(head[0]) == len(body[0][0])
+            and len(set(head[0])) < len(head[0])
+            and not any(read_cell(c) for c in body[0][0])
+        ):
             head = ([f"{a} {b}".strip() if a != b else a for a, b in zip(head[0], body[0][0], strict=True)], head[1])
             body = body[1:]
-        if head[0] and not head[0][0] and len(body) > 1 and not any(body[0][0][1:]) and body[0][0][0]:  # pandas' second head: the index's name
+        if (
+            head[0] and not head[0][0] and len(body) > 1 and not any(body[0][0][1:]) and body[0][0][0]
+        ):  # pandas' second head: the index's name
             head = ([body[0][0][0], *head[0][1:]], head[1])
             body = body[1:]
-        self.reader.add_table(list(head[0]), [r for r, _ in body], table["line"], [n for _, n in body], table["caption"])
+        self.reader.add_table(
+            list(head[0]), [r for r, _ in body], table["line"], [n for _, n in body], table["caption"]
+        )
         self.reader._cells_as_statements([r for r, _ in body], [n for _, n in body])
 
 

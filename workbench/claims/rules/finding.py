@@ -48,12 +48,73 @@ class LogFinding:
 
 
 _STOP = frozenset(
-    "the a an of rate rates score scores model models value values result results with in for on at by only and or to is are was were vs"
-    " per from all mean average avg percent percentage total number overall than as its it this that our we shows achieves reached"
-    " reaches has have had about after before between across under over".split()
+    [
+        "the",
+        "a",
+        "an",
+        "of",
+        "rate",
+        "rates",
+        "score",
+        "scores",
+        "model",
+        "models",
+        "value",
+        "values",
+        "result",
+        "results",
+        "with",
+        "in",
+        "for",
+        "on",
+        "at",
+        "by",
+        "only",
+        "and",
+        "or",
+        "to",
+        "is",
+        "are",
+        "was",
+        "were",
+        "vs",
+        "per",
+        "from",
+        "all",
+        "mean",
+        "average",
+        "avg",
+        "percent",
+        "percentage",
+        "total",
+        "number",
+        "overall",
+        "than",
+        "as",
+        "its",
+        "it",
+        "this",
+        "that",
+        "our",
+        "we",
+        "shows",
+        "achieves",
+        "reached",
+        "reaches",
+        "has",
+        "have",
+        "had",
+        "about",
+        "after",
+        "before",
+        "between",
+        "across",
+        "under",
+        "over",
+    ]  # noqa: E501
 )
 _SAME = {
-    "baseline": "base", "unsteered": "base", "steered": "steer", "steering": "steer", "refuse": "refus", "accuracies": "accur", "acc": "accur",
+    "baseline": "base", "unsteered": "base", "steered": "steer", "steering": "steer", "refuse": "refus", "accuracies": "accur", "acc": "accur",  # noqa: E501
     "fp": "falsepos", "false": "falsepos", "positives": "falsepos", "positive": "falsepos", "std": "sd", "stdev": "sd", "avg": "mean",
 }  # fmt: skip
 
@@ -110,17 +171,17 @@ def where(table: LogTable, i: int, j: int) -> str:
 #: outcomes that are counted: a percentage of one of them is a count out of n
 RATE = re.compile(
     r"rate|accura|\bacc\b|refus|success|bypass|flip|\bpass|correct|complian|compl(?:y|ied)|share|proportion|fraction|prevalen|agree|detect"
-    r"|\bhits?\b|\bwin|error|fail|false pos|yes\b|jailbreak|respon[ds]|recover|surviv|cured?\b|improved|preferred|prefer|solved|chose|female|male|women|attrition|drop-?out",
+    r"|\bhits?\b|\bwin|error|fail|false pos|yes\b|jailbreak|respon[ds]|recover|surviv|cured?\b|improved|preferred|prefer|solved|chose|female|male|women|attrition|drop-?out",  # noqa: E501
     re.IGNORECASE,
 )
 AVERAGED = re.compile(
     r"\bseeds?\b|averag|\bmean\b|macro|cross-?valid|\bfolds?\b|bootstrap|weighted|probabilit|similarity|cosine|\bf1\b|\bauc\b|\bauroc\b"
-    r"|increase|decrease|change|relative|reduction|overhead|\bcv\b|variance|explained|bleu|rouge|\bmap\b|precision|recall|confidence|growth|of expected"
-    r"|loss|perplex|coheren|certain|budget|cpu|gpu|memory|coverage|interest|discount|per year|annual|inflation|\bcost|utili[sz]|\btimes?\b|speed",
+    r"|increase|decrease|change|relative|reduction|overhead|\bcv\b|variance|explained|bleu|rouge|\bmap\b|precision|recall|confidence|growth|of expected"  # noqa: E501
+    r"|loss|perplex|coheren|certain|budget|cpu|gpu|memory|coverage|interest|discount|per year|annual|inflation|\bcost|utili[sz]|\btimes?\b|speed",  # noqa: E501
     re.IGNORECASE,
 )
 _N_HEAD = re.compile(
-    r"^#?\s*(?:n|no\.?|num(?:ber)?\.?(?: of \w+)?|sample(?:s| size)?|total|trials?|prompts?|items?|examples?|runs?|questions?|cases|patients?|participants?|subjects?|tasks|count|size|denominator|of"
+    r"^#?\s*(?:n|no\.?|num(?:ber)?\.?(?: of \w+)?|sample(?:s| size)?|total|trials?|prompts?|items?|examples?|runs?|questions?|cases|patients?|participants?|subjects?|tasks|count|size|denominator|of"  # noqa: E501
     r"|n[_ ].*|.*[_ ]n|.*\(n\)|(?:total|all) \w+|test set size|support)\s*(?:\(n\))?$",
     re.IGNORECASE,
 )
@@ -137,7 +198,11 @@ def n_columns(table: LogTable) -> list[int]:
     chosen = []
     for j, head in enumerate(table.columns):
         cells = [c for c in table.column(j) if c is not None]
-        if _N_HEAD.match(head.strip()) and cells and all(c.kind in ("number", "n") and c.value == int(c.value) and c.value > 0 for c in cells):
+        if (
+            _N_HEAD.match(head.strip())
+            and cells
+            and all(c.kind in ("number", "n") and c.value == int(c.value) and c.value > 0 for c in cells)
+        ):
             chosen.append(j)
     return chosen
 
@@ -153,7 +218,10 @@ def designs(log: LogText) -> Iterator[tuple[Statement, int, list[tuple[int, str]
     """Statements such as "72 (6 doses × 4 categories × 3 runs)": the total, and the factors with their words."""
     for statement in log.statements:
         for m in _DESIGN.finditer(statement.text):
-            factors = [(int(a), b.strip()) for a, b in re.findall(r"(\d+)\s([^()×x*\d]+|[^()×*\d]+?)(?=\s?[×x*]|$)", m["factors"])]
+            factors = [
+                (int(a), b.strip())
+                for a, b in re.findall(r"(\d+)\s([^()×x*\d]+|[^()×*\d]+?)(?=\s?[×x*]|$)", m["factors"])
+            ]
             if len(factors) >= 2:
                 yield statement, int(m["total"].replace(",", "")), factors
 
@@ -169,7 +237,13 @@ def n_from_design(log: LogText, table: LogTable) -> int | None:
         label = stems(table.columns[table.label_column] if table.label_column is not None else "")
         by_row = [k for k, (a, words) in enumerate(factors) if a == rows and _alike(label, stems(words))]
         heads = {re.split(r"[=:]", table.columns[j])[0].strip().lower() for j in table.value_columns}
-        if product == total and len(factors) >= 3 and by_row and len(heads) == 1 and columns in [a for k, a in enumerate(sizes) if k != by_row[0]]:
+        if (
+            product == total
+            and len(factors) >= 3
+            and by_row
+            and len(heads) == 1
+            and columns in [a for k, a in enumerate(sizes) if k != by_row[0]]
+        ):
             return total // (rows * columns)
     return None
 
@@ -234,10 +308,22 @@ def n_of_number(log: LogText, statement: Statement, number: Number) -> tuple[int
     for heading in reversed(statement.heading):
         if ns := set(_n_in(heading)):
             return (ns.pop(), "heading") if len(ns) == 1 else None
-    block = {int(x.value) for s in log.statements if s.block == statement.block for x in s.numbers if x.kind == "n" and not x.unit}
+    block = {
+        int(x.value)
+        for s in log.statements
+        if s.block == statement.block
+        for x in s.numbers
+        if x.kind == "n" and not x.unit
+    }
     if len(block) == 1:
         return block.pop(), "near"
-    section = {int(x.value) for s in log.statements if s.section == statement.section for x in s.numbers if x.kind == "n" and not x.unit}
+    section = {
+        int(x.value)
+        for s in log.statements
+        if s.section == statement.section
+        for x in s.numbers
+        if x.kind == "n" and not x.unit
+    }
     return (section.pop(), "near") if len(section) == 1 else None
 
 
@@ -251,7 +337,9 @@ def rates_of(log: LogText, statement: Statement) -> list[tuple[Number, int, int,
         if x.kind == "count" and x.n:
             out.append((x, int(x.value), x.n, "cell"))
             seen.add(x.start)
-        elif x.kind == "percent" and x.value <= 100 and x.successes is None and (given := n_of_number(log, statement, x)):
+        elif (
+            x.kind == "percent" and x.value <= 100 and x.successes is None and (given := n_of_number(log, statement, x))
+        ):
             out.append((x, round(x.value * given[0] / 100), *given))
     return out
 
@@ -264,7 +352,12 @@ def row_rates(log: LogText, table: LogTable, j: int) -> list[tuple[int, int, int
             continue
         if x.kind == "count" and x.n:
             out.append((i, int(x.value), x.n, "cell"))
-        elif x.kind == "percent" and 0 <= x.value <= 100 and not is_averaged(table.columns[j], x.spread) and (given := n_of_cell(log, table, i, j)):
+        elif (
+            x.kind == "percent"
+            and 0 <= x.value <= 100
+            and not is_averaged(table.columns[j], x.spread)
+            and (given := n_of_cell(log, table, i, j))
+        ):
             k = x.successes if x.successes is not None else round(x.value * given[0] / 100)
             out.append((i, k, *given))
     return out

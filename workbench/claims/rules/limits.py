@@ -21,7 +21,7 @@ from workbench.claims.rules.finding import (
 )
 
 RULES = (
-    Rule("range", "Is a share between 0 and 100%, a p-value between 0 and 1, a correlation between -1 and 1, an SD not negative?", "definitions"),
+    Rule("range", "Is a share between 0 and 100%, a p-value between 0 and 1, a correlation between -1 and 1, an SD not negative?", "definitions"),  # noqa: E501
     Rule("count", "Is a count no more than its n?", "definition"),
     Rule("count and percent", "Is the percentage beside a count that count's?", "arithmetic"),
     Rule("grim", "Is a percentage some count out of its n?", "Brown and Heathers 2017, GRIM"),
@@ -38,12 +38,32 @@ _SCALE = re.compile(
     re.IGNORECASE,
 )
 _POINTS_SCALE = re.compile(r"\b(?P<k>[4-9]|1[01])[- ]point (?:likert|scale|rating)", re.IGNORECASE)
-_WHOLE = re.compile(r"likert|rating|whole[- ]number|integer|number of (?:items|errors|words|children|trials|correct)|items? correct|\bcounts? (?:per|of)|(?:point|to \d+) scale|on a scale", re.IGNORECASE)
-_BINARY = re.compile(r"\b0\s?/\s?1\b|\bbinary\b|bernoulli|0 or 1|dichotom|per-(?:item|prompt) (?:outcome|refusal|success)", re.IGNORECASE)
-_CORRELATION = re.compile(r"^(?:pearson|spearman|kendall)?'?s?\s?(?:r|rho|ρ|τ|correlation|corr\.?|cosine(?: similarity)?|cos(?:ine)? sim\.?|κ|kappa)$", re.IGNORECASE)
-_UNIT_INTERVAL = re.compile(r"^(?:(?:mean |val |test |train )?(?:auc|auroc|roc[- ]auc|f1(?:[- ]score)?|precision|recall|probability|p[- ]?values?|p))$", re.IGNORECASE)
-_SHARE_WORDS = re.compile(r"refus|accura|success|bypass|share|proportion|prevalen|agreement|complian|correct|pass rate|win rate|error rate|precision|recall|specificity|sensitivity|fraction", re.IGNORECASE)
-_GROWING = re.compile(r"of (?:the )?(?:baseline|expected|original|target|control|budget|normal)|increase|gain|growth|change|more|relative|improve|faster|slower|higher|overhead|expansion|ratio|reduction|over|cpu|load", re.IGNORECASE)
+_WHOLE = re.compile(
+    r"likert|rating|whole[- ]number|integer|number of (?:items|errors|words|children|trials|correct)|items? correct|\bcounts? (?:per|of)|(?:point|to \d+) scale|on a scale",  # noqa: E501
+    re.IGNORECASE,
+)
+_BINARY = re.compile(
+    r"\b0\s?/\s?1\b|\bbinary\b|bernoulli|0 or 1|dichotom|per-(?:item|prompt) (?:outcome|refusal|success)", re.IGNORECASE
+)
+_CORRELATION = re.compile(
+    r"^(?:pearson|spearman|kendall)?'?s?\s?(?:r|rho|ρ|τ|correlation|corr\.?|cosine(?: similarity)?|cos(?:ine)? sim\.?|κ|kappa)$",
+    re.IGNORECASE,
+)
+_UNIT_INTERVAL = re.compile(
+    r"^(?:(?:mean |val |test |train )?(?:auc|auroc|roc[- ]auc|f1(?:[- ]score)?|precision|recall|probability|p[- ]?values?|p))$",
+    re.IGNORECASE,
+)
+_UNITS_SAID = re.compile(
+    r"prompt|item|sample|question|case|patient|participant|subject|trial|response|answer|row|task|flip", re.IGNORECASE
+)
+_SHARE_WORDS = re.compile(
+    r"refus|accura|success|bypass|share|proportion|prevalen|agreement|complian|correct|pass rate|win rate|error rate|precision|recall|specificity|sensitivity|fraction",  # noqa: E501
+    re.IGNORECASE,
+)
+_GROWING = re.compile(
+    r"of (?:the )?(?:baseline|expected|original|target|control|budget|normal)|increase|gain|growth|change|more|relative|improve|faster|slower|higher|overhead|expansion|ratio|reduction|over|cpu|load",  # noqa: E501
+    re.IGNORECASE,
+)
 
 
 def run(log: LogText) -> Iterator[LogFinding]:
@@ -57,7 +77,15 @@ def run(log: LogText) -> Iterator[LogFinding]:
                 if given and _asks_grim(x, text, given[1]):
                     arms = sum(y.kind in ("percent", "count") for y in statement.numbers)
                     each = bool(re.search(r"\bper\b|\beach\b|\bevery\b", text + " ".join(statement.heading)))
-                    yield from _grim(x, given, f"'{_short(text)}'", statement.source, x.line, 1 if each else arms, _ns_near(log, statement.section))
+                    yield from _grim(
+                        x,
+                        given,
+                        f"'{_short(text)}'",
+                        statement.source,
+                        x.line,
+                        1 if each else arms,
+                        _ns_near(log, statement.section),
+                    )
             if x.kind == "mean" and x.spread is not None:
                 given = n_of_number(log, statement, x)
                 context = text + " " + " ".join(s.text for s in log.statements if s.block == statement.block)
@@ -81,6 +109,14 @@ def _ns_near(log: LogText, section: int) -> set[int]:
 def _alone(x: Number, text: str) -> Iterator[tuple[Grade, str, str]]:
     """What one number of a sentence says by itself."""
     if x.kind == "count" and x.n:
+        if (
+            x.value > x.n
+            and "/" in x.text
+            and len(text) > 40
+            and not RATE.search(text)
+            and not _UNITS_SAID.search(text)
+        ):
+            return  # 304/204 may be anything
         if x.value > x.n:
             named = x.n >= 5 and not re.search(r"\b(?:x|score|ratio|fraction|times|aspect)\b", text, re.IGNORECASE)
             yield "error" if named else "weak", "count", f"{x}: {x.value:g} of {x.n} is more than all"
@@ -101,7 +137,11 @@ def _alone(x: Number, text: str) -> Iterator[tuple[Grade, str, str]]:
     if x.kind in ("r", "kappa") and x.step < 1:
         yield ("error" if abs(x.value) > 1 else "holds"), "range", f"{x}: it is between -1 and 1"
     if x.kind == "auc":
-        yield ("error" if not 0 <= x.value <= 1 and x.value < 50 else "holds"), "range", f"{x}: an area is between 0 and 1"
+        yield (
+            ("error" if not 0 <= x.value <= 1 and x.value < 50 else "holds"),
+            "range",
+            f"{x}: an area is between 0 and 1",
+        )
     if x.kind in ("F", "chi2"):
         yield ("error" if x.value < 0 else "holds"), "range", f"{x}: it is never negative"
 
@@ -140,7 +180,11 @@ def _grim(
     grade = grim(x.value, x.step, n)
     if grade == "error":
         best = round(x.value * n / 100)
-        if n_from != "cell" and arms > 1 and any(n % m == 0 and grim(x.value, x.step, n // m) == "holds" for m in {2, arms}):
+        if (
+            n_from != "cell"
+            and arms > 1
+            and any(n % m == 0 and grim(x.value, x.step, n // m) == "holds" for m in {2, arms})
+        ):
             return
         if n_from not in SURE and n_from != "heading":
             if any(grim(x.value, x.step, m) != "error" for m in (others or set()) | {n - 1, n + 1} if m > 1):
@@ -150,14 +194,33 @@ def _grim(
         sentence = f"{what}: {x} is no count out of {n}{said}; {best}/{n} is {shown(100 * best / n, x.step)}%"
         yield LogFinding(grade, "grim", sentence, line, source, (100 * best / n,))
     elif grade == "slip":
-        best = min((k for k in range(max(0, round(x.value * n / 100) - 1), min(n, round(x.value * n / 100) + 1) + 1)), key=lambda k: abs(100 * k / n - x.value))
+        best = min(
+            (k for k in range(max(0, round(x.value * n / 100) - 1), min(n, round(x.value * n / 100) + 1) + 1)),
+            key=lambda k: abs(100 * k / n - x.value),
+        )
         if n_from in SURE or n_from == "heading":
-            yield LogFinding("slip", "grim", f"{what}: {x} of {n} is not rounded: {best}/{n} is {shown(100 * best / n, x.step)}%", line, source, (100 * best / n,))
+            yield LogFinding(
+                "slip",
+                "grim",
+                f"{what}: {x} of {n} is not rounded: {best}/{n} is {shown(100 * best / n, x.step)}%",
+                line,
+                source,
+                (100 * best / n,),
+            )
     else:
         yield LogFinding("holds", "grim", what, line, source)
 
 
-_PLACE = {"column": "table", "header": "header", "caption": "caption", "sentence": "sentence", "design": "design", "near": "section", "words": "sentence", "heading": "heading"}
+_PLACE = {
+    "column": "table",
+    "header": "header",
+    "caption": "caption",
+    "sentence": "sentence",
+    "design": "design",
+    "near": "section",
+    "words": "sentence",
+    "heading": "heading",
+}
 
 
 def _scale(text: str) -> tuple[float, float] | None:
@@ -169,7 +232,9 @@ def _scale(text: str) -> tuple[float, float] | None:
     return None
 
 
-def _mean(x: Number, given: tuple[int, str] | None, context: str, what: str, source: str, line: int) -> Iterator[LogFinding]:
+def _mean(
+    x: Number, given: tuple[int, str] | None, context: str, what: str, source: str, line: int
+) -> Iterator[LogFinding]:
     """Rules for a mean with its SD."""
     spread, kind = x.spread or 0.0, x.spread_kind
     scale = _scale(context)
@@ -186,16 +251,28 @@ def _mean(x: Number, given: tuple[int, str] | None, context: str, what: str, sou
         yield from whole_numbers(x.value, x.step, spread, x.spread_step, n, what, source, line)
     if n and _BINARY.search(context) and kind == "SD":
         scale_of = 100.0 if x.unit == "%" else 1.0
-        yield from binary_sd(x.value / scale_of, x.step / scale_of, spread / scale_of, x.spread_step / scale_of, n, what, source, line)
+        yield from binary_sd(
+            x.value / scale_of, x.step / scale_of, spread / scale_of, x.spread_step / scale_of, n, what, source, line
+        )
 
 
 def sd_limit(
-    mean: float, step: float, sd: float, sd_step: float, limits: tuple[float, float], n: int | None, what: str, source: str, line: int
+    mean: float,
+    step: float,
+    sd: float,
+    sd_step: float,
+    limits: tuple[float, float],
+    n: int | None,
+    what: str,
+    source: str,
+    line: int,
 ) -> Iterator[LogFinding]:
     """The mean lies on the scale, and the SD is at most sqrt((mean - low)(high - mean) n / (n - 1))."""
     low, high = limits
     if mean < low - step / 2 or mean > high + step / 2:
-        yield LogFinding("error", "range", f"{what}: a mean of {mean:g} on a scale from {low:g} to {high:g}", line, source)
+        yield LogFinding(
+            "error", "range", f"{what}: a mean of {mean:g} on a scale from {low:g} to {high:g}", line, source
+        )
         return
     inner = min(max(mean, low), high)
     nearest = min(max((low + high) / 2, inner - step / 2), inner + step / 2)
@@ -207,11 +284,15 @@ def sd_limit(
         yield LogFinding("holds", "sd limit", what, line, source)
 
 
-def whole_numbers(mean: float, step: float, sd: float | None, sd_step: float, n: int, what: str, source: str, line: int) -> Iterator[LogFinding]:
+def whole_numbers(
+    mean: float, step: float, sd: float | None, sd_step: float, n: int, what: str, source: str, line: int
+) -> Iterator[LogFinding]:
     """GRIM and GRIMMER for means of whole numbers."""
     if n < 1 or step * n >= 1:
         return
-    totals = [k for k in range(math.floor(mean * n) - 1, math.ceil(mean * n) + 2) if abs(k / n - mean) <= step / 2 + 1e-9]
+    totals = [
+        k for k in range(math.floor(mean * n) - 1, math.ceil(mean * n) + 2) if abs(k / n - mean) <= step / 2 + 1e-9
+    ]
     if not totals:
         best = round(mean * n)
         grade: Grade = "slip" if abs(best / n - mean) <= step + 1e-9 else "error"
@@ -229,21 +310,34 @@ def whole_numbers(mean: float, step: float, sd: float | None, sd_step: float, n:
             if any(s % 2 == total % 2 for s in range(first, min(math.floor(high + 1e-9), first + 2) + 1)):
                 yield LogFinding("holds", "grimmer", what, line, source)
                 return
-    yield LogFinding("error", "grimmer", f"{what}: no {n} whole numbers with the mean {mean:g} have the SD {sd:g}", line, source)
+    yield LogFinding(
+        "error", "grimmer", f"{what}: no {n} whole numbers with the mean {mean:g} have the SD {sd:g}", line, source
+    )
 
 
-def binary_sd(mean: float, step: float, sd: float, sd_step: float, n: int | None, what: str, source: str, line: int) -> Iterator[LogFinding]:
+def binary_sd(
+    mean: float, step: float, sd: float, sd_step: float, n: int | None, what: str, source: str, line: int
+) -> Iterator[LogFinding]:
     """The SD of 0/1 scores is sqrt(p (1 - p)), times sqrt(n / (n - 1)) for the sample's."""
     if not 0 <= mean <= 1:
         return
     offs = []
     for factor in (1.0, (n / (n - 1)) if n and n > 1 else 1.0):
         true = math.sqrt(mean * (1 - mean) * factor)
-        edges = [math.sqrt(min(max(m, 0), 1) * (1 - min(max(m, 0), 1)) * factor) for m in (mean - step / 2, mean + step / 2)]
+        edges = [
+            math.sqrt(min(max(m, 0), 1) * (1 - min(max(m, 0), 1)) * factor) for m in (mean - step / 2, mean + step / 2)
+        ]
         offs.append((abs(sd - true), true, max(abs(e - true) for e in edges)))
     off, true, reach = min(offs)
     grade = grade_of(off, sd_step, reach)
-    yield LogFinding(grade, "binary sd", f"{what}: 0/1 scores with the mean {mean:g} have the SD {shown(true, sd_step)}, not {sd:g}", line, source, (true,))
+    yield LogFinding(
+        grade,
+        "binary sd",
+        f"{what}: 0/1 scores with the mean {mean:g} have the SD {shown(true, sd_step)}, not {sd:g}",
+        line,
+        source,
+        (true,),
+    )
 
 
 def _inside(x: Number, what: str, source: str, line: int) -> LogFinding:
@@ -252,18 +346,22 @@ def _inside(x: Number, what: str, source: str, line: int) -> LogFinding:
     scale = 100.0 if x.kind in ("percent", "count") and x.high <= 1 and value > 1 else 1.0
     low, high, step = x.low * scale, x.high * scale, max(x.limits_step * scale, x.step)
     if low > high:
-        return LogFinding("error", "order", f"{what}: the interval {x.low:g} to {x.high:g} runs backwards", line, source)
+        return LogFinding(
+            "error", "order", f"{what}: the interval {x.low:g} to {x.high:g} runs backwards", line, source
+        )
     if not low - step <= value <= high + step:
-        return LogFinding("error", "order", f"{what}: {value:g} is not inside its own interval {low:g} to {high:g}", line, source)
+        return LogFinding(
+            "error", "order", f"{what}: {value:g} is not inside its own interval {low:g} to {high:g}", line, source
+        )
     return LogFinding("holds", "order", what, line, source)
 
 
 _PART = {
-    "min": re.compile(r"\bmin(?:imum)?\b", re.I), "max": re.compile(r"\bmax(?:imum)?\b", re.I), "mean": re.compile(r"^(?:mean|average|avg)\b|\b(?:mean|average|avg)$", re.I),
-    "median": re.compile(r"\bmedian\b|\bp50\b|\b50%|\bq2\b", re.I), "q1": re.compile(r"\bq1\b|\bp25\b|^25%|25th", re.I), "q3": re.compile(r"\bq3\b|\bp75\b|^75%|75th", re.I),
-    "sd": re.compile(r"\bs\.?d\.?\b|\bstd\b|standard dev|std dev|stdev", re.I), "se": re.compile(r"\bs\.?e\.?m?\b|std\.? err|standard err", re.I),
+    "min": re.compile(r"\bmin(?:imum)?\b", re.I), "max": re.compile(r"\bmax(?:imum)?\b", re.I), "mean": re.compile(r"^(?:mean|average|avg)\b|\b(?:mean|average|avg)$", re.I),  # noqa: E501
+    "median": re.compile(r"\bmedian\b|\bp50\b|\b50%|\bq2\b", re.I), "q1": re.compile(r"\bq1\b|\bp25\b|^25%|25th", re.I), "q3": re.compile(r"\bq3\b|\bp75\b|^75%|75th", re.I),  # noqa: E501
+    "sd": re.compile(r"\bs\.?d\.?\b|\bstd\b|standard dev|std dev|stdev", re.I), "se": re.compile(r"\bs\.?e\.?m?\b|std\.? err|standard err", re.I),  # noqa: E501
     "p90": re.compile(r"\bp90\b|90th", re.I), "p95": re.compile(r"\bp95\b|95th", re.I), "p99": re.compile(r"\bp99\b|99th", re.I),
-    "low": re.compile(r"(?:ci|95%?|interval)[ _]*(?:low(?:er)?|lb|min)|^(?:lower|low|ci_low|lcl|lo)\b|lower (?:bound|limit|ci)|(?:low|lower|lo)$", re.I), "high": re.compile(r"(?:ci|95%?|interval)[ _]*(?:up(?:per)?|high|ub|max)|^(?:upper|high|ci_high|ucl|hi)\b|upper (?:bound|limit|ci)|(?:high|upper|hi)$", re.I),
+    "low": re.compile(r"(?:ci|95%?|interval)[ _]*(?:low(?:er)?|lb|min)|^(?:lower|low|ci_low|lcl|lo)\b|lower (?:bound|limit|ci)|(?:low|lower|lo)$", re.I), "high": re.compile(r"(?:ci|95%?|interval)[ _]*(?:up(?:per)?|high|ub|max)|^(?:upper|high|ci_high|ucl|hi)\b|upper (?:bound|limit|ci)|(?:high|upper|hi)$", re.I),  # noqa: E501
 }  # fmt: skip
 
 
@@ -282,7 +380,9 @@ def _table(log: LogText, table: LogTable) -> Iterator[LogFinding]:
     named = parts(table)
     for j, head in enumerate(table.columns):
         about = f"{head} {table.title}"
-        averaged = is_averaged(head) or bool(re.search(r"\bseeds?\b|averag|macro|\bfolds?\b", table.title, re.IGNORECASE))
+        averaged = is_averaged(head) or bool(
+            re.search(r"\bseeds?\b|averag|macro|\bfolds?\b", table.title, re.IGNORECASE)
+        )
         for i, x in enumerate(table.column(j)):
             if x is None:
                 continue
@@ -293,11 +393,43 @@ def _table(log: LogText, table: LogTable) -> Iterator[LogFinding]:
                 continue
             yield from _head_range(x, head, what, line, table.source)
             given = n_of_cell(log, table, i, j)
-            if x.kind == "percent" and x.successes is None and given and not averaged and (given[1] == "cell" or RATE.search(about + context) or given[1] in ("column", "header", "caption", "design")):
-                if not x.bound and not x.signed and 0 <= x.value <= 100 and not is_averaged(f"{head} {table.label(i)}", x.spread):
+            if (
+                x.kind == "percent"
+                and x.successes is None
+                and given
+                and not averaged
+                and (
+                    given[1] == "cell"
+                    or RATE.search(about + context)
+                    or given[1] in ("column", "header", "caption", "design")
+                )
+            ):
+                if (
+                    not x.bound
+                    and not x.signed
+                    and 0 <= x.value <= 100
+                    and not is_averaged(f"{head} {table.label(i)}", x.spread)
+                ):
                     ns = _ns_near(log, table.section)
-                    yield from _grim(x, given, what, table.source, line, len(table.value_columns) if given[1] in ("caption", "near") else 1, ns)
-            elif x.kind == "number" and x.spread is None and 0 < x.value < 1 and x.step < 0.1 and _SHARE_WORDS.search(head) and given and not averaged and x.step * given[0] < 1:
+                    yield from _grim(
+                        x,
+                        given,
+                        what,
+                        table.source,
+                        line,
+                        len(table.value_columns) if given[1] in ("caption", "near") else 1,
+                        ns,
+                    )
+            elif (
+                x.kind == "number"
+                and x.spread is None
+                and 0 < x.value < 1
+                and x.step < 0.1
+                and _SHARE_WORDS.search(head)
+                and given
+                and not averaged
+                and x.step * given[0] < 1
+            ):
                 share = Number("percent", 100 * x.value, 100 * x.step, x.text, line=line)
                 if given[1] in ("cell", "column", "header", "caption", "design"):
                     yield from _grim(share, given, what, table.source, line)
@@ -323,21 +455,40 @@ def _with_kind(x: Number, kind: str) -> Number:
 def _head_range(x: Number, head: str, what: str, line: int, source: str) -> Iterator[LogFinding]:
     bare = re.sub(r"\(.*?\)", "", head).strip()
     if _CORRELATION.match(bare) and x.kind in ("number", "r", "kappa"):
-        yield LogFinding("error" if abs(x.value) > 1 else "holds", "range", f"{what}: {x} is not between -1 and 1", line, source)
+        yield LogFinding(
+            "error" if abs(x.value) > 1 else "holds", "range", f"{what}: {x} is not between -1 and 1", line, source
+        )
     elif _UNIT_INTERVAL.match(bare) and x.kind in ("number", "p", "auc"):
         p = bare.lower().startswith("p") and len(bare) <= 8 and not bare.lower().startswith("pr")
         bad = x.value < 0 or (x.value > 1 and (p or x.value < 1.5))
         yield LogFinding("error" if bad else "holds", "range", f"{what}: {x} is not between 0 and 1", line, source)
     elif _PART["sd"].search(bare) and x.kind in ("number", "percent"):
         yield LogFinding("error" if x.value < 0 else "holds", "range", f"{what}: an SD is never negative", line, source)
-    elif x.kind == "number" and x.value < 0 and re.fullmatch(r"(?:n|count|total|accuracy|.*\bcount|.*\brate)", bare, re.IGNORECASE) and x.value > -1e6:
+    elif (
+        x.kind == "number"
+        and x.value < 0
+        and re.fullmatch(r"(?:n|count|total|accuracy|.*\bcount|.*\brate)", bare, re.IGNORECASE)
+        and x.value > -1e6
+    ):
         yield LogFinding("error", "range", f"{what}: {x} is below zero", line, source)
-    elif re.search(r"accuracy|\brate$|refusal rate|proportion|probability", bare, re.IGNORECASE) and x.kind == "number" and 1 < x.value < 2 and x.step < 0.5 and not _GROWING.search(bare):
+    elif (
+        re.search(r"accuracy|\brate$|refusal rate|proportion|probability", bare, re.IGNORECASE)
+        and x.kind == "number"
+        and 1 < x.value < 2
+        and x.step < 0.5
+        and not _GROWING.search(bare)
+    ):
         yield LogFinding("weak", "range", f"{what}: {x} is above 1", line, source)
 
 
 def _ordered(log: LogText, table: LogTable, named: dict[str, int], context: str) -> Iterator[LogFinding]:
-    chains = [("min", "q1", "median", "q3", "max"), ("min", "mean", "max"), ("median", "p90", "p95", "p99", "max"), ("low", "mean", "high"), ("low", "high")]
+    chains = [
+        ("min", "q1", "median", "q3", "max"),
+        ("min", "mean", "max"),
+        ("median", "p90", "p95", "p99", "max"),
+        ("low", "mean", "high"),
+        ("low", "high"),
+    ]
     for i, row in enumerate(table.numbers):
         line = table.row_lines[i]
         for chain in chains:
@@ -348,7 +499,13 @@ def _ordered(log: LogText, table: LogTable, named: dict[str, int], context: str)
                     continue
                 slack = (x.step + y.step) / 2
                 off = x.value > y.value + slack + 1e-9
-                yield LogFinding("error" if off else "holds", "order", f"{table.label(i) or f'row {i + 1}'}: {a} {x} is above {b} {y}", line, table.source)
+                yield LogFinding(
+                    "error" if off else "holds",
+                    "order",
+                    f"{table.label(i) or f'row {i + 1}'}: {a} {x} is above {b} {y}",
+                    line,
+                    table.source,
+                )
         if "mean" in named and "sd" in named and (m := row[named["mean"]]) and (s := row[named["sd"]]):
             given_n = n_of_cell(log, table, i, named["mean"])
             n = given_n[0] if given_n and given_n[1] in SURE else None
@@ -356,7 +513,11 @@ def _ordered(log: LogText, table: LogTable, named: dict[str, int], context: str)
             if "min" in named and "max" in named and (lo := row[named["min"]]) and (hi := row[named["max"]]):
                 limits = (lo.value - lo.step / 2, hi.value + hi.step / 2)
             limits = limits or _scale(f"{table.columns[named['mean']]} {context}")
-            if not limits and (m.kind == "percent" or re.search(r"%", table.columns[named["mean"]])) and RATE.search(context + table.columns[named["mean"]]):
+            if (
+                not limits
+                and (m.kind == "percent" or re.search(r"%", table.columns[named["mean"]]))
+                and RATE.search(context + table.columns[named["mean"]])
+            ):
                 limits = (0.0, 100.0)
             label = table.label(i) or f"row {i + 1}"
             if limits:
@@ -365,12 +526,28 @@ def _ordered(log: LogText, table: LogTable, named: dict[str, int], context: str)
                 yield from whole_numbers(m.value, m.step, s.value, s.step, n, label, table.source, line)
             if _BINARY.search(f"{context} {' '.join(table.columns)}"):
                 scale = 100.0 if m.value > 1 else 1.0
-                yield from binary_sd(m.value / scale, m.step / scale, s.value / scale, s.step / scale, n, label, table.source, line)
+                yield from binary_sd(
+                    m.value / scale, m.step / scale, s.value / scale, s.step / scale, n, label, table.source, line
+                )
             if n and n > 1 and "se" in named and (e := row[named["se"]]):
                 true = s.value / math.sqrt(n)
                 grade = grade_of(abs(true - e.value), e.step, s.step / 2 / math.sqrt(n))
-                yield LogFinding(grade, "sd limit", f"{label}: SD {s} of {n} gives the SE {shown(true, e.step)}, not {e}", line, table.source, (true,))
-        elif "mean" in named and (m := row[named["mean"]]) and (_WHOLE.search(context) or _scale(context)) and m.kind == "number":
+                yield LogFinding(
+                    grade,
+                    "sd limit",
+                    f"{label}: SD {s} of {n} gives the SE {shown(true, e.step)}, not {e}",
+                    line,
+                    table.source,
+                    (true,),
+                )
+        elif (
+            "mean" in named
+            and (m := row[named["mean"]])
+            and (_WHOLE.search(context) or _scale(context))
+            and m.kind == "number"
+        ):
             given_n = n_of_cell(log, table, i, named["mean"])
             if given_n and given_n[1] in SURE:
-                yield from whole_numbers(m.value, m.step, None, 0.0, given_n[0], table.label(i) or f"row {i + 1}", table.source, line)
+                yield from whole_numbers(
+                    m.value, m.step, None, 0.0, given_n[0], table.label(i) or f"row {i + 1}", table.source, line
+                )

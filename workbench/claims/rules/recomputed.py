@@ -2,21 +2,31 @@
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import product
 
-from workbench.claims.log_numbers import Number
+from workbench.claims.log_numbers import Kind, Number
 from workbench.claims.log_reader import LogTable, LogText, Statement
-from workbench.claims.rules.finding import Grade, LogFinding, Rule, grade_of, n_columns, n_of_cell, n_of_number, rates_of, shown
+from workbench.claims.rules.finding import (
+    Grade,
+    LogFinding,
+    Rule,
+    grade_of,
+    n_columns,
+    n_of_cell,
+    n_of_number,
+    rates_of,
+    shown,
+)
 from workbench.claims.rules.limits import _short, parts
 
 RULES = (
-    Rule("p of two rates", "Is a p-value what Fisher (one- or two-sided, mid-p), z, χ² with or without Yates, or McNemar gives for the two counts?", "the tests' own papers; every test that could be meant"),
+    Rule("p of two rates", "Is a p-value what Fisher (one- or two-sided, mid-p), z, χ² with or without Yates, or McNemar gives for the two counts?", "the tests' own papers; every test that could be meant"),  # noqa: E501
     Rule("p of a statistic", "Is a p-value the one of its t, F, χ², z or r?", "Nuijten et al. 2016, statcheck"),
     Rule("p of one rate", "Is a p-value the binomial or z test of a count against chance?", "exact binomial test"),
     Rule("t of two means", "Do t, p and d come out of two means, their SDs and n?", "Welch 1947; Student 1908; Cohen 1988"),
-    Rule("interval", "Is an interval what Wilson, Clopper-Pearson, Agresti-Coull, Jeffreys, the normal or the t method gives for its n?", "Brown, Cai and DasGupta 2001"),
+    Rule("interval", "Is an interval what Wilson, Clopper-Pearson, Agresti-Coull, Jeffreys, the normal or the t method gives for its n?", "Brown, Cai and DasGupta 2001"),  # noqa: E501
     Rule("kappa", "Do κ and agreement come out of the confusion table?", "Cohen 1960"),
     Rule("confusion", "Do accuracy, precision, recall and F1 come out of a confusion table?", "definitions"),
     Rule("r and p", "Is a correlation's p the one of its n, and does r come out of the two columns beside it?", "t test of a correlation"),
@@ -33,7 +43,9 @@ def run(log: LogText) -> Iterator[LogFinding]:
         yield from _means(log, statement)
         for x in statement.numbers:
             if x.low is not None and x.high is not None and x.kind in ("count", "percent", "mean", "number"):
-                yield from _interval(x, n_of_number(log, statement, x), statement.text, f"'{_short(statement.text)}'", statement.source)
+                yield from _interval(
+                    x, n_of_number(log, statement, x), statement.text, f"'{_short(statement.text)}'", statement.source
+                )
             if x.kind == "r":
                 yield from _correlation(log, statement, x)
     for table in log.tables:
@@ -75,7 +87,12 @@ def p_options(a: int, n: int, b: int, m: int) -> tuple[tuple[str, float], ...]:
     options.append(("one-sided z", options[1][1] / 2))
     if 0 < a + b < n + m:
         options.append(("χ² with Yates", float(stats.chi2_contingency(table, correction=True).pvalue)))
-        options.append(("likelihood ratio", float(stats.chi2_contingency(table, correction=False, lambda_="log-likelihood").pvalue)))
+        options.append(
+            (
+                "likelihood ratio",
+                float(stats.chi2_contingency(table, correction=False, lambda_="log-likelihood").pvalue),
+            )
+        )
         pa, pb = a / n, b / m
         error = math.sqrt(pa * (1 - pa) / n + pb * (1 - pb) / m)
         if error > 0:
@@ -105,12 +122,18 @@ def _mcnemar(a: int, b: int, n: int) -> tuple[float, ...]:
         k, total = min(gained, lost), gained + lost
         exact = min(1.0, 2 * float(stats.binom.cdf(k, total, 0.5)))
         values += [exact, exact / 2, exact - float(stats.binom.pmf(k, total, 0.5))]
-        values += [float(stats.chi2.sf((gained - lost) ** 2 / total, 1)), float(stats.chi2.sf(max(abs(gained - lost) - 1, 0) ** 2 / total, 1))]
+        values += [
+            float(stats.chi2.sf((gained - lost) ** 2 / total, 1)),
+            float(stats.chi2.sf(max(abs(gained - lost) - 1, 0) ** 2 / total, 1)),
+        ]
     return tuple(values)
 
 
 _NAMED = re.compile(r"fisher|chi|χ|yates|mcnemar|barnard|boschloo|z[- ]test|binomial|proportion", re.IGNORECASE)
-_OTHER = re.compile(r"t[- ]test|anova|regress|mixed|wilcoxon|mann|permut|bootstrap|log-?rank|spearman|pearson|correl|adjusted|corrected|bonferroni|holm|interaction|trend|cochran|kruskal|delong|cox|hazard|bayes", re.IGNORECASE)
+_OTHER = re.compile(
+    r"t[- ]test|anova|regress|mixed|wilcoxon|mann|permut|bootstrap|log-?rank|spearman|pearson|correl|adjusted|corrected|bonferroni|holm|interaction|trend|cochran|kruskal|delong|cox|hazard|bayes",  # noqa: E501
+    re.IGNORECASE,
+)
 
 
 def _p_values(log: LogText, statement: Statement) -> Iterator[LogFinding]:
@@ -137,12 +160,16 @@ def _p_values(log: LogText, statement: Statement) -> Iterator[LogFinding]:
             (_, a, n, where_a), (_, b, m, where_b) = before
             sure = all(w in ("cell", "sentence") for w in (where_a, where_b))
             yield from two_rates_p(a, n, b, m, p, text, f"'{_short(text)}'", source, sure)
-        elif len(before) == 1 and re.search(r"chance|binomial|against (?:50|half|0?\.5)|vs\.? (?:50|0?\.5|half)|sign test", text, re.IGNORECASE):
+        elif len(before) == 1 and re.search(
+            r"chance|binomial|against (?:50|half|0?\.5)|vs\.? (?:50|0?\.5|half)|sign test", text, re.IGNORECASE
+        ):
             _, k, n, _ = before[0]
             yield from _one_rate_p(k, n, p, text, source)
 
 
-def two_rates_p(a: int, n: int, b: int, m: int, p: Number, text: str, what: str, source: str, sure: bool = True) -> Iterator[LogFinding]:
+def two_rates_p(
+    a: int, n: int, b: int, m: int, p: Number, text: str, what: str, source: str, sure: bool = True
+) -> Iterator[LogFinding]:
     """A printed p-value against every test of two rates that could be meant."""
     if _OTHER.search(text) and not _NAMED.search(text):
         return
@@ -157,12 +184,23 @@ def two_rates_p(a: int, n: int, b: int, m: int, p: Number, text: str, what: str,
     if fitting and named and not any(name in named for name in fitting):
         grade: Grade = "slip" if any(_truncates(v, p) for name, v in options if name in named) else "weak"
         said = ", ".join(f"{name} {v:.2g}" for name, v in options if name in named)
-        yield LogFinding(grade, "p of two rates", f"{what}: the test that is named gives {said}; {p} is that of {fitting[0]}", p.line, source, numbers)
+        yield LogFinding(
+            grade,
+            "p of two rates",
+            f"{what}: the test that is named gives {said}; {p} is that of {fitting[0]}",
+            p.line,
+            source,
+            numbers,
+        )
         return
     if fitting:
         yield LogFinding("holds", "p of two rates", what, p.line, source, numbers)
         return
-    if n == m and not re.search(r"fisher|χ|chi|z[- ]test|independent|unpaired", text, re.IGNORECASE) and any(agrees(v, p) for v in _mcnemar(a, b, n)):
+    if (
+        n == m
+        and not re.search(r"fisher|χ|chi|z[- ]test|independent|unpaired", text, re.IGNORECASE)
+        and any(agrees(v, p) for v in _mcnemar(a, b, n))
+    ):
         yield LogFinding("holds", "p of two rates", f"{what}: McNemar", p.line, source, numbers)
         return
     values = [v for _, v in options]
@@ -170,18 +208,32 @@ def two_rates_p(a: int, n: int, b: int, m: int, p: Number, text: str, what: str,
         far = p.value > 2 * max(values) or p.value < min(values) / 2
     else:
         far = (p.bound == "<" and min(values) > 1.5 * p.value) or (p.bound == ">" and max(values) < p.value / 1.5)
-    if any(_truncates(v, p) for v in values):
+    close = [v for name, v in options if not named or name in named]
+    if any(_truncates(v, p) for v in close):
         grade = "slip"
     else:
-        grade = "error" if sure and (far or _NAMED.search(text) or (min(values) - 0.05) * (p.value - 0.05) < 0) else "weak"
-    yield LogFinding(grade, "p of two rates", f"{what}: no test of {a}/{n} against {b}/{m} gives {p}: {listed}", p.line, source, numbers)
+        grade = (
+            "error" if sure and (far or _NAMED.search(text) or (min(values) - 0.05) * (p.value - 0.05) < 0) else "weak"
+        )
+    yield LogFinding(
+        grade,
+        "p of two rates",
+        f"{what}: no test of {a}/{n} against {b}/{m} gives {p}: {listed}",
+        p.line,
+        source,
+        numbers,
+    )
 
 
 def _named_tests(text: str) -> set[str]:
     low = text.lower()
     names: set[str] = set()
     if "fisher" in low:
-        names |= {"Fisher", "one-sided Fisher", "mid-p Fisher"} if not re.search(r"two-(?:sided|tailed)", low) else {"Fisher"}
+        names |= (
+            {"Fisher", "one-sided Fisher", "mid-p Fisher"}
+            if not re.search(r"two-(?:sided|tailed)", low)
+            else {"Fisher"}
+        )
     if "mcnemar" in low:
         return set()
     if re.search(r"yates", low):
@@ -199,11 +251,22 @@ def _one_rate_p(k: int, n: int, p: Number, text: str, source: str) -> Iterator[L
     chance = 0.5
     if m := re.search(r"chance[^.;]{0,12}?(\d+(?:\.\d+)?)\s?%", text):
         chance = float(m[1]) / 100
-    values = [float(stats.binomtest(k, n, chance, alternative=side).pvalue) for side in ("two-sided", "greater", "less")]
+    values = [
+        float(stats.binomtest(k, n, chance, alternative=side).pvalue) for side in ("two-sided", "greater", "less")
+    ]
     z = (k / n - chance) / math.sqrt(chance * (1 - chance) / n)
     values += [float(2 * stats.norm.sf(abs(z))), float(stats.norm.sf(abs(z)))]
-    grade: Grade = "holds" if any(agrees(v, p) for v in values) else "slip" if any(_truncates(v, p) for v in values) else "error"
-    yield LogFinding(grade, "p of one rate", f"'{_short(text)}': {k} of {n} against {100 * chance:g}% has the binomial p {values[0]:.2g}, not {p}", p.line, source, (values[0],))
+    grade: Grade = (
+        "holds" if any(agrees(v, p) for v in values) else "slip" if any(_truncates(v, p) for v in values) else "error"
+    )
+    yield LogFinding(
+        grade,
+        "p of one rate",
+        f"'{_short(text)}': {k} of {n} against {100 * chance:g}% has the binomial p {values[0]:.2g}, not {p}",
+        p.line,
+        source,
+        (values[0],),
+    )
 
 
 def statistic_p(x: Number, p: Number, what: str, source: str) -> Iterator[LogFinding]:
@@ -228,7 +291,13 @@ def statistic_p(x: Number, p: Number, what: str, source: str) -> Iterator[LogFin
         top, bottom, middle = two_sided(low), two_sided(high), two_sided(abs(x.value))
     except (ValueError, IndexError, ZeroDivisionError):
         return
-    sides = (1.0, 0.5) if x.kind in ("t", "z", "r") or (x.kind == "F" and x.degrees[0] == 1) or (x.kind == "chi2" and x.degrees[0] == 1) else (1.0,)
+    sides = (
+        (1.0, 0.5)
+        if x.kind in ("t", "z", "r")
+        or (x.kind == "F" and x.degrees[0] == 1)
+        or (x.kind == "chi2" and x.degrees[0] == 1)
+        else (1.0,)
+    )
     for side in sides:
         least, most = bottom * side, top * side
         slack = p.step / 2
@@ -241,23 +310,50 @@ def statistic_p(x: Number, p: Number, what: str, source: str) -> Iterator[LogFin
             yield LogFinding("holds", "p of a statistic", what, p.line, source, (middle,))
             return
     near = not p.bound and any(bottom * s - p.step - 1e-9 <= p.value <= top * s + p.step + 1e-9 for s in sides)
-    yield LogFinding("slip" if near else "error", "p of a statistic", f"{what}: {x} has p = {middle:.3g}, not {p}", p.line, source, (middle,))
+    yield LogFinding(
+        "slip" if near else "error",
+        "p of a statistic",
+        f"{what}: {x} has p = {middle:.3g}, not {p}",
+        p.line,
+        source,
+        (middle,),
+    )
 
 
 def _significance(statement: Statement) -> Iterator[LogFinding]:
     text = statement.text
     ps = [x for x in statement.numbers if x.kind == "p"]
-    if len(ps) != 1 or re.search(r"significance (?:level|threshold)|alpha|α\s?=|if p|when p|marginal|trend|borderline|uncorrected|before correction|bonferroni|threshold", text, re.IGNORECASE):
+    if len(ps) != 1 or re.search(
+        r"significance (?:level|threshold)|alpha|α\s?=|if p|when p|marginal|trend|borderline|uncorrected|before correction|bonferroni|threshold",  # noqa: E501
+        text,
+        re.IGNORECASE,
+    ):
         return
     p = ps[0]
-    no = re.search(r"\bnot (?:statistically )?significant|non-?significant|insignificant|no (?:statistically )?significant|\bn\.s\.", text, re.IGNORECASE)
+    no = re.search(
+        r"\bnot (?:statistically )?significant|non-?significant|insignificant|no (?:statistically )?significant|\bn\.s\.",
+        text,
+        re.IGNORECASE,
+    )
     yes = not no and re.search(r"\bsignifican(?:t|tly|ce)\b", text, re.IGNORECASE)
     above = p.value > 0.05 and p.bound != "<"
     below = p.value < 0.05 and p.bound != ">"
     if yes:
-        yield LogFinding("weak" if above and p.value <= 1 else "holds", "significance", f"'{_short(text)}': called significant at {p}", p.line, statement.source)
+        yield LogFinding(
+            "weak" if above and p.value <= 1 else "holds",
+            "significance",
+            f"'{_short(text)}': called significant at {p}",
+            p.line,
+            statement.source,
+        )
     elif no:
-        yield LogFinding("weak" if below else "holds", "significance", f"'{_short(text)}': called not significant at {p}", p.line, statement.source)
+        yield LogFinding(
+            "weak" if below else "holds",
+            "significance",
+            f"'{_short(text)}': called not significant at {p}",
+            p.line,
+            statement.source,
+        )
 
 
 # ---- means
@@ -286,6 +382,14 @@ def d_options(m1: float, s1: float, m2: float, s2: float, n1: int | None, n2: in
     return [difference / s for s in sds if s > 0]
 
 
+def _d_of(k: int, n1: int | None, n2: int | None) -> Callable[[float, float, float, float], float]:
+    return lambda m1, s1, m2, s2: abs(d_options(m1, s1, m2, s2, n1, n2)[k])
+
+
+def _t_of(k: int, n1: int, n2: int, what: int) -> Callable[[float, float, float, float], float]:
+    return lambda m1, s1, m2, s2: abs(t_options(m1, s1, n1, m2, s2, n2)[k][what])
+
+
 def _means(log: LogText, statement: Statement) -> Iterator[LogFinding]:
     means = [x for x in statement.numbers if x.kind == "mean" and x.spread]
     if len(means) != 2:
@@ -303,52 +407,103 @@ def _means(log: LogText, statement: Statement) -> Iterator[LogFinding]:
         spread_a, spread_b = spread_a * math.sqrt(n1), spread_b * math.sqrt(n2)
     elif "CI" in (a.spread_kind, b.spread_kind):
         return
-    yield from two_means(a, spread_a, n1, b, spread_b, n2, list(statement.numbers), text, f"'{_short(text)}'", statement.source)
+    yield from two_means(
+        a, spread_a, n1, b, spread_b, n2, list(statement.numbers), text, f"'{_short(text)}'", statement.source
+    )
 
 
 def two_means(
-    a: Number, s1: float, n1: int | None, b: Number, s2: float, n2: int | None, others: list[Number], text: str, what: str, source: str
+    a: Number,
+    s1: float,
+    n1: int | None,
+    b: Number,
+    s2: float,
+    n2: int | None,
+    others: list[Number],
+    text: str,
+    what: str,
+    source: str,
 ) -> Iterator[LogFinding]:
     """t, p and d of two means against what is printed."""
     corners = list(product((-1, 0, 1), repeat=4))
 
-    def over(f: object) -> tuple[float, float, float]:
+    def over(f: Callable[[float, float, float, float], float]) -> tuple[float, float, float]:
         values = []
         for u, v, w, z in corners:
-            values.append(f(a.value + u * a.step / 2, max(s1 + v * a.spread_step / 2, 1e-12), b.value + w * b.step / 2, max(s2 + z * b.spread_step / 2, 1e-12)))  # type: ignore[operator]
-        return min(values), max(values), f(a.value, s1, b.value, s2)  # type: ignore[operator]
+            values.append(
+                f(
+                    a.value + u * a.step / 2,
+                    max(s1 + v * a.spread_step / 2, 1e-12),
+                    b.value + w * b.step / 2,
+                    max(s2 + z * b.spread_step / 2, 1e-12),
+                )
+            )
+        return min(values), max(values), f(a.value, s1, b.value, s2)
 
     for d in (x for x in others if x.kind == "d"):
         middles = d_options(a.value, s1, b.value, s2, n1, n2)
         fits = slips = False
         for k in range(len(middles)):
-            low, high, _ = over(lambda m, s, n, t, k=k: abs(d_options(m, s, n, t, n1, n2)[k]))
+            low, high, _ = over(_d_of(k, n1, n2))
             fits |= low - d.step / 2 - 1e-9 <= abs(d.value) <= high + d.step / 2 + 1e-9
             slips |= low - d.step - 1e-9 <= abs(d.value) <= high + d.step + 1e-9
         paired = bool(re.search(r"paired|within|repeated|dependent", text, re.IGNORECASE))
         grade: Grade = "holds" if fits else "slip" if slips else "weak" if paired else "error"
-        yield LogFinding(grade, "t of two means", f"{what}: the two means and SDs give d = {abs(middles[0]):.2f}, not {d}", d.line, source, (middles[0],))
-    if not n1 or not n2 or n1 < 2 or n2 < 2 or re.search(r"paired|within|repeated|dependent|anova|wilcoxon|mann|permut", text, re.IGNORECASE):
+        yield LogFinding(
+            grade,
+            "t of two means",
+            f"{what}: the two means and SDs give d = {abs(middles[0]):.2f}, not {d}",
+            d.line,
+            source,
+            (middles[0],),
+        )
+    if (
+        not n1
+        or not n2
+        or n1 < 2
+        or n2 < 2
+        or re.search(r"paired|within|repeated|dependent|anova|wilcoxon|mann|permut", text, re.IGNORECASE)
+    ):
         return
     for t in (x for x in others if x.kind == "t"):
         results = []
         for k in (0, 1):
-            low, high, middle = over(lambda m, s, n, q, k=k: abs(t_options(m, s, n1, n, q, n2)[k][1]))
+            low, high, middle = over(_t_of(k, n1, n2, 1))
             results.append((low, high, middle))
         fits = any(low - t.step / 2 - 1e-9 <= abs(t.value) <= high + t.step / 2 + 1e-9 for low, high, _ in results)
         slips = any(low - t.step <= abs(t.value) <= high + t.step for low, high, _ in results)
         grade = "holds" if fits else "slip" if slips else "error"
-        yield LogFinding(grade, "t of two means", f"{what}: means, SDs and n give t = {results[0][2]:.2f} (Welch), not {t}", t.line, source, (results[0][2],))
+        yield LogFinding(
+            grade,
+            "t of two means",
+            f"{what}: means, SDs and n give t = {results[0][2]:.2f} (Welch), not {t}",
+            t.line,
+            source,
+            (results[0][2],),
+        )
     for p in (x for x in others if x.kind == "p"):
         if any(x.kind in ("t", "F", "z", "chi2") for x in others):
             continue
         results = []
         for k in (0, 1):
-            low, high, middle = over(lambda m, s, n, q, k=k: t_options(m, s, n1, n, q, n2)[k][2])
+            low, high, middle = over(_t_of(k, n1, n2, 2))
             results.append((low, high, middle))
         fits = any(_between(low * side, high * side, p) for low, high, _ in results for side in (1.0, 0.5))
-        grade = "holds" if fits else "error" if not _OTHER.search(text) or "t-test" in text.lower() or "t test" in text.lower() else "weak"
-        yield LogFinding(grade, "t of two means", f"{what}: means, SDs and n give p = {results[0][2]:.2g} (Welch), not {p}", p.line, source, (results[0][2],))
+        grade = (
+            "holds"
+            if fits
+            else "error"
+            if not _OTHER.search(text) or "t-test" in text.lower() or "t test" in text.lower()
+            else "weak"
+        )
+        yield LogFinding(
+            grade,
+            "t of two means",
+            f"{what}: means, SDs and n give p = {results[0][2]:.2g} (Welch), not {p}",
+            p.line,
+            source,
+            (results[0][2],),
+        )
 
 
 def _between(low: float, high: float, p: Number) -> bool:
@@ -368,7 +523,13 @@ def interval_options(k: int, n: int, level: float) -> list[tuple[str, float, flo
 
     alpha = 1 - level / 100
     out = []
-    for name, method in (("Wilson", "wilson"), ("Clopper-Pearson", "beta"), ("normal", "normal"), ("Agresti-Coull", "agresti_coull"), ("Jeffreys", "jeffreys")):
+    for name, method in (
+        ("Wilson", "wilson"),
+        ("Clopper-Pearson", "beta"),
+        ("normal", "normal"),
+        ("Agresti-Coull", "agresti_coull"),
+        ("Jeffreys", "jeffreys"),
+    ):
         low, high = proportion_confint(k, n, alpha=alpha, method=method)
         out.append((name, 100 * float(low), 100 * float(high)))
     z = _z(level)
@@ -376,11 +537,25 @@ def interval_options(k: int, n: int, level: float) -> list[tuple[str, float, flo
     correction = 1 / (2 * n)
     reach = z * math.sqrt(p * (1 - p) / n)
     out.append(("normal with continuity", 100 * (p - reach - correction), 100 * (p + reach + correction)))
-    root = z * math.sqrt(z * z - 1 / n + 4 * n * p * (1 - p) + 4 * p - 2) if z * z - 1 / n + 4 * n * p * (1 - p) + 4 * p - 2 >= 0 else None
-    root2 = z * math.sqrt(z * z - 1 / n + 4 * n * p * (1 - p) - 4 * p + 2) if z * z - 1 / n + 4 * n * p * (1 - p) - 4 * p + 2 >= 0 else None
+    root = (
+        z * math.sqrt(z * z - 1 / n + 4 * n * p * (1 - p) + 4 * p - 2)
+        if z * z - 1 / n + 4 * n * p * (1 - p) + 4 * p - 2 >= 0
+        else None
+    )
+    root2 = (
+        z * math.sqrt(z * z - 1 / n + 4 * n * p * (1 - p) - 4 * p + 2)
+        if z * z - 1 / n + 4 * n * p * (1 - p) - 4 * p + 2 >= 0
+        else None
+    )
     if root is not None and root2 is not None:
-        low = (2 * n * p + z * z - 1 - root2 if False else 2 * n * p + z * z - 1 - z * math.sqrt(max(z * z - 2 - 1 / n + 4 * p * (n * (1 - p) + 1), 0))) / (2 * (n + z * z))
-        high = (2 * n * p + z * z + 1 + z * math.sqrt(max(z * z + 2 - 1 / n + 4 * p * (n * (1 - p) - 1), 0))) / (2 * (n + z * z))
+        low = (
+            2 * n * p + z * z - 1 - root2
+            if False
+            else 2 * n * p + z * z - 1 - z * math.sqrt(max(z * z - 2 - 1 / n + 4 * p * (n * (1 - p) + 1), 0))
+        ) / (2 * (n + z * z))
+        high = (2 * n * p + z * z + 1 + z * math.sqrt(max(z * z + 2 - 1 / n + 4 * p * (n * (1 - p) - 1), 0))) / (
+            2 * (n + z * z)
+        )
         out.append(("Wilson with continuity", 100 * max(low, 0), 100 * min(high, 1)))
     return out
 
@@ -402,18 +577,31 @@ def _interval(x: Number, given: tuple[int, str] | None, text: str, what: str, so
 
         n = given[0]
         error = x.spread / (math.sqrt(n) if x.spread_kind != "SE" else 1.0)
-        reach = x.step / 2 + x.limits_step / 2 + x.spread_step / 2 / (math.sqrt(n) if x.spread_kind != "SE" else 1) * 2.1
+        reach = (
+            x.step / 2 + x.limits_step / 2 + x.spread_step / 2 / (math.sqrt(n) if x.spread_kind != "SE" else 1) * 2.1
+        )
         for z in (_z(x.level), float(stats.t.isf((1 - x.level / 100) / 2, max(n - 1, 1)))):
             if abs(x.value - z * error - x.low) <= reach + 1e-9 and abs(x.value + z * error - x.high) <= reach + 1e-9:
                 yield LogFinding("holds", "interval", what, x.line, source)
                 return
         half, true = (x.high - x.low) / 2, _z(x.level) * error
-        off = half > 1.6 * true or half < true / 1.6
-        yield LogFinding("error" if off and x.spread_kind == "SD" else "weak", "interval", f"{what}: SD and n give ±{true:.3g}, the interval is ±{half:.3g}", x.line, source, (true,))
+        wide = half > 1.6 * true or half < true / 1.6
+        yield LogFinding(
+            "error" if wide and x.spread_kind == "SD" else "weak",
+            "interval",
+            f"{what}: SD and n give ±{true:.3g}, the interval is ±{half:.3g}",
+            x.line,
+            source,
+            (true,),
+        )
         return
     if not given or (x.kind == "number" and not (0 <= x.value <= 1 and 0 <= x.low <= x.high <= 1)):
         return
-    if re.search(r"\bAUC|auroc|\bd\s?=|cohen|\br\s?=|odds|hazard|\bRR\b|\bOR\b|\bHR\b|kappa|\bF1\b|mean\b|difference|increase|bootstrap|BCa|cluster", text, re.IGNORECASE):
+    if re.search(
+        r"\bAUC|auroc|\bd\s?=|cohen|\br\s?=|odds|hazard|\bRR\b|\bOR\b|\bHR\b|kappa|\bF1\b|mean\b|difference|increase|bootstrap|BCa|cluster",
+        text,
+        re.IGNORECASE,
+    ):
         return
     scale = 1.0 if x.kind in ("percent", "count") and x.high > 1 else 100.0
     value = x.percent if x.kind in ("percent", "count") else 100 * x.value
@@ -427,18 +615,23 @@ def _interval(x: Number, given: tuple[int, str] | None, text: str, what: str, so
     best: tuple[float, str, float, float] | None = None
     for k in ks:
         for name, a, b in interval_options(k, n, x.level):
-            clipped = (max(a, 0.0), min(b, 100.0))
-            for u, v in ((a, b), clipped):
-                off = max(abs(u - low), abs(v - high))
-                if best is None or off < best[0]:
-                    best = off, name, u, v
+            for u, v in ((a, b), (max(a, 0.0), min(b, 100.0))):
+                apart = max(abs(u - low), abs(v - high))
+                if best is None or apart < best[0]:
+                    best = apart, name, u, v
     assert best is not None
     off, name, a, b = best
     wilson = interval_options(ks[len(ks) // 2], n, x.level)[0]
     if off <= step / 2 + 1e-9 + (step * 0.05):
         yield LogFinding("holds", "interval", f"{what}: {name}", x.line, source)
     else:
-        grade: Grade = "slip" if off <= step + 0.05 else "error" if given[1] in ("cell", "column", "sentence", "header", "caption") and off > 2 * step else "weak"
+        grade: Grade = (
+            "slip"
+            if off <= step + 0.05
+            else "error"
+            if given[1] in ("cell", "column", "sentence", "header", "caption") and off > 2 * step
+            else "weak"
+        )
         sentence = f"{what}: {value:.4g}% of {n} has the interval {wilson[1]:.1f} to {wilson[2]:.1f}% (Wilson), not {low:g} to {high:g}%"
         yield LogFinding(grade, "interval", sentence, x.line, source, (wilson[1], wilson[2]))
 
@@ -467,7 +660,14 @@ def _correlation(log: LogText, statement: Statement, x: Number) -> Iterator[LogF
             grade = "holds" if low / 3 <= p.value <= 3 * high or p.bound else "weak"
         else:
             grade = "slip" if _between(low - p.step / 2, high + p.step / 2, p) else "error"
-        yield LogFinding(grade, "r and p", f"'{_short(text)}': {x} over {n} has p = {(low + high) / 2:.2g}, not {p}", x.line, source, (low, high))
+        yield LogFinding(
+            grade,
+            "r and p",
+            f"'{_short(text)}': {x} over {n} has p = {(low + high) / 2:.2g}, not {p}",
+            x.line,
+            source,
+            (low, high),
+        )
     from workbench.claims.rules.finding import stems
 
     words = stems(text)
@@ -475,7 +675,13 @@ def _correlation(log: LogText, statement: Statement, x: Number) -> Iterator[LogF
         if table.section != statement.section or table.source != source or len(table.rows) < 3:
             continue
         first = [] if table.label_column is None else [table.label_column]
-        named = [j for j in (*first, *table.value_columns) if stems(table.columns[j]) and stems(table.columns[j]) <= words and all(c is not None for c in table.column(j))]
+        named = [
+            j
+            for j in (*first, *table.value_columns)
+            if stems(table.columns[j])
+            and stems(table.columns[j]) <= words
+            and all(c is not None for c in table.column(j))
+        ]
         if len(named) != 2:
             continue
         a, b = ([c.value for c in table.column(j) if c] for j in named)
@@ -483,8 +689,23 @@ def _correlation(log: LogText, statement: Statement, x: Number) -> Iterator[LogF
             continue
         options = [float(stats.pearsonr(a, b)[0]), float(stats.spearmanr(a, b)[0]), float(stats.kendalltau(a, b)[0])]
         off = min(abs(o - x.value) for o in options)
-        grade = "holds" if off <= x.step / 2 + 0.02 else "slip" if off <= x.step + 0.02 else "error" if len(a) >= 3 else "weak"
-        yield LogFinding(grade, "r and p", f"'{_short(text)}': the columns {table.columns[named[0]]} and {table.columns[named[1]]} have r = {options[0]:.2f}, ρ = {options[1]:.2f}, not {x}", x.line, source, tuple(options))
+        grade = (
+            "holds"
+            if off <= x.step / 2 + 0.02
+            else "slip"
+            if off <= x.step + 0.02
+            else "error"
+            if len(a) >= 3
+            else "weak"
+        )
+        yield LogFinding(
+            grade,
+            "r and p",
+            f"'{_short(text)}': the columns {table.columns[named[0]]} and {table.columns[named[1]]} have r = {options[0]:.2f}, ρ = {options[1]:.2f}, not {x}",  # noqa: E501
+            x.line,
+            source,
+            tuple(options),
+        )
 
 
 # ---- tables
@@ -510,14 +731,26 @@ def _table(log: LogText, table: LogTable) -> Iterator[LogFinding]:
             if not rates:
                 for j in table.value_columns:
                     c = row[j]
-                    if c is not None and c.kind == "percent" and not c.signed and 0 <= c.value <= 100 and (given := n_of_cell(log, table, i, j)):
-                        rates.append((round(c.value * given[0] / 100), given[0], given[1] in ("cell", "column", "header", "caption") and c.step * given[0] < 100))
+                    if (
+                        c is not None
+                        and c.kind == "percent"
+                        and not c.signed
+                        and 0 <= c.value <= 100
+                        and (given := n_of_cell(log, table, i, j))
+                    ):
+                        rates.append(
+                            (
+                                round(c.value * given[0] / 100),
+                                given[0],
+                                given[1] in ("cell", "column", "header", "caption") and c.step * given[0] < 100,
+                            )
+                        )
             if not rates:
                 rates = [(k, n, True) for k, n in _count_columns(table, i)]
             statistic = _statistic_column(table, i, text)
             if statistic:
                 yield from statistic_p(statistic, said, what, table.source)
-            elif len(rates) == 2 and not any(row[j] is not None and row[j].spread is not None for j in table.value_columns if row[j]):  # type: ignore[union-attr]
+            elif len(rates) == 2 and not any(c is not None and c.spread is not None for c in row):
                 (a, n, sure), (b, m, sure2) = rates
                 if n and m:
                     yield from two_rates_p(a, n, b, m, said, text, what, table.source, sure and sure2)
@@ -531,7 +764,11 @@ def _table(log: LogText, table: LogTable) -> Iterator[LogFinding]:
             if x is not None and x.low is not None and x.kind in ("percent", "count", "number", "mean"):
                 yield from _interval(x, n_of_cell(log, table, i, j), f"{text} CI", what, table.source)
         yield from _limit_columns(log, table, i, named, text, what)
-        ci = [j for j in range(len(table.columns)) if re.search(r"\bCI\b|interval|wilson", table.columns[j], re.IGNORECASE)]
+        ci = [
+            j
+            for j in range(len(table.columns))
+            if re.search(r"\bCI\b|interval|wilson", table.columns[j], re.IGNORECASE)
+        ]
         if len(ci) == 1:
             yield from _ci_column(log, table, i, ci[0], text, what)
     yield from _confusion(log, table)
@@ -543,14 +780,26 @@ def _count_columns(table: LogTable, i: int) -> list[tuple[int, int]]:
     pairs = []
     for n in ns:
         before = [j for j in table.value_columns if j < n and j not in ns]
-        if before and (k := table.numbers[i][before[-1]]) and (m := table.numbers[i][n]) and k.kind == "number" and k.step >= 1 and k.value <= m.value:
+        if (
+            before
+            and (k := table.numbers[i][before[-1]])
+            and (m := table.numbers[i][n])
+            and k.kind == "number"
+            and k.step >= 1
+            and k.value <= m.value
+        ):
             pairs.append((int(k.value), int(m.value)))
     return pairs
 
 
 def _statistic_column(table: LogTable, i: int, text: str) -> Number | None:
     df = _one(table, r"^(?:df|d\.f\.|degrees of freedom)$")
-    for kind, pattern in (("t", r"^t(?:[- ]?(?:stat(?:istic)?|value))?$"), ("z", r"^z(?:[- ]?(?:stat(?:istic)?|value|score))?$"), ("chi2", r"^(?:χ²|χ2|chi2|chi-?squared?|x2)$")):
+    kinds: tuple[tuple[Kind, str], ...] = (
+        ("t", r"^t(?:[- ]?(?:stat(?:istic)?|value))?$"),
+        ("z", r"^z(?:[- ]?(?:stat(?:istic)?|value|score))?$"),
+        ("chi2", r"^(?:χ²|χ2|chi2|chi-?squared?|x2)$"),
+    )
+    for kind, pattern in kinds:
         j = _one(table, pattern)
         x = table.numbers[i][j] if j is not None else None
         if x is None:
@@ -561,11 +810,15 @@ def _statistic_column(table: LogTable, i: int, text: str) -> Number | None:
             if d is None:
                 return None
             degrees = (d.value,)
-        return Number(kind, x.value, x.step, f"{table.columns[j or 0]} = {x.text}", line=table.row_lines[i], degrees=degrees)  # type: ignore[arg-type]
+        return Number(
+            kind, x.value, x.step, f"{table.columns[j or 0]} = {x.text}", line=table.row_lines[i], degrees=degrees
+        )
     return None
 
 
-def _row_means(log: LogText, table: LogTable, i: int, others: list[Number], text: str, what: str) -> Iterator[LogFinding]:
+def _row_means(
+    log: LogText, table: LogTable, i: int, others: list[Number], text: str, what: str
+) -> Iterator[LogFinding]:
     from dataclasses import replace
 
     row = table.numbers[i]
@@ -573,12 +826,27 @@ def _row_means(log: LogText, table: LogTable, i: int, others: list[Number], text
     if len(means) == 2:
         (j1, a), (j2, b) = means
         assert a is not None and b is not None
-        if not re.search(r"\bSD\b|std|standard dev|±", text + log_text(a)) or re.search(r"\bSEM?\b|standard error", text):
+        if not re.search(r"\bSD\b|std|standard dev|±", text + log_text(a)) or re.search(
+            r"\bSEM?\b|standard error", text
+        ):
             return
         n1, n2 = n_of_cell(log, table, i, j1), n_of_cell(log, table, i, j2)
-        yield from two_means(a, a.spread or 0, n1[0] if n1 else None, b, b.spread or 0, n2[0] if n2 else None, others, text, what, table.source)
+        yield from two_means(
+            a,
+            a.spread or 0,
+            n1[0] if n1 else None,
+            b,
+            b.spread or 0,
+            n2[0] if n2 else None,
+            others,
+            text,
+            what,
+            table.source,
+        )
         return
-    mean_columns = [j for j in table.value_columns if re.search(r"mean|\bM\b|avg|average", table.columns[j], re.IGNORECASE)]
+    mean_columns = [
+        j for j in table.value_columns if re.search(r"mean|\bM\b|avg|average", table.columns[j], re.IGNORECASE)
+    ]
     sd_columns = [j for j in table.value_columns if re.search(r"\bSD\b|std", table.columns[j], re.IGNORECASE)]
     if len(mean_columns) == len(sd_columns) == 2:
         cells = [row[j] for j in (*mean_columns, *sd_columns)]
@@ -587,7 +855,9 @@ def _row_means(log: LogText, table: LogTable, i: int, others: list[Number], text
             assert a and b and s and t
             n1, n2 = n_of_cell(log, table, i, mean_columns[0]), n_of_cell(log, table, i, mean_columns[1])
             a, b = replace(a, spread=s.value, spread_step=s.step), replace(b, spread=t.value, spread_step=t.step)
-            yield from two_means(a, s.value, n1[0] if n1 else None, b, t.value, n2[0] if n2 else None, others, text, what, table.source)
+            yield from two_means(
+                a, s.value, n1[0] if n1 else None, b, t.value, n2[0] if n2 else None, others, text, what, table.source
+            )
 
 
 def log_text(x: Number) -> str:
@@ -595,7 +865,9 @@ def log_text(x: Number) -> str:
     return x.text
 
 
-def _limit_columns(log: LogText, table: LogTable, i: int, named: dict[str, int], text: str, what: str) -> Iterator[LogFinding]:
+def _limit_columns(
+    log: LogText, table: LogTable, i: int, named: dict[str, int], text: str, what: str
+) -> Iterator[LogFinding]:
     from dataclasses import replace
 
     if "low" not in named or "high" not in named:
@@ -607,12 +879,27 @@ def _limit_columns(log: LogText, table: LogTable, i: int, named: dict[str, int],
         x = table.numbers[i][j]
         if j in (named["low"], named["high"]) or x is None or j in n_columns(table):
             continue
-        rate = x.kind in ("percent", "count") or (x.kind == "number" and 0 <= x.value <= 1 and re.search(r"rate|accura|share|prop|success|refus|mean|estimate|value|^p$", table.columns[j], re.IGNORECASE))
+        rate = x.kind in ("percent", "count") or (
+            x.kind == "number"
+            and 0 <= x.value <= 1
+            and re.search(
+                r"rate|accura|share|prop|success|refus|mean|estimate|value|^p$", table.columns[j], re.IGNORECASE
+            )
+        )
         if not rate:
             continue
-        outside = not low.value - low.step <= (x.percent if x.kind == "count" else x.value) <= high.value + high.step and x.kind != "count"
+        outside = (
+            not low.value - low.step <= (x.percent if x.kind == "count" else x.value) <= high.value + high.step
+            and x.kind != "count"
+        )
         if outside:
-            yield LogFinding("error", "order", f"{what}: {x} is not inside its own interval {low} to {high}", table.row_lines[i], table.source)
+            yield LogFinding(
+                "error",
+                "order",
+                f"{what}: {x} is not inside its own interval {low} to {high}",
+                table.row_lines[i],
+                table.source,
+            )
             return
         given = n_of_cell(log, table, i, j) or next(((n, "column") for _, n in _count_columns(table, i)), None)
         number = replace(x, low=low.value, high=high.value, limits_step=max(low.step, high.step), unit="CI")
@@ -630,38 +917,56 @@ def _ci_column(log: LogText, table: LogTable, i: int, j: int, text: str, what: s
     before = [k for k in table.value_columns if k < j]
     if not m or not before or read_numbers(cell) == []:
         return
-    rates = [k for k in before if (c := table.numbers[i][k]) and (c.kind in ("percent", "count") or (c.kind == "number" and 0 <= c.value <= 1 and c.step < 1))]
+    rates = [
+        k
+        for k in before
+        if (c := table.numbers[i][k])
+        and (c.kind in ("percent", "count") or (c.kind == "number" and 0 <= c.value <= 1 and c.step < 1))
+    ]
     if not rates:
         return
     x = table.numbers[i][rates[-1]]
     assert x is not None
     level = float(lv[1]) if (lv := re.search(r"(\d\d(?:\.\d)?)\s?%", table.columns[j])) else 95.0
-    number = replace(x, low=float(m[1]), high=float(m[2]), level=level, limits_step=max(step_of(m[1]), step_of(m[2])), unit="CI")
+    number = replace(
+        x, low=float(m[1]), high=float(m[2]), level=level, limits_step=max(step_of(m[1]), step_of(m[2])), unit="CI"
+    )
     value, scale = number.percent if x.kind == "count" else x.value, 1.0
     assert number.low is not None and number.high is not None
     if x.kind in ("percent", "count") and number.high <= 1 < value:
         scale = 100.0
     slack = max(number.limits_step * scale, x.step)
     if not number.low * scale - slack <= value <= number.high * scale + slack:
-        yield LogFinding("error", "order", f"{what}: {x} is not inside its own interval {cell}", table.row_lines[i], table.source)
+        yield LogFinding(
+            "error", "order", f"{what}: {x} is not inside its own interval {cell}", table.row_lines[i], table.source
+        )
         return
     yield from _interval(number, n_of_cell(log, table, i, rates[-1]), text + " CI", what, table.source)
 
 
 def _confusion(log: LogText, table: LogTable) -> Iterator[LogFinding]:
     """A square table of counts whose rows and columns have the same names, against κ and agreement in its section."""
+
     def name(text: str) -> str:
-        return re.sub(r"\b(?:predicted|pred|actual|true|rater|judge|human|annotator|scorer|says|a|b|1|2)\b|[^a-z]", " ", text.lower()).strip()
+        return re.sub(
+            r"\b(?:predicted|pred|actual|true|rater|judge|human|annotator|scorer|says|a|b|1|2)\b|[^a-z]",
+            " ",
+            text.lower(),
+        ).strip()
 
     total = re.compile(r"^total|^sum|^all$", re.IGNORECASE)
     columns = [j for j in table.value_columns if not total.search(table.columns[j])]
     rows = [i for i in range(len(table.rows)) if not total.search(table.label(i))]
-    if not 2 <= len(columns) == len(rows) <= 8 or [name(table.columns[j]) for j in columns] != [name(table.label(i)) for i in rows]:
+    if not 2 <= len(columns) == len(rows) <= 8 or [name(table.columns[j]) for j in columns] != [
+        name(table.label(i)) for i in rows
+    ]:
         return
     cells = [[table.numbers[i][j] for j in columns] for i in rows]
     if any(c is None or c.step < 1 or c.value < 0 or c.kind not in ("number", "n") for r in cells for c in r):
         return
-    said = [(s, x) for s in log.statements if s.section == table.section and s.source == table.source for x in s.numbers]
+    said = [
+        (s, x) for s in log.statements if s.section == table.section and s.source == table.source for x in s.numbers
+    ]
     if not said:
         return
     import numpy as np
@@ -677,7 +982,20 @@ def _confusion(log: LogText, table: LogTable) -> Iterator[LogFinding]:
         value = None
         if x.kind == "kappa" and not re.search(r"weighted|fleiss", s.text, re.IGNORECASE):
             value, rule = kappa, "kappa"
-        elif x.kind in ("percent", "number") and x.successes is None and not x.bound and re.search(r"\bagreement\b|\baccuracy\b|\bagree\b", s.text, re.IGNORECASE) and (x.kind == "percent" or 0 < x.value < 1):
+        elif (
+            x.kind in ("percent", "number")
+            and x.successes is None
+            and not x.bound
+            and re.search(r"\bagreement\b|\baccuracy\b|\bagree\b", s.text, re.IGNORECASE)
+            and (x.kind == "percent" or 0 < x.value < 1)
+        ):
             value, rule = agreement * (100 if x.kind == "percent" else 1), "confusion"
         if value is not None and sum(y.kind == x.kind for y in s.numbers) == 1:
-            yield LogFinding(grade_of(abs(value - x.value), x.step), rule, f"'{_short(s.text)}': the table gives {shown(value, x.step)}, not {x}", x.line, s.source, (value,))
+            yield LogFinding(
+                grade_of(abs(value - x.value), x.step),
+                rule,
+                f"'{_short(s.text)}': the table gives {shown(value, x.step)}, not {x}",
+                x.line,
+                s.source,
+                (value,),
+            )

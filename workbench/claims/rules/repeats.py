@@ -6,7 +6,17 @@ from dataclasses import dataclass
 
 from workbench.claims.log_numbers import Number
 from workbench.claims.log_reader import LogTable, LogText, Statement
-from workbench.claims.rules.finding import LogFinding, Rule, designs, n_columns, n_of_cell, settings_key, stems, where
+from workbench.claims.rules.finding import (
+    Grade,
+    LogFinding,
+    Rule,
+    designs,
+    n_columns,
+    n_of_cell,
+    settings_key,
+    stems,
+    where,
+)
 from workbench.claims.rules.limits import _short
 
 RULES = (
@@ -20,7 +30,10 @@ RULES = (
 )  # fmt: skip
 
 _CHANGE = re.compile(r"delta|[δΔ]|diff|change|improv|gain|drop|trend|expan|vs\b|winner|p[- ]?value", re.IGNORECASE)
-_SUMMARY = re.compile(r"summary|abstract|tl;?dr|conclusion|key (?:results?|numbers|findings|takeaways)|highlights|executive|takeaways", re.IGNORECASE)
+_SUMMARY = re.compile(
+    r"summary|abstract|tl;?dr|conclusion|key (?:results?|numbers|findings|takeaways)|highlights|executive|takeaways",
+    re.IGNORECASE,
+)
 
 
 def run(log: LogText) -> Iterator[LogFinding]:
@@ -58,7 +71,10 @@ def _cells(table: LogTable) -> Iterator[_Cell]:
 
 
 def _same(a: Number, b: Number) -> bool:
-    return abs(a.percent - b.percent) <= (a.step + b.step) / 2 + 1e-9 or abs(a.percent - b.percent) <= max(a.step, b.step) / 2 + 1e-9
+    return (
+        abs(a.percent - b.percent) <= (a.step + b.step) / 2 + 1e-9
+        or abs(a.percent - b.percent) <= max(a.step, b.step) / 2 + 1e-9
+    )
 
 
 def _scale(x: Number) -> str:
@@ -77,11 +93,17 @@ def _twice(log: LogText, tables: list[LogTable]) -> Iterator[LogFinding]:
     for (_, key), cells in by_key.items():
         for k, a in enumerate(cells):
             for b in cells[k + 1 :]:
-                if a.table is b.table or _scale(a.number) != _scale(b.number):
+                counted = any(
+                    x.kind == "number" and x.step >= 1 for x in (a.number, b.number)
+                )  # numbers of rows differ rightly
+                if a.table is b.table or counted or _scale(a.number) != _scale(b.number):
                     continue
-                parallel = a.table.columns == b.table.columns and (a.table.title, a.table.heading) != (b.table.title, b.table.heading)
+                parallel = a.table.columns == b.table.columns and (a.table.title, a.table.heading) != (
+                    b.table.title,
+                    b.table.heading,
+                )
                 words = [w for w in key if not w[0].isdigit()]
-                if parallel or (len(words) < 3 and a.table.section != b.table.section):
+                if parallel or (len(words) < 3 and (a.table.section != b.table.section or _scale(a.number) != "%")):
                     continue
                 pairs.append((a, b))
     told: set[tuple[int, int]] = set()
@@ -95,17 +117,29 @@ def _twice(log: LogText, tables: list[LogTable]) -> Iterator[LogFinding]:
         if first and second and _scale(a.number) == "%":
             from workbench.statistics.rates import fisher
 
-            counts = [(min(max(round(x.percent * n / 100), 0), n), n) for x, (n, _) in ((a.number, first), (b.number, second))]
+            counts = [
+                (min(max(round(x.percent * n / 100), 0), n), n) for x, (n, _) in ((a.number, first), (b.number, second))
+            ]
             p = fisher(*counts[0], *counts[1])
             chance = f"; Fisher p = {p:.2g}"
             if p * len(pairs) > 0.05 and first[0] == second[0]:
-                yield LogFinding("note", "given twice", f"{where(b.table, b.i, b.j)}: {b.number} here, {a.number} in line {other}: no more than chance{chance}", line, b.table.source, (a.number.percent, b.number.percent), (other,))
+                yield LogFinding(
+                    "note",
+                    "given twice",
+                    f"{where(b.table, b.i, b.j)}: {b.number} here, {a.number} in line {other}: no more than chance{chance}",
+                    line,
+                    b.table.source,
+                    (a.number.percent, b.number.percent),
+                    (other,),
+                )
                 continue
         if (line, other) in told:
             continue
         told.add((line, other))
-        sentence = f"{where(b.table, b.i, b.j)}: {b.number} here, {a.number} in line {other} ({where(a.table, a.i, a.j)}): one quantity, two values{chance}"
-        yield LogFinding("weak", "given twice", sentence, line, b.table.source, (a.number.percent, b.number.percent), (other,))
+        sentence = f"{where(b.table, b.i, b.j)}: {b.number} here, {a.number} in line {other} ({where(a.table, a.i, a.j)}): one quantity, two values{chance}"  # noqa: E501
+        yield LogFinding(
+            "weak", "given twice", sentence, line, b.table.source, (a.number.percent, b.number.percent), (other,)
+        )
 
 
 def _sentences(log: LogText, tables: list[LogTable]) -> Iterator[LogFinding]:
@@ -113,12 +147,24 @@ def _sentences(log: LogText, tables: list[LogTable]) -> Iterator[LogFinding]:
     cells = [c for t in tables if 1 < len(t.rows) <= 60 for c in _cells(t) if c.label and c.head]
     for s in log.statements:
         rates = [x for x in s.numbers if x.kind in ("percent", "number", "auc") and not x.signed and not x.bound]
-        if len(rates) != 1 or any(x.kind in ("count", "range", "p", "mean", "points", "times") for x in s.numbers) or s.is_heading:
+        if (
+            len(rates) != 1
+            or any(x.kind in ("count", "range", "p", "mean", "points", "times") for x in s.numbers)
+            or s.is_heading
+        ):
             continue
         x, words = rates[0], stems(s.text)
-        if re.search(r"\b(?:average|mean|overall|across|between|improve|increase|decrease|drop|gain|by|up to|drops?|dropped|fell|falls|rose|rises|below|above|from|to|except|other|difference|than|threshold|chance|target|expected|about|roughly)\b", s.text, re.IGNORECASE):
+        if re.search(
+            r"\b(?:average|mean|overall|across|between|improve|increase|decrease|drop|gain|by|up to|drops?|dropped|fell|falls|rose|rises|below|above|from|to|except|other|difference|than|threshold|chance|target|expected|about|roughly)\b",  # noqa: E501
+            s.text,
+            re.IGNORECASE,
+        ):
             continue
-        named = [c for c in cells if c.table.source == s.source and c.label <= words and c.head <= words and _scale(c.number) == _scale(x)]
+        named = [
+            c
+            for c in cells
+            if c.table.source == s.source and c.label <= words and c.head <= words and _scale(c.number) == _scale(x)
+        ]
         if not named:
             continue
         most = max(len(c.label | c.head) for c in named)
@@ -136,11 +182,21 @@ def _sentences(log: LogText, tables: list[LogTable]) -> Iterator[LogFinding]:
         elif not any(_same(x, y) for y in row) and not (other_rows & words):
             off = abs(x.percent - c.number.percent)
             step = max(x.step, c.number.step)
-            grade = "slip" if off <= step + 1e-9 else "weak"
-            close = c.table.section == s.section or _SUMMARY.search(" ".join(s.heading)) or abs(c.table.line - s.line) < 40
+            grade: Grade = "slip" if off <= step + 1e-9 else "weak"
+            close = (
+                c.table.section == s.section or _SUMMARY.search(" ".join(s.heading)) or abs(c.table.line - s.line) < 40
+            )
             sentence = f"'{_short(s.text)}': the table has {c.number} in line {c.table.row_lines[c.i]} ({where(c.table, c.i, c.j)})"
             if close:
-                yield LogFinding(grade, "sentence and table", sentence, s.line, s.source, (c.number.percent,), (c.table.row_lines[c.i],))  # type: ignore[arg-type]
+                yield LogFinding(
+                    grade,
+                    "sentence and table",
+                    sentence,
+                    s.line,
+                    s.source,
+                    (c.number.percent,),
+                    (c.table.row_lines[c.i],),
+                )
 
 
 def _summaries(log: LogText, tables: list[LogTable]) -> Iterator[LogFinding]:
@@ -150,21 +206,51 @@ def _summaries(log: LogText, tables: list[LogTable]) -> Iterator[LogFinding]:
         held = [x for t in own for r in t.numbers for x in r if x is not None and x.kind in ("percent", "count")]
         if len(held) < 4:
             continue
-        rest = [x for s in log.statements if s.source == source and not _in_summary(s) for x in s.numbers if x.kind in ("percent", "count", "range", "points")]
-        values = {round(x.percent, 4) for x in [*held, *rest] if x.kind != "range"} | {v for x in rest if x.kind == "range" for v in (x.low, x.high) if v is not None}
-        shares = {round(100 * x.value, 4) for t in own for r in t.numbers for x in r if x is not None and x.kind == "number" and 0 <= x.value <= 1}
+        rest = [
+            x
+            for s in log.statements
+            if s.source == source and not _in_summary(s)
+            for x in s.numbers
+            if x.kind in ("percent", "count", "range", "points")
+        ]
+        values = {round(x.percent, 4) for x in [*held, *rest] if x.kind != "range"} | {
+            v for x in rest if x.kind == "range" for v in (x.low, x.high) if v is not None
+        }
+        shares = {
+            round(100 * x.value, 4)
+            for t in own
+            for r in t.numbers
+            for x in r
+            if x is not None and x.kind == "number" and 0 <= x.value <= 1
+        }
         base = sorted(values | shares)[:400]
-        means = [sum(v) / len(v) for t in own for v in ([x.percent for x in t.column(j) if x] for j in t.value_columns) if v]
+        means = [
+            sum(v) / len(v) for t in own for v in ([x.percent for x in t.column(j) if x] for j in t.value_columns) if v
+        ]
         for s in log.statements:
             if s.source != source or not _in_summary(s) or s.is_heading:
                 continue
             for x in s.numbers:
-                if x.kind != "percent" or x.bound or x.n or x.successes is not None or x.value in (0.0, 50.0, 95.0, 100.0):
+                if (
+                    x.kind != "percent"
+                    or x.bound
+                    or x.n
+                    or x.successes is not None
+                    or x.value in (0.0, 50.0, 95.0, 100.0)
+                ):
                     continue
                 slack = x.step / 2 + 0.06
-                direct = any(abs(v - abs(x.value)) <= max(slack, x.step) for v in (*base, *means, *(100 - v for v in base)))
+                direct = any(
+                    abs(v - abs(x.value)) <= max(slack, x.step) for v in (*base, *means, *(100 - v for v in base))
+                )
                 derived = direct or _derivable(abs(x.value), slack, base)
-                yield LogFinding("holds" if derived else "weak", "summary", f"'{_short(s.text)}': no table or other sentence holds {x}, or two numbers that make it", s.line, s.source)
+                yield LogFinding(
+                    "holds" if derived else "weak",
+                    "summary",
+                    f"'{_short(s.text)}': no table or other sentence holds {x}, or two numbers that make it",
+                    s.line,
+                    s.source,
+                )
 
 
 def _in_summary(s: Statement) -> bool:
@@ -174,7 +260,11 @@ def _in_summary(s: Statement) -> bool:
 def _derivable(value: float, slack: float, base: list[float]) -> bool:
     for k, a in enumerate(base):
         for b in base[k + 1 :]:
-            if abs(b - a - value) <= slack or (a and abs(100 * (b - a) / a - value) <= slack) or (b and abs(100 * (b - a) / b - value) <= slack):
+            if (
+                abs(b - a - value) <= slack
+                or (a and abs(100 * (b - a) / a - value) <= slack)
+                or (b and abs(100 * (b - a) / b - value) <= slack)
+            ):
                 return True
     return False
 
@@ -182,7 +272,10 @@ def _derivable(value: float, slack: float, base: list[float]) -> bool:
 # ---- subgroups and classes
 
 _NOT = re.compile(r"\bnon[- ]?|\bnot\b|\bun(?=\w{4})|\bin(?=correct)|without", re.IGNORECASE)
-_GROUPS = re.compile(r"categor|topic|domain|type|subset|subgroup|group|split|by \w+|class|kind|stratum|site|language|breakdown", re.IGNORECASE)
+_GROUPS = re.compile(
+    r"categor|topic|domain|type|subset|subgroup|group|split|by \w+|class|kind|stratum|site|language|breakdown",
+    re.IGNORECASE,
+)
 
 
 def _subgroups(log: LogText, tables: list[LogTable]) -> Iterator[LogFinding]:
@@ -199,7 +292,9 @@ def _subgroups(log: LogText, tables: list[LogTable]) -> Iterator[LogFinding]:
             name = f"{part.title} {' '.join(part.heading[-1:])}"
             for j in whole.value_columns:
                 column = whole.column(j)
-                if _CHANGE.search(whole.columns[j]) or not all(x is None or x.kind in ("percent", "count") for x in column):
+                if _CHANGE.search(whole.columns[j]) or not all(
+                    x is None or x.kind in ("percent", "count") for x in column
+                ):
                     continue
                 shared = {w.removeprefix("non") for w in stems(name)} & stems(whole.columns[j])
                 if not shared:
@@ -211,7 +306,9 @@ def _subgroups(log: LogText, tables: list[LogTable]) -> Iterator[LogFinding]:
                     x = column[i]
                     if x is None or key not in heads:
                         continue
-                    cells = [c.percent for c in part.column(heads[key]) if c is not None and c.kind in ("percent", "count")]
+                    cells = [
+                        c.percent for c in part.column(heads[key]) if c is not None and c.kind in ("percent", "count")
+                    ]
                     if len(cells) < 2:
                         continue
                     values = [100 - v for v in cells] if opposite else cells
@@ -220,10 +317,21 @@ def _subgroups(log: LogText, tables: list[LogTable]) -> Iterator[LogFinding]:
                     else:
                         yield LogFinding("holds", "subgroups", where(whole, i, j), whole.row_lines[i], whole.source)
                 if bad:
-                    listed = "; ".join(f"{whole.label(i)}: {x} where the subgroups go from {a:.0f} to {b:.0f}%" for i, x, a, b in bad[:6])
-                    sentence = f"{whole.columns[j]}: {len(bad)} of {len(keys)} rows are outside the subgroups of line {part.line}{' (100% less)' if opposite else ''}: {listed}"
+                    listed = "; ".join(
+                        f"{whole.label(i)}: {x} where the subgroups go from {a:.0f} to {b:.0f}%"
+                        for i, x, a, b in bad[:6]
+                    )
+                    sentence = f"{whole.columns[j]}: {len(bad)} of {len(keys)} rows are outside the subgroups of line {part.line}{' (100% less)' if opposite else ''}: {listed}"  # noqa: E501
                     numbers = tuple(x.percent for _, x, _, _ in bad)
-                    yield LogFinding("error" if grouped else "weak", "subgroups", sentence, whole.row_lines[bad[0][0]], whole.source, numbers, tuple(whole.row_lines[i] for i, *_ in bad))
+                    yield LogFinding(
+                        "error" if grouped else "weak",
+                        "subgroups",
+                        sentence,
+                        whole.row_lines[bad[0][0]],
+                        whole.source,
+                        numbers,
+                        tuple(whole.row_lines[i] for i, *_ in bad),
+                    )
                     break
 
 
@@ -245,7 +353,7 @@ _OPPOSITES = (
     (re.compile(r"\bsurviv", re.I), re.compile(r"\bdied|\bdeaths?\b|\bdead\b", re.I), False),
     (re.compile(r"\bmale|\bmen\b", re.I), re.compile(r"\bfemale|\bwomen\b", re.I), False),
     (re.compile(r"\bagree", re.I), re.compile(r"disagree", re.I), False),
-    (re.compile(r"(?<!non-)(?<!non)\brefus|\bdeclin", re.I), re.compile(r"jailbreak|bypass|complian|complied|comply|non-?refus|answered", re.I), True),
+    (re.compile(r"(?<!non-)(?<!non)\brefus|\bdeclin", re.I), re.compile(r"jailbreak|bypass|complian|complied|comply|non-?refus|answered", re.I), True),  # noqa: E501
 )  # fmt: skip
 
 
@@ -260,7 +368,14 @@ def _series(log: LogText, tables: list[LogTable]) -> Iterator[_Series]:
                     counts[settings_key(table.label(i))] = (int(x.value), x.n, table.row_lines[i])
                 elif x.kind == "percent" and x.successes is not None and x.n:
                     counts[settings_key(table.label(i))] = (x.successes, x.n, table.row_lines[i])
-                elif x.kind == "number" and x.step >= 1 and x.value >= 0 and j not in n_columns(table) and (given := n_of_cell(log, table, i, j)) and given[1] in ("column", "caption", "header"):
+                elif (
+                    x.kind == "number"
+                    and x.step >= 1
+                    and x.value >= 0
+                    and j not in n_columns(table)
+                    and (given := n_of_cell(log, table, i, j))
+                    and given[1] in ("column", "caption", "header")
+                ):
                     counts[settings_key(table.label(i))] = (int(x.value), given[0], table.row_lines[i])
             if len(counts) >= 2 or (counts and len(table.rows) == 1):
                 yield _Series(table.columns[j], counts, table.source)
@@ -284,7 +399,11 @@ def _series(log: LogText, tables: list[LogTable]) -> Iterator[_Series]:
 
 def _n_of_partial(x: Number) -> int | None:
     """The n of "4 cases (33%)", where it is small enough to be told."""
-    options = [n for n in range(max(x.successes or 1, 1), 200) if abs(100 * (x.successes or 0) / n - x.value) <= x.step / 2 + 1e-9]
+    options = [
+        n
+        for n in range(max(x.successes or 1, 1), 200)
+        if abs(100 * (x.successes or 0) / n - x.value) <= x.step / 2 + 1e-9
+    ]
     return options[0] if options and options[-1] - options[0] <= 1 else None
 
 
@@ -297,7 +416,15 @@ def _classes(log: LogText, tables: list[LogTable]) -> Iterator[LogFinding]:
         for b in series[k + 1 :]:
             if a.source != b.source:
                 continue
-            pair = next(((loose) for one, two, loose in _OPPOSITES if (one.search(a.name) and two.search(b.name) and not two.search(a.name)) or (one.search(b.name) and two.search(a.name) and not two.search(b.name))), None)
+            pair = next(
+                (
+                    (loose)
+                    for one, two, loose in _OPPOSITES
+                    if (one.search(a.name) and two.search(b.name) and not two.search(a.name))
+                    or (one.search(b.name) and two.search(a.name) and not two.search(b.name))
+                ),
+                None,
+            )
             shared = [key for key in a.counts if key in b.counts]
             if pair is None or not shared:
                 continue
@@ -313,8 +440,16 @@ def _classes(log: LogText, tables: list[LogTable]) -> Iterator[LogFinding]:
             if bad:
                 listed = "; ".join(f"{key}: {x} + {y} = {x + y} > {n}" for key, x, y, n, _ in bad[:6])
                 more = ", unless one response may be both" if pair else ""
-                sentence = f"'{_short(a.name, 40)}' and '{_short(b.name, 60)}' do not fit into n in {len(bad)} of {len(shared)} conditions{more}: {listed}"
-                yield LogFinding("weak" if pair else "error", "classes", sentence, bad[0][4], a.source, tuple(x + y for _, x, y, _, _ in bad), tuple(line for *_, line in bad))
+                sentence = f"'{_short(a.name, 40)}' and '{_short(b.name, 60)}' do not fit into n in {len(bad)} of {len(shared)} conditions{more}: {listed}"  # noqa: E501
+                yield LogFinding(
+                    "weak" if pair else "error",
+                    "classes",
+                    sentence,
+                    bad[0][4],
+                    a.source,
+                    tuple(x + y for _, x, y, _, _ in bad),
+                    tuple(line for *_, line in bad),
+                )
 
 
 _PLAIN = re.compile(r"\b(?:standard|original|normal|plain|extracted|regular|raw)\b", re.IGNORECASE)
@@ -324,22 +459,55 @@ _TURNED = re.compile(r"\b(?:inverted|negated|flipped|reversed|opposite|negative|
 def _two_names(tables: list[LogTable]) -> Iterator[LogFinding]:
     for table in tables:
         names = [(j, table.columns[j]) for j in range(len(table.columns))]
-        signs = {j: ("-" if re.search(r"(?<!\w)-\s?(?:[α-ωa-z]\b|\d|strength|coef)", h, re.IGNORECASE) else "+" if re.search(r"\+\s?(?:[α-ωa-z]\b|\d|strength|coef)", h, re.IGNORECASE) else "") for j, h in names}
+        signs = {
+            j: (
+                "-"
+                if re.search(r"(?<!\w)-\s?(?:[α-ωa-z]\b|\d|strength|coef)", h, re.IGNORECASE)
+                else "+"
+                if re.search(r"\+\s?(?:[α-ωa-z]\b|\d|strength|coef)", h, re.IGNORECASE)
+                else ""
+            )
+            for j, h in names
+        }
         for a, first in names:
             for b, second in names:
-                if a == b or not (_PLAIN.search(first) and _TURNED.search(second)) or {signs[a], signs[b]} != {"+", "-"}:
+                if (
+                    a == b
+                    or not (_PLAIN.search(first) and _TURNED.search(second))
+                    or {signs[a], signs[b]} != {"+", "-"}
+                ):
                     continue
-                pairs = [(x, y) for x, y in zip(table.column(a), table.column(b), strict=True) if x is not None and y is not None]
+                pairs = [
+                    (x, y)
+                    for x, y in zip(table.column(a), table.column(b), strict=True)
+                    if x is not None and y is not None
+                ]
                 apart = [abs(x.percent - y.percent) for x, y in pairs]
                 if apart:
-                    sentence = f"'{first}' and '{second}' are one condition under two names ({signs[a]}a·d = {signs[b]}a·(-d)); they differ by up to {max(apart):g}, which is the noise of a repeat, not a finding"
-                    yield LogFinding("weak", "two names", sentence, table.line, table.source, tuple(apart), table.row_lines)
+                    sentence = f"'{first}' and '{second}' are one condition under two names ({signs[a]}a·d = {signs[b]}a·(-d)); they differ by up to {max(apart):g}, which is the noise of a repeat, not a finding"  # noqa: E501
+                    yield LogFinding(
+                        "weak", "two names", sentence, table.line, table.source, tuple(apart), table.row_lines
+                    )
 
 
 def _denominators(log: LogText, tables: list[LogTable]) -> Iterator[LogFinding]:
-    said = [(s, int(x.value)) for s in log.statements for x in s.numbers if x.kind == "n" and re.search(r"per (?:condition|arm|cell|group|layer|model|dose|setting|row)|each (?:condition|arm|cell|group|row)|every (?:condition|arm|row|cell)|in each|(?:prompts|items|samples) each", s.text, re.IGNORECASE)]
+    said = [
+        (s, int(x.value))
+        for s in log.statements
+        for x in s.numbers
+        if x.kind == "n"
+        and re.search(
+            r"per (?:condition|arm|cell|group|layer|model|dose|setting|row)|each (?:condition|arm|cell|group|row)|every (?:condition|arm|row|cell)|in each|(?:prompts|items|samples) each",  # noqa: E501
+            s.text,
+            re.IGNORECASE,
+        )
+    ]
     for table in tables:
-        near = [(s, n) for s, n in said if s.source == table.source and (s.section == table.section or f"{s.text}" in table.title)]
+        near = [
+            (s, n)
+            for s, n in said
+            if s.source == table.source and (s.section == table.section or f"{s.text}" in table.title)
+        ]
         for j in table.value_columns:
             counts = [(i, x) for i, x in enumerate(table.column(j)) if x is not None and x.n and x.n_from == "cell"]
             if len(counts) < 2 or re.search(r"^total|^overall|^all$", table.label(counts[-1][0]), re.IGNORECASE):
@@ -350,16 +518,47 @@ def _denominators(log: LogText, tables: list[LogTable]) -> Iterator[LogFinding]:
                 off = [(i, x) for i, x in counts if x.n != n]
                 if off and len(off) < len(counts):
                     listed = "; ".join(f"{table.label(i)}: {x}" for i, x in off[:5])
-                    yield LogFinding("weak", "denominator", f"n = {n} is stated for all (line {statement.line}), and {len(off)} of {len(counts)} counts have another: {listed}", table.row_lines[off[0][0]], table.source)
+                    yield LogFinding(
+                        "weak",
+                        "denominator",
+                        f"n = {n} is stated for all (line {statement.line}), and {len(off)} of {len(counts)} counts have another: {listed}",
+                        table.row_lines[off[0][0]],
+                        table.source,
+                    )
                     continue
             common = max(set(ns), key=ns.count)
             off = [(i, x) for i, x in counts if x.n != common]
-            if len(counts) >= 4 and len(off) == 1 and not re.search(r"exclud|missing|dropp|fail|invalid|unparse|attrition|withdr", f"{table.context} {table.title}", re.IGNORECASE):
-                yield LogFinding("weak", "denominator", f"{table.columns[j]}: {table.label(off[0][0])} has {off[0][1]} where all others have n = {common}; nothing says why", table.row_lines[off[0][0]], table.source)
+            if (
+                len(counts) >= 4
+                and len(off) == 1
+                and not re.search(
+                    r"exclud|missing|dropp|fail|invalid|unparse|attrition|withdr",
+                    f"{table.context} {table.title}",
+                    re.IGNORECASE,
+                )
+            ):
+                yield LogFinding(
+                    "weak",
+                    "denominator",
+                    f"{table.columns[j]}: {table.label(off[0][0])} has {off[0][1]} where all others have n = {common}; nothing says why",
+                    table.row_lines[off[0][0]],
+                    table.source,
+                )
             elif len(set(ns)) == 1:
                 yield LogFinding("holds", "denominator", table.columns[j], table.line, table.source)
     for s in log.statements:
         counts2 = [x for x in s.numbers if x.kind == "count"]
         given = [x for x in s.numbers if x.kind == "n" and not x.unit]
-        if len(counts2) >= 2 and len(given) == 1 and re.search(r"per|each", s.text) and any(x.n != given[0].value for x in counts2):
-            yield LogFinding("weak", "denominator", f"'{_short(s.text)}': n = {given[0].value:g} is stated, and a count has another", s.line, s.source)
+        if (
+            len(counts2) >= 2
+            and len(given) == 1
+            and re.search(r"per|each", s.text)
+            and any(x.n != given[0].value for x in counts2)
+        ):
+            yield LogFinding(
+                "weak",
+                "denominator",
+                f"'{_short(s.text)}': n = {given[0].value:g} is stated, and a count has another",
+                s.line,
+                s.source,
+            )

@@ -15,7 +15,7 @@ RULES = (
     Rule("total", "Do the parts make the total that a row, a column or a list gives?", "arithmetic"),
     Rule("shares", "Do shares of one whole make 100%?", "arithmetic, with each share's rounding"),
     Rule("mean of", "Is an average the mean of the numbers it stands beside, or at least between them?", "arithmetic"),
-    Rule("difference", "Does a column or sentence of changes follow from what it is the change of: points, percent or ratio?", "arithmetic"),
+    Rule("difference", "Does a column or sentence of changes follow from what it is the change of: points, percent or ratio?", "arithmetic"),  # noqa: E501
     Rule("derived", "Does a range, ratio, coefficient of variation, F1 or percentage of two columns come out?", "identities"),
     Rule("relation", "Does what holds in all other rows of a table hold in this one?", "arithmetic"),
     Rule("equation", "Does an equation or a product of a design in a sentence come out?", "arithmetic"),
@@ -23,11 +23,17 @@ RULES = (
 )  # fmt: skip
 
 _CHANGE = re.compile(
-    r"delta|[δΔ]|\bdiff|chang|improv|\bgain|\bdrop|\bgap\b|\blift\b|increas|decreas|reduc|expan|growth|\bvs\.? base|from base|over base|uplift|advantage|trend|absolute|relative|speed-?up|\bloss vs|\+/-|separation",
+    r"delta|[δΔ]|\bdiff|chang|improv|\bgain|\bdrop|\bgap\b|\blift\b|increas|decreas|reduc|expan|growth|\bvs\.? base|from base|over base|uplift|advantage|trend|absolute|relative|speed-?up|\bloss vs|\+/-|separation",  # noqa: E501
     re.IGNORECASE,
 )
-_TOTAL = re.compile(r"^(?:grand )?(?:total|sum|overall|all|combined|altogether|totals|pooled)(?: (?:n|count|all|overall|samples|items|prompts))?$", re.IGNORECASE)
-_MEAN = re.compile(r"^(?:(?:macro|row|column|overall|unweighted|simple|cross-\w+)[- ])?(?:mean|average|avg\.?|macro)(?: score| overall| all)?$", re.IGNORECASE)
+_TOTAL = re.compile(
+    r"^(?:grand )?(?:total|sum|overall|all|combined|altogether|totals|pooled)(?: (?:n|count|all|overall|samples|items|prompts))?$",
+    re.IGNORECASE,
+)
+_MEAN = re.compile(
+    r"^(?:(?:macro|row|column|overall|unweighted|simple|cross-\w+)[- ])?(?:mean|average|avg\.?|macro)(?: score| overall| all)?$",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -71,9 +77,17 @@ def _total_rows(table: LogTable) -> Iterator[LogFinding]:
         is_total, is_mean = bool(_TOTAL.match(label)), bool(_MEAN.match(label))
         if not is_total and not is_mean:
             continue
-        body = [k for k in range(start, i) if not _TOTAL.match(_clean(table.label(k))) and not _MEAN.match(_clean(table.label(k)))]
+        body = [
+            k
+            for k in range(start, i)
+            if not _TOTAL.match(_clean(table.label(k))) and not _MEAN.match(_clean(table.label(k)))
+        ]
         if len(body) < 2 and i == 0:
-            body = [k for k in range(1, len(table.rows)) if not _TOTAL.match(_clean(table.label(k))) and not _MEAN.match(_clean(table.label(k)))]
+            body = [
+                k
+                for k in range(1, len(table.rows))
+                if not _TOTAL.match(_clean(table.label(k))) and not _MEAN.match(_clean(table.label(k)))
+            ]
         if len(body) < 2:
             continue
         results = []
@@ -89,7 +103,9 @@ def _total_rows(table: LogTable) -> Iterator[LogFinding]:
             start = i + 1
 
 
-def _judge_totals(table: LogTable, i: int, results: list[tuple[int, Number, list[Number]]], body: list[int]) -> Iterator[LogFinding]:
+def _judge_totals(
+    table: LogTable, i: int, results: list[tuple[int, Number, list[Number]]], body: list[int]
+) -> Iterator[LogFinding]:
     line = table.row_lines[i]
     for j, said, cells in results:
         what = f"{_clean(table.label(i))}, {table.columns[j]}"
@@ -104,26 +120,58 @@ def _judge_totals(table: LogTable, i: int, results: list[tuple[int, Number, list
             elif abs(said.value - 100) < 1e-9 or abs(total - said.value) < 25:
                 reach = sum(c.step / 2 for c in cells)
                 grade = grade_of(abs(total - said.value), said.step, reach)
-                yield LogFinding(grade, "total", f"{what}: the rows make {shown(total, said.step)}%, not {said}", line, table.source, (total,))
+                yield LogFinding(
+                    grade,
+                    "total",
+                    f"{what}: the rows make {shown(total, said.step)}%, not {said}",
+                    line,
+                    table.source,
+                    (total,),
+                )
             else:
-                yield LogFinding("error", "mean of", f"{what}: {said} is outside its rows, which go from {low:g} to {high:g}", line, table.source)
-        elif said.kind in ("number", "n") and all(c.kind in ("number", "n") for c in cells) and all(c.value >= 0 for c in cells):
+                yield LogFinding(
+                    "error",
+                    "mean of",
+                    f"{what}: {said} is outside its rows, which go from {low:g} to {high:g}",
+                    line,
+                    table.source,
+                )
+        elif (
+            said.kind in ("number", "n")
+            and all(c.kind in ("number", "n") for c in cells)
+            and all(c.value >= 0 for c in cells)
+        ):
             total = math.fsum(c.value for c in cells)
             whole = all(c.step >= 1 for c in [said, *cells])
             low, high = min(c.value for c in cells), max(c.value for c in cells)
             if not whole and low <= said.value <= high and abs(total - said.value) > 0.3 * total:
                 continue  # an overall value, not a sum
-            if whole and low <= said.value <= high and not _TOTAL.match("total" if "total" in table.label(i).lower() or "sum" in table.label(i).lower() else "x"):
+            if (
+                whole
+                and low <= said.value <= high
+                and not _TOTAL.match(
+                    "total" if "total" in table.label(i).lower() or "sum" in table.label(i).lower() else "x"
+                )
+            ):
                 continue
             reach = sum(c.step / 2 for c in cells) if not whole else 0.0
             off = abs(total - said.value)
             grade = grade_of(off, 0.0 if whole else said.step, reach)
             if grade == "error" and not whole and off > 0.5 * max(total, 1e-9):
                 continue
-            yield LogFinding(grade, "total", f"{what}: the rows make {shown(total, said.step)}, not {said}", line, table.source, (total,))
+            yield LogFinding(
+                grade,
+                "total",
+                f"{what}: the rows make {shown(total, said.step)}, not {said}",
+                line,
+                table.source,
+                (total,),
+            )
 
 
-def _weighted(table: LogTable, i: int, j: int, said: Number, cells: list[Number], body: list[int], what: str) -> Iterator[LogFinding]:
+def _weighted(
+    table: LogTable, i: int, j: int, said: Number, cells: list[Number], body: list[int], what: str
+) -> Iterator[LogFinding]:
     """An overall percentage against the rows' own n, where a column gives it."""
     line = table.row_lines[i]
     columns = [c for c in n_columns(table) if c != j]
@@ -137,10 +185,19 @@ def _weighted(table: LogTable, i: int, j: int, said: Number, cells: list[Number]
             grade = grade_of(off, said.step, max(c.step for c in cells) / 2)
             if grade == "error":
                 grade = "weak" if off < 1 else "error"
-            yield LogFinding(grade, "mean of", f"{what}: the rows make {shown(pooled, said.step)}% by their n, not {said}", line, table.source, (pooled,))
+            yield LogFinding(
+                grade,
+                "mean of",
+                f"{what}: the rows make {shown(pooled, said.step)}% by their n, not {said}",
+                line,
+                table.source,
+                (pooled,),
+            )
 
 
-def _judge_means(table: LogTable, i: int, results: list[tuple[int, Number, list[Number]]], body: list[int]) -> Iterator[LogFinding]:
+def _judge_means(
+    table: LogTable, i: int, results: list[tuple[int, Number, list[Number]]], body: list[int]
+) -> Iterator[LogFinding]:
     line = table.row_lines[i]
     judged = []
     for j, said, cells in results:
@@ -163,7 +220,14 @@ def _judge_means(table: LogTable, i: int, results: list[tuple[int, Number, list[
         inside = low - said.step <= said.value <= high + said.step
         if grade == "error" and inside and not good:
             grade = "weak" if len(judged) <= 2 else "note"
-        yield LogFinding(grade, "mean of", f"{_clean(table.label(i))}, {table.columns[j]}: the rows have the mean {shown(best, said.step)}, not {said}", line, table.source, (best,))
+        yield LogFinding(
+            grade,
+            "mean of",
+            f"{_clean(table.label(i))}, {table.columns[j]}: the rows have the mean {shown(best, said.step)}, not {said}",
+            line,
+            table.source,
+            (best,),
+        )
 
 
 def _total_columns(table: LogTable, claimed: set[int]) -> Iterator[LogFinding]:
@@ -174,22 +238,45 @@ def _total_columns(table: LogTable, claimed: set[int]) -> Iterator[LogFinding]:
             yield from _mean_column(table, j, others, claimed)
         if not _TOTAL.match(head) or not others:
             continue
-        plain_rows = [i for i in range(len(table.rows)) if (s := table.numbers[i][j]) and s.kind in ("number", "n") and s.step >= 1]
+        plain_rows = [
+            i
+            for i in range(len(table.rows))
+            if (s := table.numbers[i][j]) and s.kind in ("number", "n") and s.step >= 1
+        ]
         for chosen in _runs(others, j):
             results = []
             for i in plain_rows:
                 said = table.numbers[i][j]
                 cells = [table.numbers[i][k] for k in chosen]
-                if said is None or any(c is None or c.kind not in ("number", "n") or c.step < 1 or c.value < 0 for c in cells):
+                if said is None or any(
+                    c is None or c.kind not in ("number", "n") or c.step < 1 or c.value < 0 for c in cells
+                ):
                     continue
                 results.append((i, said, sum(c.value for c in cells if c)))
             fits = sum(abs(s.value - t) < 1e-9 for _, s, t in results)
-            larger = all(s.value >= max((c.value for k in chosen if (c := table.numbers[i][k])), default=0) for i, s, _ in results)
-            if results and len(chosen) >= 2 and (fits * 2 >= len(results) or (len(results) == 1 and larger and abs(results[0][1].value - results[0][2]) < 0.3 * results[0][2])):
+            larger = all(
+                s.value >= max((c.value for k in chosen if (c := table.numbers[i][k])), default=0)
+                for i, s, _ in results
+            )
+            if (
+                results
+                and len(chosen) >= 2
+                and (
+                    fits * 2 >= len(results)
+                    or (len(results) == 1 and larger and abs(results[0][1].value - results[0][2]) < 0.3 * results[0][2])
+                )
+            ):
                 claimed.add(j)
                 for i, said, total in results:
                     grade: Grade = "holds" if abs(said.value - total) < 1e-9 else "error"
-                    yield LogFinding(grade, "total", f"{table.label(i) or f'row {i + 1}'}, {head}: the columns make {total:g}, not {said}", table.row_lines[i], table.source, (total,))
+                    yield LogFinding(
+                        grade,
+                        "total",
+                        f"{table.label(i) or f'row {i + 1}'}, {head}: the columns make {total:g}, not {said}",
+                        table.row_lines[i],
+                        table.source,
+                        (total,),
+                    )
                 break
 
 
@@ -197,7 +284,15 @@ def _runs(others: list[int], j: int) -> Iterator[list[int]]:
     """Sets of columns that may belong together: all, those before, those after, and runs next to it."""
     before, after = [k for k in others if k < j], [k for k in others if k > j]
     seen = []
-    for chosen in (others, before, after, before[1:], before[:-1], *(before[-k:] for k in range(2, len(before))), *(after[:k] for k in range(2, len(after)))):
+    for chosen in (
+        others,
+        before,
+        after,
+        before[1:],
+        before[:-1],
+        *(before[-k:] for k in range(2, len(before))),
+        *(after[:k] for k in range(2, len(after))),
+    ):
         if len(chosen) >= 2 and chosen not in seen:
             seen.append(chosen)
             yield chosen
@@ -213,11 +308,13 @@ def _mean_column(table: LogTable, j: int, others: list[int], claimed: set[int]) 
             if said is None or any(c is None or c.kind != said.kind for c in cells):
                 continue
             value = fmean(c.value for c in cells if c)
-            results.append((i, said, value, grade_of(abs(value - said.value), said.step, fmean(c.step / 2 for c in cells if c))))
+            results.append(
+                (i, said, value, grade_of(abs(value - said.value), said.step, fmean(c.step / 2 for c in cells if c)))
+            )
         fits = sum(g in ("holds", "slip") for *_, g in results)
-        if results and fits > sum(g in ("holds", "slip") for *_, g in best):
-            best = results
-        elif results and not best and len(results) <= 2:
+        if (results and fits > sum(g in ("holds", "slip") for *_, g in best)) or (
+            results and not best and len(results) <= 2
+        ):
             best = results
     fits = sum(g == "holds" for *_, g in best)
     if best and (fits * 2 >= len(best) or len(best) <= 2):
@@ -225,17 +322,37 @@ def _mean_column(table: LogTable, j: int, others: list[int], claimed: set[int]) 
         for i, said, value, grade in best:
             if grade == "error" and not fits:
                 grade = "weak"
-            yield LogFinding(grade, "mean of", f"{table.label(i)}, {table.columns[j]}: the row has the mean {shown(value, said.step)}, not {said}", table.row_lines[i], table.source, (value,))
+            yield LogFinding(
+                grade,
+                "mean of",
+                f"{table.label(i)}, {table.columns[j]}: the row has the mean {shown(value, said.step)}, not {said}",
+                table.row_lines[i],
+                table.source,
+                (value,),
+            )
 
 
 def _shares(table: LogTable) -> Iterator[LogFinding]:
-    words = re.compile(r"distribution|breakdown|composition|\bsplit\b|\bshares?\b|% of (?:total|all)|percent of (?:total|all)|proportion of (?:total|all)|category mix", re.IGNORECASE)
+    words = re.compile(
+        r"distribution|breakdown|composition|\bsplit\b|\bshares?\b|% of (?:total|all)|percent of (?:total|all)|proportion of (?:total|all)|category mix",  # noqa: E501
+        re.IGNORECASE,
+    )
     for j in table.value_columns:
-        if not (words.search(table.columns[j]) or (words.search(table.title) and table.columns[j].strip().lower() in ("%", "percent", "percentage", "share"))):
+        if not (
+            words.search(table.columns[j])
+            or (
+                words.search(table.title)
+                and table.columns[j].strip().lower() in ("%", "percent", "percentage", "share")
+            )
+        ):
             continue
         rows = [i for i in range(len(table.rows)) if not _TOTAL.match(_clean(table.label(i)))]
         cells = [c for i in rows if (c := table.numbers[i][j])]
-        if len(cells) < 3 or len(cells) < len(rows) or any(c.kind != "percent" or c.value < 0 or c.signed for c in cells):
+        if (
+            len(cells) < 3
+            or len(cells) < len(rows)
+            or any(c.kind != "percent" or c.value < 0 or c.signed for c in cells)
+        ):
             continue
         yield from _sum_to_hundred(cells, f"the column '{table.columns[j]}'", table.row_lines[rows[-1]], table.source)
 
@@ -246,7 +363,14 @@ def _sum_to_hundred(cells: Sequence[Number], what: str, line: int, source: str) 
     if off <= reach + 1e-9:
         yield LogFinding("holds", "shares", what, line, source)
     elif off < 30:
-        yield LogFinding("error" if total > 100 else "weak", "shares", f"{what} makes {total:g}%, not 100% (rounding can do {reach:g})", line, source, (total,))
+        yield LogFinding(
+            "error" if total > 100 else "weak",
+            "shares",
+            f"{what} makes {total:g}%, not 100% (rounding can do {reach:g})",
+            line,
+            source,
+            (total,),
+        )
 
 
 def _nudged(f: Callable[..., float], cells: Sequence[Number]) -> tuple[float, float] | None:
@@ -254,7 +378,10 @@ def _nudged(f: Callable[..., float], cells: Sequence[Number]) -> tuple[float, fl
     values = [c.value for c in cells]
     try:
         value = f(*values)
-        reach = sum(abs(f(*(v + (c.step / 2 if k == i else 0) for k, v in enumerate(values))) - value) for i, c in enumerate(cells))
+        reach = sum(
+            abs(f(*(v + (c.step / 2 if k == i else 0) for k, v in enumerate(values))) - value)
+            for i, c in enumerate(cells)
+        )
     except (ZeroDivisionError, ValueError, OverflowError):
         return None
     return (value, reach) if math.isfinite(value) and math.isfinite(reach) else None
@@ -280,8 +407,19 @@ def _grades(table: LogTable, j: int, relation: Relation) -> list[tuple[int, Numb
     return out
 
 
-def _tell(table: LogTable, j: int, relation: Relation, graded: list[tuple[int, Number, float, Grade]], rule: str, worst: Grade = "error") -> Iterator[LogFinding]:
-    truncated = [(i, s, v) for i, s, v, _ in graded if s.step and abs(v) > abs(s.value) + s.step / 2 + 1e-9 and abs(v) < abs(s.value) + s.step]
+def _tell(
+    table: LogTable,
+    j: int,
+    relation: Relation,
+    graded: list[tuple[int, Number, float, Grade]],
+    rule: str,
+    worst: Grade = "error",
+) -> Iterator[LogFinding]:
+    truncated = [
+        (i, s, v)
+        for i, s, v, _ in graded
+        if s.step and abs(v) > abs(s.value) + s.step / 2 + 1e-9 and abs(v) < abs(s.value) + s.step
+    ]
     slips = sum(g == "slip" for *_, g in graded)
     for i, said, value, grade in graded:
         if grade == "holds" and slips and len(truncated) >= 3 and any(i == k for k, _, _ in truncated):
@@ -289,7 +427,14 @@ def _tell(table: LogTable, j: int, relation: Relation, graded: list[tuple[int, N
         final: Grade = worst if grade == "error" else grade
         cell = f"{_clean(table.label(i)) or f'row {i + 1}'}, {table.columns[j]}"
         more = " (truncated, not rounded)" if grade == "slip" and len(truncated) >= 2 else ""
-        yield LogFinding(final, rule, f"{cell}: {said} is printed, {relation.words} is {shown(value, said.step)}{more}", table.row_lines[i], table.source, (value,))
+        yield LogFinding(
+            final,
+            rule,
+            f"{cell}: {said} is printed, {relation.words} is {shown(value, said.step)}{more}",
+            table.row_lines[i],
+            table.source,
+            (value,),
+        )
 
 
 def _derived(table: LogTable, claimed: set[int]) -> Iterator[LogFinding]:
@@ -310,7 +455,11 @@ def _derived(table: LogTable, claimed: set[int]) -> Iterator[LogFinding]:
             mean = named.get("mean", one(r"mean|avg|average", j))
             if mean is not None:
                 wanted.append((j, _by_rows(table, [named["sd"], mean], lambda s, m, c=scale: c * s / m, "SD / mean")))
-        if re.search(r"^f1\b|f-?score|f-?measure", h) and (p := one(r"precision", j)) is not None and (r := one(r"recall|sensitivity", j)) is not None:
+        if (
+            re.search(r"^f1\b|f-?score|f-?measure", h)
+            and (p := one(r"precision", j)) is not None
+            and (r := one(r"recall|sensitivity", j)) is not None
+        ):
             wanted.append((j, _by_rows(table, [p, r], lambda a, b: 2 * a * b / (a + b), "2PR / (P + R)")))
         if re.search(r"\b(?:var|variance)\b", h) and "sd" in named:
             wanted.append((j, _by_rows(table, [named["sd"]], lambda s: s * s, "SD²")))
@@ -326,13 +475,31 @@ def _derived(table: LogTable, claimed: set[int]) -> Iterator[LogFinding]:
 
 
 def _base_rows(table: LogTable) -> list[int]:
-    named = [i for i in range(len(table.rows)) if re.search(r"\bbase(?:line)?\b|control|vanilla|reference|^none\b|no steering|unsteered|original|before|default", table.label(i), re.IGNORECASE)]
-    said = [i for i, row in enumerate(table.rows) if any(re.match(r"\W*(?:baseline|reference|ref\.?|—|–|-)\W*$", c, re.IGNORECASE) for c in row[1:])]
+    named = [
+        i
+        for i in range(len(table.rows))
+        if re.search(
+            r"\bbase(?:line)?\b|control|vanilla|reference|^none\b|no steering|unsteered|original|before|default",
+            table.label(i),
+            re.IGNORECASE,
+        )
+    ]
+    said = [
+        i
+        for i, row in enumerate(table.rows)
+        if any(re.match(r"\W*(?:baseline|reference|ref\.?|—|–|-)\W*$", c, re.IGNORECASE) for c in row[1:])
+    ]
     return list(dict.fromkeys([*named[:2], *said[:1], 0]))
 
 
 def _changes(log: LogText, table: LogTable, claimed: set[int]) -> Iterator[LogFinding]:
-    stated = [x for s in log.statements if s.section == table.section and re.match(r"\W*(?:baseline|base|control)\b", s.text, re.IGNORECASE) for x in s.numbers if x.kind in ("number", "percent")]
+    stated = [
+        x
+        for s in log.statements
+        if s.section == table.section and re.match(r"\W*(?:baseline|base|control)\b", s.text, re.IGNORECASE)
+        for x in s.numbers
+        if x.kind in ("number", "percent")
+    ]
     for j in table.value_columns:
         head = table.columns[j]
         if j in claimed or not _CHANGE.search(head):
@@ -351,11 +518,38 @@ def _changes(log: LogText, table: LogTable, claimed: set[int]) -> Iterator[LogFi
                 apart = abs(others.index(a) - others.index(b)) - (0.5 if a < b else 0) + 0.01 * abs(j - b)
                 pair = f"{table.columns[b]} - {table.columns[a]}"
                 options.append((apart, _by_rows(table, [a, b], lambda x, y: y - x, pair)))
-                options.append((apart + 0.1, _by_rows(table, [a, b], lambda x, y, c=scale: c * (y - x) / x, f"the change from {table.columns[a]} to {table.columns[b]}")))
-                options.append((apart + 0.2, _by_rows(table, [a, b], lambda x, y: y / x, f"{table.columns[b]} / {table.columns[a]}")))
-                options.append((apart + 0.4, _by_rows(table, [a, b], lambda x, y, c=scale: c * (x - y) / x, f"the drop from {table.columns[a]} to {table.columns[b]}")))
+                options.append(
+                    (
+                        apart + 0.1,
+                        _by_rows(
+                            table,
+                            [a, b],
+                            lambda x, y, c=scale: c * (y - x) / x,
+                            f"the change from {table.columns[a]} to {table.columns[b]}",
+                        ),
+                    )
+                )
+                options.append(
+                    (
+                        apart + 0.2,
+                        _by_rows(table, [a, b], lambda x, y: y / x, f"{table.columns[b]} / {table.columns[a]}"),
+                    )
+                )
+                options.append(
+                    (
+                        apart + 0.4,
+                        _by_rows(
+                            table,
+                            [a, b],
+                            lambda x, y, c=scale: c * (x - y) / x,
+                            f"the drop from {table.columns[a]} to {table.columns[b]}",
+                        ),
+                    )
+                )
                 if any(c.kind == "percent" for c in table.column(a) if c) is False and percent:
-                    options.append((apart + 0.6, _by_rows(table, [a, b], lambda x, y: 100 * (y - x), f"{pair} in points")))
+                    options.append(
+                        (apart + 0.6, _by_rows(table, [a, b], lambda x, y: 100 * (y - x), f"{pair} in points"))
+                    )
             for r in _base_rows(table):
                 first = table.numbers[r][a]
                 if first is None:
@@ -364,15 +558,50 @@ def _changes(log: LogText, table: LogTable, claimed: set[int]) -> Iterator[LogFi
                 what = f"{table.columns[a]} against {_clean(table.label(r)) or 'the first row'}"
                 fixed = first
                 options.append((place, _against(table, a, fixed, r, lambda x, b: x - b, f"the difference of {what}")))
-                options.append((place + 0.1, _against(table, a, fixed, r, lambda x, b, c=scale: c * (x / b - 1), f"the change of {what}")))
+                options.append(
+                    (
+                        place + 0.1,
+                        _against(table, a, fixed, r, _change(scale), f"the change of {what}"),
+                    )
+                )
                 options.append((place + 0.2, _against(table, a, fixed, r, lambda x, b: x / b, f"the ratio of {what}")))
-                options.append((place + 0.3, _against(table, a, fixed, r, lambda x, b, c=scale: c * (1 - x / b), f"the drop of {what}")))
+                options.append(
+                    (
+                        place + 0.3,
+                        _against(table, a, fixed, r, _drop(scale), f"the drop of {what}"),
+                    )
+                )
                 options.append((place + 0.3, _against(table, a, fixed, r, lambda x, b: b - x, f"the drop of {what}")))
             for base in stated[:2]:
-                options.append((0.5, _against(table, a, base, -1, lambda x, b: x - b, f"{table.columns[a]} - {base} (the baseline)")))
-                options.append((0.6, _against(table, a, base, -1, lambda x, b, c=scale: c * (x / b - 1), f"the change of {table.columns[a]} from {base}")))
+                options.append(
+                    (
+                        0.5,
+                        _against(table, a, base, -1, lambda x, b: x - b, f"{table.columns[a]} - {base} (the baseline)"),
+                    )
+                )
+                options.append(
+                    (
+                        0.6,
+                        _against(
+                            table,
+                            a,
+                            base,
+                            -1,
+                            _change(scale),
+                            f"the change of {table.columns[a]} from {base}",
+                        ),
+                    )
+                )
         yield from _best_relation(table, j, options, claimed, "difference", natural=len(others) == 2)
         yield from _points_or_percent(table, j, others)
+
+
+def _change(scale: float) -> Callable[[float, float], float]:
+    return lambda x, base: scale * (x / base - 1)
+
+
+def _drop(scale: float) -> Callable[[float, float], float]:
+    return lambda x, base: scale * (1 - x / base)
 
 
 def _against(table: LogTable, a: int, base: Number, r: int, f: Callable[[float, float], float], words: str) -> Relation:
@@ -383,20 +612,23 @@ def _against(table: LogTable, a: int, base: Number, r: int, f: Callable[[float, 
     return Relation(words, tuple(values))
 
 
-def _best_relation(table: LogTable, j: int, options: list[tuple[float, Relation]], claimed: set[int], rule: str, natural: bool) -> Iterator[LogFinding]:
-    best: tuple[tuple[float, ...], Relation, list[tuple[int, Number, float, Grade]]] | None = None
+def _best_relation(
+    table: LogTable, j: int, options: list[tuple[float, Relation]], claimed: set[int], rule: str, natural: bool
+) -> Iterator[LogFinding]:
+    best: tuple[tuple[float, float, float], Relation, list[tuple[int, Number, float, Grade]]] | None = None
     for cost, relation in options:
         graded = _grades(table, j, relation)
         if not graded:
             continue
         fits = sum(g == "holds" for *_, g in graded)
         slips = sum(g == "slip" for *_, g in graded)
-        key = (fits + 0.6 * slips, fits, -cost)
+        key = (fits + 0.6 * slips, float(fits), -cost)
         if best is None or key > best[0]:
             best = key, relation, graded
     if best is None:
         return
-    (score, fits, _), relation, graded = best
+    key, relation, graded = best
+    score, fits = key[0], key[1]
     distinct = len({s.value for _, s, _, g in graded if g == "holds"})
     rows = len(graded)
     known = sum(c is not None for c in table.column(j))
@@ -408,21 +640,35 @@ def _best_relation(table: LogTable, j: int, options: list[tuple[float, Relation]
         if score >= 1 and fits:
             yield from _tell(table, j, relation, graded, rule, "error" if rows > 1 else "weak")
         elif score < 1:
-            nearest = min((r for _, r in options if _grades(table, j, r)), key=lambda r: fmean(abs(v - s.value) / (abs(s.value) + s.step) for _, s, v, _ in _grades(table, j, r)))
+            nearest = min(
+                (r for _, r in options if _grades(table, j, r)),
+                key=lambda r: fmean(abs(v - s.value) / (abs(s.value) + s.step) for _, s, v, _ in _grades(table, j, r)),
+            )
             yield from _tell(table, j, nearest, _grades(table, j, nearest), rule, "error" if not fits else "weak")
 
 
 def _points_or_percent(table: LogTable, j: int, others: list[int]) -> Iterator[LogFinding]:
     """A note: a column of "%" that is a difference of percentages is in percentage points."""
     cells = [c for c in table.column(j) if c is not None and c.value]
-    if not cells or any(c.kind != "percent" for c in cells) or "pp" in table.columns[j].lower() or "point" in table.columns[j].lower():
+    if (
+        not cells
+        or any(c.kind != "percent" for c in cells)
+        or "pp" in table.columns[j].lower()
+        or "point" in table.columns[j].lower()
+    ):
         return
     for a in others:
         for b in others:
             if a != b and all(c is None or c.kind == "percent" for c in (*table.column(a), *table.column(b))):
                 graded = _grades(table, j, _by_rows(table, [a, b], lambda x, y: y - x, ""))
                 if len(graded) >= 1 and all(g == "holds" for *_, g in graded) and any(s.value for _, s, _, _ in graded):
-                    yield LogFinding("note", "points or percent", f"the column '{table.columns[j]}' is {table.columns[b]} - {table.columns[a]}: percentage points, not percent", table.line, table.source)
+                    yield LogFinding(
+                        "note",
+                        "points or percent",
+                        f"the column '{table.columns[j]}' is {table.columns[b]} - {table.columns[a]}: percentage points, not percent",
+                        table.line,
+                        table.source,
+                    )
                     return
 
 
@@ -444,18 +690,66 @@ def _relations(table: LogTable, claimed: set[int]) -> Iterator[LogFinding]:
             for b in others:
                 if a == b:
                     continue
-                whole = all(c and c.kind in ("number", "n") and c.step >= 1 and c.value >= 0 for k in (a, b) for c in table.column(k))
-                if (percent or share) and whole and all((x and y and x.value <= y.value) for x, y in zip(table.column(a), table.column(b), strict=True)):
+                whole = all(
+                    c and c.kind in ("number", "n") and c.step >= 1 and c.value >= 0
+                    for k in (a, b)
+                    for c in table.column(k)
+                )
+                if (
+                    (percent or share)
+                    and whole
+                    and all(
+                        (x and y and x.value <= y.value) for x, y in zip(table.column(a), table.column(b), strict=True)
+                    )
+                ):
                     scale = 100.0 if percent else 1.0
-                    natural = bool(re.search(r"^(?:n|total|of|trials?|prompts?|samples?|items?|.*total.*|n[_ ].*|size)$", _clean(table.columns[b]), re.IGNORECASE))
-                    options.append((abs(a - b) - 5 * natural, _by_rows(table, [a, b], lambda x, y, c=scale: c * x / y, f"{table.columns[a]} / {table.columns[b]}")))
+                    natural = bool(
+                        re.search(
+                            r"^(?:n|total|of|trials?|prompts?|samples?|items?|.*total.*|n[_ ].*|size)$",
+                            _clean(table.columns[b]),
+                            re.IGNORECASE,
+                        )
+                    )
+                    options.append(
+                        (
+                            abs(a - b) - 5 * natural,
+                            _by_rows(
+                                table,
+                                [a, b],
+                                lambda x, y, c=scale: c * x / y,
+                                f"{table.columns[a]} / {table.columns[b]}",
+                            ),
+                        )
+                    )
                 elif rows >= 4 and not percent:
-                    options.append((abs(a - b), _by_rows(table, [a, b], lambda x, y: x - y, f"{table.columns[a]} - {table.columns[b]}")))
+                    options.append(
+                        (
+                            abs(a - b),
+                            _by_rows(table, [a, b], lambda x, y: x - y, f"{table.columns[a]} - {table.columns[b]}"),
+                        )
+                    )
                     if a < b:
-                        options.append((abs(a - b), _by_rows(table, [a, b], lambda x, y: x + y, f"{table.columns[a]} + {table.columns[b]}")))
-                    options.append((abs(a - b) + 1, _by_rows(table, [a, b], lambda x, y: x / y, f"{table.columns[a]} / {table.columns[b]}")))
+                        options.append(
+                            (
+                                abs(a - b),
+                                _by_rows(table, [a, b], lambda x, y: x + y, f"{table.columns[a]} + {table.columns[b]}"),
+                            )
+                        )
+                    options.append(
+                        (
+                            abs(a - b) + 1,
+                            _by_rows(table, [a, b], lambda x, y: x / y, f"{table.columns[a]} / {table.columns[b]}"),
+                        )
+                    )
                 elif rows >= 4 and percent:
-                    options.append((abs(a - b) + 1, _by_rows(table, [a, b], lambda x, y: 100 * x / y, f"100 {table.columns[a]} / {table.columns[b]}")))
+                    options.append(
+                        (
+                            abs(a - b) + 1,
+                            _by_rows(
+                                table, [a, b], lambda x, y: 100 * x / y, f"100 {table.columns[a]} / {table.columns[b]}"
+                            ),
+                        )
+                    )
         best = None
         for cost, relation in options:
             graded = _grades(table, j, relation)
@@ -468,8 +762,16 @@ def _relations(table: LogTable, claimed: set[int]) -> Iterator[LogFinding]:
         if best is None:
             continue
         (good, fits, _), relation, graded, cost = best
-        precise = len({s.value for _, s, _, g in graded if g == "holds"}) >= 3 and sum(len(re.sub(r"\D", "", s.text).lstrip("0")) >= 3 for _, s, _, g in graded if g == "holds") >= 3
-        natural_rate = "/" in relation.words and (percent or share) and cost < -1 and bool(re.search(r"rate|%|accura|share|success|refus|prop", table.columns[j], re.IGNORECASE))
+        precise = (
+            len({s.value for _, s, _, g in graded if g == "holds"}) >= 3
+            and sum(len(re.sub(r"\D", "", s.text).lstrip("0")) >= 3 for _, s, _, g in graded if g == "holds") >= 3
+        )
+        natural_rate = (
+            "/" in relation.words
+            and (percent or share)
+            and cost < -1
+            and bool(re.search(r"rate|%|accura|share|success|refus|prop", table.columns[j], re.IGNORECASE))
+        )
         if rows >= 4 and good >= max(3, 0.7 * rows) and precise:
             claimed.add(j)
             yield from _tell(table, j, relation, graded, "relation")
@@ -486,8 +788,14 @@ _EQUATION = re.compile(
     rf"(?<![\w.,/^=])(?P<left>-?(?:{_NUM})%?(?:\s+[a-z]+)?(?:\s?(?:[+×x*/÷]|\s-\s|−)\s?(?:{_NUM})%?(?:\s+[a-z]+)?){{1,11}})\s?(?P<eq>=|≈)\s?(?P<right>[+-]?(?:{_NUM}))(?P<unit>\s?%|\s?pp)?(?![\w/]|\s?[+×*/÷]\s?\d|\.\d)",
     re.IGNORECASE,
 )
-_PRODUCT = re.compile(rf"(?<![\w.])(?P<total>\d[\d,]*)(?:\s[a-z]+){{0,3}}?\s?[(=]\s?(?P<factors>\d+(?:\s[^()×x*\d,;=]*)?(?:\s?[×x*]\s?\d+(?:\s[^()×x*\d,;=]*)?)+)\)?(?=$|[\s.,;)])", re.IGNORECASE)
-_SUM_IN = re.compile(r"(?<![\w.])(?P<total>\d[\d,]*)\s(?P<unit>[a-z]+(?:\s[a-z]+)?)\s?[(:]\s?(?P<parts>\d[\d,]*\s[a-z][\w -]*?(?:\s?(?:[,;+]|and|&)+\s?(?:and\s)?\d[\d,]*\s[a-z][\w -]*?)+)\)", re.IGNORECASE)
+_PRODUCT = re.compile(
+    r"(?<![\w.])(?P<total>\d[\d,]*)(?:\s[a-z]+){0,3}?\s?[(=]\s?(?P<factors>\d+(?:\s[^()×x*\d,;=]*)?(?:\s?[×x*]\s?\d+(?:\s[^()×x*\d,;=]*)?)+)\)?(?=$|[\s.,;)])",
+    re.IGNORECASE,
+)
+_SUM_IN = re.compile(
+    r"(?<![\w.])(?P<total>\d[\d,]*)\s(?P<unit>[a-z]+(?:\s[a-z]+)?)\s?[(:]\s?(?P<parts>\d[\d,]*\s[a-z][\w -]*?(?:\s?(?:[,;+]|and|&)+\s?(?:and\s)?\d[\d,]*\s[a-z][\w -]*?)+)\)",  # noqa: E501
+    re.IGNORECASE,
+)
 
 
 def _equations(statement: Statement) -> Iterator[LogFinding]:
@@ -505,26 +813,56 @@ def _equations(statement: Statement) -> Iterator[LogFinding]:
         options = [value, 100 * value] if (m["unit"] or "").strip() == "%" else [value]
         best = min(options, key=lambda o: abs(o - said))
         grow = best / value if value else 1.0
-        grade = grade_of(abs(best - said), step if "." in m["right"] or "/" in left or "." in left else 0.0, reach * grow)
+        grade = grade_of(
+            abs(best - said), step if "." in m["right"] or "/" in left or "." in left else 0.0, reach * grow
+        )
         if m["eq"] == "≈" and abs(best - said) <= 0.05 * abs(best):
             grade = "holds"
-        yield LogFinding(grade, "equation", f"'{m[0].strip()}': it makes {shown(best, step)}", statement.line, statement.source, (best,))
+        yield LogFinding(
+            grade,
+            "equation",
+            f"'{m[0].strip()}': it makes {shown(best, step)}",
+            statement.line,
+            statement.source,
+            (best,),
+        )
     for m in _PRODUCT.finditer(text):
         factors = [int(f) for f in re.findall(r"\d+", re.sub(r"[×x*]", " ", m["factors"]))]
         if "=" in m[0] and _EQUATION.search(m[0]):
             continue
         product = math.prod(factors)
         total = int(m["total"].replace(",", ""))
-        near_ = 0 < product and 0.2 < total / product < 5
+        near_ = product > 0 and 0.2 < total / product < 5
         if near_ and len(factors) == len(re.split(r"\s?[×x*]\s?(?=\d)", m["factors"])):
-            yield LogFinding("holds" if product == total else "error", "equation", f"'{m[0].strip()}': the product is {product}", statement.line, statement.source, (product,))
+            yield LogFinding(
+                "holds" if product == total else "error",
+                "equation",
+                f"'{m[0].strip()}': the product is {product}",
+                statement.line,
+                statement.source,
+                (product,),
+            )
     for m in _SUM_IN.finditer(text):
-        numbers = [int(x.replace(",", "")) for x in re.findall(r"(?<![\w.])\d[\d,]*(?=\s[a-z])", m["parts"], flags=re.IGNORECASE)]
+        numbers = [
+            int(x.replace(",", ""))
+            for x in re.findall(r"(?<![\w.])\d[\d,]*(?=\s[a-z])", m["parts"], flags=re.IGNORECASE)
+        ]
         total = int(m["total"].replace(",", ""))
-        if len(numbers) >= 2 and max(numbers) < total and not re.search(r"\b(?:per|each|layers?|runs?|seeds?|dimension|epochs?)\b", m[0], re.IGNORECASE):
+        if (
+            len(numbers) >= 2
+            and max(numbers) < total
+            and not re.search(r"\b(?:per|each|layers?|runs?|seeds?|dimension|epochs?)\b", m[0], re.IGNORECASE)
+        ):
             off = sum(numbers) - total
-            grade: Grade = "holds" if off == 0 else ("weak" if abs(off) < 0.5 * total else "holds")
-            yield LogFinding(grade, "total", f"'{m[0].strip()}': the parts make {sum(numbers)}, not {total}", statement.line, statement.source, (sum(numbers),))
+            sum_grade: Grade = "weak" if 0 < abs(off) < 0.5 * total else "holds"
+            yield LogFinding(
+                sum_grade,
+                "total",
+                f"'{m[0].strip()}': the parts make {sum(numbers)}, not {total}",
+                statement.line,
+                statement.source,
+                (sum(numbers),),
+            )
 
 
 def _evaluate(tokens: list[str]) -> tuple[float | None, float]:
@@ -553,28 +891,64 @@ def _evaluate(tokens: list[str]) -> tuple[float | None, float]:
     steps = [step_of(t) / 2 if "." in t else 0.0 for t in numbers]
     try:
         result = value(start)
-        reach = sum(abs(value([x + (s if k == i else 0) for k, x in enumerate(start)]) - result) for i, s in enumerate(steps))
+        reach = sum(
+            abs(value([x + (s if k == i else 0) for k, x in enumerate(start)]) - result) for i, s in enumerate(steps)
+        )
     except ZeroDivisionError:
         return None, 0.0
     return result, reach
 
 
-_FROM_TO = re.compile(r"→|->|➔|⟶|=>|\bfrom\b.*\bto\b|\bto\b|\bvs\.?\b|\bversus\b|\bagainst\b|\bcompared (?:to|with)\b", re.IGNORECASE)
+_FROM_TO = re.compile(
+    r"→|->|➔|⟶|=>|\bfrom\b.*\bto\b|\bto\b|\bvs\.?\b|\bversus\b|\bagainst\b|\bcompared (?:to|with)\b", re.IGNORECASE
+)
 _UP = re.compile(r"increas|improv|gain|ris|rose|up\b|higher|more|boost|grow|grew|lift|better|faster", re.IGNORECASE)
 _DOWN = re.compile(r"decreas|reduc|drop|fall|fell|lower|less|declin|down\b|loss|slower|fewer|cut", re.IGNORECASE)
-_TIMES_WORDS = {"doubled": 2.0, "doubles": 2.0, "double": 2.0, "tripled": 3.0, "triples": 3.0, "quadrupled": 4.0, "halved": 0.5, "halves": 0.5, "twice": 2.0, "half": 0.5}
+_TIMES_WORDS = {
+    "doubled": 2.0,
+    "doubles": 2.0,
+    "double": 2.0,
+    "tripled": 3.0,
+    "triples": 3.0,
+    "quadrupled": 4.0,
+    "halved": 0.5,
+    "halves": 0.5,
+    "twice": 2.0,
+    "half": 0.5,
+}
 
 
 def _changes_in_words(statement: Statement) -> Iterator[LogFinding]:
     """ "75% → 85% (+10%)", "from 40 to 50, a 25% increase", "a 2x gain (10 → 20)"."""
     text = statement.text
-    numbers = [x for x in statement.numbers if x.kind in ("percent", "points", "times", "number", "mean", "count", "auc")]
-    numbers = [x for x in numbers if not (x.kind == "percent" and x.successes is not None and any(y.kind == "count" and y.start == x.start for y in numbers))]
+    numbers = [
+        x for x in statement.numbers if x.kind in ("percent", "points", "times", "number", "mean", "count", "auc")
+    ]
+    numbers = [
+        x
+        for x in numbers
+        if not (
+            x.kind == "percent"
+            and x.successes is not None
+            and any(y.kind == "count" and y.start == x.start for y in numbers)
+        )
+    ]
     for k, (a, b) in enumerate(zip(numbers, numbers[1:], strict=False)):
         between = text[a.end : b.start] if b.start >= a.end else ""
         joined = _FROM_TO.search(between) and len(between) < 40 and not re.search(r"[;.]\s", between)
-        from_to = "→" in between or "->" in between or re.search(r"\bfrom\s*$", text[max(0, a.start - 8) : a.start], re.IGNORECASE)
-        if not joined or a.bound or b.bound or a.signed or b.signed or {a.kind, b.kind} - {"percent", "number", "mean", "count", "auc"}:
+        from_to = (
+            "→" in between
+            or "->" in between
+            or re.search(r"\bfrom\s*$", text[max(0, a.start - 8) : a.start], re.IGNORECASE)
+        )
+        if (
+            not joined
+            or a.bound
+            or b.bound
+            or a.signed
+            or b.signed
+            or {a.kind, b.kind} - {"percent", "number", "mean", "count", "auc"}
+        ):
             continue
         both_rates = a.kind in ("percent", "count") and b.kind in ("percent", "count")
         if not both_rates and (a.kind == "percent") != (b.kind == "percent"):
@@ -585,25 +959,39 @@ def _changes_in_words(statement: Statement) -> Iterator[LogFinding]:
             goal = _TIMES_WORDS[word[1].lower()]
             fits = 0.8 * goal <= ratio <= 1.25 * goal
             if from_to and len(numbers) <= 3:
-                yield LogFinding("holds" if fits else "weak", "difference", f"'{_short(text)}': {x:g} to {y:g} is {ratio:.2f} times, not {word[1]}", statement.line, statement.source, (ratio,))
+                yield LogFinding(
+                    "holds" if fits else "weak",
+                    "difference",
+                    f"'{_short(text)}': {x:g} to {y:g} is {ratio:.2f} times, not {word[1]}",
+                    statement.line,
+                    statement.source,
+                    (ratio,),
+                )
         rest = numbers[k + 2 : k + 3] + ([numbers[k - 1]] if k > 0 else [])
         for c in rest:
             gap = text[b.end : c.start] if c.start >= b.end else text[c.end : a.start]
-            if len(gap) > 32 or c.bound == "~" and c.kind != "times":
+            if len(gap) > 32 or (c.bound == "~" and c.kind != "times"):
                 continue
             said_words = text[max(0, min(c.start, a.start) - 30) : max(c.end, b.end) + 30]
-            claims = c.kind in ("points", "times") or c.signed or bool(re.search(r"difference|\bdiff\b|change|Δ|delta|gap\b", gap + text[c.end : c.end + 16], re.IGNORECASE)) or (
-                c.kind == "percent" and bool((_UP.search(text[c.end : c.end + 22]) or _DOWN.search(text[c.end : c.end + 22]) or re.search(r"(?:by|of|an?)\s*$", text[: c.start][-5:])))
+            claims = c.kind in ("points", "times") or c.signed or bool(re.search(r"difference|\bdiff\b|change|Δ|delta|gap\b", gap + text[c.end : c.end + 16], re.IGNORECASE)) or (  # noqa: E501
+                c.kind == "percent" and bool(_UP.search(text[c.end : c.end + 22]) or _DOWN.search(text[c.end : c.end + 22]) or re.search(r"(?:by|of|an?)\s*$", text[: c.start][-5:]))  # noqa: E501
             )  # fmt: skip
-            if not claims or (c.kind == "number" and not c.signed and not re.search(r"differ|diff|gap|change", gap, re.IGNORECASE)):
+            if not claims or (
+                c.kind == "number" and not c.signed and not re.search(r"differ|diff|gap|change", gap, re.IGNORECASE)
+            ):
                 continue
-            step_a, step_b = (100 / a.n * 0 if a.kind == "count" and a.n else a.step), (0.0 if b.kind == "count" else b.step)
+            step_a, step_b = (
+                (100 / a.n * 0 if a.kind == "count" and a.n else a.step),
+                (0.0 if b.kind == "count" else b.step),
+            )
             reach = (step_a + step_b) / 2
             yield from _judge_change(statement, c, x, y, reach, both_rates, said_words)
             break
 
 
-def _judge_change(statement: Statement, c: Number, x: float, y: float, reach: float, both_rates: bool, words: str) -> Iterator[LogFinding]:
+def _judge_change(
+    statement: Statement, c: Number, x: float, y: float, reach: float, both_rates: bool, words: str
+) -> Iterator[LogFinding]:
     what, line, source = f"'{_short(statement.text)}'", statement.line, statement.source
     signless = not c.signed
     said = abs(c.value) if signless else c.value
@@ -612,39 +1000,91 @@ def _judge_change(statement: Statement, c: Number, x: float, y: float, reach: fl
     relative_reach = (reach / abs(x) * 100 * (1 + abs(y / x))) if x else 0.0
 
     def off(value: float) -> float:
-        return min(abs(abs(value) - abs(said)), abs(value - said)) if signless else min(abs(value - said), abs(-value - said))
+        return (
+            min(abs(abs(value) - abs(said)), abs(value - said))
+            if signless
+            else min(abs(value - said), abs(-value - said))
+        )
 
     if c.kind == "times":
         ratios = [y / x if x else math.inf, x / y if y else math.inf, (y - x) / x if x else math.inf]
         best = min(ratios, key=lambda r: abs(r - said))
         step = c.step if c.bound != "~" else max(c.step, 0.1 * said)
         grade = grade_of(abs(best - said), step, (reach / abs(x) + reach * abs(y) / x**2) if x else 0.0)
-        yield LogFinding(grade, "difference", f"{what}: {x:g} to {y:g} is {best:.3g} times, not {c}", line, source, (best,))
+        yield LogFinding(
+            grade, "difference", f"{what}: {x:g} to {y:g} is {best:.3g} times, not {c}", line, source, (best,)
+        )
     elif c.kind == "points" or (c.kind == "number" and not both_rates):
         grade = grade_of(off(difference), c.step, reach)
         if c.kind == "points" and grade == "error" and grade_of(off(relative), c.step, relative_reach) != "error":
-            yield LogFinding("error", "points or percent", f"{what}: {x:g} to {y:g} is {difference:+.3g} points; {c} is the change in percent", line, source, (difference,))
+            yield LogFinding(
+                "error",
+                "points or percent",
+                f"{what}: {x:g} to {y:g} is {difference:+.3g} points; {c} is the change in percent",
+                line,
+                source,
+                (difference,),
+            )
             return
-        yield LogFinding(grade, "difference", f"{what}: {x:g} to {y:g} is {difference:+.4g}, not {c}", line, source, (difference,))
+        yield LogFinding(
+            grade, "difference", f"{what}: {x:g} to {y:g} is {difference:+.4g}, not {c}", line, source, (difference,)
+        )
     elif c.kind in ("percent", "number"):
         by_percent = grade_of(off(relative), c.step, relative_reach)
         by_points = grade_of(off(difference), c.step, reach)
         if not both_rates:
-            yield LogFinding(by_percent, "difference", f"{what}: {x:g} to {y:g} is {relative:+.3g}%, not {c}", line, source, (relative,))
+            yield LogFinding(
+                by_percent,
+                "difference",
+                f"{what}: {x:g} to {y:g} is {relative:+.3g}%, not {c}",
+                line,
+                source,
+                (relative,),
+            )
         elif by_percent == "holds" and difference:
             yield LogFinding("holds", "difference", what, line, source)
         elif by_points != "error":
-            strong = bool(re.search(r"relative|percent (?:increase|decrease|improvement)|% (?:relative|increase|decrease|reduction)", words, re.IGNORECASE))
+            strong = bool(
+                re.search(
+                    r"relative|percent (?:increase|decrease|improvement)|% (?:relative|increase|decrease|reduction)",
+                    words,
+                    re.IGNORECASE,
+                )
+            )
             grade2: Grade = "weak" if difference and strong else "note"
-            yield LogFinding(grade2, "points or percent", f"{what}: {x:g}% to {y:g}% is {difference:+.3g} percentage points, or {relative:+.3g}%: {c} leaves open which", line, source, (difference, relative))
+            yield LogFinding(
+                grade2,
+                "points or percent",
+                f"{what}: {x:g}% to {y:g}% is {difference:+.3g} percentage points, or {relative:+.3g}%: {c} leaves open which",
+                line,
+                source,
+                (difference, relative),
+            )
             if by_points == "slip":
-                yield LogFinding("slip", "difference", f"{what}: {x:g} to {y:g} is {difference:+.4g}, not {c}", line, source, (difference,))
+                yield LogFinding(
+                    "slip",
+                    "difference",
+                    f"{what}: {x:g} to {y:g} is {difference:+.4g}, not {c}",
+                    line,
+                    source,
+                    (difference,),
+                )
         else:
             grade = min((by_percent, by_points), key=("holds", "slip", "error").index)
-            yield LogFinding(grade, "difference", f"{what}: {x:g}% to {y:g}% is {difference:+.3g} points or {relative:+.3g}%, not {c}", line, source, (difference, relative))
+            yield LogFinding(
+                grade,
+                "difference",
+                f"{what}: {x:g}% to {y:g}% is {difference:+.3g} points or {relative:+.3g}%, not {c}",
+                line,
+                source,
+                (difference, relative),
+            )
 
 
-_LIST_HEAD = re.compile(r"distribution|breakdown|by \w+\s*:?$|composed of|consist|of which|of these|split|made up of|categories|per \w+\s*:?$", re.IGNORECASE)
+_LIST_HEAD = re.compile(
+    r"distribution|breakdown|by \w+\s*:?$|composed of|consist|of which|of these|split|made up of|categories|per \w+\s*:?$",
+    re.IGNORECASE,
+)
 
 
 def _lists(log: LogText) -> Iterator[LogFinding]:
@@ -652,15 +1092,31 @@ def _lists(log: LogText) -> Iterator[LogFinding]:
     statements = log.statements
     for k, head in enumerate(statements):
         items = []
-        if k and _LIST_HEAD.search(head.text) and statements[k - 1].section == head.section and re.match(r"\W*total\b", statements[k - 1].text, re.IGNORECASE):
+        if (
+            k
+            and _LIST_HEAD.search(head.text)
+            and statements[k - 1].section == head.section
+            and re.match(r"\W*total\b", statements[k - 1].text, re.IGNORECASE)
+        ):
             continue  # told at the total
         heads_list = bool(_LIST_HEAD.search(head.text))
-        total_here = [x for x in head.numbers if x.kind in ("count", "n", "number") and x.value >= 2 and (x.kind == "count" or x.step >= 1)]
-        if not heads_list and not (re.match(r"\W*(?:total|overall|altogether|in all)\b", head.text, re.IGNORECASE) and total_here):
+        total_here = [
+            x
+            for x in head.numbers
+            if x.kind in ("count", "n", "number") and x.value >= 2 and (x.kind == "count" or x.step >= 1)
+        ]
+        if not heads_list and not (
+            re.match(r"\W*(?:total|overall|altogether|in all)\b", head.text, re.IGNORECASE) and total_here
+        ):
             continue
         block = None
         for s in statements[k + 1 : k + 16]:
-            if s.section != head.section or s.source != head.source or s.line - head.line > 16 or (block is not None and s.block != block):
+            if (
+                s.section != head.section
+                or s.source != head.source
+                or s.line - head.line > 16
+                or (block is not None and s.block != block)
+            ):
                 break
             if s.text.endswith(":") and not s.numbers:
                 continue
@@ -671,9 +1127,22 @@ def _lists(log: LogText) -> Iterator[LogFinding]:
         if len(items) < 3:
             continue
         firsts = [s.numbers[0] for s in items]
-        counts = [x.successes if x.kind == "percent" else int(x.value) if x.kind in ("count", "n") or (x.kind == "number" and x.step >= 1 and not x.signed) else None for x in firsts]
+        counts = [
+            x.successes
+            if x.kind == "percent"
+            else int(x.value)
+            if x.kind in ("count", "n") or (x.kind == "number" and x.step >= 1 and not x.signed)
+            else None
+            for x in firsts
+        ]
         title = head
-        totals = total_here or [x for s in statements[max(0, k - 1) : k] if s.section == head.section and re.match(r"\W*(?:total|overall|in all)\b", s.text, re.IGNORECASE) for x in s.numbers if x.kind in ("count", "n", "number")]
+        totals = total_here or [
+            x
+            for s in statements[max(0, k - 1) : k]
+            if s.section == head.section and re.match(r"\W*(?:total|overall|in all)\b", s.text, re.IGNORECASE)
+            for x in s.numbers
+            if x.kind in ("count", "n", "number")
+        ]
         if totals and all(c is not None for c in counts):
             values = [c for c in counts if c is not None]
             same_units = len({x.kind for x in firsts}) == 1
@@ -685,8 +1154,13 @@ def _lists(log: LogText) -> Iterator[LogFinding]:
                 sentence = f"the {len(values)} items below '{_short(title.text, 50)}' make {total}, not {goal}"
                 if said.n and not fits:
                     sentence += f" ({100 * total / said.n:.1f}% of {said.n}, not {100 * goal / said.n:.1f}%)"
-                yield LogFinding(grade, "total", sentence, said.line, head.source, (total,), tuple(s.line for s in items))
-        elif all(x.kind == "percent" and x.successes is None and not x.signed and not x.bound for x in firsts) and heads_list:
+                yield LogFinding(
+                    grade, "total", sentence, said.line, head.source, (total,), tuple(s.line for s in items)
+                )
+        elif (
+            all(x.kind == "percent" and x.successes is None and not x.signed and not x.bound for x in firsts)
+            and heads_list
+        ):
             if re.search(r"distribution|breakdown|composed|consist|split|made up", head.text, re.IGNORECASE):
                 yield from _sum_to_hundred(firsts, f"the list below '{_short(head.text, 50)}'", head.line, head.source)
 
@@ -698,17 +1172,34 @@ def _blocks(log: LogText) -> Iterator[LogFinding]:
         by_block.setdefault((s.source, s.block), []).append(s)
     for items in by_block.values():
         for k, s in enumerate(items):
-            m = re.match(r"\W*(?:absolute |relative )?(difference|gap|drop|change|delta|Δ|improvement|gain|increase|decrease|reduction|ratio|speed-?up)\b[^:=]*[:=]", s.text, re.IGNORECASE)
+            m = re.match(
+                r"\W*(?:absolute |relative )?(difference|gap|drop|change|delta|Δ|improvement|gain|increase|decrease|reduction|ratio|speed-?up)\b(?: \w+){0,3}\s?(?:\([^)]*\))?\s?[:=]",  # noqa: E501
+                s.text,
+                re.IGNORECASE,
+            )
             if not m or k < 2 or len(s.numbers) != 1 or any(len(t.numbers) != 1 for t in items[k - 2 : k]):
                 continue
             a, b, c = items[k - 2].numbers[0], items[k - 1].numbers[0], s.numbers[0]
             if a.kind != b.kind or a.kind not in ("percent", "number", "count") or c.bound or a.bound or b.bound:
                 continue
             if m[1].lower() in ("ratio", "speedup", "speed-up"):
-                best = min((a.percent / b.percent if b.percent else math.inf, b.percent / a.percent if a.percent else math.inf), key=lambda r: abs(r - c.value))
+                best = min(
+                    (
+                        a.percent / b.percent if b.percent else math.inf,
+                        b.percent / a.percent if a.percent else math.inf,
+                    ),
+                    key=lambda r: abs(r - c.value),
+                )
                 reach = (a.step / 2 / abs(b.percent) + b.step / 2 * abs(a.percent) / b.percent**2) if b.percent else 0.0
                 grade = grade_of(abs(best - c.value), c.step, reach * max(1.0, best))
-                yield LogFinding(grade, "difference", f"'{_short(s.text)}': {a} and {b} have the ratio {best:.3g}", s.line, s.source, (best,))
+                yield LogFinding(
+                    grade,
+                    "difference",
+                    f"'{_short(s.text)}': {a} and {b} have the ratio {best:.3g}",
+                    s.line,
+                    s.source,
+                    (best,),
+                )
                 continue
             difference = abs(a.percent - b.percent)
             relatives = [100 * difference / abs(v) for v in (a.percent, b.percent) if v]
@@ -716,7 +1207,15 @@ def _blocks(log: LogText) -> Iterator[LogFinding]:
             grade = grade_of(abs(difference - abs(c.value)), c.step, reach)
             if grade == "error" and c.kind == "percent" and any(abs(r - abs(c.value)) <= c.step for r in relatives):
                 grade = "holds"
-            yield LogFinding(grade, "difference", f"'{_short(s.text)}': {a} and {b} differ by {difference:.4g}", s.line, s.source, (difference,), (a.line, b.line))
+            yield LogFinding(
+                grade,
+                "difference",
+                f"'{_short(s.text)}': {a} and {b} differ by {difference:.4g}",
+                s.line,
+                s.source,
+                (difference,),
+                (a.line, b.line),
+            )
 
 
 def names_of(table: LogTable) -> frozenset[str]:
