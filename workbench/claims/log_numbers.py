@@ -78,7 +78,7 @@ _WORDS = {
     for i, w in enumerate(
         ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
     )
-}  # noqa: E501
+}
 _UNITS = (
     "prompts|items|examples|samples|questions|participants|subjects|patients|trials|runs|scenarios|responses|completions|tasks"
     "|images|people|students|pairs|rows|users|respondents|documents|sentences|requests|rollouts|generations|observations"
@@ -142,8 +142,7 @@ def plain(text: str) -> str:
     text = re.sub(r"~~.*?~~", lambda m: m[0].replace("~~", ""), text)
     text = re.sub(r"\*{1,3}(?=\S)(.+?)(?<=\S)\*{1,3}", r"\1", text)
     text = re.sub(r"(?<!\w)__(?=\S)(.+?)(?<=\S)__(?!\w)", r"\1", text)
-    text = re.sub(r"`([^`]*)`", lambda m: m[1] if re.fullmatch(r"[\s\d.,%/+-]*", m[1]) else m[0], text)
-    return text
+    return re.sub(r"`([^`]*)`", lambda m: m[1] if re.fullmatch(r"[\s\d.,%/+-]*", m[1]) else m[0], text)
 
 
 def _value(text: str) -> float:

@@ -111,7 +111,7 @@ _STOP = frozenset(
         "across",
         "under",
         "over",
-    ]  # noqa: E501
+    ]
 )
 _SAME = {
     "baseline": "base", "unsteered": "base", "steered": "steer", "steering": "steer", "refuse": "refus", "accuracies": "accur", "acc": "accur",  # noqa: E501

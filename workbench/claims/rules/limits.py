@@ -1,5 +1,6 @@
 """Can such a number exist at all? Ranges, counts within n, granularity of percentages and means, possible SDs."""
 
+import itertools
 import math
 import re
 from collections.abc import Iterator
@@ -241,9 +242,12 @@ def _mean(
     n = given[0] if given and given[1] in (*SURE, "heading", "near", "words") else None
     if kind == "SE" and n:
         spread, kind = spread * math.sqrt(n), "SD"
-    if kind != "SD" and not (kind in ("", "()") and scale and re.search(r"\bSD\b|standard dev|± SD|\(SD\)", context)):
-        if kind != "":
-            return
+    if (
+        kind != "SD"
+        and not (kind in ("", "()") and scale and re.search(r"\bSD\b|standard dev|± SD|\(SD\)", context))
+        and kind != ""
+    ):
+        return
     limits = (0.0, 100.0) if x.unit == "%" and RATE.search(context) else scale
     if limits:
         yield from sd_limit(x.value, x.step, spread, x.spread_step, limits, n, what, source, line)
@@ -341,7 +345,8 @@ def binary_sd(
 
 
 def _inside(x: Number, what: str, source: str, line: int) -> LogFinding:
-    assert x.low is not None and x.high is not None
+    assert x.low is not None
+    assert x.high is not None
     value = x.percent
     scale = 100.0 if x.kind in ("percent", "count") and x.high <= 1 and value > 1 else 1.0
     low, high, step = x.low * scale, x.high * scale, max(x.limits_step * scale, x.step)
@@ -494,7 +499,7 @@ def _ordered(log: LogText, table: LogTable, named: dict[str, int], context: str)
         for chain in chains:
             cells = [(name, row[named[name]]) for name in chain if name in named]
             given = [(name, c) for name, c in cells if c is not None]
-            for (a, x), (b, y) in zip(given, given[1:], strict=False):
+            for (a, x), (b, y) in itertools.pairwise(given):
                 if x is None or y is None:
                     continue
                 slack = (x.step + y.step) / 2

@@ -387,7 +387,7 @@ def _d_of(k: int, n1: int | None, n2: int | None) -> Callable[[float, float, flo
 
 
 def _t_of(k: int, n1: int, n2: int, what: int) -> Callable[[float, float, float, float], float]:
-    return lambda m1, s1, m2, s2: abs(t_options(m1, s1, n1, m2, s2, n2)[k][what])
+    return lambda m1, s1, m2, s2: abs(t_options(m1, s1, n1, m2, s2, n2)[k][1:][what - 1])
 
 
 def _means(log: LogText, statement: Statement) -> Iterator[LogFinding]:
@@ -567,7 +567,8 @@ def _z(level: float) -> float:
 
 
 def _interval(x: Number, given: tuple[int, str] | None, text: str, what: str, source: str) -> Iterator[LogFinding]:
-    assert x.low is not None and x.high is not None
+    assert x.low is not None
+    assert x.high is not None
     if x.unit == "CI?" and not re.search(r"\bCI\b|interval|wilson|confidence", text, re.IGNORECASE):
         return
     if x.kind == "mean":
@@ -825,7 +826,8 @@ def _row_means(
     means = [(j, row[j]) for j in table.value_columns if row[j] is not None and row[j].spread is not None]  # type: ignore[union-attr]
     if len(means) == 2:
         (j1, a), (j2, b) = means
-        assert a is not None and b is not None
+        assert a is not None
+        assert b is not None
         if not re.search(r"\bSD\b|std|standard dev|±", text + log_text(a)) or re.search(
             r"\bSEM?\b|standard error", text
         ):
@@ -852,7 +854,10 @@ def _row_means(
         cells = [row[j] for j in (*mean_columns, *sd_columns)]
         if all(c is not None for c in cells):
             a, b, s, t = cells
-            assert a and b and s and t
+            assert a
+            assert b
+            assert s
+            assert t
             n1, n2 = n_of_cell(log, table, i, mean_columns[0]), n_of_cell(log, table, i, mean_columns[1])
             a, b = replace(a, spread=s.value, spread_step=s.step), replace(b, spread=t.value, spread_step=t.step)
             yield from two_means(
@@ -932,7 +937,8 @@ def _ci_column(log: LogText, table: LogTable, i: int, j: int, text: str, what: s
         x, low=float(m[1]), high=float(m[2]), level=level, limits_step=max(step_of(m[1]), step_of(m[2])), unit="CI"
     )
     value, scale = number.percent if x.kind == "count" else x.value, 1.0
-    assert number.low is not None and number.high is not None
+    assert number.low is not None
+    assert number.high is not None
     if x.kind in ("percent", "count") and number.high <= 1 < value:
         scale = 100.0
     slack = max(number.limits_step * scale, x.step)

@@ -1,5 +1,6 @@
 """Can the numbers carry a comparison? Small n, no n, best of many, no control, no difference without evidence of none."""
 
+import itertools
 import math
 import re
 from collections.abc import Iterator
@@ -120,7 +121,7 @@ def _two_rates(log: LogText, s: Statement) -> Iterator[LogFinding]:
     claim = bool(_CLAIM.search(text)) and not _NO_CLAIM.search(text)
     rates = rates_of(log, s)
     if len(rates) == 2 and len(numbers) <= 2:
-        (x, a, n, from_a), (y, b, m, from_b) = rates
+        (x, a, n, from_a), (y, b, m, _from_b) = rates
         if not _joined(text, x, y) or a > n or b > m or from_a == "design":
             return
         from workbench.statistics.rates import fisher
@@ -171,7 +172,7 @@ def _two_rates(log: LogText, s: Statement) -> Iterator[LogFinding]:
     ]
     same = [
         (x, y)
-        for x, y in zip(pair, pair[1:], strict=False)
+        for x, y in itertools.pairwise(pair)
         if (x.kind == y.kind or {x.kind, y.kind} == {"number", "auc"})
         and re.search(
             r"\bvs?\.?\s|versus|against|→|->|compared (?:to|with)|\bthan\b|\bto\b", text[x.end : y.start], re.IGNORECASE

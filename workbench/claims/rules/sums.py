@@ -1,5 +1,6 @@
 """Does a number follow from its neighbours? Totals, shares, means, differences, ratios and changes, in tables and sentences."""
 
+import itertools
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -628,7 +629,7 @@ def _best_relation(
     if best is None:
         return
     key, relation, graded = best
-    score, fits = key[0], key[1]
+    score, fitting = key[0], key[1]
     distinct = len({s.value for _, s, _, g in graded if g == "holds"})
     rows = len(graded)
     known = sum(c is not None for c in table.column(j))
@@ -637,14 +638,14 @@ def _best_relation(
         claimed.add(j)
         yield from _tell(table, j, relation, graded, rule)
     elif natural and rows <= 3 and not enough:
-        if score >= 1 and fits:
+        if score >= 1 and fitting:
             yield from _tell(table, j, relation, graded, rule, "error" if rows > 1 else "weak")
         elif score < 1:
             nearest = min(
                 (r for _, r in options if _grades(table, j, r)),
                 key=lambda r: fmean(abs(v - s.value) / (abs(s.value) + s.step) for _, s, v, _ in _grades(table, j, r)),
             )
-            yield from _tell(table, j, nearest, _grades(table, j, nearest), rule, "error" if not fits else "weak")
+            yield from _tell(table, j, nearest, _grades(table, j, nearest), rule, "error" if not fitting else "weak")
 
 
 def _points_or_percent(table: LogTable, j: int, others: list[int]) -> Iterator[LogFinding]:
@@ -761,7 +762,7 @@ def _relations(table: LogTable, claimed: set[int]) -> Iterator[LogFinding]:
                 best = key, relation, graded, cost
         if best is None:
             continue
-        (good, fits, _), relation, graded, cost = best
+        (good, _fits, _), relation, graded, cost = best
         precise = (
             len({s.value for _, s, _, g in graded if g == "holds"}) >= 3
             and sum(len(re.sub(r"\D", "", s.text).lstrip("0")) >= 3 for _, s, _, g in graded if g == "holds") >= 3
@@ -933,7 +934,7 @@ def _changes_in_words(statement: Statement) -> Iterator[LogFinding]:
             and any(y.kind == "count" and y.start == x.start for y in numbers)
         )
     ]
-    for k, (a, b) in enumerate(zip(numbers, numbers[1:], strict=False)):
+    for k, (a, b) in enumerate(itertools.pairwise(numbers)):
         between = text[a.end : b.start] if b.start >= a.end else ""
         joined = _FROM_TO.search(between) and len(between) < 40 and not re.search(r"[;.]\s", between)
         from_to = (
@@ -1160,9 +1161,8 @@ def _lists(log: LogText) -> Iterator[LogFinding]:
         elif (
             all(x.kind == "percent" and x.successes is None and not x.signed and not x.bound for x in firsts)
             and heads_list
-        ):
-            if re.search(r"distribution|breakdown|composed|consist|split|made up", head.text, re.IGNORECASE):
-                yield from _sum_to_hundred(firsts, f"the list below '{_short(head.text, 50)}'", head.line, head.source)
+        ) and re.search(r"distribution|breakdown|composed|consist|split|made up", head.text, re.IGNORECASE):
+            yield from _sum_to_hundred(firsts, f"the list below '{_short(head.text, 50)}'", head.line, head.source)
 
 
 def _blocks(log: LogText) -> Iterator[LogFinding]:

@@ -1,5 +1,6 @@
 """Do the words fit the numbers beside them? Peaks, trends, correlations, all and never, identical and deterministic, ranks."""
 
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -232,7 +233,7 @@ def _along(s: Statement, series: list[Number], down: bool, steady: bool, name: s
         return
     breaks = [
         (a, b)
-        for a, b in zip(series, series[1:], strict=False)
+        for a, b in itertools.pairwise(series)
         if (-1 if down else 1) * (b.percent - a.percent) < -(a.step + b.step) / 2 - 1e-9
     ]
     overall = values[-1] - values[0]
@@ -644,7 +645,7 @@ def _rank(s: Statement, tables: list[LogTable]) -> Iterator[LogFinding]:
             )
             signs.append((flip * (x.percent - y.percent), x, y, j))
         if signs and all(d < 0 for d, *_ in signs):
-            d, x, y, j = signs[0]
+            _d, x, y, j = signs[0]
             sure = len(columns) == 1 and table.section == s.section
             yield LogFinding(
                 "error" if sure and not _LOWER_BETTER.search(table.columns[j]) else "weak",
