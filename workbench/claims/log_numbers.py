@@ -6,6 +6,7 @@ Dates, versions, names of models, paths and settings such as "layer 12" are no r
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 Kind = Literal[
@@ -212,7 +213,7 @@ _INT = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
 _COUNT_WORD = "|".join(_WORDS)
 _COUNT = _numbers_pattern(
     rf"(?<![\w.,/^-])(?P<k>{_INT}|\b(?:{_COUNT_WORD})\b)(?:\s?/\s?|\s(?P<noun>(?:{_UNITS})\s)?(?:out of|of)\s(?:the\s|all\s|our\s)?)(?P<n>{_INT}|\b(?:{_COUNT_WORD})\b)(?!\s?%|[\w/]|[.,]\d|\s?×|-)"  # noqa: E501
-    rf"(?P<after>\s?[\(\[=,:≈-]*\s?(?P<pct>NUM)\s?%)?"
+    rf"(?P<after>(?:\s?[\(\[=,:≈-]*|(?:\s[a-z][a-z-]*){{1,3}}\s?[(\[=])\s?(?P<pct>NUM)\s?%(?!\s?(?:CI|more|less|higher|lower|points)))?"
 )
 _PERCENT_COUNT = _numbers_pattern(
     rf"(?<![\w.,/])(?P<pct>NUM)\s?%\s?[\(\[,:=;]?\s?(?:n\s?=\s?)?(?P<k>{_INT})(?:\s?/\s?|\s(?:out of|of)\s(?:the\s|all\s)?)(?P<n>{_INT})(?!\s?%|[\w/]|[.,]\d)"  # noqa: E501
@@ -411,6 +412,16 @@ def _with_intervals(numbers: list[Number]) -> list[Number]:
             result[last] = replace(result[last], **limits, unit=number.unit)  # type: ignore[arg-type]
         else:
             result.append(number)
+    for i, (first, second) in enumerate(pairwise(result)):  # an interval in front of its number
+        if (
+            first.unit == "CI"
+            and second.kind in ("number", "percent", "count")
+            and second.low is None
+            and 0 <= second.start - first.end < 25
+        ):  # noqa: E501
+            limits = {"low": first.low, "high": first.high, "level": first.level, "limits_step": first.limits_step}
+            result[i : i + 2] = [replace(second, **limits, unit="CI")]  # type: ignore[arg-type]
+            break
     return result
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from workbench.claims.log_numbers import Number, read_numbers
@@ -119,6 +120,7 @@ _SAME = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=20_000)
 def stems(text: str) -> frozenset[str]:
     """The words of a label, cut to their stem; names of settings and numbers stay.
 
@@ -198,6 +200,8 @@ def n_columns(table: LogTable) -> list[int]:
     chosen = []
     for j, head in enumerate(table.columns):
         cells = [c for c in table.column(j) if c is not None]
+        if j == table.label_column or (len(cells) > 1 and [c.value for c in cells] == list(range(1, len(cells) + 1))):
+            continue  # names or numbers of rows
         if (
             _N_HEAD.match(head.strip())
             and cells
@@ -207,8 +211,23 @@ def n_columns(table: LogTable) -> list[int]:
     return chosen
 
 
-def _n_in(text: str) -> list[int]:
-    return [int(x.value) for x in read_numbers(text) if x.kind == "n" and not x.unit and x.value >= 1]
+@lru_cache(maxsize=20_000)
+def _n_in(text: str) -> tuple[int, ...]:
+    return tuple(int(x.value) for x in read_numbers(text) if x.kind == "n" and not x.unit and x.value >= 1)
+
+
+def is_composition(table: LogTable, counts: int, percents: int) -> float | None:
+    """The whole that a column of counts and a column of percentages share, where each percentage is its own count's share."""
+    pairs = [
+        (a.value, b.value, b.step)
+        for a, b in zip(table.column(counts), table.column(percents), strict=True)
+        if a and b and b.kind == "percent" and b.value > 0
+    ]  # noqa: E501
+    if len(pairs) < 2 or len({a for a, _, _ in pairs}) < 2:
+        return None
+    whole = sorted(100 * a / b for a, b, _ in pairs)[len(pairs) // 2]
+    fits = [abs(100 * a / whole - b) <= step + 0.5 for a, b, step in pairs]
+    return whole if sum(fits) >= max(2, 0.6 * len(fits)) else None
 
 
 _DESIGN = re.compile(r"(?P<total>\d[\d,]*)\s*\((?P<factors>\d+\s[^()×x*\d]*(?:\s?[×x*]\s?\d+\s[^()×x*\d]*)+)\)")
@@ -217,6 +236,8 @@ _DESIGN = re.compile(r"(?P<total>\d[\d,]*)\s*\((?P<factors>\d+\s[^()×x*\d]*(?:\
 def designs(log: LogText) -> Iterator[tuple[Statement, int, list[tuple[int, str]]]]:
     """Statements such as "72 (6 doses × 4 categories × 3 runs)": the total, and the factors with their words."""
     for statement in log.statements:
+        if "(" not in statement.text or not re.search(r"\d\s?[^()]*[×x*]\s?\d", statement.text):
+            continue
         for m in _DESIGN.finditer(statement.text):
             factors = [
                 (int(a), b.strip())
@@ -264,7 +285,9 @@ def n_of_cell(log: LogText, table: LogTable, i: int, j: int) -> tuple[int, str] 
     own = _n_in(table.label(i))
     if own:
         return own[0], "cell"
-    if columns := [c for c in n_columns(table) if c != j and table.numbers[i][c] is not None]:
+    if columns := [
+        c for c in n_columns(table) if c != j and table.numbers[i][c] is not None and not is_composition(table, c, j)
+    ]:
         if len(columns) > 1:
             mine = stems(table.columns[j])
             best = max(columns, key=lambda c: (len(mine & stems(table.columns[c])), -abs(c - j - 0.5)))
@@ -371,6 +394,7 @@ def near(first: int, second: int, lines: Sequence[int]) -> bool:
 _GREEK = {"alpha": "α", "beta": "β", "lambda": "λ", "strength": "s", "scale": "s"}
 
 
+@lru_cache(maxsize=20_000)
 def settings_key(label: str) -> str:
     """What a condition is called, whichever way its setting is written: "α=0.3", "alpha 0.3" and "0.3" are one.
 

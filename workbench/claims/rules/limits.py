@@ -58,7 +58,7 @@ _UNITS_SAID = re.compile(
     r"prompt|item|sample|question|case|patient|participant|subject|trial|response|answer|row|task|flip", re.IGNORECASE
 )
 _SHARE_WORDS = re.compile(
-    r"refus|accura|success|bypass|share|proportion|prevalen|agreement|complian|correct|pass rate|win rate|error rate|precision|recall|specificity|sensitivity|fraction",  # noqa: E501
+    r"(?:response|completion|hit|failure|detection|click|return|survival|attrition|dropout) rate|refus|accura|success|bypass|share|proportion|prevalen|agreement|complian|correct|pass rate|win rate|error rate|precision|recall|specificity|sensitivity|fraction",  # noqa: E501
     re.IGNORECASE,
 )
 _GROWING = re.compile(
@@ -87,14 +87,68 @@ def run(log: LogText) -> Iterator[LogFinding]:
                         1 if each else arms,
                         _ns_near(log, statement.section),
                     )
+            if (
+                x.kind == "number"
+                and 0 < x.value < 1
+                and x.step <= 0.01
+                and x.spread is None
+                and not x.signed
+                and not x.bound
+                and _SHARE_WORDS.search(text)
+            ):  # noqa: E501
+                given = n_of_number(log, statement, x)
+                if (
+                    given
+                    and x.step * given[0] < 1
+                    and sum(y.kind == "number" for y in statement.numbers) == 1
+                    and not is_averaged(text)
+                ):
+                    share = Number("percent", 100 * x.value, 100 * x.step, x.text, line=x.line)
+                    yield from _grim(share, given, f"'{_short(text)}'", statement.source, x.line)
             if x.kind == "mean" and x.spread is not None:
                 given = n_of_number(log, statement, x)
                 context = text + " " + " ".join(s.text for s in log.statements if s.block == statement.block)
                 yield from _mean(x, given, context, f"'{_short(text)}'", statement.source, x.line)
             if x.low is not None and x.high is not None and x.kind != "range":
                 yield _inside(x, f"'{_short(text)}'", statement.source, x.line)
+        yield from _said_order(statement.text, statement.line, statement.source)
     for table in log.tables:
         yield from _table(log, table)
+
+
+_SAID = {
+    name: re.compile(rf"\b(?:{words})\b[^\d.;%]{{0,14}}?(?P<v>-?\d+(?:\.\d+)?)(?!\s?(?:%\s?CI|/|th\b))", re.IGNORECASE)
+    for name, words in (
+        ("min", "min|minimum"),
+        ("mean", "mean|average|avg"),
+        ("median", "median"),
+        ("max", "max|maximum"),
+    )
+}
+_SAID_RANGE = re.compile(
+    r"\brange[sd]?\b[^\d.;%-]{0,12}(?P<low>-?\d+(?:\.\d+)?)\s?%?\s?(?:to|-|–|and)\s?(?P<high>-?\d+(?:\.\d+)?)",
+    re.IGNORECASE,
+)  # noqa: E501
+
+
+def _said_order(text: str, line: int, source: str) -> Iterator[LogFinding]:
+    """A mean or median of a sentence between the minimum and the maximum that it gives."""
+    given = {name: float(m["v"]) for name, pattern in _SAID.items() if (m := pattern.search(text))}
+    if m := _SAID_RANGE.search(text):
+        given |= {"min": float(m["low"]), "max": float(m["high"])}
+    middle = [name for name in ("mean", "median") if name in given]
+    if not middle or not {"min", "max"} & set(given):
+        return
+    for name in middle:
+        low, high = given.get("min", -math.inf), given.get("max", math.inf)
+        grade: Grade = "holds" if low - 0.5 <= given[name] <= high + 0.5 else "error"
+        yield LogFinding(
+            grade,
+            "order",
+            f"'{_short(text)}': the {name} {given[name]:g} is not between {low:g} and {high:g}",
+            line,
+            source,
+        )
 
 
 def _short(text: str, most: int = 70) -> str:
@@ -158,6 +212,8 @@ def _asks_grim(x: Number, text: str, n_from: str) -> bool:
         return False
     if n_from == "cell":
         return not is_averaged(text, x.spread)
+    if n_from == "near" and len(text) < 40 and not _GROWING.search(text) and re.match(r"[^:]{1,30}:\s", text):
+        return not is_averaged(text, x.spread)  # an item of a list below its n
     return (n_from in ("sentence", "heading") or bool(RATE.search(text))) and not is_averaged(text, x.spread)
 
 
@@ -516,7 +572,10 @@ def _ordered(log: LogText, table: LogTable, named: dict[str, int], context: str)
             n = given_n[0] if given_n and given_n[1] in SURE else None
             limits = None
             if "min" in named and "max" in named and (lo := row[named["min"]]) and (hi := row[named["max"]]):
-                limits = (lo.value - lo.step / 2, hi.value + hi.step / 2)
+                slack = (
+                    0.0 if lo.step >= 1 and hi.step >= 1 and m.step < 1 else 0.5
+                )  # whole minimum and maximum, as counts have
+                limits = (lo.value - slack * lo.step, hi.value + slack * hi.step)
             limits = limits or _scale(f"{table.columns[named['mean']]} {context}")
             if (
                 not limits

@@ -7,7 +7,16 @@ from collections.abc import Iterator
 
 from workbench.claims.log_numbers import Number
 from workbench.claims.log_reader import LogTable, LogText, Statement
-from workbench.claims.rules.finding import Grade, LogFinding, Rule, n_of_number, rates_of, row_rates, stems
+from workbench.claims.rules.finding import (
+    Grade,
+    LogFinding,
+    Rule,
+    n_of_number,
+    rates_of,
+    row_rates,
+    settings_key,
+    stems,
+)
 from workbench.claims.rules.limits import _short
 
 RULES = (
@@ -315,7 +324,7 @@ def _no_difference(log: LogText, s: Statement) -> Iterator[LogFinding]:
 
 def _column(log: LogText, table: LogTable) -> Iterator[LogFinding]:
     """Rates of a column that words call different: in the table's cells, or in sentences of its section that name the column."""
-    from workbench.statistics.rates import fisher, heterogeneity
+    from workbench.statistics.rates import fisher, heterogeneity, trend
 
     done: set[tuple[tuple[int, int], ...]] = set()
     for j in table.value_columns:
@@ -334,6 +343,11 @@ def _column(log: LogText, table: LogTable) -> Iterator[LogFinding]:
         if len({a / b for a, b in counts}) == 1:
             continue
         p = fisher(k[0], n[0], k[1], n[1]) if len(k) == 2 else heterogeneity(k, n).p
+        doses = [settings_key(table.label(i)) for i, *_ in rates]
+        if len(k) > 2 and p >= 0.05 and len(set(doses)) > 1 and all(re.fullmatch(r"-?\d+(?:\.\d+)?", d) for d in doses):
+            p = min(
+                p, trend([float(d) for d in doses], k, n, exact=False).p
+            )  # a claim along doses may rest on their trend
         name = table.columns[j]
         if p < 0.05:
             yield LogFinding("holds", "comparison", name, table.line, table.source, (p,))

@@ -9,7 +9,7 @@ from statistics import fmean
 
 from workbench.claims.log_numbers import Number, plain, step_of
 from workbench.claims.log_reader import LogTable, LogText, Statement
-from workbench.claims.rules.finding import Grade, LogFinding, Rule, grade_of, n_columns, shown, stems
+from workbench.claims.rules.finding import Grade, LogFinding, Rule, grade_of, is_composition, n_columns, shown, stems
 from workbench.claims.rules.limits import _short, parts
 
 RULES = (
@@ -54,6 +54,7 @@ def run(log: LogText) -> Iterator[LogFinding]:
         yield from _total_rows(table)
         yield from _total_columns(table, claimed)
         yield from _shares(table)
+        yield from _compositions(table)
         yield from _derived(table, claimed)
         yield from _changes(log, table, claimed)
         yield from _relations(table, claimed)
@@ -356,6 +357,35 @@ def _shares(table: LogTable) -> Iterator[LogFinding]:
         ):
             continue
         yield from _sum_to_hundred(cells, f"the column '{table.columns[j]}'", table.row_lines[rows[-1]], table.source)
+
+
+def _compositions(table: LogTable) -> Iterator[LogFinding]:
+    """Percentages beside counts that are the counts' shares of one whole."""
+    for c in n_columns(table):
+        for j in table.value_columns:
+            whole = is_composition(table, c, j) if j != c else None
+            if whole is None:
+                continue
+            rows = [
+                (i, a, b)
+                for i, (a, b) in enumerate(zip(table.column(c), table.column(j), strict=True))
+                if a and b and b.kind == "percent"
+            ]  # noqa: E501
+            parts_ = [a.value for i, a, _ in rows if not _TOTAL.match(_clean(table.label(i)))]
+            n = next((a.value for i, a, _ in rows if _TOTAL.match(_clean(table.label(i)))), None) or min(
+                (sum(parts_), round(whole)), key=lambda v: abs(v - whole)
+            )  # noqa: E501
+            for i, a, b in rows:
+                true = 100 * a.value / n
+                grade = grade_of(abs(true - b.value), b.step)
+                yield LogFinding(
+                    grade,
+                    "derived",
+                    f"{table.label(i)}, {table.columns[j]}: {a} of {n:g} is {shown(true, b.step)}%, not {b}",
+                    table.row_lines[i],
+                    table.source,
+                    (true,),
+                )  # noqa: E501
 
 
 def _sum_to_hundred(cells: Sequence[Number], what: str, line: int, source: str) -> Iterator[LogFinding]:
@@ -799,6 +829,46 @@ _SUM_IN = re.compile(
 )
 
 
+_SUM_AFTER = re.compile(
+    r"(?<![\w.])(?P<total>\d[\d,]*)\s(?P<unit>[a-z]+(?:\s[a-z]+)?)\s?[:]\s?(?P<parts>\d[\d,]*\s[a-z][\w -]*?(?:\s?(?:,|;|\+|and|&)+\s?(?:and\s)?\d[\d,]*\s[a-z][\w -]*?)+)(?=[.;)]|$)",  # noqa: E501
+    re.IGNORECASE,
+)
+_SUM_OF = re.compile(
+    r"\bof (?:the |our |these |all )?(?P<total>\d[\d,]*)\s(?P<unit>[a-z]+),\s?(?P<parts>\d[\d,]*\s[a-z][\w -]*?(?:\s?(?:,|;|and|&)+\s?(?:and\s)?\d[\d,]*\s[a-z][\w -]*?)+)(?=[.;)]|$)",  # noqa: E501
+    re.IGNORECASE,
+)
+
+
+def _sums_in_words(text: str, statement: Statement) -> Iterator[LogFinding]:
+    """ "200 prompts: 120 harmful and 90 benign", "of the 50 responses, 30 were refusals, 15 …" """
+    for pattern in (_SUM_IN, _SUM_AFTER, _SUM_OF):
+        for m in pattern.finditer(text):
+            numbers = [
+                int(x.replace(",", ""))
+                for x in re.findall(r"(?<![\w.])\d[\d,]*(?=\s[a-z])", m["parts"], flags=re.IGNORECASE)
+            ]
+            total = int(m["total"].replace(",", ""))
+            if (
+                len(numbers) < 2
+                or max(numbers) >= total
+                or re.search(
+                    r"\b(?:per|each|layers?|runs?|seeds?|dimension|epochs?|years?|days?|times)\b", m[0], re.IGNORECASE
+                )
+            ):  # noqa: E501
+                continue
+            off = sum(numbers) - total
+            wrong = 0 < off < 0.5 * total if pattern is _SUM_OF else 0 < abs(off) < 0.3 * total
+            if off == 0 or wrong:
+                yield LogFinding(
+                    "weak" if wrong else "holds",
+                    "total",
+                    f"'{m[0].strip()}': the parts make {sum(numbers)}, not {total}",
+                    statement.line,
+                    statement.source,
+                    (sum(numbers),),
+                )  # noqa: E501
+
+
 def _equations(statement: Statement) -> Iterator[LogFinding]:
     text = plain(statement.text)
     for m in _EQUATION.finditer(text):
@@ -843,27 +913,7 @@ def _equations(statement: Statement) -> Iterator[LogFinding]:
                 statement.source,
                 (product,),
             )
-    for m in _SUM_IN.finditer(text):
-        numbers = [
-            int(x.replace(",", ""))
-            for x in re.findall(r"(?<![\w.])\d[\d,]*(?=\s[a-z])", m["parts"], flags=re.IGNORECASE)
-        ]
-        total = int(m["total"].replace(",", ""))
-        if (
-            len(numbers) >= 2
-            and max(numbers) < total
-            and not re.search(r"\b(?:per|each|layers?|runs?|seeds?|dimension|epochs?)\b", m[0], re.IGNORECASE)
-        ):
-            off = sum(numbers) - total
-            sum_grade: Grade = "weak" if 0 < abs(off) < 0.5 * total else "holds"
-            yield LogFinding(
-                sum_grade,
-                "total",
-                f"'{m[0].strip()}': the parts make {sum(numbers)}, not {total}",
-                statement.line,
-                statement.source,
-                (sum(numbers),),
-            )
+    yield from _sums_in_words(text, statement)
 
 
 def _evaluate(tokens: list[str]) -> tuple[float | None, float]:
