@@ -134,7 +134,7 @@ def changes(rng: np.random.Generator) -> str:
     shown = [f"{v:+.1f}" if kind < 2 else f"{v:.2f}" for v in made]
     rows: list[list[object]] = [
         [f"task {k}", f"{x:.1f}", f"{y:.1f}", s] for k, (x, y, s) in enumerate(zip(before, after, shown, strict=True))
-    ]  # noqa: E501
+    ]
     x, y = before[0], after[0]
     return f"{table(rng, ['task', 'before', 'after', words], rows)}\n\nThe first went from {x:.1f} to {y:.1f} ({100 * (y / x - 1):+.1f}%)."
 

@@ -231,3 +231,15 @@ def test_a_long_log_is_read_in_linear_time():
     begin = time.perf_counter()
     wb.audit(once * 2)
     assert time.perf_counter() - begin < 8 * short + 1
+
+
+def test_the_documented_page_is_the_one_that_is_written_today(tmp_path, monkeypatch):
+    """Mended by: workbench audit docs/an_invented_log.md --html docs/an_invented_log.html."""
+    monkeypatch.chdir(INVENTED.parents[1])
+    log = wb.read_log("docs/an_invented_log.md")
+    assert write_page(log, wb.audit(log), tmp_path / "a.html").read_text() == INVENTED.with_suffix(".html").read_text()
+
+
+def test_every_rule_has_its_row_and_its_rate_in_the_documentation():
+    page = (INVENTED.parent / "auditing.md").read_text()
+    assert all(f"\n| {name} | {rule.asks} | {rule.follows} | " in page for name, rule in RULES.items())

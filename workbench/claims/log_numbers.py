@@ -418,7 +418,7 @@ def _with_intervals(numbers: list[Number]) -> list[Number]:
             and second.kind in ("number", "percent", "count")
             and second.low is None
             and 0 <= second.start - first.end < 25
-        ):  # noqa: E501
+        ):
             limits = {"low": first.low, "high": first.high, "level": first.level, "limits_step": first.limits_step}
             result[i : i + 2] = [replace(second, **limits, unit="CI")]  # type: ignore[arg-type]
             break

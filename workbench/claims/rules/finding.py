@@ -222,7 +222,7 @@ def is_composition(table: LogTable, counts: int, percents: int) -> float | None:
         (a.value, b.value, b.step)
         for a, b in zip(table.column(counts), table.column(percents), strict=True)
         if a and b and b.kind == "percent" and b.value > 0
-    ]  # noqa: E501
+    ]
     if len(pairs) < 2 or len({a for a, _, _ in pairs}) < 2:
         return None
     whole = sorted(100 * a / b for a, b, _ in pairs)[len(pairs) // 2]

@@ -95,7 +95,7 @@ def run(log: LogText) -> Iterator[LogFinding]:
                 and not x.signed
                 and not x.bound
                 and _SHARE_WORDS.search(text)
-            ):  # noqa: E501
+            ):
                 given = n_of_number(log, statement, x)
                 if (
                     given
@@ -128,7 +128,7 @@ _SAID = {
 _SAID_RANGE = re.compile(
     r"\brange[sd]?\b[^\d.;%-]{0,12}(?P<low>-?\d+(?:\.\d+)?)\s?%?\s?(?:to|-|–|and)\s?(?P<high>-?\d+(?:\.\d+)?)",
     re.IGNORECASE,
-)  # noqa: E501
+)
 
 
 def _said_order(text: str, line: int, source: str) -> Iterator[LogFinding]:

@@ -370,11 +370,11 @@ def _compositions(table: LogTable) -> Iterator[LogFinding]:
                 (i, a, b)
                 for i, (a, b) in enumerate(zip(table.column(c), table.column(j), strict=True))
                 if a and b and b.kind == "percent"
-            ]  # noqa: E501
+            ]
             parts_ = [a.value for i, a, _ in rows if not _TOTAL.match(_clean(table.label(i)))]
             n = next((a.value for i, a, _ in rows if _TOTAL.match(_clean(table.label(i)))), None) or min(
                 (sum(parts_), round(whole)), key=lambda v: abs(v - whole)
-            )  # noqa: E501
+            )
             for i, a, b in rows:
                 true = 100 * a.value / n
                 grade = grade_of(abs(true - b.value), b.step)
@@ -385,7 +385,7 @@ def _compositions(table: LogTable) -> Iterator[LogFinding]:
                     table.row_lines[i],
                     table.source,
                     (true,),
-                )  # noqa: E501
+                )
 
 
 def _sum_to_hundred(cells: Sequence[Number], what: str, line: int, source: str) -> Iterator[LogFinding]:
@@ -854,7 +854,7 @@ def _sums_in_words(text: str, statement: Statement) -> Iterator[LogFinding]:
                 or re.search(
                     r"\b(?:per|each|layers?|runs?|seeds?|dimension|epochs?|years?|days?|times)\b", m[0], re.IGNORECASE
                 )
-            ):  # noqa: E501
+            ):
                 continue
             off = sum(numbers) - total
             wrong = 0 < off < 0.5 * total if pattern is _SUM_OF else 0 < abs(off) < 0.3 * total
@@ -866,7 +866,7 @@ def _sums_in_words(text: str, statement: Statement) -> Iterator[LogFinding]:
                     statement.line,
                     statement.source,
                     (sum(numbers),),
-                )  # noqa: E501
+                )
 
 
 def _equations(statement: Statement) -> Iterator[LogFinding]:
