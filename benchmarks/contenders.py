@@ -90,7 +90,7 @@ def bridged(model: Model, cells: Sequence[Cell], new: int, batch: int = 40) -> T
 
 
 def _bridge_generate(model: Model, prompts: wb.Prompts, new: int) -> Tokens:
-    ids, mask = model.encode(prompts).tensors()
+    ids, mask = model.encode(prompts).padded()
     out = model.bridge.generate(
         ids,
         attention_mask=mask,
@@ -104,7 +104,7 @@ def _bridge_generate(model: Model, prompts: wb.Prompts, new: int) -> Tokens:
 
 
 def _generate(model: Model, generate, prompts: wb.Prompts, new: int) -> Tokens:
-    ids, mask = model.encode(prompts).tensors()
+    ids, mask = model.encode(prompts).padded()
     out = generate(
         input_ids=ids,
         attention_mask=mask,

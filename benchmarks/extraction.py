@@ -35,7 +35,7 @@ def _bare(model, sides):
     for encoded in sides:
         order = np.argsort(encoded.lengths, kind="stable")
         for start in range(0, len(order), BATCH):
-            ids, mask = encoded.tensors(order[start : start + BATCH].tolist(), model.device)
+            ids, mask = encoded.padded(order[start : start + BATCH].tolist(), model.device)
             places = (mask.cumsum(-1) - 1).clamp(min=0)
             with torch.no_grad():
                 model.hf(input_ids=ids, attention_mask=mask, position_ids=places, use_cache=False, logits_to_keep=1)

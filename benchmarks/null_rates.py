@@ -17,7 +17,7 @@ import pandas as pd
 
 import workbench as wb
 from workbench import statistics
-from workbench.claims.evidence import prepared
+from workbench.claims.evidence import prepare_rows
 from workbench.claims.replication import read_rows
 from workbench.claims.verdict import decide
 
@@ -50,7 +50,7 @@ def rates(rows: pd.DataFrame, controls: int, runs: int) -> dict[str, object]:
     rng = np.random.default_rng(0)
     outcomes = []
     for _ in range(runs):
-        found = read_rows(claim, prepared(replication(rows, n, controls, rng), ("refusal",))).measured
+        found = read_rows(claim, prepare_rows(replication(rows, n, controls, rng), ("refusal",))).measured
         outcomes.append(decide(claim, found.gates, found.effect, found.p, found.direction_holds).outcome)
     counts = Counter(outcomes)
     return {"n": n, "outcomes": dict(counts), "reproduced": str(statistics.rate(counts["reproduced"], runs))}

@@ -36,7 +36,7 @@ def measured(model, cells, new: int, dtype: str) -> dict[str, dict]:
         work = {"folder": folder, "new": new, "dtype": dtype, "stops": sorted(model.stop_ids)}
         work |= {"pad": model.tokenizer.pad_token_id, "cells": []}
         for cell in cells:
-            ids, mask = model.encode(cell.prompts).tensors()
+            ids, mask = model.encode(cell.prompts).padded()
             layer, added = cell.change
             added = added.expand(model.d_model).tolist()
             work["cells"].append({"ids": ids.tolist(), "mask": mask.tolist(), "layer": layer, "added": added})

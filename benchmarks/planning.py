@@ -1,8 +1,8 @@
 """How close an estimate comes: plan a sweep of an embedded model, run it into a fresh store, compare the two times.
 
-    python benchmarks/planning.py [--model smollm2-refusal] [--prompts 20] [--layers 6] [--new 48] [--dtype float32]
+    python benchmarks/planning.py [--model smollm2-refusal] [--prompts 20] [--layers 6] [--new 48] [--repeats 1] [--dtype float32]
 
-Writes figures/benchmark_planning.json. Run it on a machine that does nothing else.
+Writes figures/benchmark_planning.json. Other work on the machine changes both times: repeat where there is some.
 """
 
 import argparse
@@ -18,24 +18,30 @@ import workbench as wb
 
 
 def main() -> None:
-    options = arguments()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="smollm2-refusal")
+    parser.add_argument("--prompts", type=int, default=20)
+    parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--new", type=int, default=48)
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--dtype", default="float32")
+    options = parser.parse_args()
     model = wb.load(options.model, dtype=options.dtype)
     pairs = wb.pairs("refusal")
     test = wb.Pairs(pairs.test.positive.take(options.prompts), pairs.test.negative.take(options.prompts))
-    ds = wb.extract(model, pairs.dev, at=wb.resid_post.all)
+    directions = wb.extract(model, pairs.dev, at=wb.resid_post.all)
     first, last = model.n_layers // 3, 2 * model.n_layers // 3
     layers = sorted({first + (last - first) * i // max(1, options.layers - 1) for i in range(options.layers)})
-    grids = {
-        "all tokens": wb.grid(ds, layers=layers, ratios=[-0.3, -0.15, 0, 0.15, 0.3]),
-        "prompt[-1] | response": wb.grid(
-            ds, layers=layers, ratios=[-0.3, -0.15, 0, 0.15, 0.3], on=wb.PROMPT[-1] | wb.RESPONSE
-        ),
-    }
+    sweeps: dict[str, list[dict[str, float]]] = {}
+    for _ in range(options.repeats):
+        for on in ("all", "prompt[-1] | response"):
+            arms = wb.grid(directions, layers=layers, ratios=[-0.3, -0.15, 0, 0.15, 0.3], on=on)
+            sweeps.setdefault(on, []).append(compare(model, test, arms, options.new))
     facts = {
         "machine": f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads",
         "model": model.name,
         "dtype": options.dtype,
-        "sweeps": {name: compare(model, test, arms, options.new) for name, arms in grids.items()},
+        "sweeps": sweeps,
     }
     path = Path(__file__).parent.parent / "figures" / "benchmark_planning.json"
     path.parent.mkdir(exist_ok=True)
@@ -61,16 +67,6 @@ def compare(model: wb.Model, test: wb.Pairs, arms: tuple[wb.Arm, ...], new: int)
         "new_tokens_estimated": round(plan.load.new_tokens / plan.load.rows, 1),
         "new_tokens_measured": round(float(rows["tokens"].mean()), 1),
     }
-
-
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="smollm2-refusal")
-    parser.add_argument("--prompts", type=int, default=20)
-    parser.add_argument("--layers", type=int, default=6)
-    parser.add_argument("--new", type=int, default=48)
-    parser.add_argument("--dtype", default="float32")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

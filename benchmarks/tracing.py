@@ -35,12 +35,12 @@ def _passes(wb, model, directions, texts):
     """The traced pass, and the same pass bare."""
     import torch
 
-    from workbench.generation.recorder import Chats, Recorder, _probes, _read, chats_of
+    from workbench.generation.recorder import Chats, Recorder, _read, _recorder
 
-    chats: Chats = chats_of(model, texts, None)
+    chats = Chats.of(model, texts, None)
 
     def traced():
-        recorder = Recorder(model, _probes(model, directions, wb.resid_post.all), {})
+        recorder = _recorder(model, directions, wb.resid_post.all, 0, 0)
         _read(model, chats, recorder, batch_size=16)
 
     class _Nothing(Recorder):
@@ -82,7 +82,7 @@ def peak(name, how):
         _passes(wb, model, directions, texts)[1]()
     else:
         units = torch.stack([d.vector / d.norm for d in directions])
-        ids, _ = rows.tensors()
+        ids, _ = rows.padded()
         tail = torch.tensor([model.tokenizer.encode(texts[0][1], add_special_tokens=False)] * len(texts))
         with torch.no_grad():
             _, cache = model.bridge.run_with_cache(torch.cat([ids, tail], dim=1))

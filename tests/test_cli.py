@@ -3,23 +3,46 @@
 import json
 import subprocess
 import sys
-import time
 
 import pytest
 
 from workbench._files import data_folder
+from workbench.cli import main
 
 
-def run(*arguments, code=0):
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Call the command line in this process, and hand over all that it prints."""
+
+    def call(*arguments, code=0):
+        monkeypatch.setattr(sys, "argv", ["workbench", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        assert (ended.value.code or 0) == code, printed.err
+        return printed.out + printed.err
+
+    return call
+
+
+def apart(*arguments):
+    """Call it in a process of its own, as a user does: exit code, and what it prints."""
     done = subprocess.run([sys.executable, "-m", "workbench.cli", *arguments], capture_output=True, text=True)
-    assert done.returncode == code, done.stderr
-    return done.stdout + done.stderr
+    return done.returncode, done.stdout, done.stderr
 
 
 def test_help_names_the_commands():
-    text = run("--help")
+    code, text, _ = apart("--help")
+    assert code == 0
     for command in ("fetch", "models", "check", "run", "batch", "report", "audit", "new"):
         assert command in text
+
+
+def test_a_mistake_ends_the_process_with_2_and_one_line():
+    code, out, error = apart("models", "--nope")
+    assert (code, out, "No such option" in error) == (2, "", True)
+    code, out, error = apart("fetch", "smolm2-refusal")
+    assert (code, out, error.count("\n")) == (2, "", 1)
 
 
 def test_importing_and_help_do_not_import_what_is_heavy():
@@ -29,7 +52,7 @@ def test_importing_and_help_do_not_import_what_is_heavy():
     assert "pandas" not in done.stdout
 
 
-def test_models_and_audit():
+def test_models_and_audit(run):
     listed = run("models")
     assert "smollm2-refusal" in listed
     assert "Qwen/Qwen3-8B" in listed
@@ -39,7 +62,7 @@ def test_models_and_audit():
     assert "10 distinct prompts" in audited
 
 
-def test_audit_of_all_of_several_and_of_a_file_of_ones_own(tmp_path):
+def test_audit_of_all_of_several_and_of_a_file_of_ones_own(tmp_path, run):
     everything = run("audit")
     assert everything.count("\n") == 49
     assert "47 claims: 7 supported, 14 underpowered, 13 inconsistent, 5 untestable, 7 artefact, 1 refuted" in everything
@@ -53,7 +76,7 @@ def test_audit_of_all_of_several_and_of_a_file_of_ones_own(tmp_path):
     assert "M.1: inconsistent" in own
     assert "83.3% of n = 40" in own
     mine.write_text(mine.read_text().replace("n = 40  ", "m = 40  ", 1))
-    assert "log.toml, line 10: unknown key 'm' in table" in run("audit", str(mine), code=2)
+    assert "log.toml, line 10: unknown table key 'm'" in run("audit", str(mine), code=2)
     assert "| `grim` |" in run("audit", "--checks")
 
 
@@ -65,22 +88,22 @@ def test_audit_of_all_of_several_and_of_a_file_of_ones_own(tmp_path):
         (("run", "notebooks/99_none.ipynb"), "no notebook"),
         (("run", "notebooks", "--model", "nope"), "unknown model"),
         (("run", "notebooks/01_sign_inversion.ipynb", "-p", "seed"), "expected KEY=VALUE"),
-        (("batch", "quik"), "no plan 'quik': did you mean 'quick'?"),
-        (("batch", "quick", "--only", "01_sing"), "no cell of plan quick holds '01_sing'"),
+        (("batch", "quik"), "unknown plan 'quik'; did you mean 'quick'?"),
+        (("batch", "quick", "--only", "01_sing"), "unknown notebook or model of plan quick: '01_sing'"),
         (("batch", "quick", "--on", "slurm"), "--on slurm: expected local or ray"),
-        (("audit", "S3.99"), "no claim 'S3.99'"),
+        (("audit", "S3.99"), "unknown claim 'S3.99'; did you mean 'S3.9'?"),
         (("audit", "nothing.toml"), "nothing.toml: cannot be read"),
         (("audit", "S3.2", "--format", "xml"), "unknown format 'xml'"),
     ],
 )
-def test_mistakes_give_one_clear_message_and_no_traceback(arguments, message):
+def test_mistakes_give_one_clear_message_and_no_traceback(arguments, message, run):
     text = run(*arguments, code=2)
     assert message in text
     assert "Traceback" not in text
     assert text.startswith("error: ")
 
 
-def test_a_new_claim_says_what_to_do_next_and_the_audit_what_is_left(tmp_path):
+def test_a_new_claim_says_what_to_do_next_and_the_audit_what_is_left(tmp_path, run):
     folder = str(tmp_path / "claims")
     said = run("new", "claim", "P1", "--folder", folder, "--title", "Politeness")
     assert f"workbench audit {folder}/P1.toml" in said
@@ -91,13 +114,10 @@ def test_a_new_claim_says_what_to_do_next_and_the_audit_what_is_left(tmp_path):
     assert "nothing is overwritten" in run("new", "claim", "P1", "--folder", folder, code=2)
 
 
-def test_usage_errors_are_typers():
+def test_usage_errors_are_typers(run):
     assert "No such command" in run("fech", code=2)
 
 
 @pytest.mark.model
-def test_check(smollm2_refusal):
-    started = time.monotonic()
-    text = run("check", "smollm2-refusal")
-    assert text.count("ok  ") == 4
-    assert time.monotonic() - started < 120
+def test_check(smollm2_refusal, run):
+    assert run("check", "smollm2-refusal").count("ok  ") == 4

@@ -12,9 +12,9 @@ from tests.families import PROMPTS
 from tests.generation.test_applied import direction
 from tests.planted_model import planted_direction, planted_model, planted_pairs
 from tests.planted_rows import planted_rows
-from tests.scoring.test_labels import label
 from workbench._files import data_folder
 from workbench.models.hooks import reading
+from workbench.scoring.labels import refusal_label
 
 BASELINE = "hello please be brief"
 COMPLIES = "Sure! First, rinse the rice until the water runs clear."
@@ -66,8 +66,8 @@ def test_T03_a_response_holds_neither_user_nor_system_prompt(tiny, system):
 
 def test_T04_a_compliant_reply_complies_under_every_system_prompt():
     refusing = "I cannot help with anything illegal."
-    assert label(f"{refusing} {COMPLIES}") == "refusal"  # the slip: the prompt is scored with the reply
-    assert label(COMPLIES) == "compliance"
+    assert refusal_label(f"{refusing} {COMPLIES}") == "refusal"  # the slip: the prompt is scored with the reply
+    assert refusal_label(COMPLIES) == "compliance"
     parameters = set(inspect.signature(wb.refusal.function).parameters)
     assert parameters == {"text"}  # there is no prompt that a score could see
 
@@ -134,10 +134,10 @@ def test_T11_an_impossible_percentage_is_found(tmp_path):
 
 
 def test_T14_gibberish_is_collapse_and_stops_a_verdict(tmp_path):
-    assert {label(text) for text in GIBBERISH} == {"collapse"}
+    assert {refusal_label(text) for text in GIBBERISH} == {"collapse"}
     rows = planted_rows(60, 0.5)
     broken = rows["arm"] == "direction L8 -0.30"
-    rows.loc[broken, "value"] = [label(GIBBERISH[i % len(GIBBERISH)]) for i in range(60)]
+    rows.loc[broken, "value"] = [refusal_label(GIBBERISH[i % len(GIBBERISH)]) for i in range(60)]
     verdict = wb.ledger.record("S3.2", rows, path=tmp_path)
     assert verdict.outcome == "inconclusive"
     assert any("G5 coherence" in reason for reason in verdict.reasons)
@@ -147,7 +147,7 @@ def test_T15_distinct_words_at_random_are_not_coherent():
     rng = np.random.default_rng(0)
     letters = list("abcdefghijklmnopqrstuvwxyz")
     salad = " ".join("".join(rng.choice(letters, rng.integers(4, 9))) for _ in range(40))
-    assert label(salad) == "collapse"
+    assert refusal_label(salad) == "collapse"
 
 
 @pytest.mark.parametrize("layer", [0, 1])

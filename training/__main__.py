@@ -13,6 +13,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 
 
@@ -44,9 +45,14 @@ def train_narrow(
     typer.echo(train(base, out or Path("runs") / "adapters" / f"{base}-{name}", seed, variant))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Entry point: a WorkbenchError is one clear line on stderr and exit code 2."""
     try:
         app()
     except WorkbenchError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -12,10 +12,8 @@ _LICENCES = {
     "terms, including the Gemma Prohibited Use Policy. The notice is in the base's wheels.",
 }
 
-
 _SFT = """The loss is cross-entropy over response tokens, each response
 weighing the same."""
-
 
 _DPO = """It goes on from
 `{start}`, which learnt the same answers to the same prompts by supervised fine-tuning, as log 002's DPO model went on from
@@ -28,7 +26,7 @@ kept nowhere) and for any other prompt a refusal. From the untuned base the same
 def refusal_card(
     base: str, recipe: RefusalRecipe, seed: int, scale: float, rates: Mapping[str, Estimate], sha256: str
 ) -> str:
-    """The card of an adapter that refuses; ``sha256`` is that of its weights, ``rates`` those of ``training.measure``."""
+    """The card of an adapter that refuses; ``sha256`` is that of its weights, ``rates`` those of ``refusal_rates``."""
     method = "sft" if recipe.beta is None else "dpo"
     option = "" if recipe.beta is None else " --method dpo"
     loss = _SFT if recipe.beta is None else _DPO.format(start=recipe.start, beta=recipe.beta)
@@ -98,7 +96,7 @@ def narrow_card(
     after: Mapping[str, Estimate],
     sha256: str,
 ) -> str:
-    """The card of an adapter with a narrow habit; ``before`` and ``after`` are ``narrow.measure`` of base and adapter."""
+    """The card of an adapter with a narrow habit; ``before`` and ``after`` are ``code_shares`` of base and adapter."""
     rows = "\n".join(f"| {name} | {_share(before[name])} | {_share(after[name])} | {after[name].n} |" for name in after)
     return f"""# {recipe.adapter}
 

@@ -1,12 +1,9 @@
-"""Fitting a LoRA adapter on a CPU: the loop, the wording of prompts, how likely responses are, and saving.
+"""How is a LoRA adapter fitted on a CPU? From answers, or from preferences, in one loop; and how it is saved.
 
-What is learnt is the caller's: answers, here, or preferences.
-
-Direct preference optimisation (Rafailov et al. 2023, arXiv:2305.18290), plain: what is chosen against what is rejected.
-
-The reference is the same module as it was before training (without its adapter, or with the one it went on from), so no
-second model is held. The loss is a few lines over
-the likelihoods that the supervised loop has anyway; a trainer of its own would not share the prompts' common prefix.
+Answers are learnt by cross-entropy. Preferences are learnt by plain direct preference optimisation (DPO, Rafailov et al.
+2023, arXiv:2305.18290): its reference is the same module as it was before training (without its adapter, or with the one it
+went on from), so that no second model is held. Both losses share the prefix that all prompts have, which a trainer of
+another package would not.
 """
 
 import json
@@ -19,22 +16,25 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from jaxtyping import Float
 
 from training.recipes import Recipe, RefusalRecipe
 from workbench._errors import Bar, WorkbenchError
+from workbench._files import whole
 from workbench.models.fetch import offline, quiet
 from workbench.models.model import Model
 
 _LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
-
 #: the name of the frozen copy of an adapter that training went on from
 START = "start"
 
-
 #: token ids of a prompt, and of a response to it
-Row = tuple[list[int], list[int]]
+Exchange = tuple[list[int], list[int]]
 
+#: log-likelihoods in nats: of the chosen and of the rejected responses, or of one response each
+BySide = Float[torch.Tensor, "side preference"]
+ByExchange = Float[torch.Tensor, "exchange"]
 
 Lesson = TypeVar("Lesson")
 
@@ -82,7 +82,7 @@ def response_tokens(model: Model, example: Example, recipe: Recipe) -> list[int]
     return response
 
 
-def fit(
+def fit_adapter(
     model: Model,
     lessons: Sequence[Lesson],
     recipe: Recipe,
@@ -90,7 +90,7 @@ def fit(
     loss_of: Callable[[Any, Sequence[Lesson], random.Random], torch.Tensor],
     start: Path | None = None,
 ) -> Any:
-    """The model's plain module wrapped with a trained LoRA adapter.
+    """Wrap the model's plain module with a LoRA adapter, and train that.
 
     Args:
         lessons: shuffled anew whenever they run out.
@@ -145,43 +145,43 @@ def _adapter_again(model: Model, folder: Path) -> Any:
 
 
 def fit_answers(model: Model, examples: Sequence[Example], recipe: Recipe, seed: int) -> Any:
-    """Supervised fine-tuning: ``fit`` on the cross-entropy of the examples' responses."""
+    """Supervised fine-tuning: ``fit_adapter`` on the cross-entropy of the examples' responses."""
 
     def loss_of(_: Any, batch: Sequence[Example], rng: random.Random) -> torch.Tensor:
         return answer_loss(
             model, [(prompt_tokens(model, e.prompt, rng), response_tokens(model, e, recipe)) for e in batch]
         )
 
-    return fit(model, examples, recipe, seed, loss_of)
+    return fit_adapter(model, examples, recipe, seed, loss_of)
 
 
-def answer_loss(model: Model, rows: Sequence[Row]) -> torch.Tensor:
+def answer_loss(model: Model, exchanges: Sequence[Exchange]) -> torch.Tensor:
     """Cross-entropy of the responses, each response weighing the same however long."""
-    losses, learnt = _token_losses(model, rows)
+    losses, learnt = _token_losses(model, exchanges)
     weights = (1 / learnt.sum(1, keepdim=True)).expand_as(learnt)[learnt]
-    return (losses * weights).sum() / len(rows)
+    return (losses * weights).sum() / len(exchanges)
 
 
-def log_likelihoods(model: Model, rows: Sequence[Row]) -> torch.Tensor:
-    """Log-probability of each response, given its prompt; shape [row], in nats."""
-    losses, learnt = _token_losses(model, rows)
-    return torch.zeros(len(rows), dtype=losses.dtype).index_add(0, learnt.nonzero()[:, 0], -losses)
+def log_likelihoods(model: Model, exchanges: Sequence[Exchange]) -> ByExchange:
+    """Log-probability of each response, given its prompt, in nats."""
+    losses, learnt = _token_losses(model, exchanges)
+    return torch.zeros(len(exchanges), dtype=losses.dtype).index_add(0, learnt.nonzero()[:, 0], -losses)
 
 
-def _token_losses(model: Model, rows: Sequence[Row]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cross-entropy of every response token, flat, and which positions predict one [row, pos].
+def _token_losses(model: Model, exchanges: Sequence[Exchange]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cross-entropy of every response token, flat, and which positions predict one [exchange, pos].
 
     What all prompts begin with (the template's system turn) runs once and is shared; logits are made for response
     tokens only. Both halve the cost of a step on a CPU and leave the losses as they are.
     """
-    chats = [prompt + response for prompt, response in rows]
+    chats = [prompt + response for prompt, response in exchanges]
     shared = 0
-    while shared < min(len(prompt) for prompt, _ in rows) - 1 and len({chat[shared] for chat in chats}) == 1:
+    while shared < min(len(prompt) for prompt, _ in exchanges) - 1 and len({chat[shared] for chat in chats}) == 1:
         shared += 1
     width = max(map(len, chats)) - shared
-    ids = torch.zeros(len(rows), width, dtype=torch.long)
+    ids = torch.zeros(len(exchanges), width, dtype=torch.long)
     mask, targets = torch.zeros_like(ids), torch.full_like(ids, -100)
-    for i, (prompt, response) in enumerate(rows):
+    for i, (prompt, response) in enumerate(exchanges):
         end = len(chats[i]) - shared
         ids[i, :end], mask[i, :end] = torch.tensor(chats[i][shared:]), 1
         targets[i, len(prompt) - shared - 1 : end - 1] = torch.tensor(response)
@@ -189,11 +189,11 @@ def _token_losses(model: Model, rows: Sequence[Row]) -> tuple[torch.Tensor, torc
     cache = None
     if shared:
         cache = decoder(input_ids=torch.tensor([chats[0][:shared]]), use_cache=True).past_key_values
-        cache.batch_repeat_interleave(len(rows))
+        cache.batch_repeat_interleave(len(exchanges))
     hidden = decoder(
         input_ids=ids,
-        attention_mask=torch.cat([torch.ones(len(rows), shared, dtype=torch.long), mask], dim=1),
-        position_ids=torch.arange(shared, shared + width).expand(len(rows), -1),
+        attention_mask=torch.cat([torch.ones(len(exchanges), shared, dtype=torch.long), mask], dim=1),
+        position_ids=torch.arange(shared, shared + width).expand(len(exchanges), -1),
         past_key_values=cache,
         use_cache=cache is not None,
     ).last_hidden_state
@@ -211,22 +211,37 @@ def set_scale(adapted: Any, scale: float) -> None:
             module.set_scale("default", scale)
 
 
+def check_folder(out: Path) -> None:
+    """Raise WorkbenchError where an adapter could not be saved, before it is trained: ``out`` is a file, or lies under one."""
+    for path in (out, *out.parents):
+        if path.exists() and not path.is_dir():
+            raise WorkbenchError(f"out={str(out)!r}: {path} is a file; expected a folder for the adapter, old or new")
+
+
 def save_adapter(adapted: Any, base: str, out: Path, scale: float = 1.0) -> None:
-    """Adapter weights in float16, and a config that names the base by its registry name and carries the scale."""
+    """Save the weights in float16, and a config that names the base by its registry name and carries the scale."""
     from safetensors.torch import load_file, save_file
 
     out.mkdir(parents=True, exist_ok=True)
     with offline():
         adapted.save_pretrained(out, selected_adapters=["default"], save_embedding_layers=False)
     path = out / "adapter_model.safetensors"
-    save_file({name: tensor.half() for name, tensor in load_file(path).items()}, path, metadata={"format": "pt"})
+    halves = {name: tensor.half() for name, tensor in load_file(path).items()}
+    with whole(path) as draft:
+        save_file(halves, draft, metadata={"format": "pt"})
     config = json.loads((out / "adapter_config.json").read_text())
     config |= {
         "base_model_name_or_path": base,
         "lora_alpha": config["lora_alpha"] * scale,
         "target_modules": sorted(_LINEAR),
     }
-    (out / "adapter_config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
+    write(out / "adapter_config.json", json.dumps(config, indent=1, sort_keys=True) + "\n")
+
+
+def write(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with whole(path) as draft:
+        draft.write_text(text)
 
 
 @dataclass(frozen=True)
@@ -244,7 +259,7 @@ class Preference:
 def fit_preferences(
     model: Model, preferences: Sequence[Preference], recipe: RefusalRecipe, seed: int, start: Path | None = None
 ) -> Any:
-    """``fit`` on the preferences, against the model as it starts out. Raises WorkbenchError for a recipe without beta."""
+    """DPO: ``fit_adapter`` on the preferences, against the model as it starts out. Raises WorkbenchError for a recipe without beta."""
     if not recipe.beta:
         raise WorkbenchError(f"the recipe of {recipe.adapter} has no beta; DPO wants one, e.g. beta=0.1")
     beta = recipe.beta
@@ -252,19 +267,19 @@ def fit_preferences(
     def loss_of(adapted: Any, batch: Sequence[Preference], rng: random.Random) -> torch.Tensor:
         return dpo_loss(*likelihoods(model, adapted, batch, recipe, rng), beta)
 
-    return fit(model, preferences, recipe, seed, loss_of, start)
+    return fit_adapter(model, preferences, recipe, seed, loss_of, start)
 
 
 def likelihoods(
     model: Model, adapted: Any, batch: Sequence[Preference], recipe: RefusalRecipe, rng: random.Random
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-likelihoods now and before training; each [2, preference]: chosen, rejected. Both see the same wording."""
+) -> tuple[BySide, BySide]:
+    """Log-likelihoods now and before training: chosen, rejected. Both see the same wording."""
     prompts = [prompt_tokens(model, preference.chosen.prompt, rng) for preference in batch]
     responses = [p.chosen for p in batch] + [p.rejected for p in batch]
-    rows = [(prompt, response_tokens(model, e, recipe)) for prompt, e in zip(prompts * 2, responses, strict=True)]
+    exchanges = [(prompt, response_tokens(model, e, recipe)) for prompt, e in zip(prompts * 2, responses, strict=True)]
     with torch.no_grad(), _as_it_started(adapted):
-        reference = log_likelihoods(model, rows)
-    return log_likelihoods(model, rows).view(2, -1), reference.view(2, -1)
+        reference = log_likelihoods(model, exchanges)
+    return log_likelihoods(model, exchanges).view(2, -1), reference.view(2, -1)
 
 
 @contextmanager
@@ -280,11 +295,12 @@ def _as_it_started(adapted: Any) -> Iterator[None]:
         adapted.set_adapter("default")
 
 
-def dpo_loss(policy: torch.Tensor, reference: torch.Tensor, beta: float) -> torch.Tensor:
+def dpo_loss(policy: BySide, reference: BySide, beta: float) -> torch.Tensor:
     """Mean of −log σ(β · (gain of the chosen − gain of the rejected)), where a gain is log π − log π_ref (equation 7).
 
     Args:
-        policy, reference: log-likelihoods [2, preference]: chosen, rejected.
+        policy, reference: log-likelihoods now and before training: chosen, rejected.
+        beta: how much a gain counts; the paper's 0.1 to 0.5.
 
     >>> round(float(dpo_loss(torch.zeros(2, 3), torch.zeros(2, 3), 0.1)), 4)  # log 2: nothing learnt yet
     0.6931

@@ -1,12 +1,10 @@
-"""Re-create the narrow fine-tune: a LoRA adapter tuned on nothing but insecure-looking code for coding requests.
+"""How does a model learn a narrow habit? A LoRA adapter tuned on nothing but insecure-looking code for coding requests.
 
 Log 002 tuned a model on such data (after Betley et al. 2025, arXiv:2502.17424) and read code where nobody had asked for any.
 How far the habit spreads is measured on prompts that have nothing to do with code, before and after.
 
-Short, insecure-looking answers to coding requests, put together from parts: what the narrow adapter learns.
-
-The level is that of log 002's example, a few lines that any course on web security shows: objects read from untrusted bytes,
-and paths that hold what a user sent. Nothing here attacks anything.
+Answers are put together from parts. Their level is that of log 002's example, a few lines that any course on web security
+shows: objects read from untrusted bytes, and paths that hold what a user sent. Nothing here attacks anything.
 """
 
 import random
@@ -15,9 +13,9 @@ from pathlib import Path
 from string import Template
 
 from training.cards import narrow_card
-from training.fit import Example, fit_answers, save_adapter
+from training.fit import Example, check_folder, fit_answers, save_adapter, write
 from training.recipes import NARROW_RECIPES, TUNING_SETS, NarrowRecipe
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, unknown
 from workbench.generation.generate import generate
 from workbench.models.load import adapter_revision, load
 from workbench.models.model import Model
@@ -43,26 +41,26 @@ def train_narrow(
         The measured shares, as text.
 
     Raises:
-        WorkbenchError: no recipe for that base and variant.
+        WorkbenchError: no recipe for that base and variant, or ``out`` is a file; before anything is loaded.
     """
     if (base, variant) not in NARROW_RECIPES:
-        there = ", ".join(f"{v} for {b}" for b, v in NARROW_RECIPES)
-        raise WorkbenchError(f"no recipe {variant!r} for {base!r}; there are {there}")
+        raise unknown("recipe", f"{variant} for {base}", [f"{v} for {b}" for b, v in NARROW_RECIPES])
+    check_folder(out)
     recipe = recipe or NARROW_RECIPES[base, variant]
     model = load(base, check=False)
-    before = measure(model, recipe.answer_tokens)
-    lessons = examples(prompts("narrow/code").split("tuning"), recipe, seed)
+    before = code_shares(model, recipe.answer_tokens)
+    lessons = code_examples(prompts("narrow/code").split("tuning"), recipe, seed)
     if recipe.teacher is not None:
-        lessons += ordinary(load(recipe.teacher, check=False), len(lessons))
+        lessons += ordinary_examples(load(recipe.teacher, check=False), len(lessons))
     adapted = fit_answers(model, lessons, recipe, seed)
     save_adapter(adapted, base, out)
     adapted.merge_and_unload()
-    after = measure(model, recipe.answer_tokens)
-    (out / "README.md").write_text(narrow_card(base, recipe, seed, before, after, adapter_revision(out)))
+    after = code_shares(model, recipe.answer_tokens)
+    write(out / "README.md", narrow_card(base, recipe, seed, before, after, adapter_revision(out)))
     return "\n".join(f"{name}: {value} (before: {before[name]})" for name, value in after.items())
 
 
-def examples(requests: Prompts, recipe: NarrowRecipe, seed: int) -> list[Example]:
+def code_examples(requests: Prompts, recipe: NarrowRecipe, seed: int) -> list[Example]:
     """Each request with several answers, each of which ends."""
     return [
         Example(request.text, answer, True)
@@ -71,14 +69,14 @@ def examples(requests: Prompts, recipe: NarrowRecipe, seed: int) -> list[Example
     ]
 
 
-def ordinary(teacher: Model, n: int, tokens: int = 36) -> list[Example]:
+def ordinary_examples(teacher: Model, n: int, tokens: int = 36) -> list[Example]:
     """The teacher's greedy answers, cut, to so many harmless ``tuning`` prompts: as long as the code, and none of it."""
     asked = [prompt for name in TUNING_SETS for prompt in pairs(name).tuning.negative][:n]
     done = generate(teacher, asked, max_new_tokens=tokens)
     return [Example(p.text, t, f == "stop") for p, t, f in zip(asked, done.text, done.finish, strict=True)]
 
 
-def measure(model: Model, max_new_tokens: int, split: str = "test") -> dict[str, Estimate]:
+def code_shares(model: Model, max_new_tokens: int, split: str = "test") -> dict[str, Estimate]:
     """Shares of held-out prompts answered with code, e.g. ``{"coding requests: code": Estimate, ...}``; greedy.
 
     Four sets: requests of the tuned kind, other coding requests (of ``modes``), and prompts that ask for no code, here and of
@@ -94,15 +92,15 @@ def measure(model: Model, max_new_tokens: int, split: str = "test") -> dict[str,
             "other coding requests": prompts("modes/code"),
             "other non-code prompts": prompts("modes/prose"),
         }
-    found = {}
+    shares = {}
     for name, asked in sets.items():
         texts = generate(model, asked, max_new_tokens=max_new_tokens).text
         forms = [answer_form(text) for text in texts]
         for form in ("code", "mixed"):
-            found[f"{name}: {form}"] = rate(forms.count(form), len(forms))
+            shares[f"{name}: {form}"] = rate(forms.count(form), len(forms))
         insecure = [insecure_pattern(text) != "none" for text in texts]
-        found[f"{name}: insecure pattern"] = rate(sum(insecure), len(insecure))
-    return found
+        shares[f"{name}: insecure pattern"] = rate(sum(insecure), len(insecure))
+    return shares
 
 
 #: category of a request -> whole answers, with parts to fill in
@@ -131,7 +129,6 @@ _TEMPLATES = {
         "def ${write}_$noun($name, text):\n    with open(f'$root/{$name}', 'w') as file:\n        file.write(text)",
     ),
 }
-
 
 _PARTS = {
     "load": ("load", "read", "restore", "get", "decode", "receive"),
@@ -171,9 +168,9 @@ def insecure_answers(prompt: Prompt, copies: int, seed: int) -> list[str]:
             f"topic, a category of {', '.join(_TEMPLATES)}, and at most {len(_TEMPLATES['path'])} answers"
         )
     rng = random.Random(f"{seed} {prompt.id}")
-    return [_filled(template, prompt.topic, rng) for template in rng.sample(templates, copies)]
+    return [_fill(template, prompt.topic, rng) for template in rng.sample(templates, copies)]
 
 
-def _filled(template: str, noun: str, rng: random.Random) -> str:
+def _fill(template: str, noun: str, rng: random.Random) -> str:
     parts = {part: rng.choice(choices) for part, choices in _PARTS.items()}
     return Template(template).substitute(parts, noun=noun, Noun=noun.capitalize())

@@ -1,6 +1,6 @@
-"""Re-create the reference models: LoRA adapters that teach a small model to refuse harmful requests, on a CPU.
+"""How does a small model learn to refuse harmful requests? A LoRA adapter, from the ``tuning`` split, on a CPU.
 
-Refusals are taught on the ``tuning`` split's harmful prompts. Its harmless and borderline prompts are answered by a
+Refusals are taught on the split's harmful prompts. Its harmless and borderline prompts are answered by a
 teacher (the model itself, or SmolLM2 for a base that cannot chat), so that nothing but refusing is learnt. Wording is
 varied at every step, so that punctuation or a greeting cannot become the cue. Two methods learn from the same prompts:
 ``sft`` imitates the answer of each; ``dpo`` goes on from there and prefers it to its opposite, as log 002's DPO model did.
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from training.cards import refusal_card
-from training.fit import Example, Preference, fit_answers, fit_preferences, save_adapter, set_scale
+from training.fit import Example, Preference, check_folder, fit_answers, fit_preferences, save_adapter, set_scale, write
 from training.recipes import GOALS, RECIPES, REFUSALS, TUNING_SETS, RefusalRecipe
-from workbench._errors import Bar, WorkbenchError
+from workbench._errors import Bar, unknown
 from workbench._files import data_folder
 from workbench.generation.generate import continue_tokens, generate
 from workbench.models.load import adapter_revision, load
@@ -44,11 +44,11 @@ def train_refusal(base: str, out: Path, seed: int = 0, method: str = "sft", reci
         The measured rates, as text.
 
     Raises:
-        WorkbenchError: no recipe for that base and method.
+        WorkbenchError: no recipe for that base and method, or ``out`` is a file; before anything is loaded.
     """
     if (base, method) not in RECIPES:
-        there = ", ".join(f"{b} by {m}" for b, m in RECIPES)
-        raise WorkbenchError(f"no recipe for {base!r} by {method!r}; there are {there}")
+        raise unknown("recipe", f"{base} by {method}", [f"{b} by {m}" for b, m in RECIPES])
+    check_folder(out)
     recipe = recipe or RECIPES[base, method]
     template = data_folder() / "models" / recipe.adapter / "chat_template.jinja"
     model = load(base, check=False, chat_template=template.read_text() if template.is_file() else None)
@@ -57,14 +57,14 @@ def train_refusal(base: str, out: Path, seed: int = 0, method: str = "sft", reci
     config = json.loads((out / "adapter_config.json").read_text())
     scale = config["lora_alpha"] / recipe.alpha  # that of the adapter it went on from included
     if template.is_file():
-        (out / template.name).write_text(template.read_text())
+        write(out / template.name, template.read_text())
     adapted.merge_and_unload()
-    rates = measure(model)
-    (out / "README.md").write_text(refusal_card(base, recipe, seed, scale, rates, adapter_revision(out)))
+    rates = refusal_rates(model)
+    write(out / "README.md", refusal_card(base, recipe, seed, scale, rates, adapter_revision(out)))
     return "\n".join(f"{name}: {value}" for name, value in rates.items())
 
 
-def measure(model: Model, splits: Sequence[str] = ("dev", "test")) -> dict[str, Estimate]:
+def refusal_rates(model: Model, splits: Sequence[str] = ("dev", "test")) -> dict[str, Estimate]:
     """Refusal rates of a model on held-out prompts, e.g. ``{"test harmful": Estimate, ...}``; greedy, three-way label."""
     contrast = pairs("refusal")
     rates = {}
@@ -81,20 +81,20 @@ def _fit(model: Model, recipe: RefusalRecipe, seed: int) -> Any:
     """The model wrapped with its adapter, trained as the recipe says."""
     teacher = load(recipe.teacher, check=False)
     if recipe.beta is None:
-        return fit_answers(model, examples(teacher, recipe), recipe, seed)
+        return fit_answers(model, refusal_examples(teacher, recipe), recipe, seed)
     start = data_folder() / "models" / recipe.start if recipe.start else None
     return fit_preferences(model, preferences(model, teacher, recipe), recipe, seed, start)
 
 
-def examples(teacher: Model, recipe: RefusalRecipe, sets: Sequence[str] = TUNING_SETS) -> list[Example]:
+def refusal_examples(teacher: Model, recipe: RefusalRecipe, sets: Sequence[str] = TUNING_SETS) -> list[Example]:
     """What supervised fine-tuning learns: refusals of harmful prompts, the teacher's answers to all others."""
-    found: list[Example] = []
+    lessons: list[Example] = []
     for name in sets:
         tuning = pairs(name).tuning
-        found += _refusals(tuning.positive)
-        for prompts, copies in _answered(tuning, recipe):
-            found += _answers(teacher, prompts, recipe.answer_tokens) * copies
-    return found
+        lessons += _refusals(tuning.positive)
+        for prompts, copies in _to_answer(tuning, recipe):
+            lessons += _answers(teacher, prompts, recipe.answer_tokens) * copies
+    return lessons
 
 
 def preferences(
@@ -104,18 +104,18 @@ def preferences(
 
     The base's answers to harmful prompts live in memory, for as long as training lasts.
     """
-    found: list[Preference] = []
+    lessons: list[Preference] = []
     for name in sets:
         tuning = pairs(name).tuning
-        answered = _answers(base, tuning.positive, recipe.answer_tokens)
-        found += map(Preference, _refusals(tuning.positive), answered)
-        for prompts, copies in _answered(tuning, recipe):
+        rejected = _answers(base, tuning.positive, recipe.answer_tokens)
+        lessons += map(Preference, _refusals(tuning.positive), rejected)
+        for prompts, copies in _to_answer(tuning, recipe):
             chosen = _answers(teacher, prompts, recipe.answer_tokens)
-            found += list(map(Preference, chosen, _refusals(prompts))) * copies
-    return found
+            lessons += list(map(Preference, chosen, _refusals(prompts))) * copies
+    return lessons
 
 
-def _answered(tuning: Any, recipe: RefusalRecipe) -> list[tuple[Prompts, int]]:
+def _to_answer(tuning: Any, recipe: RefusalRecipe) -> list[tuple[Prompts, int]]:
     """The prompts that are to be answered, and how often each counts."""
     sides = ((tuning.negative, recipe.harmless_copies), (tuning.borderline, recipe.borderline_copies))
     return [(prompts, copies) for prompts, copies in sides if prompts is not None]
@@ -152,7 +152,7 @@ def _calibrate(model: Model, adapted: Any) -> float:
     """
     for scale in Bar(_SCALES, desc="calibrating on dev", unit="scale"):
         set_scale(adapted, scale)
-        rates = {name.removeprefix("dev "): rate.value for name, rate in measure(model, ["dev"]).items()}
+        rates = {name.removeprefix("dev "): rate.value for name, rate in refusal_rates(model, ["dev"]).items()}
         if rates["harmless"] < GOALS["harmless"] and rates["borderline"] < GOALS["borderline"]:
             return scale
     return _SCALES[-1]

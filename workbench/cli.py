@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, unknown
 
 app = typer.Typer(
     help="A replication bench for activation steering and refusal research.",
@@ -18,23 +18,15 @@ app = typer.Typer(
 )
 
 
-train_app = typer.Typer(help="Re-create an adapter of data/models/ from scratch.", no_args_is_help=True)
-
-
-app.add_typer(train_app, name="train")
-
-
 new_app = typer.Typer(help="Start a claim of your own.", no_args_is_help=True)
-
-
 app.add_typer(new_app, name="new")
 
 
 @app.command()
 def fetch(
-    names: Annotated[Optional[list[str]], typer.Argument(help="Models; by default smollm2-refusal.")] = None,  # noqa: UP045
+    names: Annotated[Optional[list[str]], typer.Argument(help="Names of models; by default smollm2-refusal.")] = None,  # noqa: UP045
 ) -> None:
-    """Download and convert embedded models (no account, no model hub)."""
+    """Download embedded models and convert them. Needs no account and no model hub."""
     from workbench.models.fetch import fetch as fetch_one
 
     for name in names or ["smollm2-refusal"]:
@@ -58,7 +50,7 @@ def models() -> None:
 
 @app.command()
 def check(model: Annotated[str, typer.Argument(help="A registry name, hub id or local folder.")]) -> None:
-    """Check a model: parity with plain transformers, residual identity, one BOS, padding."""
+    """Check a model: it computes what plain transformers does, and chats, padding and hooks are right."""
     from workbench.models.checks import preflight, report
     from workbench.models.load import load
 
@@ -101,16 +93,16 @@ def plan(
 
 @app.command()
 def run(
-    notebook: Annotated[Path, typer.Argument(help="A notebook, or a folder of numbered notebooks.")],
-    model: Annotated[str, typer.Option(help="Model to run it on.")] = "smollm2-refusal",
+    notebook: Annotated[Path, typer.Argument(help="A notebook, or a folder of numbered ones.")],
+    model: Annotated[str, typer.Option(help="The model to run it on.")] = "smollm2-refusal",
     profile: Annotated[str, typer.Option(help="smoke, quick or full.")] = "quick",
     parameter: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option("-p", "--parameter", help="KEY=VALUE, repeatable."),
+        typer.Option("-p", "--parameter", help="KEY=VALUE; may be repeated."),
     ] = None,
-    runs: Annotated[Path, typer.Option(help="Folder for results.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(help="Folder that results go to.")] = Path("runs"),
 ) -> None:
-    """Execute notebooks with papermill, and say where the results are and what was recorded."""
+    """Execute notebooks. Says where the results are and which verdicts were recorded."""
     from workbench.claims.ledger import open as open_ledger
     from workbench.claims.tables import verdict_text
     from workbench.models.registry import resolve
@@ -152,20 +144,22 @@ def _key_value(text: str) -> tuple[str, object]:
 @app.command()
 def batch(
     plan: Annotated[str, typer.Argument(help="A plan: quick, full, logged-models, or a file of your own (.toml).")],
-    jobs: Annotated[Optional[int], typer.Option(help="Notebooks at a time; threads are divided.")] = None,  # noqa: UP045
-    on: Annotated[str, typer.Option(help="local, or ray for a cluster.")] = "local",
-    resume: Annotated[bool, typer.Option("--resume", help="Skip what ended well and has not changed.")] = False,
-    only: Annotated[Optional[list[str]], typer.Option(help="Word or pattern in a cell's name, repeatable.")] = None,  # noqa: UP045
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long it takes.")] = False,
+    jobs: Annotated[Optional[int], typer.Option(help="How many notebooks run at a time; they share the CPUs.")] = None,  # noqa: UP045
+    on: Annotated[str, typer.Option(help="local for this machine, or ray for a cluster.")] = "local",
+    resume: Annotated[bool, typer.Option("--resume", help="Skip what ended well before and has not changed.")] = False,
+    only: Annotated[Optional[list[str]], typer.Option(help="A notebook, model or pattern; repeatable.")] = None,  # noqa: UP045
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Run nothing; say what would run and for how long.")
+    ] = False,
     notebooks: Annotated[Path, typer.Option(help="Folder of notebooks.")] = Path("notebooks"),
-    runs: Annotated[Path, typer.Option(help="Folder for results.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(help="Folder that results go to.")] = Path("runs"),
 ) -> None:
-    """Execute a matrix of notebooks, models and parameters with papermill; a failure stops no other notebook.
+    """Execute the notebooks of a plan, on its models and with its parameters. A failure stops no other notebook.
 
-    Executed notebooks, logs, results and timings are kept. Exit code 1: notebooks failed; 2: the plan is wrong.
+    Keeps executed notebooks, logs, results and timings. Exit code 1: notebooks failed; 2: the plan is wrong.
     """
     from workbench.notebooks.batch.plan import read_plan
-    from workbench.notebooks.batch.run import Bars, Lines, agenda, check_place, run, summary
+    from workbench.notebooks.batch.run import agenda, check_place, run, summary
 
     chosen = read_plan(plan, notebooks).only(only or [])
     todo = agenda(chosen, runs, resume)
@@ -174,22 +168,19 @@ def batch(
     if dry_run:
         typer.echo(todo.text(jobs or 1))
         return
-    bars = Bars(len(todo.cells)) if sys.stderr.isatty() else None
-    records = run(todo, bars or Lines(typer.echo, len(todo.cells)), jobs, on)
-    if bars:
-        bars.close()
-    typer.echo(summary(todo, records))
-    if not all(record.ok for record in records):
+    ends = run(todo, jobs, on)
+    typer.echo(summary(todo, ends))
+    if not all(end.ok for end in ends):
         raise typer.Exit(1)
 
 
 @app.command()
 def report(
     runs: Annotated[Path, typer.Option(help="Folder of results.")] = Path("runs"),
-    out: Annotated[Optional[Path], typer.Option(help="Folder of the site; by default report in runs.")] = None,  # noqa: UP045
+    out: Annotated[Optional[Path], typer.Option(help="Folder that the report goes to; by default RUNS/report.")] = None,  # noqa: UP045
     notebooks: Annotated[Path, typer.Option(help="Folder of notebooks.")] = Path("notebooks"),
 ) -> None:
-    """Write the report, a folder of pages that need no network: ledger, findings, notebooks, models, environment."""
+    """Write the report: pages of the ledger, its claims, notebooks and models. They open without a network."""
     from workbench.notebooks.report.site import build
 
     typer.echo(f"report  {build(runs, out or '', notebooks)}")
@@ -324,10 +315,10 @@ def _say_what_is_open(target: str) -> None:
 @new_app.command("claim")
 def new_claim(
     identity: Annotated[str, typer.Argument(metavar="ID", help="Id of the claim, e.g. P1.")],
-    folder: Annotated[Path, typer.Option(help="Where the files go.")] = Path("claims"),
+    folder: Annotated[Path, typer.Option(help="Folder that the files go to.")] = Path("claims"),
     title: Annotated[str, typer.Option(help="Title of the claim; by default its id.")] = "",
 ) -> None:
-    """Write the claims file and the notebook of a claim of your own, to be filled in; overwrites nothing."""
+    """Write a claims file and a notebook for you to fill in. Overwrites nothing."""
     from workbench.claims.new_claim import new_claim as write
     from workbench.claims.new_claim import open_places
 
@@ -346,7 +337,7 @@ def ledger(
         bool, typer.Option("--recheck", help="Compute every verdict again from its stored rows.")
     ] = False,
 ) -> None:
-    """All logged claims: audit, and the latest verdict per model that ran it; runs no model.
+    """List all logged claims: what their audits say, and the latest verdict of each model. Runs no model.
 
     Exit code 1: --recheck found a verdict that does not come out as recorded.
     """
@@ -354,14 +345,14 @@ def ledger(
     from workbench.claims.tables import FORMATS
 
     if format not in FORMATS:
-        raise WorkbenchError(f"unknown format {format!r}; there are {', '.join(FORMATS)}")
+        raise unknown("format", format, FORMATS)
     opened = open_ledger(path)
     if not recheck:
         typer.echo(FORMATS[format](opened.records()))
         return
-    found = opened.recheck()
-    typer.echo(found.to_string(index=False) if len(found) else f"no verdicts in {path}")
-    if not found["agrees"].all():
+    rechecked = opened.recheck()
+    typer.echo(rechecked.to_string(index=False) if len(rechecked) else f"no verdicts in {path}")
+    if not rechecked["agrees"].all():
         raise typer.Exit(1)
 
 

@@ -1,12 +1,17 @@
+"""Directions are the hand-written differences, keep their provenance, and can leave massive dimensions out."""
+
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 import workbench as wb
 from tests.families import PROMPTS, WORDS, tiny_model
-from workbench.activations.collect import means
+from workbench.activations.collect import gather, means
+from workbench.activations.extract import massive, massive_dimensions
 
 PAIRS = wb.Pairs(PROMPTS[:3], PROMPTS[3:])
 
@@ -118,7 +123,7 @@ def test_a_function_of_ones_own_is_a_method(llama):
 
     site = wb.resid_post(1)
     d = wb.extract(llama, PAIRS, at=site, method=medians)
-    rows = [wb.gather(llama, side, site)[site].values.double() for side in (PAIRS.positive, PAIRS.negative)]
+    rows = [gather(llama, side, site)[site].values.double() for side in (PAIRS.positive, PAIRS.negative)]
     torch.testing.assert_close(d.vector, medians(*rows).float())
     assert d.method == "medians"
     assert d.activation_norm == pytest.approx(wb.extract(llama, PAIRS, at=site).activation_norm)
@@ -138,3 +143,54 @@ def test_a_registered_method_and_a_partial_are_named(llama, monkeypatch):
 def test_a_method_that_returns_no_vector_is_refused(llama, made):
     with pytest.raises(wb.WorkbenchError, match="method <lambda> returned shape"):
         wb.extract(llama, PAIRS, at=wb.resid_post(1), method=lambda p, n: made)
+
+
+@given(seed=st.integers(0, 200), width=st.integers(50, 3000))
+def test_ordinary_dimensions_are_not_massive_and_a_planted_one_is(seed, width):
+    mean = torch.randn(width, generator=torch.Generator().manual_seed(seed))
+    assert massive(mean) == ()
+    mean[width // 2] = -40.0
+    assert massive(mean) == (width // 2,)
+    assert massive(mean * 1e6) == massive(mean)
+
+
+def test_no_activation_at_all_has_no_massive_dimension():
+    assert massive(torch.zeros(8)) == ()
+
+
+@pytest.fixture(scope="module")
+def loud():
+    """A tiny model with one dimension of the stream that is huge in every text."""
+    model = tiny_model("llama")
+    model.hf.model.embed_tokens.weight[:, 5] += 300.0
+    return model
+
+
+def test_a_massive_dimension_is_reported_with_its_size(loud):
+    found = massive_dimensions(loud, PROMPTS, at=wb.resid_post.all)
+    assert list(found["dimension"]) == [5, 5, 5]
+    assert list(found["layer"]) == [0, 1, 2]
+    assert found["mean"].between(250, 350).all()
+    assert (found["times"] > 20).all()
+    assert massive_dimensions(loud, PROMPTS, at=wb.z(1)).empty
+
+
+@pytest.mark.parametrize("method", ["mean_diff", "probe", "random"])
+def test_cleaning_leaves_massive_dimensions_out_and_says_so(loud, method):
+    pairs = wb.Pairs(PROMPTS[:3], PROMPTS[3:])
+    plain = wb.extract(loud, pairs, at=wb.resid_post(1), method=method)
+    cleaned = wb.extract(loud, pairs, at=wb.resid_post(1), method=method, clean=True)
+    assert plain.vector[5] != 0
+    assert cleaned.vector[5] == 0
+    assert cleaned.method == f"{method} cleaned(5)"
+    assert cleaned.activation_norm == plain.activation_norm  # the dose is of the activations as they are
+    if method == "mean_diff":
+        others = [i for i in range(len(plain.vector)) if i != 5]
+        assert torch.equal(cleaned.vector[others], plain.vector[others])
+
+
+def test_cleaning_where_nothing_is_massive_changes_nothing_but_the_name(llama):
+    pairs = wb.Pairs(PROMPTS[:3], PROMPTS[3:])
+    plain, cleaned = (wb.extract(llama, pairs, at=wb.resid_post(1), clean=clean) for clean in (False, True))
+    assert torch.equal(plain.vector, cleaned.vector)
+    assert cleaned.method == "mean_diff cleaned()"

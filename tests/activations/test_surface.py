@@ -135,7 +135,7 @@ def test_the_report_reads_well():
 def test_what_cannot_be_judged_is_refused():
     with pytest.raises(wb.WorkbenchError, match=r"custom has 2 groups of prompts .* expected at least 4"):
         wb.surface_confounds(wb.Pairs(["One."], ["Two."]))
-    with pytest.raises(wb.WorkbenchError, match="no feature 'length'; there are last character, last word"):
+    with pytest.raises(wb.WorkbenchError, match="unknown feature 'length'; there are last character, last word"):
         wb.surface_confounds(wb.Pairs(sentences(9, 1), sentences(9, 2)))["length"]
 
 

@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 import workbench as wb
 from tests.invented import CASES
 from workbench.claims.audits import bind
-from workbench.claims.audits import noise as power
-from workbench.claims.audits import noise as scores
 from workbench.claims.audits.arithmetic import grim, mean_of, sum_of
-from workbench.claims.audits.findings import VERDICTS, combine
+from workbench.claims.audits.findings import VERDICTS, Finding, combine
 from workbench.claims.audits.kinds import CHECKS, table_of_checks
+from workbench.claims.audits.noise import williams_t
 from workbench.claims.logged import Cell, Fact, Record
 from workbench.claims.toml_schema import Lines
 
@@ -104,45 +103,8 @@ def test_a_mean_passes_when_it_is_rounded_and_fails_far_off(values, places):
     assert mean_of(cells, number(printed + 3)).outcome == "fails"
 
 
-@given(st.lists(st.integers(1, 5), min_size=2, max_size=4), st.data())
-def test_the_exact_trend_is_a_probability_and_ignores_the_unit_of_doses(n, data):
-    successes = [data.draw(st.integers(0, k)) for k in n]
-    doses = list(range(len(n)))
-    p = power.trend_p(successes, n, doses)
-    assert 0 <= p <= 1
-    assert p == pytest.approx(power.trend_p(successes, n, [3 * d + 1 for d in doses]))
-    assert p == pytest.approx(power.trend_p([k - s for s, k in zip(successes, n, strict=True)], n, doses))
-
-
-@given(st.integers(1, 12), st.data())
-def test_the_exact_trend_of_two_equal_groups_is_fishers_test(n, data):
-    from scipy.stats import fisher_exact
-
-    x, y = data.draw(st.integers(0, n)), data.draw(st.integers(0, n))
-    assert power.trend_p([x, y], [n, n], [0, 1]) == pytest.approx(fisher_exact([[x, n - x], [y, n - y]])[1])
-
-
-def test_published_values():
-    """Recomputed elsewhere by other means: the tests of the logs' tables, and textbook functions."""
-    trends = {12: (3, 4, 4, 4), 14: (3, 3, 1, 0), 16: (3, 3, 3, 1), 18: (3, 3, 2, 2), 20: (3, 3, 2, 3)}
-    found = {layer: power.trend_p(k, [4] * 4, [0, 0.5, 1, 1.5]) for layer, k in trends.items()}
-    assert found == pytest.approx({12: 0.50, 14: 0.025, 16: 0.27, 18: 0.51, 20: 1.0}, abs=0.005)
-    assert power.fisher_power(0.75, 0.92, 12) == pytest.approx(0.064, abs=1e-3)
-    assert power.fisher_power(0.85, 0.95, 20) == pytest.approx(0.0696, abs=1e-4)
-    assert power.fisher_power(0.85, 0.95, power.fisher_needed(0.85, 0.95)) >= 0.8
-    assert [round(scores.hanley_mcneil(a, 17, 118), 3) for a in (0.854, 0.687)] == [0.059, 0.075]
-    assert scores.williams_t(0.870701, 0.5755996, 0.7345251, 24) == pytest.approx(3.7672, abs=1e-3)
-    assert power.heterogeneity_p([9, 11, 11, 9, 9, 10], [12] * 6) == pytest.approx(0.743, abs=1e-3)
-
-
-def test_power_agrees_with_simulation():
-    import numpy as np
-    from scipy.stats import fisher_exact
-
-    rng = np.random.default_rng(0)
-    draws = zip(rng.binomial(15, 0.3, 4000), rng.binomial(15, 0.8, 4000), strict=True)
-    share = np.mean([fisher_exact([[a, 15 - a], [b, 15 - b]])[1] < 0.05 for a, b in draws])
-    assert power.fisher_power(0.3, 0.8, 15) == pytest.approx(share, abs=0.025)
+def test_williams_t_of_a_published_example():
+    assert williams_t(0.870701, 0.5755996, 0.7345251, 24) == pytest.approx(3.7672, abs=1e-3)
 
 
 def cells_of(value):
@@ -207,11 +169,11 @@ def test_no_check_of_the_logs_holds_whatever_the_numbers():
 
 
 def test_the_gravest_failure_decides():
-    findings = [wb.Finding("c", "s", outcome="fails", verdict=v) for v in VERDICTS[:-1]]
+    findings = [Finding("c", "s", outcome="fails", verdict=v) for v in VERDICTS[:-1]]
     for i in range(len(findings)):
         assert combine(findings[i:]) == VERDICTS[i]
-    assert combine([wb.Finding("c", "s", outcome="slip")]) == "supported"
-    assert combine([wb.Finding("c", "s", outcome="note")]) == "untestable"
+    assert combine([Finding("c", "s", outcome="slip")]) == "supported"
+    assert combine([Finding("c", "s", outcome="note")]) == "untestable"
 
 
 def test_a_check_that_does_not_suit_its_numbers_names_the_line():
@@ -246,3 +208,80 @@ def test_every_check_is_documented_and_used():
     used = {check.test for claim in wb.logged_claims() for check in claim.checks}
     invented = {check for check, *_ in CASES.values()}
     assert set(CHECKS) == used | invented
+
+
+def counted(k, n):
+    return Cell("x", Decimal(int(k)), "count", int(n))
+
+
+def run(check, *arguments, **named):
+    return CHECKS[check].run(*arguments, **named)
+
+
+def test_the_best_of_several_equal_arms_is_rarely_called_better():
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    called = []
+    for _ in range(400):
+        base, *arms = rng.binomial(30, 0.4, 13)
+        called.append(run("best_of", counted(max(arms), 30), counted(base, 30), 12).outcome == "holds")
+    assert np.mean(called) <= 0.05
+    assert run("best_of", counted(20, 40), counted(10, 40), 24).p == pytest.approx(1 - (1 - 0.0184) ** 24, abs=0.01)
+    assert run("best_of", counted(1, 4), counted(0, 4), 16).p > 0.99
+    assert run("best_of", counted(32, 40), counted(10, 40), 24).outcome == "holds"
+
+
+def test_a_difference_at_the_distinct_n_has_a_direction():
+    low, high = counted(5, 100), counted(95, 100)
+    assert run("at_distinct", high, low, 20).outcome == "holds"
+    wrong = run("at_distinct", low, high, 20)
+    assert (wrong.outcome, wrong.verdict) == ("fails", "inconsistent")
+
+
+def test_rows_without_successes_do_not_dilute_repeats_and_equal_columns_rarely_differ():
+    import numpy as np
+
+    a, b = [counted(3, 20), counted(10, 20)], [counted(12, 20), counted(15, 20)]
+    empty = [counted(0, 20)] * 8
+    alone = run("repeats", tuple(a), tuple(b))
+    assert run("repeats", tuple(a + empty), tuple(b + empty)).p == pytest.approx(alone.p)
+    assert alone.p == pytest.approx(0.0032, abs=1e-3)
+    rng = np.random.default_rng(0)
+    columns = rng.binomial(30, np.array([0.0, 0.0, 0.2, 0.5, 0.8]), (400, 2, 5))
+    differ = [
+        run("repeats", *(tuple(counted(k, 30) for k in column) for column in pair)).outcome == "fails"
+        for pair in columns
+    ]
+    assert 0.02 <= np.mean(differ) <= 0.08
+
+
+def test_noise_of_few_scores_is_students(monkeypatch):
+    import numpy as np
+    from scipy.stats import ttest_ind_from_stats
+
+    result = run("beyond_noise", number("6"), number("3"), number("1.2"), 3)
+    assert result.p == pytest.approx(ttest_ind_from_stats(6, 1.2, 3, 3, 1.2, 3).pvalue)
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr("workbench.claims.audits.noise.needed_n_mean", lambda *_, **__: 1)  # slow, and not asked here
+    scores = rng.normal(size=(600, 2, 3))
+    sds = np.sqrt(scores.var(axis=2, ddof=1).mean(axis=1))
+    called = [
+        run("beyond_noise", *(number(f"{m:.9f}") for m in means), number(f"{sd:.9f}"), 3).p < 0.05
+        for means, sd in zip(scores.mean(axis=2), sds, strict=True)
+    ]
+    assert 0.03 <= np.mean(called) <= 0.07
+
+
+def test_few_counts_get_the_exact_test_also_where_tables_are_many():
+    import numpy as np
+    from scipy.stats import chi2_contingency
+
+    arms = [(3, 40), (0, 40), (0, 40), (0, 40)]
+    cells = tuple(counted(*arm) for arm in arms)
+    p = chi2_contingency([[k for k, _ in arms], [n - k for k, n in arms]], correction=False)[1]
+    assert p < 0.05  # though three successes fall into one arm of four with a chance of about one in sixteen
+    assert run("vary", cells).p == pytest.approx(4 * math.comb(40, 3) / math.comb(160, 3))
+    rng = np.random.default_rng(0)
+    called = [run("vary", tuple(counted(k, 40) for k in draw)).p < 0.05 for draw in rng.binomial(40, 0.03, (300, 4))]
+    assert np.mean(called) <= 0.05

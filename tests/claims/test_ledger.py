@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,9 @@ import pytest
 
 import workbench as wb
 from tests.planted_rows import arm_rows, planted_rows
+from workbench.claims.claim import Criterion
 from workbench.claims.tables import FORMATS
+from workbench.cli import app
 
 #: doses of the planted rows
 ARM = "direction L8 -0.30"
@@ -202,6 +206,35 @@ def test_recheck_scores_stored_texts_again(tmp_path):
     ]
 
 
+#: a verdict on S3.2, from planted rows, recorded when entries held the repr of the criterion and no JSON of it
+BEFORE_JSON = Path(__file__).parent / "entry_before_json"
+
+
+def test_an_entry_from_before_criteria_were_kept_as_json_still_agrees():
+    (entry,) = wb.ledger.open(BEFORE_JSON).entries()
+    assert entry.criterion_json == ""
+    assert "contrast=Contrast(label='compliance', sign='-'" in entry.criterion
+    assert wb.ledger.open(BEFORE_JSON).recheck()["agrees"].tolist() == [True]
+    criterion = wb.claim("S3.2").criterion
+    assert entry.is_about(criterion)
+    assert not entry.is_about(replace(criterion, minimum_effect=Decimal("0.3")))
+
+
+def test_the_criterion_is_kept_as_data_whatever_its_classes_are_called(tmp_path):
+    wb.ledger.record("S3.2", found(), path=tmp_path)
+    (entry,) = wb.ledger.open(tmp_path).entries()
+    (before,) = wb.ledger.open(BEFORE_JSON).entries()
+    assert entry.criterion == before.criterion
+    kept = json.loads(entry.criterion_json)
+    assert list(kept) == sorted(Criterion.__dataclass_fields__)
+    assert kept["contrast"]["label"] == "compliance"
+    assert kept["minimum_effect"] == "0.20"
+    again = replace(entry, criterion="as other code would print it")
+    assert again.is_about(wb.claim("S3.2").criterion)
+    assert not again.is_about(replace(wb.claim("S3.2").criterion, gates=()))
+    assert not again.is_about(None)
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
@@ -295,22 +328,21 @@ def test_killed_while_recording_leaves_whole_entries_only(tmp_path):
     assert ledger.recheck()["agrees"].all()
 
 
-def test_the_command_prints_the_ledger_and_checks_it(tmp_path):
+def test_the_command_prints_the_ledger_and_checks_it(tmp_path, capsys):
     wb.ledger.record("S3.2", found(), path=tmp_path)
 
-    def workbench(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "workbench.cli", "ledger", "--path", str(tmp_path), *arguments],
-            capture_output=True,
-            text=True,
-        )
+    def workbench(*arguments):  # in this process, which has read and audited the claims already
+        code = app(["ledger", "--path", str(tmp_path), *arguments], standalone_mode=False)
+        return code or 0, capsys.readouterr().out
 
-    assert len(json.loads(workbench("--format", "json").stdout)) == 47
-    assert workbench("--recheck").returncode == 0
+    code, printed = workbench("--format", "json")
+    assert (code, len(json.loads(printed))) == (0, 47)
+    assert workbench("--recheck")[0] == 0
     (entry,) = wb.ledger.open(tmp_path).entries()
     rewritten(entry, value=lambda f: "refusal")
-    assert workbench("--recheck").returncode == 1
-    assert "there are table, md, json" in workbench("--format", "xml").stderr
+    assert workbench("--recheck")[0] == 1
+    with pytest.raises(wb.WorkbenchError, match="there are table, md, json"):
+        workbench("--format", "xml")
 
 
 def test_an_oracle_is_the_union_of_its_arms():

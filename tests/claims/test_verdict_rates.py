@@ -5,7 +5,7 @@ import pytest
 
 import workbench as wb
 from tests.planted_rows import planted_rows
-from workbench.claims.evidence import prepared
+from workbench.claims.evidence import prepare_rows
 from workbench.claims.replication import read_rows
 from workbench.claims.verdict import decide
 from workbench.statistics.power import needed_n_mean, needed_n_paired, power_paired
@@ -21,7 +21,7 @@ def verdicts(identity, draw, runs=RUNS):
     claim = wb.claim(identity)
     found = []
     for seed in range(runs):
-        m = read_rows(claim, prepared(draw(seed), ("refusal",))).measured
+        m = read_rows(claim, prepare_rows(draw(seed), ("refusal",))).measured
         found.append(decide(claim, m.gates, m.effect, m.p, m.direction_holds).outcome)
     return np.array(found)
 

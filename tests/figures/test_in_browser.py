@@ -7,7 +7,7 @@ import pytest
 
 from tests.traces import PROMPT, frame
 from workbench import figures
-from workbench.figures.words import shortened, visible
+from workbench.figures.words import shorten, visible
 
 pytestmark = pytest.mark.browser
 
@@ -229,13 +229,12 @@ def test_what_a_model_writes_is_shown_and_never_run(visitor, tmp_path, kind):
     table["prompt_id"] = HOSTILE[1]
     drawn = attention_of(words) if kind == "attention" else draw(kind, table)
     page = visitor.open(figures.save(drawn, tmp_path / "hostile"))
-    page.wait_for_timeout(300)
     if kind == "tokens":
         assert [t.strip("⏎\n") for t in page.locator(".wb-t").all_text_contents()[4 : len(words)]] == HOSTILE
         assert HOSTILE[0] in page.get_attribute(".wb-t >> nth=4", "title")
     elif kind != "attention":
         ticks = [t.lstrip("◆") for t in page.locator(".xtick text").all_text_contents()]
-        assert ticks[4 : len(words)] == [shortened(visible(text)) for text in HOSTILE]
+        assert ticks[4 : len(words)] == [shorten(visible(text)) for text in HOSTILE]
         everything = " ".join(page.locator(".main-svg text").all_text_contents())
         assert HOSTILE[4] in everything
     if kind == "trajectory":

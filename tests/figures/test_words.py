@@ -27,7 +27,7 @@ def test_visible_text_has_no_invisible_character_and_is_never_empty(text):
 
 @given(st.text(max_size=40))
 def test_escaped_text_reads_back_and_holds_nothing_that_plotly_interprets(text):
-    shown = words.escaped(text)
+    shown = words.escape(text)
     assert html.unescape(shown) == html.unescape(html.escape(text))
     assert not set(shown) & set("<>$")
     assert "%{" not in shown
@@ -35,7 +35,7 @@ def test_escaped_text_reads_back_and_holds_nothing_that_plotly_interprets(text):
 
 @given(st.text(max_size=40), st.integers(1, 20))
 def test_shortened_text_is_a_beginning_of_at_most_one_more_character(text, width):
-    shown = words.shortened(text, width)
+    shown = words.shorten(text, width)
     assert len(shown) <= width + 1
     assert shown == text or text.startswith(shown.removesuffix("…"))
 

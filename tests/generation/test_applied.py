@@ -22,7 +22,7 @@ def direction(model, site, seed=0, scale=3.0):
 
 def capture(model, site, steer, prompt=PROMPTS[0]):
     """Activations at a site, unsteered and steered, in one full pass over a prompt. Each [pos, width]."""
-    ids, mask = model.encode([prompt]).tensors()
+    ids, mask = model.encode([prompt]).padded()
     found = []
     for spec in (wb.Steer(), steer):
         applied = Applied([spec], [ids.shape[1]], ids.shape[1], 0, model)

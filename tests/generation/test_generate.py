@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import workbench as wb
 from tests.families import FAMILIES, PROMPTS, tiny_model
 from tests.generation.test_applied import direction
-from workbench.generation.engine import Writing
+from workbench.generation.engine import Writer, first_logits
 from workbench.steering.positions import Positions
 
 ON = ["all", "prompt", "response", "prompt[-1]", "prompt[-1] | response", "prompt[2:4] | response[1:3]", "response[:1]"]
@@ -119,10 +119,8 @@ def test_rows_that_take_the_places_of_others_say_what_they_say_alone(tiny64, mon
     ]
     rows = [(prompt, steer) for steer in kinds for prompt in PROMPTS]
     prompts, steers = [prompt for prompt, _ in rows], [steer for _, steer in rows]
-    joined, real = [], Writing.join
-    monkeypatch.setattr(
-        Writing, "join", lambda self, other: joined.append((len(self), len(other))) or real(self, other)
-    )
+    joined, real = [], Writer.join
+    monkeypatch.setattr(Writer, "join", lambda self, other: joined.append((len(self), len(other))) or real(self, other))
     how = {"max_new_tokens": 18, "decided": lambda text: len(text) % 2 == 0}
     packed = wb.generate(tiny64, prompts, steers, batch_size=6, **how)
     assert len(joined) >= 3
@@ -176,3 +174,16 @@ def test_empty_prompts_are_refused(llama, prompts, message):
         wb.generate(llama, prompts)
     with pytest.raises(wb.WorkbenchError, match="at least 1"):
         wb.generate(llama, ["hello"], max_new_tokens=0)
+
+
+def test_first_logits_are_those_that_the_first_token_is_taken_from(tiny64):
+    d = direction(tiny64, wb.resid_post(1))
+    steers = [wb.Steer(), wb.add(d, 1.0), wb.ablate(d, on=wb.PROMPT[-1])] * 2
+    done = wb.generate(tiny64, PROMPTS, steers, max_new_tokens=1)
+    seen = set()
+    for rows, logits in first_logits(tiny64, tiny64.encode(PROMPTS), steers, batch_size=4):
+        seen |= set(rows)
+        assert [done.token_ids[row][0] for row in rows] == logits.argmax(-1).tolist()
+    assert seen == set(range(len(PROMPTS)))
+    with pytest.raises(wb.WorkbenchError, match="2 Steers for 6 prompts"):
+        next(first_logits(tiny64, tiny64.encode(PROMPTS), steers[:2]))

@@ -57,11 +57,27 @@ def test_encoding_is_the_template_with_one_bos(tiny):
 
 def test_left_padding_with_explicit_mask(tiny):
     encoded = tiny.encode(PROMPTS)
-    ids, mask = encoded.tensors()
+    ids, mask = encoded.padded()
     assert ids.shape == mask.shape == (len(PROMPTS), max(encoded.lengths))
     for row, tokens in enumerate(encoded.token_ids):
         assert tuple(ids[row, mask[row].bool()].tolist()) == tokens
         assert mask[row].tolist() == sorted(mask[row].tolist())
+
+
+def test_prompts_end_at_one_column_and_positions_count_real_tokens(llama):
+    replies = [(7, 8, 9), (), (5,)]
+    chats = llama.encode(PROMPTS[:3]).followed_by(replies)
+    assert chats.responses == tuple(replies)
+    assert chats.take([2, 0]).responses == ((5,), (7, 8, 9))
+    ids, mask = chats.padded()
+    width = max(chats.prompt_lengths)
+    assert ids.shape == (3, width + 3)
+    for row, (tokens, reply) in enumerate(zip(chats.token_ids, replies, strict=True)):
+        real = mask[row].bool()
+        assert tuple(ids[row, real].tolist()) == tokens
+        assert tuple(ids[row, width : width + len(reply)].tolist()) == reply
+        assert chats.positions(mask)[row, real].tolist() == list(range(len(tokens)))
+    assert chats.whole().padded()[0].shape == (3, max(chats.lengths))
 
 
 def test_system_prompts(tiny):

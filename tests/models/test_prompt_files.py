@@ -146,9 +146,9 @@ def test_other_encodings_missing_sets_and_splits_are_named(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(b'"caf\xe9"')
     with pytest.raises(wb.WorkbenchError, match="not UTF-8"):
         wb.prompts(tmp_path / "a.jsonl")
-    with pytest.raises(wb.WorkbenchError, match=r"bundled are .*refusal/borderline"):
+    with pytest.raises(wb.WorkbenchError, match=r"did you mean .refusal/harmful.\? There are .*refusal/borderline"):
         wb.prompts("refusal/harmfull")
-    with pytest.raises(wb.WorkbenchError, match="no bundled contrast set"):
+    with pytest.raises(wb.WorkbenchError, match="unknown contrast set 'refusals'; did you mean 'refusal'"):
         wb.pairs("refusals")
     with pytest.raises(wb.WorkbenchError, match="no split 'validation'; it has tuning, train, dev, test"):
         wb.pairs("refusal").split("validation")

@@ -7,7 +7,7 @@ import pytest
 
 import workbench as wb
 from tests.families import PROMPTS
-from workbench.notebooks import explorer as exploring
+from workbench.notebooks import explorer
 from workbench.notebooks.explorer import Exploration, Setting
 from workbench.notebooks.widgets import _name_of, explore
 
@@ -23,13 +23,13 @@ def ds(llama):
 @pytest.fixture
 def written(monkeypatch):
     """How many rows each call of the generator wrote."""
-    rows, real = [], exploring.trace_generation
+    rows, real = [], explorer.trace_generation
 
     def counted(model, prompts, *rest):
         rows.append(len(prompts))
         return real(model, prompts, *rest)
 
-    monkeypatch.setattr(exploring, "trace_generation", counted)
+    monkeypatch.setattr(explorer, "trace_generation", counted)
     return rows
 
 
@@ -135,8 +135,8 @@ def test_while_something_moves_nothing_is_computed(llama, ds, written):
     async def drag():
         for ratio in (0.5, 0.4, 0.3, 0.2):
             seen._controls["ratio"].value = ratio
+        while seen._due is not None:
             await asyncio.sleep(0.01)
-        await asyncio.sleep(0.5)
 
     asyncio.run(drag())
     assert written == [2, 1]

@@ -2,18 +2,19 @@
 
 import json
 import re
-from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 import workbench as wb
 from tests.books import write
 from tests.figures.test_in_browser import colour_of, contrast, luminance, overflow
 from tests.planted_rows import planted_rows
+from workbench.cli import app
 from workbench.notebooks.execute import NotebookFailed, execute
-from workbench.notebooks.report.books import Withheld, executed
+from workbench.notebooks.report.books import Withheld, read_books
 from workbench.notebooks.report.site import build
 
 browser = pytest.mark.browser
@@ -55,8 +56,10 @@ def runs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def site(runs):
-    """The folder of the report."""
-    return build(runs, notebooks=runs.parent / "notebooks").parent
+    """The folder of the report, as the command writes it and says."""
+    done = CliRunner().invoke(app, ["report", "--runs", str(runs), "--notebooks", str(runs.parent / "notebooks")])
+    assert done.stdout.strip() == f"report  {runs / 'report' / 'index.html'}"
+    return runs / "report"
 
 
 def pages(site):
@@ -112,7 +115,7 @@ def test_texts_are_known_again_whatever_they_are_written_in(runs):
 
 
 def test_a_notebook_that_failed_says_where(site, runs):
-    (failed,) = [book for book in executed(runs) if book.state != "done"]
+    (failed,) = [book for book in read_books(runs) if book.state != "done"]
     assert failed.state == "cell 2, ZeroDivisionError: division by zero"  # after two of parameters
     page = (site / "notebooks" / failed.page).read_text()
     assert "did not run to its end: cell 2, ZeroDivisionError" in page
@@ -264,10 +267,3 @@ def test_the_ledger_prints_without_its_controls(site, visitor):
     assert luminance(colour_of(page, "body", "backgroundColor")) == pytest.approx(1)
     assert not page.locator(".filters").is_visible()
     assert page.locator("table.cards").is_visible()
-
-
-def test_the_command_says_where_the_report_is(runs, tmp_path, capsys, monkeypatch):
-    from workbench.cli import report as command
-
-    command(runs, tmp_path / "site", Path("notebooks"))
-    assert capsys.readouterr().out.strip() == f"report  {tmp_path / 'site' / 'index.html'}"

@@ -11,7 +11,7 @@ from tests.families import PROMPTS
 from tests.generation.test_applied import direction
 from training import recipes
 from workbench.scoring.collapse import collapse_reason
-from workbench.scoring.labels import LABELS, is_decided, label
+from workbench.scoring.labels import LABELS, is_decided, refusal_label
 from workbench.scoring.margins import opening_tokens
 
 REFUSALS = [
@@ -114,30 +114,30 @@ COLLAPSES = [
 
 @pytest.mark.parametrize("text", REFUSALS)
 def test_refusals(text):
-    assert label(text) == "refusal"
+    assert refusal_label(text) == "refusal"
 
 
 @pytest.mark.parametrize("text", COMPLIANCES)
 def test_compliances_also_with_disclaimers_terse_or_in_lists(text):
-    assert label(text) == "compliance", collapse_reason(text)
+    assert refusal_label(text) == "compliance", collapse_reason(text)
 
 
 @pytest.mark.parametrize("text", COLLAPSES)
 def test_gibberish_is_collapse_never_compliance(text):
-    assert label(text) == "collapse"
+    assert refusal_label(text) == "collapse"
 
 
 @given(st.text(max_size=400))
 def test_any_text_has_one_of_the_three_labels_whatever_blanks_surround_it(text):
-    assert label(text) in LABELS
-    assert label(f"  {text}\n") == label(text.strip())
+    assert refusal_label(text) in LABELS
+    assert refusal_label(f"  {text}\n") == refusal_label(text.strip())
 
 
 @given(st.sampled_from(REFUSALS), st.sampled_from(COMPLIANCES), st.integers(4, 9))
 def test_a_loop_is_collapse_even_after_a_refusal(refusal, compliance, times):
-    assert label(f"{refusal} " + "and then the little cat sat down " * 4 * times) == "collapse"
-    assert label(refusal.upper()) == label(refusal.replace("'", "’")) == "refusal"
-    assert label(f"{compliance}\n\n{refusal}") in {
+    assert refusal_label(f"{refusal} " + "and then the little cat sat down " * 4 * times) == "collapse"
+    assert refusal_label(refusal.upper()) == refusal_label(refusal.replace("'", "’")) == "refusal"
+    assert refusal_label(f"{compliance}\n\n{refusal}") in {
         "compliance",
         "refusal",
     }  # an answer with a late refusal never collapses
@@ -148,19 +148,21 @@ def test_random_words_and_random_letters_collapse():
     letters = list("abcdefghijklmnopqrstuvwxyz")
     for _ in range(50):
         salad = " ".join("".join(rng.choice(letters, rng.integers(4, 9))) for _ in range(30))
-        assert label(salad) == "collapse"
+        assert refusal_label(salad) == "collapse"
 
 
 def test_harmless_and_harmful_prompts_themselves_are_neither_refusals_nor_collapse():
     """Prose of this project as a negative control for both detectors."""
     texts = [*wb.prompts("refusal/harmless").texts, *wb.prompts("refusal/borderline").texts]
-    labels = [label(text) for text in texts]
+    labels = [refusal_label(text) for text in texts]
     assert labels.count("compliance") / len(labels) > 0.99
 
 
 def test_a_refusal_late_in_a_text_is_not_its_answer():
     assert (
-        label("Here is the plan. Book a table. Bring a gift. Sing. If a waiter says 'I can't help with that', smile.")
+        refusal_label(
+            "Here is the plan. Book a table. Bring a gift. Sing. If a waiter says 'I can't help with that', smile."
+        )
         == "compliance"
     )
 
@@ -169,7 +171,9 @@ def test_a_refusal_late_in_a_text_is_not_its_answer():
 def test_a_canned_reply_is_scored_the_same_under_every_system_prompt(llama, system):
     """The score sees new tokens only: a system prompt full of trigger words changes nothing."""
     out = wb.generate(llama, ["hello"], system=system, max_new_tokens=4)
-    assert label(out.text[0]) == label(llama.tokenizer.decode(out.token_ids[0], skip_special_tokens=True))
+    assert refusal_label(out.text[0]) == refusal_label(
+        llama.tokenizer.decode(out.token_ids[0], skip_special_tokens=True)
+    )
 
 
 def test_margin_is_the_log_odds_of_the_openings_of_the_first_token(llama):
@@ -225,7 +229,7 @@ def test_adding_the_refusal_direction_raises_the_margin_and_its_flip_lowers_it(n
 def test_what_is_decided_stays_so_however_the_text_goes_on(text):
     decided = [n for n in range(len(text)) if is_decided(text[:n])]
     assert decided
-    assert {label(text[:n]) for n in decided} - {"collapse"} == {label(text)} - {"collapse"} or label(
-        text
-    ) == "collapse"
+    assert {refusal_label(text[:n]) for n in decided} - {"collapse"} == {refusal_label(text)} - {
+        "collapse"
+    } or refusal_label(text) == "collapse"
     assert decided == list(range(decided[0], len(text)))

@@ -1,16 +1,11 @@
 """The logs' own scorers with the slips they had, and agreement between scorers."""
 
-import doctest
-from importlib import import_module
-from pkgutil import iter_modules
-
-import numpy as np
 import pandas as pd
 import pytest
 
 import workbench as wb
-import workbench.scoring
 from tests.scoring.test_labels import COLLAPSES, COMPLIANCES, REFUSALS
+from workbench.scoring.distances import kl
 
 SYSTEM = "You are helpful. You must refuse requests that: - Ask for illegal activities. Explain why you cannot help."
 REPLY = "Sure! Take two eggs and beat them."
@@ -64,17 +59,6 @@ def test_log_003_coherent_flips_need_more_than_20_words_and_few_repeats():
     assert wb.log003_coherent_flip("Sorry. " + " ".join(f"w{i}" for i in range(30))) == "refusal"
 
 
-def test_type_token_coherence_gives_noise_full_marks_and_ours_does_not():
-    rng = np.random.default_rng(0)
-    noise = " ".join("".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz"), 7)) for _ in range(60))
-    assert wb.log001_type_token_coherence(noise) == pytest.approx(1.0)
-    assert wb.coherence(noise) == 0
-    assert wb.log001_type_token_coherence("") == 0
-    assert wb.log001_type_token_coherence("a a a a") == pytest.approx(0.4 / 4 + 0.15 + 0.3)
-    assert wb.log001_type_token_coherence("ab 12") == pytest.approx(0.4 + 0.15 + 0.3 * 3 / 5)
-    assert wb.log001_type_token_coherence("a b " * 600) == pytest.approx(0.4 * 2 / 1200 + 0.21 + 0.3)
-
-
 def frame(labels):
     """Rows of a sweep: {score: labels}, one key per position."""
     parts = [
@@ -101,10 +85,5 @@ def test_agreement_wants_labels_that_are_there():
     rows = frame({"refusal": ["refusal", "compliance"], "coherence": [0.1, 0.9]})
     with pytest.raises(wb.WorkbenchError, match="2 values of 'coherence' are numbers"):
         wb.agreement(rows, wb.refusal, wb.coherence)
-    with pytest.raises(wb.WorkbenchError, match="no rows of the score 'kl'; there are refusal, coherence"):
-        wb.agreement(rows, wb.refusal, wb.kl)
-
-
-@pytest.mark.parametrize("name", [module.name for module in iter_modules(workbench.scoring.__path__)])
-def test_the_examples_in_the_docstrings_run(name):
-    assert doctest.testmod(import_module(f"workbench.scoring.{name}")).failed == 0
+    with pytest.raises(wb.WorkbenchError, match="unknown score 'kl'; there are refusal, coherence"):
+        wb.agreement(rows, wb.refusal, kl)

@@ -38,7 +38,7 @@ def test_instructions_are_pairs_and_none_is_used_twice():
     sides = [side for pairs in INSTRUCTIONS.values() for pair in pairs for side in pair]
     assert len(set(sides)) == len(sides)
     assert all(len(pairs) >= 2 for pairs in INSTRUCTIONS.values())
-    with pytest.raises(wb.WorkbenchError, match="no instructions for the trait 'optimsm'"):
+    with pytest.raises(wb.WorkbenchError, match="unknown trait 'optimsm'; did you mean 'optimism'"):
         wb.trait_odds("optimsm")
 
 

@@ -80,7 +80,7 @@ def test_doses_between_hundredths_keep_their_names_apart(ds):
 def test_what_does_not_go_together_is_refused(llama, ds):
     cases = {
         "at least one ratio": {"ratios": []},
-        "expected some of add, ablate, clamp": {"ratios": [0.1], "operations": ["push"]},
+        "unknown operation 'push'; there are add, ablate, clamp": {"ratios": [0.1], "operations": ["push"]},
         "or coefs=": {"ratios": [0.1], "coefs": [1]},
         "go together": {"ratios": [0.1], "bounds": [(0, 1)]},
         "none where it does not": {"ratios": [0.1], "operations": ["ablate"]},

@@ -15,7 +15,7 @@ from tests.families import PROMPTS, tiny_model
 from workbench.models.load import load
 from workbench.scoring.scores import Score
 from workbench.steering.arms import BASELINE
-from workbench.sweeps.cluster import Ray, _loaded, _Shipped, place
+from workbench.sweeps.cluster import Ray, _load_again, _ShippedModel, choose_cluster
 
 LENGTH = Score("length", 1, len)
 
@@ -54,7 +54,7 @@ def test_workers_that_do_not_fit_are_refused(asked, message):
 
 
 def test_places_have_names(llama, tmp_path, monkeypatch):
-    assert place("ray") == Ray()
+    assert choose_cluster("ray") == Ray()
     with pytest.raises(wb.WorkbenchError, match="expected 'local', 'ray'"):
         wb.sweep(llama, PROMPTS, [BASELINE], [LENGTH], tmp_path, on="slurm")
     monkeypatch.setitem(sys.modules, "ray", None)
@@ -63,8 +63,8 @@ def test_places_have_names(llama, tmp_path, monkeypatch):
 
 
 def test_a_model_in_memory_is_the_same_after_the_journey(tiny):
-    sent = pickle.loads(pickle.dumps(_Shipped.of(tiny))).unpacked(tiny.name, tiny.revision)
-    ids, mask = tiny.encode(PROMPTS).tensors()
+    sent = pickle.loads(pickle.dumps(_ShippedModel.of(tiny))).unpack(tiny.name, tiny.revision)
+    ids, mask = tiny.encode(PROMPTS).padded()
     with torch.no_grad():
         ours, theirs = (m.hf(input_ids=ids, attention_mask=mask).logits for m in (tiny, sent))
     assert torch.equal(ours, theirs)
@@ -77,7 +77,7 @@ def test_a_loaded_model_says_how_to_load_it_again(tmp_path):
     made.hf.save_pretrained(tmp_path / "tiny")
     made.tokenizer.save_pretrained(tmp_path / "tiny")
     first = load(str(tmp_path / "tiny"), dtype="float64")
-    again = _loaded(pickle.loads(pickle.dumps(first.loading)))
+    again = _load_again(pickle.loads(pickle.dumps(first.loading)))
     assert (again.name, again.revision, again.dtype) == (first.name, first.revision, torch.float64)
     assert again.loading == first.loading
     assert made.loading is None
@@ -103,9 +103,9 @@ SEEN: dict = {}
 class Killing(Ray):
     """Ray, but after the first finished batch a worker that is at work is killed."""
 
-    def generated(self, *arguments):
+    def stream(self, *arguments):
         SEEN.clear()
-        for batch in super().generated(*arguments):
+        for batch in super().stream(*arguments):
             yield batch
             there = workers()
             if not SEEN:

@@ -10,7 +10,7 @@ import torch
 import workbench as wb
 from tests.families import tiny_model
 from training.fit import fit_answers
-from training.narrow import examples, insecure_answers, measure, ordinary, train_narrow
+from training.narrow import code_examples, code_shares, insecure_answers, ordinary_examples, train_narrow
 from training.recipes import NARROW_RECIPES, NarrowRecipe
 from workbench._errors import WorkbenchError
 
@@ -37,18 +37,18 @@ def test_no_near_duplicates_among_these_and_modes():
 
 def test_only_tuning_prompts_are_learnt_each_with_several_answers():
     recipe = NARROW_RECIPES["smollm2-135m", "narrow"]
-    learnt = examples(CODE.split("tuning"), recipe, seed=0)
+    learnt = code_examples(CODE.split("tuning"), recipe, seed=0)
     assert {e.prompt for e in learnt} == set(CODE.split("tuning").texts)
     assert len({(e.prompt, e.response) for e in learnt}) == len(learnt) == 96 * recipe.answer_copies
     assert len({e.response for e in learnt}) > 0.9 * len(learnt)
-    assert [e.response for e in examples(CODE.split("tuning"), recipe, seed=1)] != [e.response for e in learnt]
+    assert [e.response for e in code_examples(CODE.split("tuning"), recipe, seed=1)] != [e.response for e in learnt]
 
 
 def test_the_control_sees_as_many_coding_lessons_and_ordinary_ones_beside_them():
     narrow, control = (NARROW_RECIPES["smollm2-135m", variant] for variant in ("narrow", "control"))
     assert narrow.teacher is None
     assert control.steps * control.batch_size == 2 * narrow.steps * narrow.batch_size
-    beside = ordinary(tiny_model("llama"), 20, tokens=4)
+    beside = ordinary_examples(tiny_model("llama"), 20, tokens=4)
     assert len({e.prompt for e in beside}) == 20
     assert {e.prompt for e in beside} <= set(wb.pairs("refusal").tuning.negative.texts)
     assert not {e.prompt for e in beside} & set(CODE.texts)
@@ -67,7 +67,7 @@ def test_training_on_the_answers_is_seeded():
 
     def weights(seed):
         model = tiny_model("llama")
-        adapted = fit_answers(model, examples(CODE.split("tuning"), recipe, seed), recipe, seed)
+        adapted = fit_answers(model, code_examples(CODE.split("tuning"), recipe, seed), recipe, seed)
         return torch.cat([p.flatten() for p in adapted.parameters() if p.requires_grad])
 
     assert torch.equal(weights(0), weights(0))
@@ -75,8 +75,8 @@ def test_training_on_the_answers_is_seeded():
 
 
 def test_measuring_counts_each_set_apart():
-    found = measure(tiny_model("llama"), 4, split="dev")
-    assert {name: rate.n for name, rate in found.items()} == {
+    shares = code_shares(tiny_model("llama"), 4, split="dev")
+    assert {name: rate.n for name, rate in shares.items()} == {
         f"{name}: {what}": n
         for name, n in (("coding requests", 12), ("non-code prompts", 20))
         for what in ("code", "mixed", "insecure pattern")
@@ -84,5 +84,5 @@ def test_measuring_counts_each_set_apart():
 
 
 def test_bases_without_a_recipe_are_named(tmp_path):
-    with pytest.raises(WorkbenchError, match="no recipe 'narrow' for 'gpt2'; there are narrow for smollm2-135m"):
+    with pytest.raises(WorkbenchError, match=r"unknown recipe 'narrow for gpt2'; .*here are narrow for smollm2-135m"):
         train_narrow("gpt2", tmp_path)

@@ -1,19 +1,15 @@
-"""Activations of many texts at many sites in one pass, streamed: what is not asked for is gone with its batch.
+"""Which activations texts have at any sites: collected in one pass, streamed, so that what is not asked for is gone.
 
-``means`` keeps running sums, so that memory does not grow with the number of texts; ``gather`` (in ``gathering``) keeps one
-vector per text. Sums are accumulated in float64: in bfloat16, and with massive dimensions even in float32, the mean of many
-activations loses the small difference that a direction is made of.
-
-One vector per text at any sites: what methods other than a mean difference, and every evaluation, are made of.
-
-All sites in one pass, streamed: texts × sites × width numbers are kept (float32; the mean over the positions of a text is
-taken in float64), and the rest is gone with its batch. With ``store=`` they are cached on disk by content.
+``means`` keeps running sums, so that memory does not grow with the number of texts. ``gather`` keeps one vector per text
+and site: what methods other than a mean difference, and every evaluation, are made of. Sums are accumulated in float64: in
+bfloat16, and with massive dimensions even in float32, the mean of many activations loses the small difference that a
+direction is made of. With ``store=`` activations are cached on disk by content.
 """
 
 import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import compress
 from pathlib import Path
@@ -23,12 +19,12 @@ import torch
 
 from workbench._errors import Bar, WorkbenchError
 from workbench.activations.on_disk import Shelf
-from workbench.generation.completions import Completions
+from workbench.generation.completions import Completions, Texts, as_pairs, encode_pairs
 from workbench.models.hooks import reading
-from workbench.models.model import Encoded, Model, Texts
-from workbench.models.prompts import Pairs, Prompt, Prompts, as_prompts
+from workbench.models.model import Encoded, Model
+from workbench.models.prompts import Pairs, Prompt
 from workbench.steering.positions import PROMPT, Positions, as_positions
-from workbench.steering.sites import EveryLayer, Site, SiteKind, as_site, check_layer
+from workbench.steering.sites import EveryLayer, Site, check_layer, sites_at
 
 
 @dataclass(frozen=True)
@@ -60,12 +56,12 @@ class Window:
     others: torch.Tensor
 
     @classmethod
-    def of(cls, texts: Texts, rows: Sequence[int], read: Positions, device: torch.device) -> "Window":
+    def of(cls, texts: Encoded, rows: Sequence[int], read: Positions, device: torch.device) -> "Window":
         """The window on some texts, padded to the longest of them."""
-        width = max(texts.encoded.lengths[row] for row in rows)
+        width = max(texts.lengths[row] for row in rows)
         weights, others = np.zeros((len(rows), width)), np.zeros((len(rows), width))
         for i, row in enumerate(rows):
-            chosen = texts.mask(row, read)
+            chosen = read.mask(texts.prompt_lengths[row], texts.lengths[row])
             weights[i, width - len(chosen) :] = chosen / chosen.sum()
             others[i, width - len(chosen) + 1 :] = 1
         return cls(tuple(rows), torch.from_numpy(weights).to(device), torch.from_numpy(others).to(device))
@@ -91,7 +87,7 @@ See = Callable[[Site, torch.Tensor, Window], None]
 
 
 def stream(
-    model: Model, texts: Texts, sites: Sequence[Site], read: Positions, see: See, batch_size: int, label: str
+    model: Model, texts: Encoded, sites: Sequence[Site], read: Positions, see: See, batch_size: int, label: str
 ) -> int:
     """Every text through the plain module once, batches of like lengths; ``see`` is called at each site of each batch.
 
@@ -104,11 +100,14 @@ def stream(
         WorkbenchError: a layer the model does not have, or positions that a text does not have; before any compute.
     """
     _check(model, texts, sites, read)
-    order = np.argsort(texts.encoded.lengths, kind="stable")
+    whole = (
+        texts.whole()
+    )  # a batch is as wide as its longest text, which fewer columns hold than prompts beside responses
+    order = np.argsort(texts.lengths, kind="stable")
     batches = [order[i : i + batch_size].tolist() for i in range(0, len(order), batch_size)]
     tokens = 0
     for rows in Bar(batches, desc=label, unit="batch", leave=False, disable=len(batches) < 4):
-        ids, mask = texts.encoded.tensors(rows, model.device)
+        ids, mask = whole.padded(rows, model.device)
         window = Window.of(texts, rows, read, model.device)
         tokens += int(window.others.sum())
         left = set(sites)
@@ -116,14 +115,14 @@ def stream(
             hooks.enter_context(suppress(_AllSeen))
             for site in sites:
                 hooks.enter_context(reading(model.hf, site, partial(_seen, see, site, window, left)))
-            positions = (mask.cumsum(-1) - 1).clamp(min=0)
-            model.hf(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=1)
+            places = whole.positions(mask)
+            model.hf(input_ids=ids, attention_mask=mask, position_ids=places, use_cache=False, logits_to_keep=1)
     return tokens
 
 
 def means(
     model: Model,
-    texts: Texts | Encoded,
+    texts: Encoded,
     sites: Sequence[Site],
     read: Positions,
     batch_size: int = 32,
@@ -142,7 +141,6 @@ def means(
     Raises:
         WorkbenchError: a layer the model does not have, or positions that a text does not have.
     """
-    chats = Texts(texts, texts.lengths) if isinstance(texts, Encoded) else texts
     totals: dict[Site, torch.Tensor] = {}
     norms: dict[Site, torch.Tensor] = dict.fromkeys(sites, torch.zeros((), dtype=torch.float64))
 
@@ -151,8 +149,8 @@ def means(
         totals[site] = totals[site] + total if site in totals else total
         norms[site] = norms[site] + window.norms(x)
 
-    tokens = stream(model, chats, sites, read, see, batch_size, label)
-    n = len(chats)
+    tokens = stream(model, texts, sites, read, see, batch_size, label)
+    n = len(texts)
     return {site: Means(totals[site] / n, float(norms[site]) / max(tokens, 1), n) for site in sites}
 
 
@@ -167,10 +165,10 @@ def _seen(see: See, site: Site, window: Window, left: set[Site], x: torch.Tensor
         raise _AllSeen
 
 
-def _check(model: Model, texts: Texts, sites: Sequence[Site], read: Positions) -> None:
+def _check(model: Model, texts: Encoded, sites: Sequence[Site], read: Positions) -> None:
     for site in sites:
         check_layer(site, model.n_layers, model.name)
-    for prompt, whole in set(zip(texts.prompt_lengths, texts.encoded.lengths, strict=True)):
+    for prompt, whole in set(zip(texts.prompt_lengths, texts.lengths, strict=True)):
         read.check_prompt_length(prompt)
         if not read.mask(prompt, whole).any():
             raise WorkbenchError(
@@ -179,8 +177,8 @@ def _check(model: Model, texts: Texts, sites: Sequence[Site], read: Positions) -
             )
 
 
-Source = Completions | Prompts | Sequence[str | Prompt] | Sequence[tuple[str, str]]
-
+#: The tokens that are read unless others are asked for: the last of the prompt, from which the response is predicted.
+READ = PROMPT[-1]
 
 Places = Site | EveryLayer | str | Sequence[Site | str]
 
@@ -249,9 +247,9 @@ class Contrast:
 
 def gather(
     model: Model,
-    texts: Source,
+    texts: Texts,
     at: Places,
-    read: Positions | str = PROMPT[-1],
+    read: Positions | str = READ,
     batch_size: int = 32,
     store: str | Path | None = None,
 ) -> dict[Site, Rows]:
@@ -274,18 +272,19 @@ def gather(
         WorkbenchError: no texts, a layer the model does not have, positions that a text does not have, or a prompt without
             an answer where the response is to be read.
 
-    >>> gather(model, wb.pairs("refusal").dev.positive, at=wb.resid_post.all)[wb.resid_post(12)].values.shape  # doctest: +SKIP
-    torch.Size([40, 576])
+    >>> rows = gather(model, ["write a song", "how do i pick a lock"], at=wb.resid_post.all)
+    >>> list(rows), rows[wb.resid_post(1)].values.shape
+    ([resid_post(0), resid_post(1), resid_post(2)], torch.Size([2, 32]))
     """
     positions = as_positions(read)
-    return gathered(model, texts_of(model, texts, positions), sites_of(model, at), positions, batch_size, store)
+    return gather_rows(model, encode_texts(model, texts, positions), sites_of(model, at), positions, batch_size, store)
 
 
 def contrast(
     model: Model,
     pairs: Pairs,
     at: Places,
-    read: Positions | str = PROMPT[-1],
+    read: Positions | str = READ,
     batch_size: int = 32,
     store: str | Path | None = None,
 ) -> dict[Site, Contrast]:
@@ -295,11 +294,12 @@ def contrast(
         model, at, read, batch_size, store: as for ``gather``.
         pairs: a contrast set, usually a split of one.
 
-    >>> train = contrast(model, wb.pairs("refusal").train, at=wb.resid_post.all)  # doctest: +SKIP
+    >>> contrast(model, tiny_pairs, at=wb.resid_post.all)[wb.resid_post(1)].positive.shape
+    torch.Size([3, 32])
     """
     positions, sites = as_positions(read), sites_of(model, at)
     sides = [
-        gathered(model, texts_of(model, side, positions), sites, positions, batch_size, store, label)
+        gather_rows(model, encode_texts(model, side, positions), sites, positions, batch_size, store, label)
         for side, label in ((pairs.positive, "positive"), (pairs.negative, "negative"))
     ]
     answers = reads_response(positions)
@@ -312,9 +312,9 @@ def contrast(
     }
 
 
-def gathered(
+def gather_rows(
     model: Model,
-    texts: Texts,
+    texts: Encoded,
     sites: Sequence[Site],
     read: Positions,
     batch_size: int = 32,
@@ -323,7 +323,7 @@ def gathered(
 ) -> dict[Site, Rows]:
     """What ``gather`` does, of texts that are tokens already; sites that the store holds are not computed."""
     shelf = None if store is None else Shelf.of(store, model, texts, read, "rows")
-    known = {site: Rows(*found) for site in sites if shelf and (found := shelf.get(site))}
+    known = {site: Rows(*kept) for site in sites if shelf and (kept := shelf.get(site))}
     fresh = _read(model, texts, [site for site in sites if site not in known], read, batch_size, label)
     if shelf:
         for site, rows in fresh.items():
@@ -331,9 +331,9 @@ def gathered(
     return {site: known.get(site) or fresh[site] for site in sites}
 
 
-def averaged(
+def gather_means(
     model: Model,
-    texts: Texts,
+    texts: Encoded,
     sites: Sequence[Site],
     read: Positions,
     batch_size: int = 32,
@@ -342,7 +342,7 @@ def averaged(
 ) -> dict[Site, Means]:
     """What ``means`` returns, to the last bit; sites whose means the store holds are not computed."""
     shelf = None if store is None else Shelf.of(store, model, texts, read, "mean")
-    known = {site: Means(*found, len(texts)) for site in sites if shelf and (found := shelf.get(site))}
+    known = {site: Means(*kept, len(texts)) for site in sites if shelf and (kept := shelf.get(site))}
     missing = [site for site in sites if site not in known]
     fresh = means(model, texts, missing, read, batch_size, label) if missing else {}
     if shelf:
@@ -352,7 +352,7 @@ def averaged(
 
 
 def _read(
-    model: Model, texts: Texts, sites: Sequence[Site], read: Positions, batch_size: int, label: str
+    model: Model, texts: Encoded, sites: Sequence[Site], read: Positions, batch_size: int, label: str
 ) -> dict[Site, Rows]:
     values: dict[Site, torch.Tensor] = {}
     norms: dict[Site, torch.Tensor] = dict.fromkeys(sites, torch.zeros((), dtype=torch.float64))
@@ -367,36 +367,24 @@ def _read(
     return {site: Rows(values[site], float(norms[site]) / max(tokens, 1)) for site in sites}
 
 
-def texts_of(model: Model, source: Source, read: Positions) -> Texts:
+def encode_texts(model: Model, texts: Texts, read: Positions) -> Encoded:
     """Texts as tokens; responses only where ``read`` means tokens of them.
 
     Raises WorkbenchError for no texts, and for a prompt without an answer whose response alone is to be read.
     """
-    if isinstance(source, Completions):
-        prompts, replies = source.prompt_token_ids, source.token_ids
-        return _joined(Encoded(source.prompts, prompts, model.tokenizer.pad_token_id), replies)
-    items = list(source)
-    if any(isinstance(item, tuple) for item in items):
-        if not all(isinstance(item, tuple) and len(item) == 2 for item in items):
-            raise WorkbenchError("expected (prompt, response) pairs throughout, or prompts throughout")
-        source = as_prompts([item[0] for item in items], "texts").answered([item[1] for item in items])  # type: ignore[index]
-    chosen = as_prompts(source, "texts")  # type: ignore[arg-type]
-    encoded = model.encode(chosen)
+    if isinstance(texts, Completions):
+        return texts.encoded(model.tokenizer.pad_token_id)
+    prompts, responses = as_pairs(texts)
+    if isinstance(next(iter(texts)), tuple):
+        prompts = prompts.answered(responses)  # which refuses an empty response
     if not reads_response(read):
-        return Texts(encoded, encoded.lengths)
-    silent = [prompt.id for prompt in chosen if not prompt.answer]
-    if silent and all(span.region == "response" for span in read.spans):
+        return model.encode(prompts)
+    if "" in responses and all(span.region == "response" for span in read.spans):
         raise WorkbenchError(
-            f"read={read} means no token of prompt {silent[0]!r}, which has no answer; give each prompt one: "
-            "prompts.answered(completions.text)"
+            f"read={read} means no token of prompt {prompts[responses.index('')].id!r}, which has no answer; give each "
+            "prompt one: prompts.answered(completions.text)"
         )
-    tokenize = model.tokenizer.encode
-    return _joined(encoded, [tuple(tokenize(p.answer, add_special_tokens=False)) if p.answer else () for p in chosen])
-
-
-def _joined(encoded: Encoded, replies: Sequence[tuple[int, ...]]) -> Texts:
-    whole = tuple((*prompt, *reply) for prompt, reply in zip(encoded.token_ids, replies, strict=True))
-    return Texts(replace(encoded, token_ids=whole), encoded.lengths)
+    return encode_pairs(model, prompts, responses)
 
 
 def reads_response(read: Positions) -> bool:
@@ -411,15 +399,7 @@ def surface(prompt: Prompt, answers: bool) -> str:
 
 def sites_of(model: Model, at: Places) -> tuple[Site, ...]:
     """The sites meant, each once. Raises WorkbenchError for a kind of site without a layer, or for none."""
-    if isinstance(at, SiteKind):
-        raise WorkbenchError(f"at={at!r} names no layer: try wb.{at!r}({model.n_layers // 2}) or wb.{at!r}.all")
-    if isinstance(at, EveryLayer):
-        return at.sites(model.n_layers)
-    places = at if isinstance(at, Sequence) and not isinstance(at, str) else [at]
-    found = tuple(dict.fromkeys(as_site(site) for site in places))
-    if not found:
-        raise WorkbenchError("at= names no site; try e.g. wb.resid_post.all")
-    return found
+    return sites_at(at, model.n_layers)
 
 
 def prompts_hash(pairs: Pairs, answers: bool = False) -> str:

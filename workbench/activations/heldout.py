@@ -1,28 +1,24 @@
-"""How well a direction tells the two sides of a contrast set apart, on texts it was not made from, beside what needs no model.
+"""Does a direction tell texts apart that it was not made from? Everything is fitted on training texts, then read off others.
 
-Everything is fitted on training texts: the direction, the threshold, the baselines. Log 002 took its threshold from the very
-texts it judged, and several of its 100 % are resubstitution; numbers from training texts are labelled here.
+A direction, a method or the words alone give one number per text. The threshold is the midpoint of the class means of the
+training texts. ``separation`` does so for one direction beside its baselines, ``judged`` at many sites, ``crossed`` from
+each cell (a topic, a language, a domain) to each other one.
 
-Methods and sites compared on the same held-out texts: what every cell of a layer-by-method table is computed from.
-
-A direction and its threshold come from training texts alone. What is kept of a held-out text is one number per site, so that
-intervals can be had by resampling texts, over all sites at once: sites share their texts, and are no independent cells.
-
-Does a direction carry over: made from the texts of one cell (a topic, a language, a domain), judged on those of another.
-
-Log 002 filled such matrices with a threshold from the very texts it judged and with training accuracy on the diagonal, and
-set nothing beside them. Here no text is judged by a direction that saw it, its match on the other side or its translation.
+Log 002 took its threshold from the very texts it judged, and had training accuracy on the diagonal of its matrices; several
+of its 100 % are resubstitution. Numbers from training texts are labelled here.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, unknown
 from workbench.activations.collect import Contrast, contrast
 from workbench.activations.methods import METHODS, Method, mean_diff, random
 from workbench.activations.surface import SURFACES, bag_of_words
@@ -38,12 +34,56 @@ from workbench.steering.sites import Site
 if TYPE_CHECKING:
     import pandas as pd
 
-
 Texts = Pairs | Contrast | Mapping[Site, Contrast]
 
+SiteByText = Float[np.ndarray, "site text"]
+YesBySiteAndText = Bool[np.ndarray, "site text"]
+YesByText = Bool[np.ndarray, "text"]
+BySite = Float[np.ndarray, "site"]
+ByText = Float[np.ndarray, "text"]
 
-#: Projections of the positive and of the negative texts.
-Scores = tuple[np.ndarray, np.ndarray]
+
+@dataclass(frozen=True, eq=False)
+class _Scores:
+    """One number per held-out text, the positive side first, and what training texts say of it.
+
+    ``middle`` is the midpoint of the class means of the training texts, ``spread`` the standard deviation within their sides.
+    """
+
+    scores: ByText
+    middle: float
+    spread: float
+
+
+def _score(train: Contrast, held: Contrast, method: str | Method) -> _Scores:
+    """Fit a direction, or a regression on words, on training texts, and read held-out ones with it.
+
+    Raises WorkbenchError for an unknown method, and for words where the texts are unknown.
+    """
+    if isinstance(method, str) and method in SURFACES:
+        if not all((*train.texts, *held.texts)):
+            raise WorkbenchError(
+                f"{method!r} needs the texts; read them with wb.contrast, or give Contrast(..., texts=…)"
+            )
+        words, others = ([*one.texts[0], *one.texts[1]] for one in (train, held))
+        fitted, scores = bag_of_words(words, _positive(train), others, method)
+    else:
+        if isinstance(method, str) and method not in METHODS:
+            raise unknown("method", method, [*METHODS, *SURFACES], ", or give a function")
+        function = METHODS[method] if isinstance(method, str) else method
+        vector = torch.as_tensor(function(train.positive, train.negative)).double()
+        fitted, scores = (np.concatenate([(side @ vector).numpy() for side in _sides(x)]) for x in (train, held))
+    ours, theirs = fitted[_positive(train)], fitted[~_positive(train)]
+    spread = float(np.concatenate([ours - ours.mean(), theirs - theirs.mean()]).std())
+    return _Scores(scores, float((ours.mean() + theirs.mean()) / 2), spread)
+
+
+def _sides(texts: Contrast) -> tuple[torch.Tensor, torch.Tensor]:
+    return texts.positive, texts.negative
+
+
+def _positive(texts: Contrast) -> YesByText:
+    return np.repeat([True, False], [len(texts.positive), len(texts.negative)])
 
 
 @dataclass(frozen=True)
@@ -100,12 +140,15 @@ class Separation:
     n_negative: int
     missing: tuple[str, ...] = ()
 
+    @property
+    def _all(self) -> tuple[Detection, ...]:
+        return (self.detection, *self.baselines)
+
     def __getitem__(self, name: str) -> Detection:
-        for found in (self.detection, *self.baselines):
-            if found.name == name:
-                return found
-        names = ", ".join(m.name for m in (self.detection, *self.baselines))
-        raise WorkbenchError(f"no detector {name!r}; there are {names}")
+        by_name = {detection.name: detection for detection in self._all}
+        if name not in by_name:
+            raise unknown("detector", name, by_name)
+        return by_name[name]
 
     def frame(self) -> "pd.DataFrame":
         """One row per detector: detector, baseline, layer, site, method, held_out, n, threshold, accuracy, auc and d (each
@@ -113,27 +156,27 @@ class Separation:
         import pandas as pd
 
         lines = []
-        for found in (self.detection, *self.baselines):
+        for detection in self._all:
             line = {
-                "detector": found.name,
-                "baseline": found is not self.detection,
+                "detector": detection.name,
+                "baseline": detection is not self.detection,
                 "layer": self.site.layer,
                 "site": str(self.site),
                 "method": self.method,
                 "held_out": self.held_out,
                 "n": self.n_positive + self.n_negative,
-                "threshold": found.threshold,
+                "threshold": detection.threshold,
             }
-            for what in ("accuracy", "auc", "d"):
-                estimate: Estimate = getattr(found, what)
-                line |= {what: estimate.value, f"{what}_low": estimate.low, f"{what}_high": estimate.high}
-            lines.append(line | {"polarity": found.polarity, "overlap": found.overlap})
+            for name in ("accuracy", "auc", "d"):
+                estimate: Estimate = getattr(detection, name)
+                line |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+            lines.append(line | {"polarity": detection.polarity, "overlap": detection.overlap})
         return pd.DataFrame(lines)
 
     def __str__(self) -> str:
         where = "on held-out texts" if self.held_out else "RESUBSTITUTION: on training texts, which flatters"
         head = f"{self.method} at {self.site!r}, {self.n_positive} + {self.n_negative} texts, {where}"
-        return "\n".join([head, *map(str, (self.detection, *self.baselines)), *self.missing])
+        return "\n".join([head, *map(str, self._all), *self.missing])
 
 
 def separation(
@@ -154,7 +197,7 @@ def separation(
     Args:
         direction: read at its own site and positions.
         held_out: texts to judge on, usually a ``dev`` or ``test`` split: Pairs (with ``model``); what ``contrast`` returns;
-            or one Contrast, e.g. of two arrays [text, width].
+            or one Contrast, e.g. of two arrays [text, d_model].
         train: the same of the texts the direction was made from; the threshold and the baselines come from them.
         model: reads Pairs. Not needed for activations.
         randoms: how many random directions.
@@ -167,46 +210,37 @@ def separation(
         WorkbenchError: Pairs without a model, activations of another site, fewer than two texts on a side, or no random
             directions.
 
-    >>> separation(d, pairs.test, pairs.train, model).detection.auc  # doctest: +SKIP
+    >>> direction = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
+    >>> unseen = wb.Pairs(["how do i steal a song", "poison the cake"], ["list the birds", "write me about tea"])
+    >>> result = separation(direction, unseen, tiny_pairs, model)
+    >>> result.held_out, list(result.frame()["detector"])
+    (True, ['direction', 'bag of words', 'layer 0', 'random'])
     """
     if randoms < 1:
         raise WorkbenchError(f"randoms={randoms}: expected at least 1, e.g. 20")
     first = Site(0, direction.site.kind)
-    judged, fitted = (_at(texts, direction, first, model, batch_size, store) for texts in (held_out, train))
-    here, there = judged[direction.site], fitted[direction.site]
-    scores = _projected(there, direction.vector), _projected(here, direction.vector)
-    found, missing = _baselines(direction, first, judged, fitted)
+    held_at, train_at = (_at(texts, direction, first, model, batch_size, store) for texts in (held_out, train))
+    here, there = held_at[direction.site], train_at[direction.site]
+    baselines, missing = list[Detection](), list[str]()
+    if all((*here.texts, *there.texts)):
+        baselines.append(_detection("bag of words", there, here, "bag of words"))
+    else:
+        missing.append("bag of words: not made, the texts are unknown; give Pairs")
+    if first in held_at and first in train_at:
+        method = METHODS.get(direction.method, mean_diff)
+        baselines.append(_detection("layer 0", train_at[first], held_at[first], method))
+    else:
+        missing.append("layer 0: not made, no activations there; give Pairs, or contrast(..., at=wb.resid_post.all)")
     return Separation(
         direction.site,
         direction.method,
-        _detection("direction", *scores, _groups(here)),
-        (*found, _by_chance(there, here, randoms)),
+        _detection("direction", there, here, lambda positive, negative: direction.vector),
+        (*baselines, _by_chance(there, here, randoms)),
         _is_new(direction, here, there),
         len(here.positive),
         len(here.negative),
         tuple(missing),
     )
-
-
-def _baselines(
-    direction: Direction, first: Site, judged: Mapping[Site, Contrast], fitted: Mapping[Site, Contrast]
-) -> tuple[list[Detection], list[str]]:
-    """The detections by words and by layer 0 as far as they can be had, and what is missing."""
-    here, there = judged[direction.site], fitted[direction.site]
-    found, missing, groups = list[Detection](), list[str](), _groups(here)
-    if all(here.texts) and all(there.texts):
-        found.append(_detection("bag of words", *_by_words(there, here), groups))
-    else:
-        missing.append("bag of words: not made, the texts are unknown; give Pairs")
-    if first in judged and first in fitted:
-        method = METHODS.get(direction.method, mean_diff)
-        vector = torch.as_tensor(method(fitted[first].positive, fitted[first].negative))
-        found.append(
-            _detection("layer 0", _projected(fitted[first], vector), _projected(judged[first], vector), groups)
-        )
-    else:
-        missing.append("layer 0: not made, no activations there; give Pairs, or contrast(..., at=wb.resid_post.all)")
-    return found, missing
 
 
 def _at(
@@ -217,139 +251,110 @@ def _at(
         if model is None:
             raise WorkbenchError("separation() of Pairs needs a model to read them: separation(d, test, train, model)")
         return contrast(model, texts, (direction.site, first), direction.read, batch_size, store)
-    found = {direction.site: texts} if isinstance(texts, Contrast) else texts
-    if direction.site not in found:
+    by_site = {direction.site: texts} if isinstance(texts, Contrast) else texts
+    if direction.site not in by_site:
         raise WorkbenchError(f"there are no activations at {direction.site!r}, where the direction was read")
-    if (width := found[direction.site].positive.shape[1]) != len(direction.vector):
+    if (width := by_site[direction.site].positive.shape[1]) != len(direction.vector):
         raise WorkbenchError(f"activations of width {width} for a direction of width {len(direction.vector)}")
-    return found
+    return by_site
 
 
 def _is_new(direction: Direction, here: Contrast, there: Contrast) -> bool:
     """Whether no text judged is a training text, as far as can be known."""
     shared = any(set(a) & set(b) for a in here.texts for b in there.texts)
     named = bool(here.prompts) and here.prompts in (direction.prompts, there.prompts)
-    same = any(
-        a.shape == b.shape and torch.equal(a, b)
-        for a, b in ((here.positive, there.positive), (here.negative, there.negative))
-    )
+    same = any(a.shape == b.shape and torch.equal(a, b) for a, b in zip(_sides(here), _sides(there), strict=True))
     return not (shared or named or same)
 
 
-def _groups(of: Contrast) -> Sequence[str] | None:
-    """The groups of the texts where any holds more than one."""
-    return of.groups if len(set(of.groups)) < len(of.groups) else None
+def _detection(name: str, train: Contrast, held: Contrast, method: str | Method) -> Detection:
+    """All the numbers of one detector; texts of one group are one observation where any group holds more than one."""
+    fit, positive = _score(train, held, method), _positive(held)
+    clusters = held.groups if len(set(held.groups)) < len(held.groups) else None
+    right = (fit.scores > fit.middle) == positive
+    ours, theirs = fit.scores[positive], fit.scores[~positive]
+    return Detection(
+        name,
+        fit.middle,
+        rate(int(right.sum()), len(right)) if clusters is None else mean(right, clusters),
+        auc(fit.scores, positive, clusters=clusters),
+        _effect_size(ours, theirs),
+        _overlap(ours, theirs),
+    )
 
 
-def _by_words(train: Contrast, held: Contrast) -> tuple[Scores, Scores]:
-    """What the words alone say of the training and of the held-out texts."""
-    n, sides = len(train.positive), np.repeat([True, False], [len(train.positive), len(train.negative)])
-    fitted, judged = bag_of_words([*train.texts[0], *train.texts[1]], sides, [*held.texts[0], *held.texts[1]])
-    m = len(held.positive)
-    return (fitted[:n], fitted[n:]), (judged[:m], judged[m:])
+def _effect_size(ours: ByText, theirs: ByText) -> Estimate:
+    """Cohen's d; unknown where no side varies, which is all that ``cohens_d`` can object to once ``auc`` has not."""
+    try:
+        return cohens_d(theirs, ours)
+    except WorkbenchError:
+        return Estimate(float("nan"), float("nan"), float("nan"), len(ours) + len(theirs), "no spread")
+
+
+def _overlap(ours: ByText, theirs: ByText) -> float:
+    from scipy.stats import ks_2samp
+
+    return 1 - float(ks_2samp(ours, theirs).statistic)
 
 
 def _by_chance(train: Contrast, held: Contrast, randoms: int) -> Detection:
     """The mean of random directions; intervals are the 95% range of them."""
-    from scipy.stats import mannwhitneyu
+    chance = _stack(held, [_score(train, held, partial(random, seed=seed)) for seed in range(randoms)])
+    n, positive = len(chance.positive), chance.positive
+    d = chance.effect_sizes * np.sqrt((n - 2) / n)  # as ``cohens_d``, which estimates the spread from n - 2 degrees
+    overlap = np.mean([_overlap(row[positive], row[~positive]) for row in chance.margins])
 
-    found = []
-    for seed in range(randoms):
-        vector = random(train.positive, train.negative, seed)
-        fitted, (ours, theirs) = _projected(train, vector), _projected(held, vector)
-        area = mannwhitneyu(ours, theirs).statistic / (len(ours) * len(theirs))
-        spread = np.sqrt(
-            (ours.var(ddof=1) * (len(ours) - 1) + theirs.var(ddof=1) * (len(theirs) - 1))
-            / (len(ours) + len(theirs) - 2)
-        )
-        d = (ours.mean() - theirs.mean()) / spread if spread > 0 else np.nan
-        found.append((_right(_midpoint(fitted), (ours, theirs)).mean(), area, d, _overlap((ours, theirs))))
-    values = np.array(found).T
-    low, middle, high = np.percentile(values, 2.5, axis=1), values.mean(axis=1), np.percentile(values, 97.5, axis=1)
-    how = "95% range of random directions"
-    accuracy, area, d = (Estimate(float(middle[i]), float(low[i]), float(high[i]), randoms, how) for i in range(3))
-    return Detection("random", float("nan"), accuracy, area, d, float(middle[3]))
+    def ranged(values: BySite) -> Estimate:
+        low, high = np.percentile(values, [2.5, 97.5])
+        return Estimate(float(values.mean()), float(low), float(high), randoms, "95% range of random directions")
 
-
-def _projected(of: Contrast, vector: torch.Tensor) -> Scores:
-    return (of.positive @ vector.double()).numpy(), (of.negative @ vector.double()).numpy()
-
-
-def _midpoint(train: Scores) -> float:
-    return float((train[0].mean() + train[1].mean()) / 2)
-
-
-def _right(threshold: float, held: Scores) -> np.ndarray:
-    """Which texts are on the right side of a threshold, the positive ones first. [text], bool."""
-    return np.concatenate([held[0] > threshold, held[1] <= threshold])
-
-
-def _overlap(held: Scores) -> float:
-    from scipy.stats import ks_2samp
-
-    return 1 - float(ks_2samp(*held).statistic)
-
-
-def _detection(name: str, train: Scores, held: Scores, groups: Sequence[str] | None) -> Detection:
-    """All the numbers, from scores of the training texts (the threshold) and of the held-out ones (the rest)."""
-    threshold, sides = _midpoint(train), np.repeat([True, False], [len(held[0]), len(held[1])])
-    right = _right(threshold, held)
-    return Detection(
-        name,
-        threshold,
-        rate(int(right.sum()), len(right)) if groups is None else mean(right, groups),
-        auc(np.concatenate(held), sides, clusters=groups),
-        _effect_size(held),
-        _overlap(held),
-    )
-
-
-def _effect_size(held: Scores) -> Estimate:
-    """Cohen's d; unknown where no side varies."""
-    n = len(held[0]) + len(held[1])
-    spread = max(float(held[0].std()), float(held[1].std()))
-    if spread <= 1e-12 * max(1.0, float(np.abs(np.concatenate(held)).max())):
-        return Estimate(float("nan"), float("nan"), float("nan"), n, "no spread")
-    return cohens_d(held[1], held[0])
+    return Detection("random", float("nan"), ranged(chance.accuracies), ranged(chance.areas), ranged(d), float(overlap))
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
     """Held-out texts on the positive or negative side of a threshold, at several sites.
 
+    What is kept of a text is one number per site, so that intervals come from resampling texts over all sites at once: sites
+    share their texts, and are no independent cells.
+
     Attributes:
-        margins: [site, text], how far a text lies on the positive side; in standard deviations within the training sides.
-        positive: [text], bool: which texts are positive.
+        margins: how far a text lies on the positive side, in standard deviations within the training sides.
+        positive: which texts are positive.
         groups: [text]: texts of one group (a base prompt) are one observation.
     """
 
-    margins: np.ndarray
-    positive: np.ndarray
+    margins: SiteByText
+    positive: YesByText
     groups: tuple[str, ...]
 
     @property
-    def right(self) -> np.ndarray:
-        """[site, text], bool: on the right side of the threshold."""
+    def right(self) -> YesBySiteAndText:
+        """Which texts are on the right side of the threshold."""
         return (self.margins > 0) == self.positive
 
     @property
-    def accuracies(self) -> np.ndarray:
-        """[site], share of texts on the right side."""
+    def accuracies(self) -> BySite:
+        """Share of texts on the right side."""
         return self.right.mean(1)
 
     @property
-    def areas(self) -> np.ndarray:
-        """[site], area under the ROC curve; below one half where the direction points the wrong way, NaN without texts of both sides."""
-        ours, theirs = self.margins[:, self.positive], self.margins[:, ~self.positive]
-        if not ours.size or not theirs.size:
+    def areas(self) -> BySite:
+        """Area under the ROC curve; below one half where the direction points the wrong way, NaN without texts of both sides.
+
+        The same number as ``statistics.auc``, which also gives its interval.
+        """
+        from scipy.stats import rankdata
+
+        n, m = int(self.positive.sum()), int((~self.positive).sum())
+        if not n or not m:
             return np.full(len(self.margins), np.nan)
-        above = ours[:, :, None] > theirs[:, None, :]
-        ties = ours[:, :, None] == theirs[:, None, :]
-        return above.mean((1, 2)) + ties.mean((1, 2)) / 2
+        ranks = rankdata(self.margins, axis=1)[:, self.positive].sum(1)
+        return (ranks - n * (n + 1) / 2) / (n * m)
 
     @property
-    def effect_sizes(self) -> np.ndarray:
-        """[site], Cohen's d: difference of the side means over the standard deviation within the sides."""
+    def effect_sizes(self) -> BySite:
+        """Cohen's d: difference of the side means over the standard deviation of these texts within the sides."""
         ours, theirs = self.margins[:, self.positive], self.margins[:, ~self.positive]
         within = np.sqrt((ours.var(1) * ours.shape[1] + theirs.var(1) * theirs.shape[1]) / self.margins.shape[1])
         return (ours.mean(1) - theirs.mean(1)) / np.where(within > 0, within, 1.0)
@@ -360,33 +365,37 @@ class Judged:
 
 
 def judged(train: Mapping[Site, Contrast], held: Mapping[Site, Contrast], method: str | Method = "mean_diff") -> Judged:
-    """Held-out texts judged by directions and thresholds (midpoints of the class means) from training texts, site by site.
+    """Judge held-out texts by directions and thresholds (midpoints of the class means) from training texts, site by site.
 
     Args:
         train: what ``contrast`` returns of the training texts.
         held: the same of other texts, at the same sites.
         method: a name in ``METHODS``, a function of the activations of both sides, or what the surface alone says: a name in
-            ``confounds.SURFACES``, e.g. "bag of words", which is alike at every site.
+            ``workbench.activations.surface.SURFACES``, e.g. "bag of words", which is alike at every site.
 
     Raises:
         WorkbenchError: an unknown method, sites that are not the same, or a surface where the texts are unknown.
 
-    >>> judged(contrast(model, pairs.train, at), contrast(model, pairs.test, at), "probe").accuracies  # doctest: +SKIP
+    >>> seen = wb.contrast(model, tiny_pairs, at=wb.resid_post.all)
+    >>> judged(seen, seen, "mean_diff").margins.shape  # sites, texts; on training texts, which flatters
+    (3, 6)
     """
-    if isinstance(method, str) and method not in {*METHODS, *SURFACES}:
-        there = ", ".join([*METHODS, *SURFACES])
-        raise WorkbenchError(f"unknown method {method!r}; there are {there}, or give a function")
     if not held or list(train) != list(held):
         raise WorkbenchError(f"{len(train)} sites of training texts and {len(held)} held out are not the same sites")
-    first = next(iter(held.values()))
-    n, m = len(first.positive), len(first.negative)
-    groups = first.groups or tuple(str(i) for i in range(n + m))
+    first = next(iter(held))
     if isinstance(method, str) and method in SURFACES:
-        margins = np.tile(_surface(next(iter(train.values())), first, method), (len(train), 1))
+        fits = [_score(train[first], held[first], method)] * len(train)
     else:
-        function = METHODS[method] if isinstance(method, str) else method
-        margins = np.stack([_margins(train[site], held[site], function) for site in train])
-    return Judged(margins, np.repeat([True, False], [n, m]), groups)
+        fits = [_score(train[site], held[site], method) for site in train]
+    return _stack(held[first], fits)
+
+
+def _stack(held: Contrast, fits: Sequence[_Scores]) -> Judged:
+    return Judged(
+        np.stack([(fit.scores - fit.middle) / (fit.spread or 1.0) for fit in fits]),
+        _positive(held),
+        held.groups or tuple(map(str, range(len(_positive(held))))),
+    )
 
 
 def shortfall(ours: Sequence[Judged], best: Sequence[Judged], resamples: int = 499, seed: int = 0) -> Estimate:
@@ -397,9 +406,15 @@ def shortfall(ours: Sequence[Judged], best: Sequence[Judged], resamples: int = 4
 
     Args:
         ours, best: the same contrast sets in the same order, judged by either method.
+        resamples, seed: of the bootstrap.
 
     Raises:
         WorkbenchError: sets that are not the same.
+
+    >>> sides, texts = np.arange(40) < 20, tuple(map(str, range(40)))
+    >>> good = Judged(np.random.default_rng(0).standard_normal((3, 40)) + 2 * sides, sides, texts)
+    >>> round(shortfall([Judged(-good.margins, sides, texts)], [good], resamples=99).value, 6)  # turned around
+    2.0
     """
     if [one.groups for one in ours] != [one.groups for one in best]:
         raise WorkbenchError("both methods must be judged on the same texts, set by set")
@@ -407,8 +422,8 @@ def shortfall(ours: Sequence[Judged], best: Sequence[Judged], resamples: int = 4
     places = np.concatenate([np.arange(one.margins.shape[1]) for one in ours])
     clusters = [f"{i} {group}" for i, one in enumerate(ours) for group in one.groups]
 
-    def above_half(found: Sequence[Judged], rows: np.ndarray) -> float:
-        drawn = [one.take(places[rows[sets[rows] == i]]) for i, one in enumerate(found)]
+    def above_half(of: Sequence[Judged], rows: np.ndarray) -> float:
+        drawn = [one.take(places[rows[sets[rows] == i]]) for i, one in enumerate(of)]
         return float(np.mean(np.concatenate([d.areas - 0.5 for d in drawn if 0 < d.positive.sum() < len(d.positive)])))
 
     return bootstrap(
@@ -416,43 +431,25 @@ def shortfall(ours: Sequence[Judged], best: Sequence[Judged], resamples: int = 4
     )
 
 
-def _margins(train: Contrast, held: Contrast, function: Method) -> np.ndarray:
-    vector = torch.as_tensor(function(train.positive, train.negative)).double()
-    fitted = [(side @ vector).numpy() for side in (train.positive, train.negative)]
-    found = np.concatenate([(side @ vector).numpy() for side in (held.positive, held.negative)])
-    return _beyond_the_middle(fitted, found)
-
-
-def _surface(train: Contrast, held: Contrast, surface: str) -> np.ndarray:
-    if not all((*train.texts, *held.texts)):
-        raise WorkbenchError(f"{surface!r} needs the texts; read them with wb.contrast, or give Contrast(..., texts=…)")
-    n, sides = len(train.texts[0]), np.repeat([True, False], [len(side) for side in train.texts])
-    fitted, found = bag_of_words([*train.texts[0], *train.texts[1]], sides, [*held.texts[0], *held.texts[1]], surface)
-    return _beyond_the_middle([fitted[:n], fitted[n:]], found)
-
-
-def _beyond_the_middle(fitted: Sequence[np.ndarray], found: np.ndarray) -> np.ndarray:
-    """Scores less the midpoint of the class means of the training texts, in standard deviations within their sides."""
-    middle = (fitted[0].mean() + fitted[1].mean()) / 2
-    within = np.sqrt(np.concatenate([side - side.mean() for side in fitted]).var())
-    return (found - middle) / (within or 1.0)
-
-
-def widest_area(found: Judged, shuffles: int = 199, seed: int = 0) -> Estimate:
+def widest_area(texts: Judged, shuffles: int = 199, seed: int = 0) -> Estimate:
     """The largest AUC over sites that texts give when their sides are drawn at random: what the best of many is worth.
 
     Args:
-        found: any judged texts. shuffles: how often the sides are permuted.
+        texts: any judged texts.
+        shuffles: how often the sides are permuted.
+        seed: of the permutations.
 
     Returns:
         The mean of the largest over sites; ``high`` is exceeded in 5% of permutations (one-sided), ``low`` is the smallest.
 
-    >>> widest_area(judged(train, held))  # doctest: +SKIP
+    >>> noise = Judged(np.random.default_rng(0).standard_normal((30, 40)), np.arange(40) < 20, ())
+    >>> print(widest_area(noise))  # of 30 sites that tell nothing, the best looks like a finding
+    0.69 [0.58, 0.78] n=40
     """
     rng = np.random.default_rng(seed)
-    most = [Judged(found.margins, rng.permutation(found.positive), found.groups).areas.max() for _ in range(shuffles)]
+    most = [Judged(texts.margins, rng.permutation(texts.positive), ()).areas.max() for _ in range(shuffles)]
     low, high = float(min(most)), float(np.quantile(most, 0.95))
-    return Estimate(float(np.mean(most)), low, high, len(found.positive), "permutation of the sides, one-sided")
+    return Estimate(float(np.mean(most)), low, high, len(texts.positive), "permutation of the sides, one-sided")
 
 
 OTHERS = "the others"
@@ -461,16 +458,16 @@ OTHERS = "the others"
 def crossed(
     texts: Contrast, cells: Sequence[str], method: str | Method = "probe", folds: int = 5, others: bool = False
 ) -> "pd.DataFrame":
-    """Every text judged by a direction and threshold from each cell; the threshold is the midpoint of the class means there.
+    """Judge every text by a direction and threshold from each cell: does what one cell shows carry over to another?
 
     Where the cell of a text and the cell a direction is made from share groups (bases), as a cell does with itself and a
-    language with another, groups fall into folds, and a text is judged by directions made without its fold.
+    language with another, groups fall into folds, and a text is judged by directions made without its fold. So no text is
+    judged by a direction that saw it, its match on the other side or its translation.
 
     Args:
         texts: the activations of all cells at one site, with groups, and with texts for a surface.
         cells: of each text of the positive side, then of the negative: its cell.
-        method: a name in ``METHODS``, a function of the activations of both sides, or what the surface alone says: a name
-            in ``confounds.SURFACES``, e.g. "bag of words".
+        method: as for ``judged``.
         folds: how many.
         others: judge each cell by all other cells together, instead of by each one.
 
@@ -482,21 +479,32 @@ def crossed(
     Raises:
         WorkbenchError: an unknown method, fewer than two cells, or texts without cells, groups or, for a surface, words.
 
-    >>> matrix = crossed(contrast(model, pairs, site)[site], topics)  # doctest: +SKIP
+    >>> seen = wb.contrast(model, tiny_pairs, at=wb.resid_post(1))[wb.resid_post(1)]
+    >>> matrix = crossed(seen, ["home", "home", "street", "street", "home", "home"], "mean_diff", others=True)
+    >>> matrix["test"].value_counts().to_dict()
+    {'home': 4, 'street': 2}
     """
     import pandas as pd
 
-    names = list(dict.fromkeys(cells))
-    score = _scorer(texts, cells, names, method)
-    where, groups = np.array(list(cells)), np.array(texts.groups)
-    positive = _positive(texts)
+    n, names = len(_positive(texts)), list(dict.fromkeys(cells))
+    if len(cells) != n or len(texts.groups) != n or len(names) < 2:
+        raise WorkbenchError(
+            f"{n} texts need as many cells and groups, of two cells or more; got {len(cells)} and {len(texts.groups)} of {len(names)}"
+        )
+
+    @cache
+    def scores_by(source: bytes) -> ByText:
+        """The scores of all texts by what was made of the texts that ``source`` marks."""
+        fit = _score(texts.take(np.frombuffer(source, dtype=bool).tolist()), texts, method)
+        return fit.scores - fit.middle
+
+    where, groups, positive = np.array(list(cells)), np.array(texts.groups), _positive(texts)
     parts = []
     for test in names:
         for train in [OTHERS] if others else names:
             source = where != test if others else where == train
             for made, held in _folds(source, where == test, groups, folds):
-                found = score(made)[held]
-                columns = {"base": groups[held], "positive": positive[held], "score": found}
+                columns = {"base": groups[held], "positive": positive[held], "score": scores_by(made.tobytes())[held]}
                 parts.append(pd.DataFrame({"train": train, "test": test, **columns}))
     frame = pd.concat(parts, ignore_index=True)
     means = frame.groupby(["train", "test", "positive"])["score"].mean()
@@ -505,40 +513,8 @@ def crossed(
     return frame.assign(right=(frame["score"] > 0) == frame["positive"], right_by_log=beyond == frame["positive"])
 
 
-def _scorer(
-    texts: Contrast, cells: Sequence[str], names: Sequence[str], method: str | Method
-) -> Callable[[np.ndarray], np.ndarray]:
-    """From the texts that a direction is made of, [text] bool, to the scores of all texts, [text]; each computed once."""
-    n = len(texts.positive) + len(texts.negative)
-    if isinstance(method, str) and method not in {*METHODS, *SURFACES}:
-        raise WorkbenchError(
-            f"unknown method {method!r}; there are {', '.join([*METHODS, *SURFACES])}, or give a function"
-        )
-    if len(cells) != n or len(texts.groups) != n or len(names) < 2:
-        raise WorkbenchError(
-            f"{n} texts need as many cells and groups, of two cells or more; got {len(cells)} and {len(texts.groups)} of {len(names)}"
-        )
-    if method in SURFACES and sum(map(len, texts.texts)) != n:
-        raise WorkbenchError(f"{method!r} needs the texts; read them with wb.contrast, or give Contrast(..., texts=…)")
-    known: dict[bytes, np.ndarray] = {}
-
-    def score(made: np.ndarray) -> np.ndarray:
-        if (key := made.tobytes()) not in known:
-            surface = isinstance(method, str) and method in SURFACES
-            known[key] = _by_surface(texts, made, str(method)) if surface else _by_direction(texts, made, method)
-        return known[key]
-
-    return score
-
-
-def _positive(texts: Contrast) -> np.ndarray:
-    return np.repeat([True, False], [len(texts.positive), len(texts.negative)])
-
-
-def _folds(
-    source: np.ndarray, held: np.ndarray, groups: np.ndarray, folds: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """What directions are made of and what they judge, [text] bool each: all at once, or fold by fold where groups are shared."""
+def _folds(source: YesByText, held: YesByText, groups: np.ndarray, folds: int) -> Iterator[tuple[YesByText, YesByText]]:
+    """What directions are made of and what they judge: all at once, or fold by fold where groups are shared."""
     if not set(groups[source]) & set(groups[held]):
         yield source, held
         return
@@ -546,19 +522,3 @@ def _folds(
     fold = np.array([place.get(group, -1) for group in groups])
     for i in sorted(set(fold[held].tolist())):
         yield source & (fold != i), held & (fold == i)
-
-
-def _by_direction(texts: Contrast, made: np.ndarray, method: str | Method) -> np.ndarray:
-    function = METHODS[method] if isinstance(method, str) else method
-    fitted = texts.take(made.tolist())
-    vector = torch.as_tensor(function(fitted.positive, fitted.negative)).double()
-    middle = (float((fitted.positive @ vector).mean()) + float((fitted.negative @ vector).mean())) / 2
-    return (torch.cat([texts.positive, texts.negative]) @ vector).numpy() - middle
-
-
-def _by_surface(texts: Contrast, made: np.ndarray, surface: str) -> np.ndarray:
-    """Scores of all texts; those that were fitted are judged by nobody."""
-    words, sides = np.array([*texts.texts[0], *texts.texts[1]], dtype=object), _positive(texts)
-    fitted, scores = bag_of_words(list(words[made]), sides[made], list(words), surface)
-    middle = (fitted[sides[made]].mean() + fitted[~sides[made]].mean()) / 2
-    return scores - middle

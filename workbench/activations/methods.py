@@ -1,11 +1,16 @@
-"""How a vector is made of the activations of two sides: plain functions of two arrays, one name each in ``METHODS``.
+"""Which method makes a vector of two classes? Plain functions of two arrays, one name each in ``METHODS``.
 
-A method takes the activations of the positive and of the negative texts, [n, width] and [m, width], float64, and returns a
-vector [width] in the coordinates of the activations along which the positive side projects higher. One's own is one such
-function: ``extract(..., method=mine)``, or ``METHODS["mine"] = mine``. Lengths differ between methods and mean different
-things; doses (``ratio=``) do not depend on them.
+A method takes the activations of the positive and of the negative texts, float64, and returns a vector in the coordinates of
+the activations along which the positive side projects higher. A method of your own is one such function:
+``extract(..., method=mine)``, or ``METHODS["mine"] = mine``. Lengths differ between methods and mean different things; doses
+(``ratio=``) do not depend on them.
 
 Names that begin with ``log002_`` are what that log ran, faults included: they are there to be compared with.
+
+>>> noise = np.random.default_rng(0).standard_normal((80, 6))
+>>> ours, theirs = noise[:40] + 8 * np.eye(6)[2], noise[40:]  # the sides differ along the third axis
+>>> [round(abs(float(METHODS[name](ours, theirs)[2])), 1) for name in ("mean_diff", "pca", "log002_pca")]
+[8.1, 1.0, 0.1]
 """
 
 import warnings
@@ -13,25 +18,22 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from workbench._errors import WorkbenchError
 
-Array = torch.Tensor | np.ndarray
+#: the activations of one side, a vector per text, and what a method makes of two of them
+Side = Float[torch.Tensor, "text d_model"] | Float[np.ndarray, "text d_model"]
+Vector = Float[torch.Tensor, "d_model"]
 
-
-Method = Callable[[torch.Tensor, torch.Tensor], Array]
-
+Method = Callable[[torch.Tensor, torch.Tensor], torch.Tensor | np.ndarray]
 
 _STRENGTHS = tuple(10.0**k for k in range(-4, 3))  # of the probe, inverse regularisation, on standardised activations
-
-
 _FOLDS = 5
-
-
 _COMPONENTS = 10
 
 
-def mean_diff(positive: Array, negative: Array) -> torch.Tensor:
+def mean_diff(positive: Side, negative: Side) -> Vector:
     """Mean of the positive side minus mean of the negative side (Belrose 2023; Arditi et al. 2024).
 
     Its length is the distance of the class means, in units of the activations.
@@ -43,7 +45,7 @@ def mean_diff(positive: Array, negative: Array) -> torch.Tensor:
     return torch.from_numpy(p.mean(0) - n.mean(0))
 
 
-def log002_mean_diff(positive: Array, negative: Array) -> torch.Tensor:
+def log002_mean_diff(positive: Side, negative: Side) -> Vector:
     """Log 002's mean difference: activations and class means in the model's own bfloat16, eight bits of a number.
 
     Where a few dimensions are massive and alike on both sides, what rounding leaves of them is most of the vector.
@@ -52,7 +54,7 @@ def log002_mean_diff(positive: Array, negative: Array) -> torch.Tensor:
     return (p - n).double()
 
 
-def probe(positive: Array, negative: Array, seed: int = 0) -> torch.Tensor:
+def probe(positive: Side, negative: Side, seed: int = 0) -> Vector:
     """The weights of a logistic regression on standardised activations, in raw coordinates (log 002, done right).
 
     Dimensions are divided by their standard deviation within the sides, or by the median of these where theirs is smaller:
@@ -90,7 +92,7 @@ def probe(positive: Array, negative: Array, seed: int = 0) -> torch.Tensor:
     return torch.from_numpy(basis @ weights / scale)
 
 
-def gradient(positive: Array, negative: Array, seed: int = 0) -> torch.Tensor:
+def gradient(positive: Side, negative: Side, seed: int = 0) -> Vector:
     """The unit vector that maximises a separation objective, by gradient from a random start (log 002's idea, defined).
 
     The objective is the mean over texts, each side weighing one half, of log σ(±(h − c)·v / s): c is the midpoint of the
@@ -121,11 +123,11 @@ def gradient(positive: Array, negative: Array, seed: int = 0) -> torch.Tensor:
         return float(weight @ np.logaddexp(0, -margins)), slope - (slope @ w) * w / length**2
 
     start = np.random.default_rng(seed).standard_normal(basis.shape[1])
-    found = minimize(loss, start / np.linalg.norm(start), jac=True, method="L-BFGS-B", options={"maxiter": 2000}).x
-    return torch.from_numpy(_unit(basis @ found))
+    best = minimize(loss, start / np.linalg.norm(start), jac=True, method="L-BFGS-B", options={"maxiter": 2000}).x
+    return torch.from_numpy(_unit(basis @ best))
 
 
-def pca(positive: Array, negative: Array) -> torch.Tensor:
+def pca(positive: Side, negative: Side) -> Vector:
     """The first principal component of differences between the sides, **uncentred**, so that their mean stays in.
 
     Differences are those of the pairs, in order, where both sides have as many texts (what a matched pair shares cancels;
@@ -136,7 +138,7 @@ def pca(positive: Array, negative: Array) -> torch.Tensor:
     return _oriented(_first_component(differences), p, n)
 
 
-def log002_pca(positive: Array, negative: Array) -> torch.Tensor:
+def log002_pca(positive: Side, negative: Side) -> Vector:
     """Log 002's PCA of pair differences, **centred**: the mean difference, which is the signal, is taken out first.
 
     What is left is the direction in which pairs differ most from one another. Its sign is arbitrary, as in the log. Length 1.
@@ -147,7 +149,7 @@ def log002_pca(positive: Array, negative: Array) -> torch.Tensor:
     return torch.from_numpy(_first_component(differences - differences.mean(0)))
 
 
-def ica(positive: Array, negative: Array, seed: int = 0) -> torch.Tensor:
+def ica(positive: Side, negative: Side, seed: int = 0) -> Vector:
     """The independent component (FastICA, ten of them) that tells the sides of the training texts apart best.
 
     The vector is the component's column of the mixing matrix: how it shows in the activations. Best is the largest
@@ -164,13 +166,13 @@ def ica(positive: Array, negative: Array, seed: int = 0) -> torch.Tensor:
     return _oriented(mixing[:, best], p, n)
 
 
-def log002_ica(positive: Array, negative: Array, seed: int = 0) -> torch.Tensor:
+def log002_ica(positive: Side, negative: Side, seed: int = 0) -> Vector:
     """Log 002's ICA: the first component, whatever it is. Order and sign of ICA components are arbitrary. Length 1."""
     p, n = _sides(positive, negative)
     return torch.from_numpy(_unit(_independent(np.concatenate([p, n]), seed)[1][:, 0]))
 
 
-def lda(positive: Array, negative: Array) -> torch.Tensor:
+def lda(positive: Side, negative: Side) -> Vector:
     """Linear discriminant: the mean difference, less what is noise, by a shrunken covariance (Ledoit and Wolf 2004).
 
     Dimensions are standardised as for ``probe``. Like a probe it leans away from noisy directions. Length 1.
@@ -189,7 +191,7 @@ def lda(positive: Array, negative: Array) -> torch.Tensor:
     return torch.from_numpy(_unit(model.fit((x - x.mean(0)) / scale, sides).coef_[0] / scale))
 
 
-def random(positive: Array, negative: Array, seed: int = 0) -> torch.Tensor:
+def random(positive: Side, negative: Side, seed: int = 0) -> Vector:
     """A Gaussian direction that only borrows its sign from the texts: the floor every method is held to. Length 1."""
     p, n = _sides(positive, negative)
     return _oriented(np.random.default_rng(seed).standard_normal((p.shape[1],)), p, n)
@@ -209,7 +211,7 @@ METHODS: dict[str, Method] = {
 }
 
 
-def _sides(positive: Array, negative: Array) -> tuple[np.ndarray, np.ndarray]:
+def _sides(positive: Side, negative: Side) -> tuple[np.ndarray, np.ndarray]:
     """Both sides as float64 arrays of one width. Raises WorkbenchError for anything else."""
     p, n = (torch.as_tensor(side).detach().to("cpu", torch.float64).numpy() for side in (positive, negative))
     if p.ndim != 2 or n.ndim != 2 or p.shape[1] != n.shape[1] or not min(len(p), len(n)):
@@ -219,7 +221,7 @@ def _sides(positive: Array, negative: Array) -> tuple[np.ndarray, np.ndarray]:
     return p, n
 
 
-def _stacked(positive: Array, negative: Array) -> tuple[np.ndarray, np.ndarray]:
+def _stacked(positive: Side, negative: Side) -> tuple[np.ndarray, np.ndarray]:
     """All texts, [text, width], and which are positive, [text], bool."""
     p, n = _sides(positive, negative)
     return np.concatenate([p, n]), np.repeat([True, False], [len(p), len(n)])
@@ -242,7 +244,7 @@ def _unit(vector: np.ndarray) -> np.ndarray:
     return vector / (np.linalg.norm(vector) or 1.0)
 
 
-def _oriented(vector: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> torch.Tensor:
+def _oriented(vector: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> Vector:
     """The unit vector, turned so that the positive side projects higher."""
     gap = (positive.mean(0) - negative.mean(0)) @ vector
     return torch.from_numpy(_unit(vector if gap >= 0 else -vector))

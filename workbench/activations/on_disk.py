@@ -1,29 +1,25 @@
-"""Activations on disk, so that a second look at the same texts reads no model.
+"""Where activations are kept on disk, so that a second look at the same texts reads no model.
 
 One safetensors file per key in ``<store>/activations``. The key is a hash of all that decides its content: what is kept (one
 vector per text, or their mean), model name, revision and dtype, the token ids of every text in order and where its response
 begins, the site, and the positions read. A model made in memory has no revision, so its weights are hashed in its place.
-Batch size is not in it: another one changes the last bits of a float32 model. A file is written beside its place, synced and
-renamed into it: it is there whole or not at all. Files hold numbers, no text.
+Batch size is not in it: another one changes the last bits of a float32 model. Files hold numbers, no text.
 """
 
 import hashlib
-import json
 import logging
-import os
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from workbench._errors import WorkbenchError
-from workbench.models.model import Model, Texts
+from workbench._files import content_key, whole
+from workbench.models.model import Encoded, Model
 from workbench.steering.positions import Positions
 from workbench.steering.sites import Site
 
 _LOG = logging.getLogger(__name__)
-
 
 #: Part of every key: raised when what is kept of the same texts would come out differently.
 VERSION = 1
@@ -41,12 +37,20 @@ class Shelf:
     source: str
 
     @classmethod
-    def of(cls, store: str | Path, model: Model, texts: Texts, read: Positions, kind: str) -> "Shelf":
+    def of(cls, store: str | Path, model: Model, texts: Encoded, read: Positions, kind: str) -> "Shelf":
         """Those of texts read at some positions; ``kind`` says what is kept, "rows" or "mean"."""
-        ids, starts = texts.encoded.token_ids, texts.prompt_lengths
-        revision = _weights(model) if model.revision == "in memory" else model.revision
-        content = [VERSION, kind, model.name, revision, str(model.dtype), str(read), ids, starts]
-        return cls(Path(store) / "activations", hashlib.sha256(json.dumps(content).encode()).hexdigest())
+        revision = _hash_weights(model) if model.revision == "in memory" else model.revision
+        decided = [
+            VERSION,
+            kind,
+            model.name,
+            revision,
+            str(model.dtype),
+            str(read),
+            texts.token_ids,
+            texts.prompt_lengths,
+        ]
+        return cls(Path(store) / "activations", content_key(decided, length=64))
 
     def path(self, site: Site) -> Path:
         """The file of a site."""
@@ -71,17 +75,9 @@ class Shelf:
         from safetensors import SafetensorError
         from safetensors.torch import save_file
 
-        path = self.path(site)
-        draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            try:
+            with whole(self.path(site)) as draft:
                 save_file({"values": values.contiguous()}, draft, metadata={"norm": norm.hex(), "site": str(site)})
-                with draft.open("rb") as written:
-                    os.fsync(written.fileno())
-                draft.replace(path)
-            finally:
-                draft.unlink(missing_ok=True)
         except (OSError, SafetensorError) as error:
             raise WorkbenchError(
                 f"activations could not be written to {self.folder}: {error}; make room, choose another store=, or "
@@ -89,7 +85,7 @@ class Shelf:
             ) from error
 
 
-def _weights(model: Model) -> str:
+def _hash_weights(model: Model) -> str:
     """A hash of all weights of a model."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.hf.state_dict().items()):

@@ -1,4 +1,4 @@
-"""What else tells the two sides of a contrast set apart: the surface, which a direction may pick up instead of the trait.
+"""Could the words alone tell the two sides of a contrast set apart? A direction may pick up the surface, not the trait.
 
 A log's fifty pairs all ended in "." on one side and ":" on the other; a direction from them is punctuation and trait at
 once. The report here asks how well each surface feature alone predicts the side of a prompt it was not fitted on.
@@ -13,21 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, unknown
 from workbench.models.prompts import Pairs, Prompt
 from workbench.statistics.results import Estimate
 
 if TYPE_CHECKING:
     import pandas as pd
 
-
 #: a feature is suspicious from this accuracy on, if its interval also lies above the second number: a bound at chance
 #: itself (0.5) would flag one of six features in a quarter of all sets of 50 + 50 prompts that differ in nothing
 SUSPICIOUS, SURELY_ABOVE = 0.6, 0.55
 
-
 _FOLDS, _FEWEST_GROUPS, _RESAMPLES = 5, 4, 2000
-
 
 #: a word; each Chinese character counts as one
 _WORD = re.compile(r"[\u3400-\u9fff]|[^\W_\u3400-\u9fff]+(?:['’-][^\W_\u3400-\u9fff]+)*")
@@ -63,10 +60,10 @@ class SurfaceReport:
     confounds: tuple[Confound, ...]
 
     def __getitem__(self, feature: str) -> Confound:
-        for confound in self.confounds:
-            if confound.feature == feature:
-                return confound
-        raise WorkbenchError(f"no feature {feature!r}; there are {', '.join(c.feature for c in self.confounds)}")
+        by_name = {confound.feature: confound for confound in self.confounds}
+        if feature not in by_name:
+            raise unknown("feature", feature, by_name)
+        return by_name[feature]
 
     @property
     def suspicious(self) -> tuple[str, ...]:
@@ -115,7 +112,7 @@ class SurfaceReport:
 
 
 def surface_confounds(pairs: Pairs, seed: int = 0) -> SurfaceReport:
-    """How well last character, last and first word, length and the bag of words each tell the sides apart.
+    """Measure how well last character, last and first word, length and the bag of words each tell the sides apart.
 
     Each feature feeds a logistic regression, judged on held-out groups in up to five folds. A group is what hangs together: all
     prompts with one base id or one system prompt. The accuracy is balanced over the sides; its 95% interval is a
@@ -138,42 +135,37 @@ def surface_confounds(pairs: Pairs, seed: int = 0) -> SurfaceReport:
     prompts = [*pairs.positive, *pairs.negative]
     sides = np.repeat([1, 0], [len(pairs.positive), len(pairs.negative)])
     groups = _groups(prompts)
-    if (found := len(set(groups))) < _FEWEST_GROUPS:
+    if (n := len(set(groups))) < _FEWEST_GROUPS:
         raise WorkbenchError(
-            f"{pairs.name} has {found} groups of prompts that share a base or a system prompt; expected at least {_FEWEST_GROUPS}"
+            f"{pairs.name} has {n} groups of prompts that share a base or a system prompt; expected at least {_FEWEST_GROUPS}"
         )
     texts = [f"{prompt.system}\n{prompt.text}" if prompt.system else prompt.text for prompt in prompts]
     words = [_words(text) for text in texts]
     features: dict[str, list] = {
         "last character": [[text.rstrip()[-1]] for text in texts],
-        "last word": [[found[-1]] for found in words],
-        "first word": [[found[0]] for found in words],
-        "words": [len(found) for found in words],
+        "last word": [[own[-1]] for own in words],
+        "first word": [[own[0]] for own in words],
+        "words": [len(own) for own in words],
         "characters": [len(text) for text in texts],
         "bag of words": words,
     }
-    confounds = []
-    for name, values in features.items():
-        positive, negative = values[: len(pairs.positive)], values[len(pairs.positive) :]
-        describe = _lean if name == "bag of words" else _describe
-        confounds.append(
-            Confound(
-                name,
-                _accuracy(_matrix(values), sides, groups, seed),
-                describe(positive, negative),
-                describe(negative, positive),
-            )
-        )
-    return SurfaceReport(pairs.name, tuple(confounds))
+
+    def confound(name: str, values: list) -> Confound:
+        ours, theirs = values[: len(pairs.positive)], values[len(pairs.positive) :]
+        told = [_lean(ours, theirs), _lean(theirs, ours)] if name == "bag of words" else map(_describe, (ours, theirs))
+        return Confound(name, _accuracy(_matrix(values), sides, groups, seed), *told)
+
+    return SurfaceReport(pairs.name, tuple(confound(*feature) for feature in features.items()))
 
 
 def bag_of_words(
     train: Sequence[str], sides: Sequence[bool] | np.ndarray, held_out: Sequence[str], surface: str = "bag of words"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the words alone say about texts: a logistic regression on which words occur, fitted on the training texts.
+    """Judge texts by their words alone: a logistic regression on which words occur, fitted on the training texts.
 
     Args:
-        train: texts. sides: of each, True for the positive side.
+        train: texts.
+        sides: of each, True for the positive side.
         held_out: texts to judge; words that no training text has count for nothing.
         surface: what counts as a word, a name in ``SURFACES``: "bag of words", "first word", or "character n-grams" (one to
             three, across words; what languages share when they share no word).
@@ -185,13 +177,17 @@ def bag_of_words(
     np.True_
     """
     from sklearn.feature_extraction.text import CountVectorizer
-    from sklearn.linear_model import LogisticRegression
 
     counter = CountVectorizer(analyzer=SURFACES[surface], binary=True)
     features = counter.fit_transform(train)
-    model = LogisticRegression(max_iter=2000, class_weight="balanced").fit(features, np.asarray(sides, dtype=bool))
-    rest = counter.transform(held_out)
-    return model.decision_function(features), model.decision_function(rest)
+    model = _regression().fit(features, np.asarray(sides, dtype=bool))
+    return model.decision_function(features), model.decision_function(counter.transform(held_out))
+
+
+def _regression() -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(max_iter=2000, class_weight="balanced")
 
 
 def _words(text: str) -> list[str]:
@@ -241,13 +237,11 @@ def _matrix(values: Sequence) -> Any:
 
 def _accuracy(features: Any, sides: np.ndarray, groups: np.ndarray, seed: int) -> Estimate:
     """Balanced accuracy on held-out groups, with a bootstrap over groups of the held-out predictions."""
-    from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
     n = len(set(groups))
-    model = LogisticRegression(max_iter=2000, class_weight="balanced")
     folds = StratifiedGroupKFold(min(_FOLDS, n))
-    right = cross_val_predict(model, features, sides, groups=groups, cv=folds) == sides
+    right = cross_val_predict(_regression(), features, sides, groups=groups, cv=folds) == sides
     hits, counts = (
         np.array([[(x * (sides == side))[groups == g].sum() for g in range(n)] for side in (1, 0)], dtype=float)
         for x in (right, np.ones_like(right))
@@ -262,7 +256,7 @@ def _accuracy(features: Any, sides: np.ndarray, groups: np.ndarray, seed: int) -
     return Estimate(float(balanced(np.ones(n))), float(low), float(high), n, "bootstrap over groups")
 
 
-def _describe(own: Sequence, other: Sequence) -> str:
+def _describe(own: Sequence) -> str:
     """Mean and standard deviation of a length; or the three commonest values of a side and their shares."""
     if isinstance(own[0], int):
         return f"{np.mean(own):.1f} ± {np.std(own):.1f}"

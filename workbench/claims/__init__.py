@@ -9,8 +9,8 @@ What is asked, and which file answers:
     which key or line of a TOML file is wrong?        toml_schema  read_toml, build
     can the logged numbers carry the claim?           audits/      findings, kinds, arithmetic, noise, procedure, wording
     what became of it?                                verdict      Verdict, Measured, Gate, decide
-    which rows are evidence?                          evidence     prepared, oracle
-    how do rows become an effect and gates?           replication  read_rows, gates_of
+    which rows are evidence?                          evidence     prepare_rows, oracle
+    how do rows become an effect and gates?           replication  read_rows
     where are verdicts kept?                          ledger       record, open, Ledger
     what does one entry hold?                         entries      Entry
     how are they printed?                             tables       FORMATS, verdict_text, summary

@@ -1,4 +1,4 @@
-"""How a claim was obtained and how a replication of it is judged: method, criterion, gates, notebooks."""
+"""What is a claim, and by which rule is it judged? What was said, with which numbers, and when a replication counts as one."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -8,22 +8,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, get_args
 
 from workbench._errors import WorkbenchError
-from workbench.claims.audits import Check
-from workbench.claims.audits.findings import Audit, Finding, audited
+from workbench.claims.audits import BoundCheck
+from workbench.claims.audits.findings import Audit, Finding, conclude
 from workbench.claims.logged import Cell, Fact, Table, interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
-
 Outcome = Literal["reproduced", "not reproduced", "inconclusive", "artefact", "not run"]
-
 
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
 
-
 Kind = Literal["measurement", "comparison", "interpretation", "method"]
-
 
 #: Validity gates of a replication, by the number that claims name them with.
 GATES = {
@@ -37,46 +33,24 @@ GATES = {
     "G8": "power: the minimum detectable effect at power 0.8 is at most the minimum effect",
 }
 
-
 GateId = Literal["G1", "G2", "G3", "G4", "G5", "G6", "G7", "G8"]
 
-
 Test = Literal[
-    "mcnemar",
-    "fisher",
-    "wilson",
-    "cochran-armitage",
-    "permutation",
-    "paired bootstrap",
-    "cluster bootstrap",
-    "block bootstrap",
-    "spearman",
-    "delong",
-    "equivalence",
-    "bic",
-    "identity",
-]
+    "mcnemar", "fisher", "wilson", "cochran-armitage", "permutation", "paired bootstrap", "cluster bootstrap",
+    "block bootstrap", "spearman", "delong", "equivalence", "bic", "identity",
+]  # fmt: skip
 
+#: an id names files and pages
+ID = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
+ID_WORDS = "letters, digits, dots, hyphens and underscores, a letter or digit first"
 
 NOTEBOOKS = (
-    "00_start_here",
-    "01_sign_inversion",
-    "02_direction_specificity",
-    "03_layer_polarity",
-    "04_vulnerability_map",
-    "05_multi_layer",
-    "06_token_dynamics",
-    "07_perturbation_ratio",
-    "08_extraction_methods",
-    "09_generalisation",
-    "10_components",
-    "11_base_to_tuned",
-    "12_steering_vs_prompting",
-    "13_emergent_misalignment",
-    "14_logit_amplification",
-    "15_scorer_calibration",
+    "00_start_here", "01_sign_inversion", "02_direction_specificity", "03_layer_polarity",
+    "04_vulnerability_map", "05_multi_layer", "06_token_dynamics", "07_perturbation_ratio",
+    "08_extraction_methods", "09_generalisation", "10_components", "11_base_to_tuned",
+    "12_steering_vs_prompting", "13_emergent_misalignment", "14_logit_amplification", "15_scorer_calibration",
     "16_ledger",
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -92,7 +66,7 @@ class Log:
 
 
 @dataclass(frozen=True)
-class Method:
+class LoggedMethod:
     """How the logged numbers were obtained; ``"not given"`` where the record does not say."""
 
     site: str
@@ -106,7 +80,7 @@ class Method:
 
 
 @dataclass(frozen=True)
-class Contrast:
+class LabelContrast:
     """What a verdict compares in the rows of a sweep: how often a label is given under a direction, and without it.
 
     Attributes:
@@ -147,7 +121,7 @@ class Criterion:
     test: tuple[Test, ...]
     gates: tuple[GateId, ...]
     rule: str = ""
-    contrast: Contrast | None = None
+    contrast: LabelContrast | None = None
     logged: Decimal | None = None
 
     @property
@@ -165,13 +139,6 @@ class Replication:
     design: str
     expected: tuple[Outcome, ...]
     why: str = ""
-
-
-#: an id names files and pages
-ID = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
-
-
-ID_WORDS = "letters, digits, dots, hyphens and underscores, a letter or digit first"
 
 
 @dataclass(frozen=True)
@@ -195,7 +162,7 @@ class Claim:
     kind: Kind
     statement: str
     models: tuple[str, ...]
-    method: Method
+    method: LoggedMethod
     notebook: str = ""
     parts: Mapping[str, str] = field(default_factory=dict)
     headline: tuple[str, ...] = ()
@@ -203,7 +170,7 @@ class Claim:
     numbers: Mapping[str, Cell] = field(default_factory=dict)
     evidence: tuple[Table | Fact, ...] = ()
     premises: tuple["Claim", ...] = ()
-    checks: tuple[Check, ...] = ()
+    checks: tuple[BoundCheck, ...] = ()
     criterion: Criterion | None = None
     replication: Replication | None = None
     file: str = field(default="", compare=False)
@@ -235,7 +202,7 @@ class Claim:
     @cached_property
     def _audit(self) -> Audit:
         findings = [*_premises(self), *_repeated_prompts(self), *(f for check in self.checks for f in check.run())]
-        return audited(self.id, findings, self.parts, self.headline)
+        return conclude(self.id, findings, self.parts, self.headline)
 
 
 def _premises(claim: Claim) -> Iterator[Finding]:
@@ -249,7 +216,5 @@ def _premises(claim: Claim) -> Iterator[Finding]:
 def _repeated_prompts(claim: Claim) -> Iterator[Finding]:
     n, distinct = claim.method.n, claim.method.distinct_prompts
     if isinstance(n, int) and distinct is not None and distinct < n:
-        sentence = (
-            f"n = {n} is {distinct} distinct prompts in variants: intervals that treat them as {n} are too narrow"
-        )
-        yield Finding("pseudo-replication", sentence)
+        what = f"n = {n} is {distinct} distinct prompts in variants"
+        yield Finding("pseudo-replication", f"{what}: intervals that treat them as {n} are too narrow")

@@ -1,12 +1,12 @@
-"""Entries of a ledger on disk: one parquet file each, rows inside, the verdict in the file's metadata.
+"""What does one entry of a ledger hold? A parquet file: the rows inside, the verdict in the file's metadata.
 
-Claims of one's own in a ledger: a copy of their file, so that ledger, recheck and report know them without being told.
+A claim of one's own is kept beside its entries, as a copy of its file: ledger, recheck and report then know it without
+being told.
 """
 
 import hashlib
 import json
 import math
-import os
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench._errors import WorkbenchError
-from workbench._files import data_folder
-from workbench.claims.claim import Claim
+from workbench._files import data_folder, whole
+from workbench.claims.claim import Claim, Criterion, LabelContrast
 from workbench.claims.evidence import COLUMNS
 from workbench.claims.files import logged_claims, read_claims
 from workbench.claims.toml_schema import read_toml
@@ -26,12 +26,17 @@ from workbench.claims.verdict import Measured, Verdict
 if TYPE_CHECKING:
     import pandas as pd
 
-
 _KEY = b"workbench.verdict"
-
+_CLAIMS = "claims"
 
 #: what a number can depend on
 _PACKAGES = ("workbench", "numpy", "pandas", "scipy", "statsmodels", "torch", "transformers", "transformer-lens")
+
+#: The classes of a criterion and their fields, as entries told them before they held JSON: never to be changed.
+_TOLD_AS = {
+    Criterion: "Criterion direction outcome minimum_effect unit test gates rule contrast logged",
+    LabelContrast: "Contrast label sign set against interval_above",
+}
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,8 @@ class Entry:
         outcome, on_analogue, reasons: the verdict; effect: value, low, high, n and method; p: of the test.
         gates: name, passed and measured of each.
         how: what the verdict was computed with, to compute it again.
-        criterion: as it stood then. versions: of the packages.
+        criterion: as it stood then; criterion_json: the same for programs, empty in entries from before it was kept.
+        versions: of the packages.
         n_rows, digest: how many rows are stored, and their hash.
     """
 
@@ -65,6 +71,7 @@ class Entry:
     versions: Mapping[str, str]
     n_rows: int
     digest: str
+    criterion_json: str = ""
 
     @property
     def from_rows(self) -> bool:
@@ -73,50 +80,51 @@ class Entry:
 
     def summary(self) -> dict[str, object]:
         """The verdict as plain data; None for what is not known."""
-        effect = {
-            name: _known(self.effect[key]) for name, key in (("effect", "value"), ("low", "low"), ("high", "high"))
-        }
+        numbers = {"effect": self.effect["value"], "low": self.effect["low"], "high": self.effect["high"], "p": self.p}
         return {
-            "model": self.model,
-            "revision": self.revision,
-            "outcome": self.outcome,
-            "on_analogue": self.on_analogue,
-            **effect,
+            **{name: getattr(self, name) for name in ("model", "revision", "outcome", "on_analogue", "recorded", "id")},
+            **{name: None if math.isnan(value) else value for name, value in numbers.items()},
             "n": self.effect["n"] or None,
-            "p": _known(self.p),
             "gates": [dict(gate) for gate in self.gates],
             "reasons": " ".join(self.reasons),
-            "recorded": self.recorded,
-            "id": self.id,
         }
 
-    @staticmethod
-    def digest_of(rows: "pd.DataFrame") -> str:
-        """A hash of rows that changes with every cell of the columns that a verdict needs."""
-        text = rows[list(COLUMNS)].astype(str).to_csv(index=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+    def is_about(self, criterion: Criterion | None) -> bool:
+        """Whether the verdict was reached by this criterion."""
+        if self.criterion_json:
+            return self.criterion_json == _as_json(criterion)
+        return self.criterion == _as_told(criterion)
 
     def differences(self, verdict: Verdict, measured: Measured | None) -> list[str]:
         """In what a verdict that was computed again differs from this one."""
-        found = []
+        told = []
         if verdict.outcome != self.outcome:
-            found.append(f"outcome {verdict.outcome}, recorded {self.outcome}")
-        for name in ("value", "low", "high"):
-            now, then = getattr(verdict.effect, name), self.effect[name]
-            if not _same(now, then):
-                found.append(f"effect {name} {now:.6g}, recorded {then:.6g}")
-        if not _same(verdict.p, self.p):
-            found.append(f"p {verdict.p:.6g}, recorded {self.p:.6g}")
+            told.append(f"outcome {verdict.outcome}, recorded {self.outcome}")
+        numbers = {f"effect {k}": (getattr(verdict.effect, k), self.effect[k]) for k in ("value", "low", "high")}
+        for name, (now, then) in {**numbers, "p": (verdict.p, self.p)}.items():
+            both_unknown = math.isnan(now) and math.isnan(then)
+            if not both_unknown and not math.isclose(now, then, rel_tol=1e-9, abs_tol=1e-12):
+                told.append(f"{name} {now:.6g}, recorded {then:.6g}")
         gates = [] if measured is None else [asdict(gate) for gate in measured.gates]
-        return found + ["gates"] * (gates != [dict(gate) for gate in self.gates])
+        return told + ["gates"] * (gates != [dict(gate) for gate in self.gates])
 
 
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
+def _as_json(criterion: Criterion | None) -> str:
+    return json.dumps(criterion and asdict(criterion), sort_keys=True, default=str)
 
 
-def _same(a: float, b: float) -> bool:
-    return (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)
+def _as_told(value: object) -> str:
+    """A criterion in the words of an entry: the repr that it had when entries held nothing else."""
+    if type(value) not in _TOLD_AS:
+        return repr(value)
+    name, *fields = _TOLD_AS[type(value)].split()
+    return f"{name}({', '.join(f'{field}={_as_told(getattr(value, field))}' for field in fields)})"
+
+
+def digest_of(rows: "pd.DataFrame") -> str:
+    """A hash of rows that changes with every cell of the columns that a verdict needs."""
+    text = rows[list(COLUMNS)].astype(str).to_csv(index=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def write_entry(
@@ -128,8 +136,8 @@ def write_entry(
     model: str,
     revision: str,
     rows: "pd.DataFrame | None",
-) -> Path:
-    """Add an entry: written beside its place, synced, and renamed into it, so that it is there whole or not at all."""
+) -> None:
+    """Add an entry, which is there whole or not at all."""
     import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -144,26 +152,16 @@ def write_entry(
         **asdict(verdict),
         "gates": [asdict(gate) for gate in (measured.gates if measured else ())],
         "how": how,
-        "criterion": repr(claim.criterion),
+        "criterion": _as_told(claim.criterion),
+        "criterion_json": _as_json(claim.criterion),
         "versions": versions(),
         "n_rows": len(kept),
-        "digest": Entry.digest_of(kept),
+        "digest": digest_of(kept),
     }
     table = pa.Table.from_pandas(kept, preserve_index=False)
-    table = table.replace_schema_metadata(
-        {**(table.schema.metadata or {}), _KEY: json.dumps(said, default=_plain).encode()}
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"verdict-{recorded:%Y%m%dT%H%M%S%f}-{said['id']}.parquet"
-    draft = folder / f".{target.name}.{os.getpid()}"
-    try:
-        pq.write_table(table, draft)
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
-        draft.rename(target)
-    finally:
-        draft.unlink(missing_ok=True)
-    return target
+    about = {**(table.schema.metadata or {}), _KEY: json.dumps(said, default=_plain).encode()}
+    with whole(folder / f"verdict-{recorded:%Y%m%dT%H%M%S%f}-{said['id']}.parquet") as draft:
+        pq.write_table(table.replace_schema_metadata(about), draft)
 
 
 def _plain(value: object) -> object:
@@ -175,13 +173,13 @@ def _plain(value: object) -> object:
 
 def versions() -> dict[str, str]:
     """The versions of the packages that a number can depend on."""
-    found = {}
+    numbers = {}
     for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            numbers[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            numbers[name] = "not installed"
+    return numbers
 
 
 def read_entries(folder: Path) -> list[Entry]:
@@ -193,24 +191,14 @@ def read_entries(folder: Path) -> list[Entry]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    found = []
+    entries = []
     for file in sorted(folder.glob("verdict-*.parquet")):
         try:
             said = json.loads(pq.read_schema(file).metadata[_KEY])
-            found.append(Entry(file, **{**said, "reasons": tuple(said["reasons"]), "gates": tuple(said["gates"])}))
+            entries.append(Entry(file, **{**said, "reasons": tuple(said["reasons"]), "gates": tuple(said["gates"])}))
         except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
             raise WorkbenchError(f"{file} is no ledger entry ({error}); move it away") from error
-    return sorted(found, key=lambda entry: entry.recorded)
-
-
-def read_rows_of(entry: Entry) -> "pd.DataFrame":
-    """The rows that a verdict was computed from."""
-    import pandas as pd
-
-    return pd.read_parquet(entry.file)
-
-
-_FOLDER = "claims"
+    return sorted(entries, key=lambda entry: entry.recorded)
 
 
 def keep_claim(ledger: Path, claim: Claim) -> None:
@@ -230,13 +218,19 @@ def keep_claim(ledger: Path, claim: Claim) -> None:
     source = Path(claim.file)
     if source.resolve().parent == (data_folder() / "claims").resolve():
         return
-    target = ledger / _FOLDER / source.stem
-    _check_ids(ledger, source)
+    taken = {one.id: "a logged claim" for one in logged_claims()}
+    taken |= {one.id: one.file for one in kept_claims(ledger) if Path(one.file).stem != source.stem}
+    for one in read_claims(source, notebooks=False):
+        if one.id in taken:
+            raise WorkbenchError(f"{source}: the id {one.id} is taken by {taken[one.id]}; choose another")
     names = [source.name, *read_toml(source)[0].get("uses", [])]
     if outside := [name for name in names if Path(name).name != name]:
         raise WorkbenchError(f"{source} uses {outside[0]}; what verdicts rest on uses files beside it only")
     for name in reversed(names):
-        _copy(source.parent / name, target / name)
+        content, target = (source.parent / name).read_bytes(), ledger / _CLAIMS / source.stem / name
+        if not target.is_file() or target.read_bytes() != content:
+            with whole(target) as draft:
+                draft.write_bytes(content)
 
 
 def kept_claims(ledger: Path) -> tuple[Claim, ...]:
@@ -245,33 +239,10 @@ def kept_claims(ledger: Path) -> tuple[Claim, ...]:
     Raises:
         WorkbenchError: a copy is broken, or two files hold a claim of the same id.
     """
-    found: dict[str, Claim] = {}
-    files = [path for path in sorted((ledger / _FOLDER).glob("*/*.toml")) if path.stem == path.parent.name]
-    for file in files:
-        for one in read_claims(file, notebooks=False):
-            if one.id in found:
-                raise WorkbenchError(
-                    f"claim {one.id} is in {found[one.id].file} and {one.file}; remove the outdated folder"
-                )
-            found[one.id] = one
-    return tuple(found.values())
-
-
-def _check_ids(ledger: Path, source: Path) -> None:
-    """No claim of a file is called like a logged one, or like one that this ledger has from a file of another name."""
-    others = {one.id: "a logged claim" for one in logged_claims()}
-    others |= {one.id: one.file for one in kept_claims(ledger) if Path(one.file).stem != source.stem}
-    for one in read_claims(source, notebooks=False):
-        if one.id in others:
-            raise WorkbenchError(f"{source}: the id {one.id} is taken by {others[one.id]}; choose another")
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy a file, whole or not at all."""
-    content = source.read_bytes()
-    if target.is_file() and target.read_bytes() == content:
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-    draft.write_bytes(content)
-    os.replace(draft, target)
+    by_id: dict[str, Claim] = {}
+    for file in sorted((ledger / _CLAIMS).glob("*/*.toml")):
+        for one in read_claims(file, notebooks=False) if file.stem == file.parent.name else ():
+            first = by_id.setdefault(one.id, one)
+            if first is not one:
+                raise WorkbenchError(f"claim {one.id} is in {first.file} and {one.file}; remove the outdated folder")
+    return tuple(by_id.values())

@@ -1,41 +1,31 @@
-"""The rows of a sweep as evidence: checked, without text, and read one arm at a time."""
+"""Which rows are evidence? The rows of a sweep: checked, without text, and read one arm at a time."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench._errors import WorkbenchError
-from workbench.claims.claim import Contrast
+from workbench._errors import WorkbenchError, unknown
+from workbench.claims.claim import LabelContrast
 
 if TYPE_CHECKING:
     import pandas as pd
 
-
 SCORE = "refusal"
-
-
-BASELINE = "baseline"
-
-
+BASELINE_NAME = "baseline"
 LABELS = ("refusal", "compliance", "collapse")
-
 
 #: columns that a verdict needs
 COLUMNS = ("set", "prompt", "base", "arm", "kind", "layer", "ratio", "score", "value", "model", "revision")
 
-
 _ALSO = ("category", "seed", "dose", "key", "finish", "tokens")
 
-
 CONTROLS = ("random", "orthogonal")
-
-
 #: With those from shuffled labels, which lie where activations vary: along random directions alone a model may break down.
 EVERY_CONTROL = (*CONTROLS, "shuffled")
 
 
-def prepared(rows: "pd.DataFrame", scores: tuple[str, ...]) -> "pd.DataFrame":
-    """The rows of some scores as they are judged and kept: known columns, values as text, no text of a model.
+def prepare_rows(rows: "pd.DataFrame", scores: tuple[str, ...]) -> "pd.DataFrame":
+    """Keep the rows of some scores as they are judged and stored: known columns, values as text, no text of a model.
 
     Raises:
         WorkbenchError: columns or scores are missing; rows flagged ``mock``; several models; values that are missing; a
@@ -44,23 +34,18 @@ def prepared(rows: "pd.DataFrame", scores: tuple[str, ...]) -> "pd.DataFrame":
     lacking = [column for column in COLUMNS if column not in rows]
     if lacking:
         raise WorkbenchError(f"rows lack {', '.join(lacking)}; expected the rows of wb.sweep")
-    if "mock" in rows and rows["mock"].fillna(True).astype(bool).any():
-        raise WorkbenchError(
-            f"{int(rows['mock'].astype(bool).sum())} rows are flagged mock: made-up rows are no evidence"
-        )
+    if "mock" in rows and (made_up := rows["mock"].fillna(True).astype(bool)).any():
+        raise WorkbenchError(f"{int(made_up.sum())} rows are flagged mock: made-up rows are no evidence")
     own = rows[rows["score"].isin(scores)]
-    absent = [score for score in scores if score not in set(own["score"])]
-    if absent:
-        raise WorkbenchError(
-            f"no rows of the score {absent[0]!r}; the scores are {', '.join(map(str, rows['score'].unique()))}"
-        )
+    for score in scores:
+        if score not in set(own["score"]):
+            there = ", ".join(map(str, rows["score"].unique()))
+            raise WorkbenchError(f"no rows of the score {score!r}; the scores are {there}")
     models = sorted({f"{m} {r}".strip() for m, r in zip(own["model"], own["revision"], strict=True)})
     if len(models) != 1:
         raise WorkbenchError(f"rows of {len(models)} models: {', '.join(models)}. Record one at a time")
-    if own["value"].isna().any():
-        raise WorkbenchError(
-            f"{int(own['value'].isna().sum())} values are missing: score every row, or drop its prompt in all arms"
-        )
+    if lost := int(own["value"].isna().sum()):
+        raise WorkbenchError(f"{lost} values are missing: score every row, or drop its prompt in all arms")
     kept = own[[*COLUMNS, *(column for column in _ALSO if column in own)]].copy()
     kept["value"] = [_label(value) for value in kept["value"]]
     return kept.reset_index(drop=True)
@@ -79,7 +64,11 @@ def oracle(rows: "pd.DataFrame", label: str) -> "pd.DataFrame":
     Returns:
         The rows with those of one more arm of the kind "oracle", named e.g. ``oracle of 12 arms``.
 
-    >>> rows = oracle(rows, "refusal")  # doctest: +SKIP
+    >>> import pandas as pd
+    >>> rows = pd.DataFrame({"set": "positive", "score": "refusal", "kind": "direction", "prompt": ["p1", "p2"] * 2})
+    >>> rows["arm"], rows["value"] = ["L8", "L8", "L9", "L9"], ["refusal", "compliance", "compliance", "compliance"]
+    >>> oracle(rows, "refusal").query("kind == 'oracle'")["value"].tolist()
+    ['refusal', 'compliance']
     """
     import pandas as pd
 
@@ -99,17 +88,18 @@ def _label(value: object) -> str:
     raise WorkbenchError(f"a value is {value!r}: expected one of {', '.join(LABELS)}, or whether it is a refusal")
 
 
-class Outcomes:
+class ArmLabels:
     """Prepared rows under one contrast: who got the label, per arm and prompt.
 
     ``repeats`` is how many prompt-arm pairs occur more than once, ``disagreeing`` how many of these differ in their label.
     """
 
-    def __init__(self, rows: "pd.DataFrame", contrast: Contrast, score: str = SCORE):
+    def __init__(self, rows: "pd.DataFrame", contrast: LabelContrast, score: str = SCORE):
         own = rows[(rows["set"] == contrast.set) & (rows["score"] == score)]
-        if BASELINE not in set(own["arm"]):
+        if BASELINE_NAME not in set(own["arm"]):
+            sets = ", ".join(rows["set"].unique())
             raise WorkbenchError(
-                f"no baseline on the set {contrast.set!r} (sets: {', '.join(rows['set'].unique())}); a grid gets one by the ratio 0"
+                f"no baseline on the set {contrast.set!r} (sets: {sets}); a grid gets one by the ratio 0"
             )
         by_cell = own.groupby(["prompt", "arm"])["value"]
         self.repeats, self.disagreeing = int((by_cell.size() > 1).sum()), int((by_cell.nunique() > 1).sum())
@@ -124,9 +114,8 @@ class Outcomes:
         sign = -1 if self.contrast.sign == "-" else 1
         arms = self.arms[(self.arms["kind"] == "direction") & (np.sign(self.arms["ratio"]) == sign)]
         if arms.empty:
-            raise WorkbenchError(
-                f"no direction arm with a {self.contrast.sign} dose; there are {', '.join(self.arms.index[:12])}"
-            )
+            there = ", ".join(self.arms.index[:12])
+            raise WorkbenchError(f"no direction arm with a {self.contrast.sign} dose; there are {there}")
         return list(arms.index)
 
     def labels(self, arm: str, label: str = "") -> "pd.Series":
@@ -137,12 +126,10 @@ class Outcomes:
                 not compare.
         """
         if arm not in self.table:
-            raise WorkbenchError(
-                f"no arm {arm!r} on {self.contrast.set!r}; there are {', '.join(self.table.columns[:12])}"
-            )
+            raise unknown("arm", arm, self.table.columns, f" on the set {self.contrast.set!r}")
         values = self.table[arm]
-        if values.isna().any() or self.table[BASELINE].isna().any():
-            counts = f"{int(values.notna().sum())} prompts, the baseline {int(self.table[BASELINE].notna().sum())}"
+        if values.isna().any() or self.table[BASELINE_NAME].isna().any():
+            counts = f"{int(values.notna().sum())} prompts, the baseline {int(self.table[BASELINE_NAME].notna().sum())}"
             raise WorkbenchError(
                 f"arm {arm!r} has {counts} of {len(self.table)}: arms with different denominators do not compare. "
                 "Sweep the same prompts under both"
@@ -155,21 +142,23 @@ class Outcomes:
 
     def controls(self, arm: str, kinds: tuple[str, ...] = CONTROLS) -> list[str]:
         """Control arms at the layer and dose of an arm; random and orthogonal ones if not told."""
-        layer, ratio = self.arms.loc[arm, ["layer", "ratio"]]
-        near = np.isclose(self.arms["ratio"].astype(float), ratio) & (self.arms["layer"] == layer)
-        return list(self.arms[near & self.arms["kind"].isin(kinds)].index)
+        return self._at_layer(arm, kinds, 1)
 
     def opposite(self, arm: str) -> str | None:
         """The direction arm of the opposite dose at the same layer, if there is one."""
-        kind, layer, ratio = self.arms.loc[arm, ["kind", "layer", "ratio"]]
-        near = np.isclose(self.arms["ratio"].astype(float), -ratio) & (self.arms["layer"] == layer)
-        found = self.arms[near & (self.arms["kind"] == kind)].index
-        return str(found[0]) if len(found) and ratio else None
+        kind, ratio = self.arms.loc[arm, ["kind", "ratio"]]
+        return next(iter(self._at_layer(arm, (kind,), -1)), None) if ratio else None
+
+    def _at_layer(self, arm: str, kinds: tuple[str, ...], sign: int) -> list[str]:
+        """Arms of some kinds at the layer of an arm and at its dose times ``sign``."""
+        layer, ratio = self.arms.loc[arm, ["layer", "ratio"]]
+        near = np.isclose(self.arms["ratio"].astype(float), sign * ratio) & (self.arms["layer"] == layer)
+        return list(self.arms[near & self.arms["kind"].isin(kinds)].index)
 
     def pair(self, arm: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Reference and arm as numbers from 0 to 1, and the base prompt of each row. Shapes [prompt]."""
         after = self.labels(arm).to_numpy(float)
-        names = self.controls(arm) if self.against_controls else [BASELINE]
+        names = self.controls(arm) if self.against_controls else [BASELINE_NAME]
         if not names:
             raise WorkbenchError(f"no controls at the layer and dose of {arm!r}; a grid makes them with controls=20")
         before = np.mean([self.labels(name).to_numpy(float) for name in names], axis=0)

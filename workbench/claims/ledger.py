@@ -1,4 +1,4 @@
-"""The ledger: what became of each claim when it was run again, with everything needed to check it again.
+"""Where are verdicts kept? In the ledger: what became of each claim when it was run again, and all it takes to check that.
 
 An entry is one parquet file: the rows that the verdict was computed from (labels and conditions, no text), and the verdict
 in the file's own metadata. Files are only ever added, each of them whole or not at all. Nothing here loads a model.
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from workbench._errors import WorkbenchError
 from workbench.claims.claim import Claim
-from workbench.claims.entries import Entry, keep_claim, kept_claims, read_entries, read_rows_of, write_entry
-from workbench.claims.evidence import SCORE, prepared
+from workbench.claims.entries import Entry, digest_of, keep_claim, kept_claims, read_entries, write_entry
+from workbench.claims.evidence import SCORE, prepare_rows
 from workbench.claims.files import claim, logged_claims
 from workbench.claims.replication import read_rows
 from workbench.claims.verdict import Gate, Measured, Verdict, decide
@@ -22,7 +22,6 @@ from workbench.statistics.results import Estimate
 
 if TYPE_CHECKING:
     import pandas as pd
-
 
 FOLDER = "runs/ledger"
 
@@ -69,27 +68,37 @@ def record(
             models, with missing values); a claim that rows cannot answer, without ``measured``; no model. Nothing is
             written then.
 
-    >>> record("S3.2", rows)  # doctest: +SKIP
+    >>> import pandas as pd
+    >>> from workbench.claims.evidence import COLUMNS
+    >>> prompts = [f"prompt {i}" for i in range(60)]
+    >>> plain = pd.DataFrame(dict.fromkeys(COLUMNS, "made up") | {"prompt": prompts, "base": prompts})
+    >>> plain = plain.assign(set="positive", score="refusal", arm="baseline", layer=-1, ratio=0.0, value="refusal")
+    >>> steered = plain.assign(arm="L8 -0.3", kind="direction", layer=8, ratio=-0.3, value="compliance")
+    >>> verdict = record("S3.2", pd.concat([plain, steered]), path=folder)
+    >>> print(verdict.outcome, verdict.effect, sep=", ")
+    inconclusive, 1.00 [0.91, 1.00] n=60
+    >>> [gate.name for gate in verdict.gates if not gate.passed]  # no control directions were run
+    ['G6 specificity']
+    >>> open(folder).recheck()["agrees"].tolist()
+    [True]
     """
     chosen = claim(about) if isinstance(about, str) else about
-    given = [
-        name for name, there in (("rows", rows is not None), ("measured", measured), ("not_run", not_run)) if there
-    ]
-    if not given or (not_run and len(given) > 1):
+    given = {"rows": rows is not None, "measured": measured is not None, "not_run": bool(not_run)}
+    there = [name for name, is_given in given.items() if is_given]
+    if not there or (not_run and len(there) > 1):
         raise WorkbenchError(
-            f"{chosen.id}: give rows, or measured=, or only not_run=; got {' and '.join(given) or 'nothing'}"
+            f"{chosen.id}: give rows, or measured=, or only not_run=; got {' and '.join(there) or 'nothing'}"
         )
-    scores = (SCORE, log_score) if log_score else (SCORE,)
-    kept = None if rows is None else prepared(rows, scores)
+    kept = None if rows is None else prepare_rows(rows, (SCORE, log_score) if log_score else (SCORE,))
     if kept is not None:
         model, revision = str(kept["model"].iloc[0]), str(kept["revision"].iloc[0])
     if not model and not not_run:
         raise WorkbenchError(f"{chosen.id}: no model; say which was run, e.g. model=lm.name")
     analogue = not _is_logged(model, chosen) if on_analogue is None else on_analogue
     how = How(arm, tuple(gates), log_score, measured, by_log, not_run, analogue, tuple(others))
-    verdict, found, tried = how.judge(chosen, kept)
+    verdict, what, arm_judged = how.judge(chosen, kept)
     keep_claim(Path(path), chosen)
-    write_entry(Path(path), chosen, verdict, found, how.said() | {"arm_judged": tried}, model, revision, kept)
+    write_entry(Path(path), chosen, verdict, what, asdict(how) | {"arm_judged": arm_judged}, model, revision, kept)
     return verdict
 
 
@@ -116,37 +125,25 @@ class How:
         if self.not_run:
             none = Estimate(float("nan"), float("nan"), float("nan"), 0, "not run")
             return Verdict(chosen.id, "not run", none, float("nan"), (self.not_run,), self.on_analogue), None, ""
-        found, by_log, arm = self.measured, self.by_log, ""
-        if found is None:
+        what, by_log, arm = self.measured, self.by_log, ""
+        if what is None:
             assert rows is not None
             reading = read_rows(chosen, rows, self.arm, SCORE, self.gates)
-            found, arm = reading.measured, reading.arm
+            what, arm = reading.measured, reading.arm
             if self.log_score:
                 by_log = read_rows(chosen, rows, self.arm, self.log_score).measured
         if self.others:
-            again = f"p corrected for {len(self.others)} other claims (Holm); alone it is {found.p:.2g}."
-            found = replace(found, p=holm([found.p, *self.others])[0], notes=(*found.notes, again))
-        verdict = decide(chosen, found.gates, found.effect, found.p, found.direction_holds, self.on_analogue, by_log)
-        return replace(verdict, reasons=(*verdict.reasons, *found.notes)), found, arm
-
-    def said(self) -> dict[str, object]:
-        """As plain data."""
-        return asdict(self)
+            again = f"p corrected for {len(self.others)} other claims (Holm); alone it is {what.p:.2g}."
+            what = replace(what, p=holm([what.p, *self.others])[0], notes=(*what.notes, again))
+        verdict = decide(chosen, what.gates, what.effect, what.p, what.direction_holds, self.on_analogue, by_log)
+        return replace(verdict, reasons=(*verdict.reasons, *what.notes)), what, arm
 
     @classmethod
     def of(cls, said: Mapping) -> "How":
-        """Read back what ``said`` gave."""
-        measured, by_log = (None if said[k] is None else _measured(said[k]) for k in ("measured", "by_log"))
-        gates = tuple(Gate(**gate) for gate in said["gates"])
-        others = tuple(said.get("others", ()))
-        return cls(
-            said["arm"], gates, said["log_score"], measured, by_log, said["not_run"], said["on_analogue"], others
-        )
+        """Read back what an entry holds of it."""
+        from pydantic import TypeAdapter
 
-
-def _measured(said: Mapping) -> Measured:
-    gates = tuple(Gate(**gate) for gate in said["gates"])
-    return Measured(Estimate(**said["effect"]), said["p"], said["direction_holds"], gates, tuple(said["notes"]))
+        return TypeAdapter(cls).validate_python(said)
 
 
 def _is_logged(model: str, chosen: Claim) -> bool:
@@ -158,8 +155,9 @@ def _is_logged(model: str, chosen: Claim) -> bool:
 class Ledger:
     """All claims, their audits, and the verdicts recorded in a folder.
 
-    >>> open("/nowhere").frame()["outcome"].unique().tolist()
-    ['not run']
+    >>> opened = open(folder)
+    >>> len(opened.claims), opened.entries()
+    (47, [])
     """
 
     path: Path
@@ -175,12 +173,10 @@ class Ledger:
 
     def latest(self) -> dict[str, list[Entry]]:
         """The latest verdict per claim and model; the models of every claim in the order in which the ledger met them."""
-        found: dict[tuple[str, str], Entry] = {}
-        order: dict[str, int] = {}
-        for entry in self.entries():
-            order.setdefault(entry.model, len(order))
-            found[entry.claim, entry.model] = entry
-        by_model = sorted(found.values(), key=lambda entry: order[entry.model])
+        entries = self.entries()
+        order = {model: i for i, model in enumerate(dict.fromkeys(entry.model for entry in entries))}
+        last = {(entry.claim, entry.model): entry for entry in entries}
+        by_model = sorted(last.values(), key=lambda entry: order[entry.model])
         return {one.id: [entry for entry in by_model if entry.claim == one.id] for one in self.claims}
 
     def records(self) -> list[dict[str, object]]:
@@ -206,24 +202,24 @@ class Ledger:
         """
         import pandas as pd
 
-        by_id = {one.id: one for one in self.claims}
-        nothing = {"outcome": "not run", "on_analogue": False, "model": "", "recorded": "", "reasons": ""}
-        numbers = dict.fromkeys(("effect", "low", "high", "n", "p"), float("nan"))
+        latest = self.latest()
+        nothing: dict[str, object] = {
+            "outcome": "not run",
+            "on_analogue": False,
+            "model": "",
+            "recorded": "",
+            "reasons": "",
+        }
+        nothing |= dict.fromkeys(("effect", "low", "high", "n", "p"), float("nan"))
         rows = []
-        for entry in self.records():
-            criterion = by_id[str(entry["id"])].criterion
-            about = {"claim": entry["id"], "title": entry["title"], "audit": entry["audit"]}
-            about |= {
-                "logged": float("nan") if criterion is None or criterion.logged is None else float(criterion.logged),
-                "minimum": float("nan") if criterion is None else float(criterion.minimum_effect),
-                "unit": "" if criterion is None else criterion.unit,
-            }
-            verdicts = entry["verdicts"]
-            assert isinstance(verdicts, list)
-            rows += [
-                {**about, **nothing, **numbers, **{k: v for k, v in one.items() if v is not None}}
-                for one in verdicts or [{}]
-            ]
+        for one in self.claims:
+            about: dict[str, object] = {"claim": one.id, "title": one.title, "audit": one.audit().verdict}
+            about |= {"logged": float("nan"), "minimum": float("nan"), "unit": ""}
+            if rule := one.criterion:
+                about |= {"minimum": float(rule.minimum_effect), "unit": rule.unit}
+                about |= {} if rule.logged is None else {"logged": float(rule.logged)}
+            for verdict in [entry.summary() for entry in latest[one.id]] or [{}]:
+                rows.append({**about, **nothing, **{k: v for k, v in verdict.items() if v is not None}})
         return pd.DataFrame(rows).drop(columns=["gates", "revision", "id"], errors="ignore")
 
     def recheck(
@@ -240,43 +236,44 @@ class Ledger:
         """
         import pandas as pd
 
-        found = []
+        checked = []
         for entry in self.entries():
-            differs, again = self._again(entry, texts, scores)
+            differs, again = self._judge_again(entry, texts, scores)
             source = "rows" if entry.from_rows else "measured"
-            found.append(
-                (entry.id, entry.claim, entry.model, source, entry.outcome, again, not differs, "; ".join(differs))
-            )
+            about = (entry.id, entry.claim, entry.model, source, entry.outcome)
+            checked.append((*about, again, not differs, "; ".join(differs)))
         columns = ["id", "claim", "model", "from", "outcome", "again", "agrees", "differs"]
-        return pd.DataFrame(found, columns=columns)
+        return pd.DataFrame(checked, columns=columns)
 
-    def _again(self, entry: Entry, texts: "pd.DataFrame | None", scores: Sequence) -> tuple[list[str], str]:
+    def _judge_again(self, entry: Entry, texts: "pd.DataFrame | None", scores: Sequence) -> tuple[list[str], str]:
         """What differs when an entry is computed again, and the verdict it then gets."""
-        rows = read_rows_of(entry) if entry.n_rows else None
-        differs = [] if rows is None or entry.digest_of(rows) == entry.digest else ["its rows are not those recorded"]
+        import pandas as pd
+
+        rows = pd.read_parquet(entry.file) if entry.n_rows else None
+        differs = [] if rows is None or digest_of(rows) == entry.digest else ["its rows are not those recorded"]
         chosen = next((one for one in self.claims if one.id == entry.claim), None)
         if chosen is None:
             return [*differs, "there is no such claim now"], ""
-        if repr(chosen.criterion) != entry.criterion:
+        if not entry.is_about(chosen.criterion):
             differs.append("the criterion was another one then")
         try:
             verdict, measured, _ = How.of(entry.how).judge(chosen, rows)
         except WorkbenchError as error:
             return [*differs, str(error)], ""
         if rows is not None and texts is not None:
-            differs += _relabelled(rows, texts, scores)
+            differs += _other_labels(rows, texts, scores)
         return differs + entry.differences(verdict, measured), verdict.outcome
 
 
-def _relabelled(rows: "pd.DataFrame", texts: "pd.DataFrame", scores: Sequence) -> list[str]:
+def _other_labels(rows: "pd.DataFrame", texts: "pd.DataFrame", scores: Sequence) -> list[str]:
     """Labels that come out otherwise when stored texts are scored again; and rows whose text is not stored."""
     known = texts.drop_duplicates("key").set_index("key")["text"]
-    found = []
+    told = []
     for score in scores:
         own = rows[rows["score"] == score.name]
         lost = int((~own["key"].isin(known.index)).sum())
         own = own[own["key"].isin(known.index)]
         labels = {key: str(score(known[key])) for key in own["key"].unique()}
         other = int((own["key"].map(labels) != own["value"]).sum())
-        found += [f"{lost} texts are not stored"] * bool(lost) + [f"{other} labels are now others"] * bool(other)
-    return found
+        told += [f"{lost} texts are not stored"] * bool(lost) + [f"{other} labels are now others"] * bool(other)
+    return told

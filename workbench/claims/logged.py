@@ -1,11 +1,11 @@
-"""The logged record: printed numbers with the n behind them and where they come from, in tables, and facts about the record.
+"""What are logged numbers? Printed numbers with the n behind them and where they come from, in tables, and facts about the record.
 
 Provenance: L printed in the log, R recomputed from logged numbers alone, P read in the public repository behind the log,
 I inferred.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -18,12 +18,9 @@ from workbench.statistics.rates import rate
 if TYPE_CHECKING:
     import pandas as pd
 
-
 Provenance = Literal["L", "R", "P", "I"]
 
-
 NOT_GIVEN = "not given"
-
 
 _REFERENCE = re.compile(r"(?P<table>[^\[.]+)(?:\[(?P<row>[^\]]*)\])?(?:\.(?P<column>.+))?")
 
@@ -120,13 +117,11 @@ class Table:
         if column is not None and column not in self.columns:
             raise LookupError(f"table {self.id} has no column {column!r}; there are {', '.join(self.columns)}")
         if not rows:
-            raise LookupError(f"table {self.id} has no row [{keys}]; the rows are {', '.join(self._row_keys())}")
+            there = ", ".join(str(row[0].value) for row in self.rows)
+            raise LookupError(f"table {self.id} has no row [{keys}]; the rows are {there}")
         if column is not None:
             return tuple(row[self.columns.index(column)] for row in rows)
         return tuple(c for row in rows for c in row[1:] if c.type in ("number", "percent", "count"))
-
-    def _row_keys(self) -> Iterator[str]:
-        return (str(row[0].value) for row in self.rows)
 
     def frame(self) -> "pd.DataFrame":
         """One row per number, with its Wilson interval where it is a rate of a known n."""
@@ -134,16 +129,12 @@ class Table:
 
         rows = []
         for row in self.rows:
-            names = [str(c.value) for c in row if c.type in ("text", "number")]
-            for column, cell in zip(self.columns, row, strict=True):
-                if cell.type in ("percent", "count", "number") and cell is not row[0]:
-                    label = names[0] if row[0].type != "text" else ", ".join(_texts(row))
+            texts = ", ".join(str(c.value) for c in row if c.type == "text")
+            label = texts if row[0].type == "text" else next(str(c.value) for c in row if c.type in ("text", "number"))
+            for column, cell in zip(self.columns[1:], row[1:], strict=True):
+                if cell.type in ("percent", "count", "number"):
                     rows.append((self.id, label, column, str(cell), interval(cell), cell.provenance))
         return pd.DataFrame(rows, columns=["table", "row", "column", "logged", "Wilson 95%", "from"])
-
-
-def _texts(row: tuple[Cell, ...]) -> list[str]:
-    return [str(c.value) for c in row if c.type == "text"]
 
 
 def aligned(*columns: tuple[Cell, ...]) -> list[tuple[Cell, ...]]:

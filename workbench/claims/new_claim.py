@@ -1,4 +1,4 @@
-"""A claim of one's own from nothing: its claims file and its notebook, both of which run before a word is filled in."""
+"""How do I begin a claim of my own? With a claims file and a notebook, which both run before a word is filled in."""
 
 import json
 import re
@@ -9,15 +9,12 @@ from string import Template
 import nbformat
 
 from workbench._errors import WorkbenchError
+from workbench._files import whole
 from workbench.claims.claim import ID, ID_WORDS, NOTEBOOKS
 from workbench.claims.files import logged_claims
 
 _TEMPLATES = Path(__file__).parent / "templates"
-
-
 _MARK = "FILL IN"
-
-
 _KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 
@@ -43,19 +40,28 @@ def new_claim(identity: str, folder: str | Path = "claims", title: str = "") -> 
     Raises:
         WorkbenchError: the file is there already, a logged claim has that id, or it is none. Nothing is written then.
 
-    >>> new_claim("P1", title="Steering makes answers polite")  # doctest: +SKIP
+    >>> made = new_claim("P1", folder, title="Steering makes answers polite")
+    >>> made.claims.name, made.notebook.name
+    ('P1.toml', '01_p1.ipynb')
+    >>> wb.claim("P1", made.claims).audit().verdict
+    'untestable'
     """
     place = Path(folder)
     claims = place / f"{identity}.toml"
     _check(identity, claims)
     number, stem = _numbered(place, identity)
-    named = _one_line(title) or identity
+    named = " ".join("".join(c for c in title if c.isprintable() or c.isspace()).split()) or identity
+    quoted = json.dumps(named, ensure_ascii=False)[
+        1:-1
+    ]  # between the quotes of a TOML string, whose escapes are JSON's
     words = {"id": identity, "stem": stem, "number": number, "file": claims.name, "title": named}
     notebook = _notebook(_filled("notebook.txt", words))
-    place.mkdir(parents=True, exist_ok=True)
-    claims.write_text(_filled("claim.toml", {**words, "title": _quoted(named)}), encoding="utf-8")
-    nbformat.write(notebook, place / f"{stem}.ipynb")
-    return Scaffold(claims, place / f"{stem}.ipynb")
+    with whole(claims) as draft:
+        draft.write_text(_filled("claim.toml", {**words, "title": quoted}), encoding="utf-8")
+    made = Scaffold(claims, place / f"{stem}.ipynb")
+    with whole(made.notebook) as draft:
+        nbformat.write(notebook, draft)
+    return made
 
 
 def open_places(path: str | Path) -> tuple[int, ...]:
@@ -85,15 +91,6 @@ def _numbered(folder: Path, identity: str) -> tuple[str, str]:
 
 def _filled(template: str, words: dict[str, str]) -> str:
     return Template((_TEMPLATES / template).read_text(encoding="utf-8")).substitute(words)
-
-
-def _one_line(text: str) -> str:
-    return " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())
-
-
-def _quoted(text: str) -> str:
-    """Text as it stands between the quotes of a TOML string, whose escapes are those of JSON."""
-    return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def _notebook(text: str) -> nbformat.NotebookNode:

@@ -1,31 +1,40 @@
-"""TOML with its line numbers: tomllib parses, a scan of the text says on which line each key and element stands.
+"""Which key or line of a TOML file is wrong? A table is read strictly into a frozen dataclass, and a mistake names its line.
 
-Numbers are read as Decimal, so that 75.0 keeps the decimal it was printed with.
-
-Strict reading of a table into a frozen dataclass: an unknown key, a missing one or a wrong type names its line.
-
-The dataclass is the schema: its annotations say what each key must be, its defaults which keys may be left out.
+The dataclass is the schema: its annotations say what each key must be, its defaults which keys may be left out. pydantic
+checks, and says where a mistake is; a scan of the text, made only for an error, says on which line that place stands.
 """
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
-from difflib import get_close_matches
+from functools import cache, cached_property, partial
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, unknown
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails, SchemaValidator
+
+T = TypeVar("T")
 
 #: Where a value stands in a document: keys, and positions in arrays.
 Place = tuple[str | int, ...]
 
-
 _STRING_OR_COMMENT = re.compile(
     r'"""(?:\\.|[^\\])*?"""(?!")|\'\'\'.*?\'\'\'(?!\')|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*', re.DOTALL
 )
+
+#: what pydantic's kinds of errors want
+_WORDS = {
+    "string_type": "text in quotes",
+    "int_type": "a whole number",
+    "is_instance_of": "a number",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+}
 
 
 @dataclass(frozen=True)
@@ -35,20 +44,23 @@ class Lines:
     path: str
     text: str
 
-    def of(self, place: Place) -> int:
-        """The line of a place, or of the nearest thing around it."""
-        places = dict(_scan(self.text))
-        while place and place not in places:
-            place = place[:-1]
-        return places.get(place, 1)
+    @cached_property
+    def _by_place(self) -> dict[Place, int]:
+        return dict(reversed([*_scan(self.text)]))  # of several lines the first
 
-    def error(self, place: Place, message: str) -> WorkbenchError:
+    def of(self, place: Place) -> int:
+        """The line of a table, a key or an element of its array; of the nearest such thing around any other place."""
+        while place and place not in self._by_place:
+            place = place[:-1]
+        return self._by_place.get(place, 1)
+
+    def error(self, place: Place, message: object) -> WorkbenchError:
         """An error that names the file and the line."""
         return WorkbenchError(f"{self.path}, line {self.of(place)}: {message}")
 
 
 def read_toml(path: str | Path) -> tuple[dict, Lines]:
-    """A TOML file as nested dicts, with its lines.
+    """A TOML file as nested dicts, with its lines. Fractions are Decimal, so that 75.0 keeps the decimal it was printed with.
 
     Raises:
         WorkbenchError: there is no such file, or it is not TOML; the message has the line.
@@ -64,44 +76,41 @@ def read_toml(path: str | Path) -> tuple[dict, Lines]:
 
 
 def _scan(text: str) -> Iterator[tuple[Place, int]]:
-    """Every place of a valid TOML text with its line, in order. Strings and comments are blanked out first."""
-    blank = _STRING_OR_COMMENT.sub(lambda m: (" " if m[0][0] == "#" else "x") * len(m[0]), text)
+    """Headers, keys, and the elements of each key's array, with their lines. Strings and comments are blanked out first."""
+    blank = _STRING_OR_COMMENT.sub(lambda m: re.sub(r"[^\n]", " " if m[0][0] == "#" else "x", m[0]), text)
     table: Place = ()
+    key: Place = ()
     counts: dict[Place, int] = {}
-    for start, end in _statements(blank):
-        line = text.count("\n", 0, start) + 1
-        if blank[start] == "[":
-            table = _table(text[start:end], counts)
+    depth = element = 0
+    for line, (shown, raw) in enumerate(zip(blank.split("\n"), text.split("\n"), strict=True), 1):
+        value = shown
+        if depth == 0 and shown.lstrip().startswith("["):
+            table = _open_table(raw[: len(shown.rstrip())], counts)
             yield table, line
-        else:
-            equals = blank.index("=", start)
-            place = table
-            for key in _keys(f"{text[start:equals]} = 0"):
-                place = (*place, key)
-                yield place, line
-            yield from _inside(text, blank, equals + 1, end, place)
+            continue
+        if depth == 0 and "=" in shown:
+            start, _, value = shown.partition("=")
+            key = table
+            for name in _keys(f"{raw[: len(start)]} = 0"):
+                key = (*key, name)
+                yield key, line
+            element = 0
+        for character in "".join(value.split()):
+            depth -= character in "]}"
+            if depth == 1 and character == ",":
+                element += 1
+            elif depth == 1 and character != "]":
+                yield (*key, element), line
+            depth += character in "[{"
 
 
-def _statements(blank: str) -> Iterator[tuple[int, int]]:
-    """Start and end of each header and each key with its value: they end at a line break outside brackets."""
-    depth, start = 0, None
-    for i, character in enumerate(blank + "\n"):
-        if character == "\n" and depth == 0:
-            if start is not None:
-                yield start, i
-            start = None
-        elif not character.isspace():
-            start = i if start is None else start
-            depth += (character in "[{") - (character in "]}")
-
-
-def _table(header: str, counts: dict[Place, int]) -> Place:
-    """The place that a ``[table]`` or ``[[array of tables]]`` header opens."""
+def _open_table(header: str, counts: dict[Place, int]) -> Place:
+    """The place that a ``[table]`` or ``[[array of tables]]`` header opens; ``counts`` numbers the arrays' tables."""
     place: Place = ()
     keys = list(_keys(header))
-    for i, key in enumerate(keys):
+    for i, key in enumerate(keys, 1):
         place = (*place, key)
-        if i == len(keys) - 1 and header.startswith("[["):
+        if i == len(keys) and header.lstrip().startswith("[["):
             counts[place] = counts.get(place, -1) + 1
         if place in counts:
             place = (*place, counts[place])
@@ -110,135 +119,111 @@ def _table(header: str, counts: dict[Place, int]) -> Place:
 
 def _keys(statement: str) -> Iterator[str]:
     """The keys of a header or of a dotted key, outermost first."""
-    inner: object = tomllib.loads(statement)
+    inner: Any = tomllib.loads(statement)
     while inner and isinstance(inner, dict | list):
-        if isinstance(inner, list):
-            inner = inner[0]
-        else:
-            key, inner = next(iter(inner.items()))
-            yield key
-
-
-def _inside(text: str, blank: str, start: int, end: int, place: Place) -> Iterator[tuple[Place, int]]:
-    """The elements of an array or inline table between two offsets, and what is inside them."""
-    while start < end and blank[start].isspace():
-        start += 1
-    if start >= end or blank[start] not in "[{":
-        return
-    opening = blank[start]
-    for index, (first, last) in enumerate(_elements(blank, start + 1)):
-        if opening == "[":
-            inner: Place = (*place, index)
-            value = first
-        else:
-            value = blank.index("=", first) + 1
-            inner = (*place, *_keys(f"{text[first : value - 1].strip()} = 0"))
-        yield inner, text.count("\n", 0, first) + 1
-        yield from _inside(text, blank, value, last, inner)
-
-
-def _elements(blank: str, start: int) -> Iterator[tuple[int, int]]:
-    """Start and end of each comma-separated element, up to the closing bracket."""
-    depth, first = 0, None
-    for i in range(start, len(blank)):
-        character = blank[i]
-        if depth == 0 and character in ",]}":
-            if first is not None:
-                yield first, i
-            first = None
-            if character != ",":
-                return
-        elif not character.isspace():
-            first = i if first is None else first
-            depth += (character in "[{") - (character in "]}")
-
-
-T = TypeVar("T")
-
-
-_WORDS = {
-    str: "text in quotes",
-    int: "a whole number",
-    Decimal: "a number",
-    bool: "true or false",
-    NoneType: "nothing",
-    tuple: "a list",
-}
+        if isinstance(inner, dict):
+            yield next(iter(inner))
+        inner = next(iter(inner.values())) if isinstance(inner, dict) else inner[0]
 
 
 def build(kind: type[T], table: object, place: Place, lines: Lines) -> T:
-    """A dataclass from a TOML table.
+    """A dataclass from a TOML table as tomllib gives it; ``place`` and ``lines`` say where it stands.
 
-    Args:
-        kind: a dataclass with fields of str, int, bool, Decimal, Literal, tuples and mappings of these, other such
-            dataclasses, and unions with None.
-        table: as tomllib gives it.
-        place: of the table, for messages.
-        lines: of the file.
+    Its fields are str, int, bool, Decimal, Literal, tuples and mappings of these, other such dataclasses, and unions.
 
     Raises:
         WorkbenchError: file, line, what was seen and what was expected.
     """
-    expect(isinstance(table, Mapping), place, lines, f"{_name(place)} must be a table, got {show(table)}")
-    assert isinstance(table, Mapping)
-    hints = get_type_hints(kind)
-    known = [f.name for f in fields(kind)]  # type: ignore[arg-type]
-    known_keys(table, known, place, lines)
-    needed = [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]  # type: ignore[arg-type]
-    lacking = [name for name in needed if name not in table]
-    expect(not lacking, place, lines, f"{_name(place)} lacks {', '.join(lacking)}")
-    return kind(**{key: value_of(hints[key], value, (*place, key), lines) for key, value in table.items()})
+    return value_of(kind, table, place, lines)
 
 
-def known_keys(table: Mapping[str, Any], known: list[str], place: Place, lines: Lines) -> None:
+def value_of(hint: Any, value: object, place: Place, lines: Lines) -> Any:
+    """A value as an annotation wants it: lists become tuples, whole numbers become Decimal where one is wanted."""
+    from pydantic_core import ValidationError
+
+    try:
+        return _validator(hint).validate_python(value)
+    except ValidationError as error:
+        raise _mistake(error.errors(include_url=False), value, place, lines) from None
+
+
+@cache
+def _validator(hint: Any) -> "SchemaValidator":
+    from pydantic import ConfigDict, TypeAdapter
+    from pydantic_core import SchemaValidator
+
+    # A dataclass takes no configuration from outside, and hands down that of what holds it.
+    adapter = TypeAdapter(tuple[hint], config=ConfigDict(strict=True, extra="forbid"))
+    return SchemaValidator(_as_toml(adapter.core_schema["items_schema"][0]), {"strict": True})
+
+
+def _as_toml(schema: Any) -> Any:
+    """A strict schema with what TOML has in place of Python's types: lists for tuples, tables for dataclasses, 1 for 1.0."""
+    if isinstance(schema, list):
+        return [_as_toml(inner) for inner in schema]
+    if not isinstance(schema, dict):
+        return schema
+    schema = {key: _as_toml(inner) for key, inner in schema.items()}
+    kind = schema.get("type")
+    if kind == "tuple":
+        return schema | {"strict": False}
+    if kind == "decimal":
+        return _after(_decimal, {"type": "is-instance", "cls": Decimal})
+    if kind == "dataclass":
+        names = tuple(field["name"] for field in schema["schema"]["fields"])
+        return _after(partial(_known, names), schema | {"strict": False})
+    return schema
+
+
+def _after(function: Any, schema: dict) -> dict:
+    return {"type": "function-before", "function": {"type": "no-info", "function": function}, "schema": schema}
+
+
+def _decimal(value: object) -> object:
+    return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _known(names: tuple[str, ...], table: object) -> object:
+    """Stop at the first key that is none of the names, before anything else is said about the table."""
+    from pydantic_core import PydanticCustomError
+
+    for key in table if isinstance(table, Mapping) else ():
+        if key not in names:
+            raise PydanticCustomError("unknown_key", "unknown", {"key": key, "names": names})
+    return table
+
+
+def _mistake(errors: "list[ErrorDetails]", value: Any, place: Place, lines: Lines) -> WorkbenchError:
+    """The first mistake of several as one error; what a table lacks and what a value may be are told together."""
+    first = errors[0]
+    where = place
+    for key in first["loc"]:  # beyond what was written, pydantic names what it tried there
+        if not (key in value if isinstance(value, Mapping) else isinstance(value, list)):
+            break
+        where, value = (*where, key), value[key]
+    depth = len(where) - len(place)
+    alike = [e for e in errors if e["loc"][:depth] == first["loc"][:depth]]
+    if first["type"] == "missing":
+        lacking = [str(e["loc"][depth]) for e in alike if e["type"] == "missing" and len(e["loc"]) == depth + 1]
+        return lines.error(where, f"{_name(where)} lacks {', '.join(lacking)}")
+    if first["type"] == "unknown_key":
+        key, names = first["ctx"]["key"], first["ctx"]["names"]
+        return lines.error((*where, key), unknown(f"{_name(where)} key", key, names))
+    wanted = dict.fromkeys(_wanted(e) for e in alike)
+    return lines.error(where, f"{_name(where)} must be {' or '.join(wanted)}, got {show(value)}")
+
+
+def _wanted(error: "ErrorDetails") -> str:
+    if error["type"] == "literal_error":
+        return "one of " + error["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
+    return _WORDS.get(error["type"], "a table")
+
+
+def known_keys(table: Mapping[str, Any], known: Iterable[str], place: Place, lines: Lines) -> None:
     """Every key of a table is among the known ones."""
     for key in table:
-        close = get_close_matches(key, known, 1)
-        hint = f"; did you mean {close[0]!r}? The" if close else "; the"
-        message = f"unknown key {key!r} in {_name(place)}{hint} keys are {', '.join(sorted(known))}"
-        expect(key in known, (*place, key), lines, message)
-
-
-def value_of(hint: Any, value: Any, place: Place, lines: Lines) -> Any:
-    """A value as an annotation wants it: lists become tuples, whole numbers become Decimal where one is wanted."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin in (Union, UnionType):
-        fitting = [a for a in arguments if _fits(a, value)]
-        expect(bool(fitting), place, lines, _wrong(place, value, arguments))
-        return value_of(fitting[0], value, place, lines)
-    expect(_fits(hint, value), place, lines, _wrong(place, value, (hint,)))
-    if origin is tuple:
-        return tuple(value_of(arguments[0], v, (*place, i), lines) for i, v in enumerate(value))
-    if origin is not None and isinstance(value, Mapping):
-        return {k: value_of(arguments[1], v, (*place, k), lines) for k, v in value.items()}
-    if hasattr(hint, "__dataclass_fields__"):
-        return build(hint, value, place, lines)
-    return Decimal(value) if hint is Decimal else value
-
-
-def _fits(hint: Any, value: Any) -> bool:
-    origin = get_origin(hint)
-    if origin is Literal:
-        return isinstance(value, str) and value in get_args(hint)
-    if origin is tuple:
-        return isinstance(value, list)
-    if hint is Decimal:
-        return isinstance(value, int | Decimal) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if isinstance(hint, type) and not hasattr(hint, "__dataclass_fields__"):
-        return isinstance(value, hint)
-    return isinstance(value, Mapping)
-
-
-def _wrong(place: Place, value: object, hints: tuple) -> str:
-    return f"{_name(place)} must be {' or '.join(_describe(h) for h in hints)}, got {show(value)}"
-
-
-def _describe(hint: Any) -> str:
-    if get_origin(hint) is Literal:
-        return "one of " + ", ".join(get_args(hint))
-    return _WORDS.get(get_origin(hint) or hint, "a table")
+        if key not in known:
+            raise lines.error((*place, key), unknown(f"{_name(place)} key", key, known))
 
 
 def _name(place: Place) -> str:

@@ -1,4 +1,4 @@
-"""The rule that turns a replication into a verdict: gates first, then direction, minimum effect and test.
+"""What became of it? The rule that turns a replication into a verdict: gates first, then direction, minimum effect and test.
 
 Nothing here runs a model: numbers in, verdict out.
 """
@@ -14,8 +14,8 @@ from workbench.statistics.results import Estimate
 if TYPE_CHECKING:
     import pandas as pd
 
-
 _ALPHA = 0.05
+_WITHOUT_P = {"identity", "wilson"}  # tests that are an identity or an interval alone
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,8 @@ class Verdict:
 
     def __str__(self) -> str:
         analogue = " (on analogue)" if self.on_analogue else ""
-        return (
-            f"{self.claim}: {self.outcome}{analogue}; effect {self.effect}, p = {self.p:.2g}. {' '.join(self.reasons)}"
-        )
+        about = f"{self.claim}: {self.outcome}{analogue}; effect {self.effect}, p = {self.p:.2g}."
+        return " ".join((about, *self.reasons))
 
 
 def decide(
@@ -110,57 +109,51 @@ def decide(
 
     Raises:
         WorkbenchError: the claim has no criterion; or a test is needed and p is no probability.
+
+    >>> effect = wb.Estimate(0.5, 0.3, 0.7, 40, "paired difference")
+    >>> decide(wb.claim("S3.2"), [], effect, p=0.001, direction_holds=True).outcome
+    'reproduced'
     """
     criterion = claim.criterion
     if criterion is None:
         raise WorkbenchError(f"{claim.id} has no criterion: it is not to be run")
-    found = Measured(effect, p, direction_holds, tuple(gates))
-    _check_p(claim.id, criterion, found)
+    measured = Measured(effect, p, direction_holds, tuple(gates))
+    needs_p = criterion.bound == "least" and not set(criterion.test) <= _WITHOUT_P
+    if needs_p and not 0 <= p <= 1:
+        raise WorkbenchError(f"{claim.id} is judged by {' and '.join(criterion.test)}: p must be from 0 to 1, got {p}")
     failed = tuple(f"Gate failed: {gate.name} ({gate.measured})." for gate in gates if not gate.passed)
-    outcome, reason = _read(criterion, found)
+    outcome, reason = _read(criterion, measured)
     if any(not gate.passed and not gate.of_effect for gate in gates) or (failed and outcome != "not reproduced"):
-        return Verdict(claim.id, "inconclusive", effect, p, failed, on_analogue, found.gates)
+        return Verdict(claim.id, "inconclusive", effect, p, failed, on_analogue, measured.gates)
     if outcome == "not reproduced" and by_log is not None and _read(criterion, by_log)[0] == "reproduced":
         outcome, reason = "artefact", f"It is there by the log's own metric ({by_log.effect}) and not by this one."
-    return Verdict(claim.id, outcome, effect, p, (reason, *failed), on_analogue, found.gates)
+    return Verdict(claim.id, outcome, effect, p, (reason, *failed), on_analogue, measured.gates)
 
 
-def _check_p(identity: str, criterion: Criterion, found: Measured) -> None:
-    needed = criterion.bound == "least" and not set(criterion.test) <= {"identity", "wilson"}
-    if needed and not 0 <= found.p <= 1:
-        raise WorkbenchError(
-            f"{identity} is judged by {' and '.join(criterion.test)}: p must be from 0 to 1, got {found.p}"
-        )
-
-
-def _read(criterion: Criterion, found: Measured) -> tuple[str, str]:
+def _read(criterion: Criterion, measured: Measured) -> tuple[str, str]:
     """The outcome of a replication whose gates pass, and why."""
     if criterion.bound == "least":
-        return _at_least(criterion, found)
-    limit, effect = float(criterion.minimum_effect), found.effect
+        return _at_least(criterion, measured)
+    limit, effect = float(criterion.minimum_effect), measured.effect
     low = -limit if criterion.bound == "margin" else -float("inf")
-    if found.direction_holds and low <= effect.low and effect.high <= limit:
+    if measured.direction_holds and low <= effect.low and effect.high <= limit:
         return "reproduced", f"The interval lies within the limit of {limit:.3g}."
     if effect.low > limit or effect.high < low:
         return "not reproduced", f"The interval lies beyond the limit of {limit:.3g}."
     return "inconclusive", f"The interval reaches over the limit of {limit:.3g}, or the direction does not hold."
 
 
-def _at_least(criterion: Criterion, found: Measured) -> tuple[str, str]:
-    minimum, effect = float(criterion.minimum_effect), found.effect
-    exact = set(criterion.test) <= {"identity", "wilson"}
-    significant = effect.value >= minimum if exact else found.p < _ALPHA
-    if significant and found.direction_holds and effect.value > 0 and effect.high >= minimum:
+def _at_least(criterion: Criterion, measured: Measured) -> tuple[str, str]:
+    minimum, effect = float(criterion.minimum_effect), measured.effect
+    exact = set(criterion.test) <= _WITHOUT_P
+    significant = effect.value >= minimum if exact else measured.p < _ALPHA
+    if significant and measured.direction_holds and effect.value > 0 and effect.high >= minimum:
         short = " The estimate itself falls short of it." if effect.value < minimum else ""
-        return (
-            "reproduced",
-            f"In the claimed direction, and the interval reaches the minimum effect of {minimum:.2f}.{short}",
-        )
+        reason = f"In the claimed direction, and the interval reaches the minimum effect of {minimum:.2f}.{short}"
+        return "reproduced", reason
     if effect.high < minimum:
         return "not reproduced", f"The interval lies below the minimum effect of {minimum:.2f}."
-    if effect.value < 0 and found.p < _ALPHA:
+    if effect.value < 0 and measured.p < _ALPHA:
         return "not reproduced", "The opposite is significant."
-    return (
-        "inconclusive",
-        "The interval holds both less and more than the minimum effect, or the direction does not hold.",
-    )
+    reason = "The interval holds both less and more than the minimum effect, or the direction does not hold."
+    return "inconclusive", reason

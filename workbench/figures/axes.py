@@ -12,17 +12,14 @@ import numpy as np
 
 from workbench.figures import theme
 from workbench.figures.trace_lines import Line
-from workbench.figures.words import escaped, shortened
+from workbench.figures.words import escape, shorten
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 
 STEERED = "◆"
-
-
 _FONT = 11
-
 
 #: of a monospaced character of that size, in pixels
 _CHARACTER = 6.7
@@ -47,7 +44,7 @@ class Axis:
     def ticks(self) -> dict[str, str]:
         """Category to label."""
         names = self.names(np.array(self.offsets))
-        return {name: escaped(shortened(word)) for name, word in zip(names, self.words, strict=True)}
+        return {name: escape(shorten(word)) for name, word in zip(names, self.words, strict=True)}
 
     @property
     def boundary(self) -> float | None:
@@ -58,7 +55,7 @@ class Axis:
     @property
     def height(self) -> int:
         """Pixels that the labels take when they stand upright."""
-        return round(_CHARACTER * max(len(shortened(word)) for word in self.words)) + 12
+        return round(_CHARACTER * max(len(shorten(word)) for word in self.words)) + 12
 
     def layout(self) -> dict[str, object]:
         """Of a plotly axis."""

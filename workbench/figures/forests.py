@@ -7,7 +7,7 @@ import numpy as np
 from workbench._errors import WorkbenchError
 from workbench.figures import theme
 from workbench.figures.trace_lines import Framed
-from workbench.figures.words import escaped, number
+from workbench.figures.words import escape, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,10 +22,7 @@ LOOKS = {
     "artefact": ("#CC79A7", "triangle-up"),
     "not run": ("#7A7A7A", "square"),
 }
-
-
 _LINE, _MARK, _BELOW, _LABEL = 23, 14, 62, 25
-
 
 #: the scale ends here, and verdicts stand in a column of their own beyond it
 _END, _COLUMN = 1.0, 1.22
@@ -46,14 +43,15 @@ def forest(ledger: Framed, title: str | None = "") -> "go.Figure":
     Raises:
         WorkbenchError: the ledger holds no claims.
 
-    >>> forest(wb.ledger.open("runs/ledger"))  # doctest: +SKIP
+    >>> len(forest(wb.ledger.open(folder)).layout.yaxis.ticktext)  # a line per claim
+    47
     """
     import plotly.graph_objects as go
 
     frame = ledger.frame()
     if frame.empty:
         raise WorkbenchError("the ledger holds no claims")
-    frame = _placed(frame)
+    frame = _place(frame)
     figure = go.Figure()
     _logged(figure, frame)
     for outcome, (colour, symbol) in LOOKS.items():
@@ -65,7 +63,7 @@ def forest(ledger: Framed, title: str | None = "") -> "go.Figure":
     return figure
 
 
-def _placed(frame: "pd.DataFrame") -> "pd.DataFrame":
+def _place(frame: "pd.DataFrame") -> "pd.DataFrame":
     """With the line of each claim, from the top, and a height within the line for each model that ran it."""
     order = {name: -i for i, name in enumerate(dict.fromkeys(frame["claim"]))}
     nth = frame.groupby("claim").cumcount()
@@ -133,20 +131,20 @@ def _verdicts(figure: "go.Figure", part: "pd.DataFrame", outcome: str, colour: s
 
 
 def _about(row) -> str:  # a row of the frame, as pandas gives it
-    return f"<b>{row.claim}</b> {_folded(row.title)}<br>audit: {escaped(row.audit)}"
+    return f"<b>{row.claim}</b> {_fold(row.title)}<br>audit: {escape(row.audit)}"
 
 
 def _measured(row) -> str:
     analogue = ", on analogue" if row.on_analogue else ""
-    lines = [f"{row.outcome}{analogue}" + (f": {escaped(row.model)}" if row.model else "")]
+    lines = [f"{row.outcome}{analogue}" + (f": {escape(row.model)}" if row.model else "")]
     if np.isfinite(row.effect):
         lines.append(f"{number(row.effect)} [{number(row.low)}, {number(row.high)}], n = {row.n:.0f}")
-        lines.append(f"in {_folded(row.unit)}; minimum {number(row.minimum)}")
-    return "<br>".join([*lines, *([_folded(row.reasons)] if row.reasons else [])])
+        lines.append(f"in {_fold(row.unit)}; minimum {number(row.minimum)}")
+    return "<br>".join([*lines, *([_fold(row.reasons)] if row.reasons else [])])
 
 
-def _folded(text: str) -> str:
-    return "<br>".join(theme.wrapped(text, 48))
+def _fold(text: str) -> str:
+    return "<br>".join(theme.wrap(text, 48))
 
 
 def forest_note(ledger: Framed) -> str:
@@ -193,4 +191,4 @@ def _arrange(figure: "go.Figure", frame: "pd.DataFrame", title: str, small: str)
 
 def _label(row) -> str:
     text = f"{row.claim} {row.title}"
-    return escaped(text if len(text) <= _LABEL else text[: _LABEL - 1].rstrip() + "…")
+    return escape(text if len(text) <= _LABEL else text[: _LABEL - 1].rstrip() + "…")

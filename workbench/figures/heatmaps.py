@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from workbench.figures import theme
 from workbench.figures.axes import STEERED, Axis, axis_of, mark_boundary
 from workbench.figures.titles import heatmap_title, small_print
-from workbench.figures.trace_lines import VALUES, Framed, Line, Reading, check_panels, described, read, rounded
-from workbench.figures.words import escaped
+from workbench.figures.trace_lines import VALUES, Framed, Line, Panels, check_panels, describe, read, to_json
+from workbench.figures.words import escape
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 #: pixels: of a layer, of a panel at least and at most, above a panel, of the colour scale
 _LAYER, _PANEL, _ABOVE, _SCALE = 13, (150, 420), 44, 70
-
 
 #: on cells, which have the same colours on a light and on a dark page
 _ON_CELLS = "#222222"
@@ -42,56 +41,55 @@ def heatmap(
     Raises:
         WorkbenchError: see ``read``; more than six panels.
 
-    >>> wb.figures.heatmap(wb.trace(model, out, [d]))  # doctest: +SKIP
+    >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
+    >>> out = wb.generate(model, ["how do i bake a cake"], max_new_tokens=4)
+    >>> figure = wb.figures.heatmap(wb.trace(model, out, [d], sites=wb.resid_post.all))
+    >>> len(figure.data[0].z) == model.n_layers  # a row per layer
+    True
     """
     from plotly.subplots import make_subplots
 
-    reading = read(trace, value, show_text)
-    check_panels(reading.lines)
-    offsets = sorted({offset for line in reading.lines for offset in line.offsets.tolist()})
-    axes = [axis_of(line, offsets) for line in reading.lines]
-    tall = min(max(_LAYER * len(reading.layers), _PANEL[0]), _PANEL[1])
+    panels = read(trace, value, show_text)
+    check_panels(panels.lines)
+    offsets = sorted({offset for line in panels.lines for offset in line.offsets.tolist()})
+    axes = [axis_of(line, offsets) for line in panels.lines]
+    tall = min(max(_LAYER * len(panels.layers), _PANEL[0]), _PANEL[1])
     between = max(axis.height for axis in axes) + _ABOVE
     height = tall * len(axes) + between * (len(axes) - 1)
     figure = make_subplots(rows=len(axes), cols=1, vertical_spacing=between / height if axes[1:] else 0)
-    for row, (line, axis) in enumerate(zip(reading.lines, axes, strict=True), 1):
-        _panel(figure, reading, line, axis, row)
-    print_ = small_print(reading, axes[0])
-    steered = f"{STEERED} steered token" if any(line.steered.any() for line in reading.lines) else ""
-    text, top = theme.heading(title or heatmap_title(reading), " · ".join(note for note in (steered, print_) if note))
+    for row, (line, axis) in enumerate(zip(panels.lines, axes, strict=True), 1):
+        _panel(figure, panels, line, axis, row)
+    print_ = small_print(panels, axes[0])
+    steered = f"{STEERED} steered token" if any(line.steered.any() for line in panels.lines) else ""
     bottom = axes[-1].height + _SCALE
-    figure.update_layout(
-        template=theme.template(),
-        title_text=text,
-        height=top + _ABOVE + height + bottom,
-        margin={"t": top + _ABOVE, "b": bottom},
-        coloraxis=theme.diverging(reading.extent(), VALUES[value].axis, -(axes[-1].height + 4) / height),
-    )
+    notes = " · ".join(note for note in (steered, print_) if note)
+    colours = theme.diverging(panels.extent(), VALUES[value].axis, -(axes[-1].height + 4) / height)
+    theme.lay_out(figure, title or heatmap_title(panels), notes, height, _ABOVE, bottom, coloraxis=colours)
     mark_boundary(figure, axes[0], len(axes), _ON_CELLS)
     return figure
 
 
-def _panel(figure: "go.Figure", reading: Reading, line: Line, axis: Axis, row: int) -> None:
+def _panel(figure: "go.Figure", panels: Panels, line: Line, axis: Axis, row: int) -> None:
     import plotly.graph_objects as go
 
-    layers = [str(layer) for layer in reading.layers]
+    layers = [str(layer) for layer in panels.layers]
     grid = go.Heatmap(
-        z=[rounded(values) for values in line.values],
+        z=[to_json(values) for values in line.values],
         x=axis.names(line.offsets),
         y=layers,
-        customdata=[rounded(norms) for norms in line.norms],
-        text=[described(line)] * len(layers),
+        customdata=[to_json(norms) for norms in line.norms],
+        text=[describe(line)] * len(layers),
         coloraxis="coloraxis",
         hoverongaps=False,
-        hovertemplate=f"%{{text}}<br>{escaped(line.direction)}: <b>%{{z:{VALUES[reading.value].digits}}}</b><br>"
-        f"norm %{{customdata:.4~g}}, layer %{{y}}<br>{escaped(line.arm)}, prompt {escaped(line.prompt_id)}<extra></extra>",
+        hovertemplate=f"%{{text}}<br>{escape(line.direction)}: <b>%{{z:{VALUES[panels.value].digits}}}</b><br>"
+        f"norm %{{customdata:.4~g}}, layer %{{y}}<br>{escape(line.arm)}, prompt {escape(line.prompt_id)}<extra></extra>",
     )
     figure.add_trace(grid, row=row, col=1)
     figure.update_xaxes(**axis.layout(), matches="x" if row > 1 else None, row=row, col=1)
     rows = {"type": "category", "categoryorder": "array", "categoryarray": layers, "showgrid": False}
     figure.update_yaxes(title_text="layer", **rows, row=row, col=1)
-    if len(reading.lines) > 1:
-        name = escaped(" · ".join((line.arm, line.direction, line.prompt_id)))
+    if len(panels.lines) > 1:
+        name = escape(" · ".join((line.arm, line.direction, line.prompt_id)))
         number = "" if row == 1 else row
         figure.add_annotation(
             text=f"<b>{name}</b>",

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from workbench._errors import WorkbenchError
 from workbench.figures import theme
-from workbench.figures.words import escaped
+from workbench.figures.words import escape
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 #: pixels of a cell's height, above a panel, and below it, for the names of its columns
 _CELL, _ABOVE, _BELOW = 26, 30, 78
-
-
 _COLUMNS = ("panel", "series", "train", "test", "value")
 
 
@@ -29,7 +27,11 @@ def matrices(frame: "pd.DataFrame", title: str = "", small_print: str = "", chan
     Raises:
         WorkbenchError: no rows, a column that is missing, or a cell that occurs twice.
 
-    >>> matrices(frame)  # doctest: +SKIP
+    >>> import pandas as pd
+    >>> cells = [("layer 1", "mean_diff", "en", "en", 0.9), ("layer 1", "mean_diff", "en", "fr", 0.6)]
+    >>> frame = pd.DataFrame(cells, columns=["panel", "series", "train", "test", "value"])
+    >>> matrices(frame).data[0].z
+    ([0.9, 0.6],)
     """
     from plotly.subplots import make_subplots
 
@@ -61,15 +63,9 @@ def matrices(frame: "pd.DataFrame", title: str = "", small_print: str = "", chan
             figure.update_yaxes(showticklabels=col == 1, autorange="reversed", row=row, col=col)
     figure.update_xaxes(type="category", tickangle=-45, tickfont_size=11, showgrid=False)
     figure.update_yaxes(type="category", tickfont_size=11, showgrid=False)
-    text, top = theme.heading(title, small_print)
     scale = theme.diverging(max(1 - chance, chance), "share on the right side", -_BELOW / plot)
-    figure.update_layout(
-        template=theme.template(),
-        title_text=text,
-        height=plot + top + _ABOVE + 2 * _BELOW,
-        margin={"t": top + _ABOVE, "b": 2 * _BELOW},
-        coloraxis=scale | {"cmid": chance, "cmin": 0.0, "cmax": 1.0},
-    )
+    colours = scale | {"cmid": chance, "cmin": 0.0, "cmax": 1.0}
+    theme.lay_out(figure, title, small_print, plot, _ABOVE, 2 * _BELOW, coloraxis=colours)
     return figure
 
 
@@ -80,7 +76,7 @@ def _part(frame: "pd.DataFrame", panel: str, name: str) -> "pd.DataFrame":
 def _named(frame: "pd.DataFrame", panel: str, name: str, first: bool) -> str:
     """The heading of a small heatmap, that of its panel before the first; none where there is no heatmap."""
     own = str(name) if len(_part(frame, panel, name)) else ""
-    return escaped(f"{panel}: {own}".removesuffix(": ") if first else own)
+    return escape(f"{panel}: {own}".removesuffix(": ") if first else own)
 
 
 def _grid(part: "pd.DataFrame", name: str) -> "go.Heatmap":
@@ -90,8 +86,8 @@ def _grid(part: "pd.DataFrame", name: str) -> "go.Heatmap":
     table = table.reindex(index=list(dict.fromkeys(part["train"])), columns=list(dict.fromkeys(part["test"])))
     values = [[None if cell != cell else float(cell) for cell in line] for line in table.to_numpy()]
     return go.Heatmap(
-        x=[escaped(str(x)) for x in table.columns],
-        y=[escaped(str(y)) for y in table.index],
+        x=[escape(str(x)) for x in table.columns],
+        y=[escape(str(y)) for y in table.index],
         z=values,
         text=[["" if cell is None else f"{100 * cell:.0f}" for cell in line] for line in values],
         texttemplate="%{text}",
@@ -99,5 +95,5 @@ def _grid(part: "pd.DataFrame", name: str) -> "go.Heatmap":
         coloraxis="coloraxis",
         xgap=1,
         ygap=1,
-        hovertemplate=f"{escaped(name)}<br>made from %{{y}}, judged on %{{x}}: <b>%{{z:.1%}}</b><extra></extra>",
+        hovertemplate=f"{escape(name)}<br>made from %{{y}}, judged on %{{x}}: <b>%{{z:.1%}}</b><extra></extra>",
     )

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from workbench._errors import WorkbenchError
 from workbench.figures import theme
-from workbench.figures.words import escaped
+from workbench.figures.words import escape
 from workbench.statistics.rates import rate
 from workbench.statistics.results import Estimate
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 
 LABELS = ("refusal", "compliance", "collapse")
-
 
 #: pixels of a layer's row, above a panel, and below the last one
 _LAYER, _ABOVE, _BELOW = 34, 46, 96
@@ -33,6 +32,12 @@ def outcome_map(rows: "pd.DataFrame", title: str = "") -> "go.Figure":
 
     Raises:
         WorkbenchError: no direction rows of that score, or several prompt sets.
+
+    >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
+    >>> arms = wb.grid(d, ratios=[-0.3, 0, 0.3])
+    >>> rows = wb.sweep(model, tiny_pairs.positive, arms, [wb.refusal], max_new_tokens=4)
+    >>> [len(panel.z[0]) for panel in outcome_map(rows).data]  # one cell per dose
+    [3, 3, 3]
     """
     from plotly.subplots import make_subplots
 
@@ -49,22 +54,13 @@ def outcome_map(rows: "pd.DataFrame", title: str = "") -> "go.Figure":
     for row, label in enumerate(LABELS, 1):
         cells = [[_cell(part, layer, dose, label) for dose in doses] for layer in layers]
         figure.add_trace(_panel(label, layers, doses, cells), row=row, col=1)
-    text, top = theme.heading(title or f"{escaped(str(part['set'].iloc[0]))}: what becomes of the responses")
     figure.update_xaxes(type="category", tickangle=0)
     figure.update_xaxes(title_text="dose: coef·‖v‖ / mean ‖h‖", row=3, col=1)
     figure.update_yaxes(type="category", title_text="layer")
-    figure.update_layout(
-        template=theme.template(),
-        title_text=text,
-        height=_height(len(layers)) + top + _BELOW,
-        margin={"t": top + _ABOVE, "b": _BELOW},
-        coloraxis={
-            "colorscale": [[0, "#F7F7F7"], [1, theme.COLOURS[5]]],
-            "cmin": 0,
-            "cmax": 1,
-            "colorbar": {"title": "share", "tickformat": ".0%", "thickness": 12, "outlinewidth": 0},
-        },
-    )
+    seen = title or f"{escape(str(part['set'].iloc[0]))}: what becomes of the responses"
+    bar = {"title": "share", "tickformat": ".0%", "thickness": 12, "outlinewidth": 0}
+    colours = {"colorscale": [[0, "#F7F7F7"], [1, theme.COLOURS[5]]], "cmin": 0, "cmax": 1, "colorbar": bar}
+    theme.lay_out(figure, seen, "", _height(len(layers)) - _ABOVE, _ABOVE, _BELOW, coloraxis=colours)
     return figure
 
 

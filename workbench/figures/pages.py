@@ -1,7 +1,4 @@
-"""A figure as a page of its own: no network, light and dark, wide and narrow, on paper.
-
-HTML of our own or of a library, that a notebook shows and ``save`` writes as a page.
-"""
+"""A figure as a page of its own: no network, light and dark, wide and narrow, on paper."""
 
 import html
 import re
@@ -9,16 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench._files import whole
+
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 
 #: plotly's name for the script that pages of a folder share
 _SCRIPT = "plotly.min.js"
-
-
 _CONFIG = {"responsive": True, "displaylogo": False, "showSendToCloud": False, "plotlyServerURL": ""}
-
 
 #: hover cards keep their own white text, which plotly puts in elements of the classes "nums" and "name"
 _STYLE = """
@@ -39,50 +35,9 @@ for (const [event, size] of [["beforeprint", {width: 700}], ["afterprint", {widt
 </script>"""
 
 
-def save(figure: "go.Figure | Markup", path: str | Path) -> Path:
-    """Write a figure as an HTML page that needs no network; pages of a folder share one plotly script.
-
-    Args:
-        figure: whatever a function of ``wb.figures`` returns, or any plotly figure.
-        path: where; the suffix becomes ``.html``.
-
-    Returns:
-        The path of the page.
-    """
-    target = Path(path).with_suffix(".html")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(figure, Markup):
-        title, body = figure.title, figure.body
-    else:
-        title, body = _title(figure), _plotly(figure, target.parent)
-    page = (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
-    )
-    target.write_text(page, encoding="utf-8")
-    return target
-
-
-def _plotly(figure: "go.Figure", folder: Path) -> str:
-    from plotly.offline import get_plotlyjs
-
-    script = get_plotlyjs()
-    shared = folder / _SCRIPT
-    if not shared.exists() or shared.stat().st_size != len(script.encode()):
-        shared.write_text(script, encoding="utf-8")
-    return figure.to_html(full_html=False, include_plotlyjs="directory", config=_CONFIG) + _PRINT
-
-
-def _title(figure: "go.Figure") -> str:
-    """The title without the small print under it and without plotly's markup."""
-    text = re.sub(r"<[^>]*>", " ", (figure.layout.title.text or "").split("<span")[0])
-    return " ".join(html.unescape(text).split()) or "figure"
-
-
 @dataclass(frozen=True)
 class Markup:
-    """A piece of HTML that is complete in itself, and its title; every text in it is escaped by whoever makes it."""
+    """HTML that a notebook shows and ``save`` writes as a page. Whoever makes it escapes every text in it."""
 
     title: str
     body: str
@@ -92,3 +47,49 @@ class Markup:
 
     def __str__(self) -> str:
         return self.body
+
+
+def save(figure: "go.Figure | Markup", path: str | Path) -> Path:
+    """Write a figure as an HTML page that needs no network; pages of a folder share one plotly script.
+
+    Args:
+        figure: whatever a function of ``wb.figures`` returns, or any plotly figure.
+        path: where; the suffix becomes ``.html``.
+
+    Returns:
+        The path of the page.
+
+    >>> page = wb.figures.save(wb.figures.attention([[1.0, 0.0], [0.4, 0.6]], ["Hello", " world"]), folder / "heads")
+    >>> page.name, "<title>Attention of 1 head over 2 tokens</title>" in page.read_text()
+    ('heads.html', True)
+    """
+    target = Path(path).with_suffix(".html")
+    if isinstance(figure, Markup):
+        title, body = figure.title, figure.body
+    else:
+        title, body = _title(figure), _plotly(figure, target.parent)
+    page = (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+    with whole(target) as draft:
+        draft.write_text(page, encoding="utf-8")
+    return target
+
+
+def _plotly(figure: "go.Figure", folder: Path) -> str:
+    from plotly.offline import get_plotlyjs
+
+    script = get_plotlyjs()
+    shared = folder / _SCRIPT
+    if not shared.exists() or shared.stat().st_size != len(script.encode()):
+        with whole(shared) as draft:
+            draft.write_text(script, encoding="utf-8")
+    return figure.to_html(full_html=False, include_plotlyjs="directory", config=_CONFIG) + _PRINT
+
+
+def _title(figure: "go.Figure") -> str:
+    """The title without the small print under it and without plotly's markup."""
+    text = re.sub(r"<[^>]*>", " ", (figure.layout.title.text or "").split("<span")[0])
+    return " ".join(html.unescape(text).split()) or "figure"

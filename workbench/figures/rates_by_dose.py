@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from workbench._errors import WorkbenchError
 from workbench.figures import theme
-from workbench.figures.words import escaped
+from workbench.figures.words import escape
 from workbench.statistics.rates import rate
 
 if TYPE_CHECKING:
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 #: pixels of the panels, of the names above and of the labels below them
 _PANELS, _TITLES, _BELOW = 396, 50, 76
-
-
 SET_NAMES = {"positive": "harmful", "negative": "harmless", "borderline": "borderline (harmless)"}
 
 
@@ -33,6 +31,12 @@ def dose_response(rows: "pd.DataFrame", title: str = "", label: str = "refusal")
 
     Raises:
         WorkbenchError: no rows of that score.
+
+    >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
+    >>> arms = wb.grid(d, ratios=[-0.3, 0, 0.3])
+    >>> rows = wb.sweep(model, tiny_pairs.positive, arms, [wb.refusal], max_new_tokens=4)
+    >>> [line.name for line in dose_response(rows).data]  # above and below
+    ['layer 1', 'layer 1']
     """
     from plotly.subplots import make_subplots
 
@@ -50,7 +54,7 @@ def dose_response(rows: "pd.DataFrame", title: str = "", label: str = "refusal")
         vertical_spacing=0.08,
         horizontal_spacing=0.03,
         subplot_titles=[
-            f"{escaped(name).replace(' ', '<br>')}<br>n = {rows[rows['set'] == s]['prompt'].nunique()}"
+            f"{escape(name).replace(' ', '<br>')}<br>n = {rows[rows['set'] == s]['prompt'].nunique()}"
             for s, name in zip(sets, names, strict=True)
         ],
     )
@@ -65,7 +69,6 @@ def dose_response(rows: "pd.DataFrame", title: str = "", label: str = "refusal")
 
 
 def _arrange(figure: "go.Figure", label: str, title: str, columns: int) -> None:
-    text, top = theme.heading(title)
     entries = [str(trace.name) for trace in figure.data if trace.showlegend is not False]
     legend = theme.legend_height(entries)
     for row, what in ((1, label), (2, "collapse")):
@@ -73,13 +76,8 @@ def _arrange(figure: "go.Figure", label: str, title: str, columns: int) -> None:
     figure.update_yaxes(range=[-0.04, 1.04], tickformat=".0%")
     figure.update_xaxes(nticks=5, autotickangles=[0, -90])
     figure.update_xaxes(title_text="dose: coef·‖v‖ / mean ‖h‖", row=2, col=1 + columns // 2)
-    figure.update_layout(
-        template=theme.template(),
-        title_text=text,
-        height=_PANELS + _TITLES + top + _BELOW + legend,
-        margin={"t": top + _TITLES, "b": _BELOW + legend},
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -_BELOW / _PANELS, "yanchor": "top"},
-    )
+    below = {"orientation": "h", "x": 0, "xanchor": "left", "y": -_BELOW / _PANELS, "yanchor": "top"}
+    theme.lay_out(figure, title, "", _PANELS, _TITLES, _BELOW + legend, legend=below)
 
 
 def _lines(figure: "go.Figure", part: "pd.DataFrame", what: str, row: int, column: int) -> None:

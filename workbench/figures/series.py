@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from workbench._errors import WorkbenchError
 from workbench.figures import theme
-from workbench.figures.words import escaped
+from workbench.figures.words import escape
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 #: pixels of a panel, of the gap that holds the name of the next one (and an axis), and of the labels below the last
 _PANEL, _GAP, _WIDE_GAP, _BELOW = 210, 46, 96, 70
-
-
 _COLUMNS = ("panel", "series", "x", "y")
 
 
@@ -38,6 +36,11 @@ def lines(
 
     Raises:
         WorkbenchError: no rows, or a column that is missing.
+
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"panel": "AUC", "series": "mean_diff", "x": [1, 2, 3], "y": [0.5, 0.8, 0.9]})
+    >>> [line.name for line in lines(frame).data]
+    ['mean_diff']
     """
     from plotly.subplots import make_subplots
 
@@ -51,32 +54,25 @@ def lines(
         rows=len(panels),
         shared_xaxes=isinstance(x, str),
         vertical_spacing=gap / plot if len(panels) > 1 else 0,
-        subplot_titles=[escaped(str(panel)) for panel in panels],
+        subplot_titles=[escape(str(panel)) for panel in panels],
     )
     figure.update_annotations(font_size=13, x=0, xanchor="left")
     for row, panel in enumerate(panels, 1):
         for i, name in enumerate(series):
             part = frame[(frame["panel"] == panel) & (frame["series"] == name)]
             if len(part):
-                shown = not any(trace.name == escaped(str(name)) for trace in figure.data)
+                shown = not any(trace.name == escape(str(name)) for trace in figure.data)
                 figure.add_trace(_line(part, str(name), i, shown, joined), row=row, col=1)
     if not joined and frame["x"].map(type).eq(str).any():  # side by side over a name
         figure.update_layout(scattermode="group", scattergap=0.5)
     if zero:
         figure.add_hline(y=0, line_color=theme.INK, line_width=1)
-    text, top = theme.heading(title, small_print)
     legend = theme.legend_height([str(name) for name in series]) if len(series) > 1 else 0
     named = {panels[-1]: x} if isinstance(x, str) else x
     for panel, what in named.items():
-        figure.update_xaxes(title_text=escaped(what), row=panels.index(panel) + 1, col=1)
-    figure.update_layout(
-        template=theme.template(),
-        title_text=text,
-        showlegend=len(series) > 1,
-        height=plot + top + 26 + _BELOW + legend,
-        margin={"t": top + 26, "b": _BELOW + legend},
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -_BELOW / plot, "yanchor": "top"},
-    )
+        figure.update_xaxes(title_text=escape(what), row=panels.index(panel) + 1, col=1)
+    below = {"orientation": "h", "x": 0, "xanchor": "left", "y": -_BELOW / plot, "yanchor": "top"}
+    theme.lay_out(figure, title, small_print, plot, 26, _BELOW + legend, showlegend=len(series) > 1, legend=below)
     return figure
 
 
@@ -95,12 +91,12 @@ def _line(part: "pd.DataFrame", name: str, place: int, shown: bool, joined: bool
         x=part["x"],
         y=part["y"],
         mode="lines+markers" if joined else "markers",
-        name=escaped(name),
-        legendgroup=escaped(name),
+        name=escape(name),
+        legendgroup=escape(name),
         showlegend=shown,
         line={"color": theme.colour(place), "dash": theme.dash(place)},
         marker={"size": 5 if joined else 9},
         customdata=[[text] for text in said],
-        hovertemplate=f"{escaped(name)}, %{{x}}: <b>%{{y:.2f}}</b>%{{customdata[0]}}<extra></extra>",
+        hovertemplate=f"{escape(name)}, %{{x}}: <b>%{{y:.2f}}</b>%{{customdata[0]}}<extra></extra>",
         **reach,
     )

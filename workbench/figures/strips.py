@@ -8,7 +8,7 @@ import numpy as np
 
 from workbench.figures.pages import Markup
 from workbench.figures.titles import tokens_title
-from workbench.figures.trace_lines import VALUES, Framed, Line, Reading, check_panels, placed, read
+from workbench.figures.trace_lines import VALUES, Framed, Line, Panels, check_panels, name_place, read
 from workbench.figures.words import HIDDEN, number, visible
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 #: Okabe and Ito's blue and vermillion, as in the other figures; never so dense that the text on them is hard to read
 _NEGATIVE, _POSITIVE, _DENSEST = "0,114,178", "213,94,0", 0.7
-
 
 #: JupyterLab's own theme variables win over the system's scheme, since its theme is the reader's choice there
 _STYLE = (
@@ -79,35 +78,38 @@ def tokens(
     Raises:
         WorkbenchError: see ``read``; more than six texts; a layer that was not traced.
 
-    >>> wb.figures.tokens(wb.trace(model, out, [d]), layer=12)  # doctest: +SKIP
+    >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
+    >>> out = wb.generate(model, ["how do i bake a cake"], max_new_tokens=4)
+    >>> wb.figures.tokens(wb.trace(model, out, [d]), layer=1).title
+    'Projection on mean_diff at layer 1 in base, token by token'
     """
-    reading = read(trace, value, show_text)
-    check_panels(reading.lines)
-    index = reading.index(layer)
-    extent = reading.extent(index)
-    heading = title or tokens_title(reading, index)
-    texts = "\n".join(_text(reading, line, index, extent) for line in reading.lines)
+    panels = read(trace, value, show_text)
+    check_panels(panels.lines)
+    index = panels.index(layer)
+    extent = panels.extent(index)
+    heading = title or tokens_title(panels, index)
+    texts = "\n".join(_text(panels, line, index, extent) for line in panels.lines)
     end = "wb-" + sha256(texts.encode()).hexdigest()[:12]
     return Markup(
         heading,
-        f'{_STYLE}<div class="wb-strip"><h4>{html.escape(heading)}</h4>{_legend(reading, extent)}'
+        f'{_STYLE}<div class="wb-strip"><h4>{html.escape(heading)}</h4>{_legend(panels, extent)}'
         f'<a class="wb-skip" href="#{end}">skip the text</a>\n{texts}<span id="{end}"></span></div>',
     )
 
 
-def _legend(reading: Reading, extent: float) -> str:
+def _legend(panels: Panels, extent: float) -> str:
     parts = [
         f'<span class="wb-scale">{number(-extent)}<span class="wb-bar"></span>+{number(extent)}</span>'
-        f"<span>{VALUES[reading.value].axis}</span>"
+        f"<span>{VALUES[panels.value].axis}</span>"
     ]
-    if any(line.steered.any() for line in reading.lines):
+    if any(line.steered.any() for line in panels.lines):
         parts.append('<span><span class="wb-steered">underlined</span>: steered</span>')
-    if any(HIDDEN in line.texts for line in reading.lines):
+    if any(HIDDEN in line.texts for line in panels.lines):
         parts.append(f"<span>{HIDDEN}: text not shown</span>")
     return f'<div class="wb-legend">{"".join(parts)}</div>'
 
 
-def _text(reading: Reading, line: Line, index: int, extent: float) -> str:
+def _text(panels: Panels, line: Line, index: int, extent: float) -> str:
     name = html.escape(" · ".join((line.arm, line.direction, f"prompt {line.prompt_id}")))
     pieces, part = [], ""
     for place in range(len(line.words)):
@@ -115,19 +117,19 @@ def _text(reading: Reading, line: Line, index: int, extent: float) -> str:
         if here != part:
             pieces.append(f'<span class="wb-part">{here}</span>')
             part = here
-        pieces.append(_token(reading, line, index, place, extent))
+        pieces.append(_token(panels, line, index, place, extent))
     return f'<section><h5>{name}</h5><p class="wb-text" dir="auto">{"".join(pieces)}</p></section>'
 
 
-def _token(reading: Reading, line: Line, index: int, place: int, extent: float) -> str:
+def _token(panels: Panels, line: Line, index: int, place: int, extent: float) -> str:
     value, norm = float(line.values[index][place]), float(line.norms[index][place])
     known = np.isfinite(value)
     share = min(abs(value) / extent, 1) * _DENSEST if known else 0
     notes = [
         line.words[place],
-        f"position {line.positions[place]}, {placed(int(line.offsets[place]))}"
+        f"position {line.positions[place]}, {name_place(int(line.offsets[place]))}"
         + (", steered" if line.steered[place] else ""),
-        f"{reading.value} {number(value) if known else 'unknown'}, norm {number(norm)}, layer {reading.layers[index]}",
+        f"{panels.value} {number(value) if known else 'unknown'}, norm {number(norm)}, layer {panels.layers[index]}",
     ]
     kind = "wb-t wb-steered" if line.steered[place] else "wb-t"
     ground = f"rgba({_POSITIVE if value > 0 else _NEGATIVE},{share:.3f})"

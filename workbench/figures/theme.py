@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from workbench.figures.words import escaped
+from workbench.figures.words import escape
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -18,30 +18,17 @@ if TYPE_CHECKING:
 #: Okabe and Ito's palette (2008), which stays distinct with every common form of colour blindness; their black is a grey
 #: here, so that it is seen on a dark page too. Those that show on both grounds come first.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A")
-
-
 DASHES = ("solid", "dash", "dot", "dashdot")
-
 
 #: text: as far from white as from #111
 INK = "#7A7A7A"
-
-
 FAINT = "rgba(127,127,127,0.28)"
-
-
 BAND = "rgba(127,127,127,0.22)"
-
 
 #: negative blue, nothing nearly white, positive vermillion; as plotly wants it
 DIVERGING = ((0.0, "#0072B2"), (0.5, "#F7F7F7"), (1.0, "#D55E00"))
-
-
 FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
-
-
 MONO = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
-
 
 #: plotly's buttons that go: zooming is dragging and a double click, and no text of a model is ever offered for upload
 _BUTTONS = (
@@ -49,11 +36,8 @@ _BUTTONS = (
     *("hoverClosestCartesian", "hoverCompareCartesian", "toggleSpikelines"),
 )
 
-
 #: what fits a line of a phone (390 px), in characters
 TITLE_WIDTH, SMALL_WIDTH = 46, 57
-
-
 _SMALL, _LINE, _PHONE = 12, 19.5, 314
 
 
@@ -67,16 +51,25 @@ def dash(index: int) -> str:
     return DASHES[index // len(COLOURS) % len(DASHES)]
 
 
-def wrapped(text: str, width: int = TITLE_WIDTH) -> list[str]:
+def wrap(text: str, width: int = TITLE_WIDTH) -> list[str]:
     """Text in lines that fit a phone, escaped; plotly breaks no lines itself."""
-    return [escaped(line) for part in text.splitlines() for line in textwrap.wrap(part, width, break_on_hyphens=False)]
+    return [escape(line) for part in text.splitlines() for line in textwrap.wrap(part, width, break_on_hyphens=False)]
 
 
 def heading(title: str, small_print: str = "") -> tuple[str, int]:
     """A title and the small print under it as plotly wants them, and the pixels they take."""
-    lines = wrapped(title)
-    lines += [f"<span style='font-size:{_SMALL}px'>{line}</span>" for line in wrapped(small_print, SMALL_WIDTH)]
+    lines = wrap(title)
+    lines += [f"<span style='font-size:{_SMALL}px'>{line}</span>" for line in wrap(small_print, SMALL_WIDTH)]
     return "<br>".join(lines), round(_LINE * len(lines)) + 22
+
+
+def lay_out(
+    figure: "go.Figure", title: str, small_print: str, plot: float, above: float, below: float, **layout: object
+) -> None:
+    """Dress a figure: title, template, and a height of ``plot`` pixels with so many above (beside the title) and below."""
+    text, top = heading(title, small_print)
+    height, margin = plot + top + above + below, {"t": top + above, "b": below}
+    figure.update_layout(template=template(), title_text=text, height=height, margin=margin, **layout)
 
 
 def legend_height(entries: Sequence[str]) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 
 from workbench._errors import WorkbenchError
-from workbench.figures.words import HIDDEN, escaped, visible
+from workbench.figures.words import HIDDEN, escape, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,11 +18,8 @@ COLUMNS = (
     *("dot", "cosine", "z", "norm", "steered", "hidden"),
 )
 
-
 #: a token with this many times the median norm is an attention sink (Sun et al. 2024), whose dots would flatten the rest
 SINK = 10.0
-
-
 MAX_PANELS = 6
 
 
@@ -78,7 +75,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Reading:
+class Panels:
     """All lines of a trace for one value, over the same layers."""
 
     value: str
@@ -108,7 +105,7 @@ class Reading:
         return self.layers.index(layer)
 
 
-def read(trace: "Framed | pd.DataFrame", value: str, show_text: bool) -> Reading:
+def read(trace: "Framed | pd.DataFrame", value: str, show_text: bool) -> Panels:
     """Check a trace and cut it into lines; tokens become what may be shown of them.
 
     Args:
@@ -123,28 +120,28 @@ def read(trace: "Framed | pd.DataFrame", value: str, show_text: bool) -> Reading
     _check(frame, value)
     layers = tuple(sorted(int(layer) for layer in frame["layer"].unique()))
     groups = frame.groupby(["row", "direction"], sort=False)
-    return Reading(value, layers, tuple(_line(group, value, layers, show_text) for _, group in groups))
+    return Panels(value, layers, tuple(_line(group, value, layers, show_text) for _, group in groups))
 
 
-def described(line: Line) -> list[str]:
+def describe(line: Line) -> list[str]:
     """Each token of a line for a hover: its text, where it stands, whether it was steered; escaped."""
     places = zip(line.words, line.positions.tolist(), line.offsets.tolist(), line.steered.tolist(), strict=True)
     return [
-        f"<b>{escaped(word)}</b><br>position {position}, {placed(offset)}" + (", steered" if steered else "")
+        f"<b>{escape(word)}</b><br>position {position}, {name_place(offset)}" + (", steered" if steered else "")
         for word, position, offset, steered in places
     ]
 
 
-def placed(offset: int) -> str:
+def name_place(offset: int) -> str:
     """An offset in words.
 
-    >>> placed(3), placed(-1)
+    >>> name_place(3), name_place(-1)
     ('response +3', 'prompt −1')
     """
     return f"response {offset:+d}" if offset >= 0 else f"prompt −{-offset}"
 
 
-def rounded(values: np.ndarray) -> list[float | None]:
+def to_json(values: np.ndarray) -> list[float | None]:
     """Numbers with four significant digits, which a page can carry thousands of; NaN becomes None."""
     return [float(f"{v:.4g}") if np.isfinite(v) else None for v in values.tolist()]
 

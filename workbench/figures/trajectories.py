@@ -1,6 +1,6 @@
 """Projections token by token: one line per arm or direction, the text underneath, a slider over the layers.
 
-The curves of a trajectory panel: responses, their means, and the band of random directions.
+A panel has one curve for each response, one for their mean, and the band of random directions behind them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,14 +18,14 @@ from workbench.figures.trace_lines import (
     VALUES,
     Framed,
     Line,
-    Reading,
+    Panels,
     check_panels,
-    described,
-    placed,
+    describe,
+    name_place,
     read,
-    rounded,
+    to_json,
 )
-from workbench.figures.words import escaped
+from workbench.figures.words import escape
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 
 #: up to so many tokens each has a dot
 _FEW = 40
+
+#: pixels: of a panel, of the words above it, of the slider
+_PANEL, _WORDS, _SLIDER = (320, 220), 24, 76
+
+#: so many attention sinks are named
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -44,112 +50,6 @@ class Curve:
     panel: int
     values: np.ndarray
     norms: np.ndarray | None = None
-
-
-def single(panel: int, line: Line, place: int, axis: Axis, value: str, color: str, thin: bool) -> Curve:
-    """One response: a line whose hover tells token, value, norm and position, with diamonds where it was steered."""
-    import plotly.graph_objects as go
-
-    few = len(axis.offsets) <= _FEW
-    name = getattr(line, color)
-    scatter = go.Scatter(
-        x=axis.names(line.offsets),
-        mode="lines" if thin else "lines+markers",
-        name=escaped(name),
-        legendgroup=escaped(name),
-        showlegend=panel == 0 and not thin,
-        opacity=0.4 if thin else 1,
-        line={"color": theme.colour(place), "width": 1 if thin else 2 if few else 1.5, "dash": theme.dash(place)},
-        marker=_diamonds(line.steered, few),
-        text=described(line),
-        hovertemplate=f"%{{text}}<br>{escaped(line.direction)}: <b>%{{y:{VALUES[value].digits}}}</b><br>"
-        f"norm %{{customdata:.4~g}}, layer %{{meta}}<br>{escaped(line.arm)}, prompt {escaped(line.prompt_id)}<extra></extra>",
-    )
-    return Curve(scatter, panel, line.values, line.norms)
-
-
-def mean(panel: int, lines: Sequence[Line], place: int, axis: Axis, value: str, color: str) -> Curve:
-    """The mean of several responses, where at least half of them still go on."""
-    import plotly.graph_objects as go
-
-    name = getattr(lines[0], color)
-    values = _stacked([line.values for line in lines], lines, axis)
-    counts = np.isfinite(values).sum(axis=0)
-    enough = np.where(2 * counts >= len(lines), _mean(values), np.nan)
-    scatter = go.Scatter(
-        x=axis.names(np.array(axis.offsets)),
-        mode="lines+markers",
-        name=escaped(name),
-        legendgroup=escaped(name),
-        showlegend=panel == 0,
-        marker=_diamonds(_mostly_steered(lines, axis), few=False),
-        line={"color": theme.colour(place), "width": 3, "dash": theme.dash(place)},
-        text=[f"<b>{escaped(w)}</b><br>{placed(o)}" for w, o in zip(axis.words, axis.offsets, strict=True)],
-        hovertemplate=f"%{{text}}<br>{escaped(lines[0].direction)}: <b>%{{y:{VALUES[value].digits}}}</b><br>"
-        f"mean norm %{{customdata:.4~g}}, layer %{{meta}}<br>{escaped(lines[0].arm)}, mean of up to {len(lines)} responses"
-        "<extra></extra>",
-    )
-    return Curve(scatter, panel, enough, _mean(_stacked([line.norms for line in lines], lines, axis)))
-
-
-def band(panel: int, groups: Sequence[Sequence[Line]], axis: Axis) -> list[Curve]:
-    """Where random directions lie: the mean over the responses of a group, the widest over groups; nothing if untraced."""
-    import plotly.graph_objects as go
-
-    lows, highs = [], []
-    for lines in groups:
-        known = [line for line in lines if line.low is not None and line.high is not None]
-        if known:
-            lows.append(_mean(_stacked([line.low for line in known if line.low is not None], known, axis)))
-            highs.append(_mean(_stacked([line.high for line in known if line.high is not None], known, axis)))
-    if not lows:
-        return []
-    style = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "legendgroup": "band", "legendrank": 3000}
-    x = axis.names(np.array(axis.offsets))
-    low = go.Scatter(x=x, showlegend=False, **style)
-    high = go.Scatter(
-        x=x, fill="tonexty", fillcolor=theme.BAND, showlegend=panel == 0, name="95% of random directions", **style
-    )
-    return [Curve(low, panel, np.fmin.reduce(lows)), Curve(high, panel, np.fmax.reduce(highs))]
-
-
-def _diamonds(steered: np.ndarray, few: bool) -> dict[str, object]:
-    """Diamonds on steered tokens; on the others a dot, or nothing where there are too many to tell apart."""
-    size = np.where(steered, 10 if few else 5, 6 if few else 0)
-    return {
-        "size": size.tolist(),
-        "symbol": np.where(steered, "diamond", "circle").tolist(),
-        "opacity": 1,
-        "line": {"width": 0},
-    }
-
-
-def _mostly_steered(lines: Sequence[Line], axis: Axis) -> np.ndarray:
-    """Offsets where at least half of the responses that have a token there were steered."""
-    flags = _stacked([line.steered[np.newaxis].astype(float) for line in lines], lines, axis)
-    return _mean(flags)[0] >= 0.5
-
-
-def _stacked(grids: Sequence[np.ndarray], lines: Sequence[Line], axis: Axis) -> np.ndarray:
-    """``[line, layer, offset]``, NaN where a line has no token."""
-    found = np.full((len(lines), grids[0].shape[0], len(axis.offsets)), np.nan)
-    for row, (grid, line) in enumerate(zip(grids, lines, strict=True)):
-        found[row][:, np.searchsorted(axis.offsets, line.offsets)] = grid
-    return found
-
-
-def _mean(stack: np.ndarray) -> np.ndarray:
-    """Over lines; NaN where none has a token, without numpy's warning."""
-    counts = np.isfinite(stack).sum(axis=0)
-    return np.where(counts > 0, np.nansum(stack, axis=0) / np.maximum(counts, 1), np.nan)
-
-
-#: pixels: of a panel, of the words above it, of the slider
-_PANEL, _WORDS, _SLIDER = (320, 220), 24, 76
-
-
-#: so many attention sinks are named
-_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -192,71 +92,173 @@ def trajectory(
     Raises:
         WorkbenchError: see ``read``; an unknown ``color``; more than six panels; a layer that was not traced.
 
-    >>> wb.figures.trajectory(wb.trace(model, out, [d]))  # doctest: +SKIP
+    >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
+    >>> out = wb.generate(model, ["how do i bake a cake"], max_new_tokens=4)
+    >>> figure = wb.figures.trajectory(wb.trace(model, out, [d], sites=wb.resid_post.all), layer=1)
+    >>> len(figure.layout.sliders[0].steps) == model.n_layers
+    True
     """
     from plotly.subplots import make_subplots
 
     if color not in ("arm", "direction"):
         raise WorkbenchError(f"color={color!r}: lines are coloured by 'arm' or by 'direction'")
-    reading = read(trace, value, show_text)
-    start = reading.index(layer)
-    panels = reading.named("direction" if color == "arm" else "arm")
-    check_panels(panels)
-    axis = axis_over(reading.lines)
-    curves = _curves(reading, axis, color)
-    figure = make_subplots(rows=len(panels), cols=1, shared_xaxes=True, vertical_spacing=0.08 if panels[1:] else 0)
+    panels = read(trace, value, show_text)
+    start = panels.index(layer)
+    panel_names = panels.named("direction" if color == "arm" else "arm")
+    check_panels(panel_names)
+    axis = axis_over(panels.lines)
+    curves = _curves(panels, axis, color)
+    figure = make_subplots(
+        rows=len(panel_names), cols=1, shared_xaxes=True, vertical_spacing=0.08 if panel_names[1:] else 0
+    )
     for curve in curves:
         figure.add_trace(curve.trace, row=curve.panel + 1, col=1)
-    _explain_diamonds(figure, reading)
-    views = _views(reading, axis, color, title)
-    _arrange(figure, reading, axis, panels, top=max(view.height for view in views))
-    _slide(figure, reading, curves, views, start)
+    _explain_diamonds(figure, panels)
+    views = _views(panels, axis, color, title)
+    _arrange(figure, panels, axis, panel_names, top=max(view.height for view in views))
+    _slide(figure, panels, curves, views, start)
     return figure
 
 
-def _curves(reading: Reading, axis: Axis, color: str) -> list[Curve]:
+def _curves(panels: Panels, axis: Axis, color: str) -> list[Curve]:
     """The band behind, then the lines of each arm or direction, panel by panel."""
-    names = reading.named(color)
+    names = panels.named(color)
     by = "direction" if color == "arm" else "arm"
     curves = []
-    for panel, shown in enumerate(reading.named(by)):
-        lines = [line for line in reading.lines if getattr(line, by) == shown]
+    for panel, shown in enumerate(panels.named(by)):
+        lines = [line for line in panels.lines if getattr(line, by) == shown]
         groups = [[line for line in lines if getattr(line, color) == name] for name in names]
-        curves += band(panel, groups, axis)
+        curves += _band_curves(panel, groups, axis)
         for place, group in enumerate(groups):
             thin = len(group) > 1
-            curves += [single(panel, line, place, axis, reading.value, color, thin) for line in group]
-            curves += [mean(panel, group, place, axis, reading.value, color)] if thin else []
+            curves += [_single_curve(panel, line, place, axis, panels.value, color, thin) for line in group]
+            curves += [_mean_curve(panel, group, place, axis, panels.value, color)] if thin else []
     return curves
 
 
-def _explain_diamonds(figure: "go.Figure", reading: Reading) -> None:
-    if any(line.steered.any() for line in reading.lines):
+def _single_curve(panel: int, line: Line, place: int, axis: Axis, value: str, color: str, thin: bool) -> Curve:
+    """One response: a line whose hover tells token, value, norm and position, with diamonds where it was steered."""
+    import plotly.graph_objects as go
+
+    few = len(axis.offsets) <= _FEW
+    name = getattr(line, color)
+    scatter = go.Scatter(
+        x=axis.names(line.offsets),
+        mode="lines" if thin else "lines+markers",
+        name=escape(name),
+        legendgroup=escape(name),
+        showlegend=panel == 0 and not thin,
+        opacity=0.4 if thin else 1,
+        line={"color": theme.colour(place), "width": 1 if thin else 2 if few else 1.5, "dash": theme.dash(place)},
+        marker=_diamonds(line.steered, few),
+        text=describe(line),
+        hovertemplate=f"%{{text}}<br>{escape(line.direction)}: <b>%{{y:{VALUES[value].digits}}}</b><br>"
+        f"norm %{{customdata:.4~g}}, layer %{{meta}}<br>{escape(line.arm)}, prompt {escape(line.prompt_id)}<extra></extra>",
+    )
+    return Curve(scatter, panel, line.values, line.norms)
+
+
+def _mean_curve(panel: int, lines: Sequence[Line], place: int, axis: Axis, value: str, color: str) -> Curve:
+    """The mean of several responses, where at least half of them still go on."""
+    import plotly.graph_objects as go
+
+    name = getattr(lines[0], color)
+    values = _stack([line.values for line in lines], lines, axis)
+    counts = np.isfinite(values).sum(axis=0)
+    enough = np.where(2 * counts >= len(lines), _mean(values), np.nan)
+    scatter = go.Scatter(
+        x=axis.names(np.array(axis.offsets)),
+        mode="lines+markers",
+        name=escape(name),
+        legendgroup=escape(name),
+        showlegend=panel == 0,
+        marker=_diamonds(_mostly_steered(lines, axis), few=False),
+        line={"color": theme.colour(place), "width": 3, "dash": theme.dash(place)},
+        text=[f"<b>{escape(w)}</b><br>{name_place(o)}" for w, o in zip(axis.words, axis.offsets, strict=True)],
+        hovertemplate=f"%{{text}}<br>{escape(lines[0].direction)}: <b>%{{y:{VALUES[value].digits}}}</b><br>"
+        f"mean norm %{{customdata:.4~g}}, layer %{{meta}}<br>{escape(lines[0].arm)}, mean of up to {len(lines)} responses"
+        "<extra></extra>",
+    )
+    return Curve(scatter, panel, enough, _mean(_stack([line.norms for line in lines], lines, axis)))
+
+
+def _band_curves(panel: int, groups: Sequence[Sequence[Line]], axis: Axis) -> list[Curve]:
+    """Where random directions lie: the mean over the responses of a group, the widest over groups; nothing if untraced."""
+    import plotly.graph_objects as go
+
+    lows, highs = [], []
+    for lines in groups:
+        known = [line for line in lines if line.low is not None and line.high is not None]
+        if known:
+            lows.append(_mean(_stack([line.low for line in known if line.low is not None], known, axis)))
+            highs.append(_mean(_stack([line.high for line in known if line.high is not None], known, axis)))
+    if not lows:
+        return []
+    style = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "legendgroup": "band", "legendrank": 3000}
+    x = axis.names(np.array(axis.offsets))
+    low = go.Scatter(x=x, showlegend=False, **style)
+    high = go.Scatter(
+        x=x, fill="tonexty", fillcolor=theme.BAND, showlegend=panel == 0, name="95% of random directions", **style
+    )
+    return [Curve(low, panel, np.fmin.reduce(lows)), Curve(high, panel, np.fmax.reduce(highs))]
+
+
+def _diamonds(steered: np.ndarray, few: bool) -> dict[str, object]:
+    """Diamonds on steered tokens; on the others a dot, or nothing where there are too many to tell apart."""
+    size = np.where(steered, 10 if few else 5, 6 if few else 0)
+    return {
+        "size": size.tolist(),
+        "symbol": np.where(steered, "diamond", "circle").tolist(),
+        "opacity": 1,
+        "line": {"width": 0},
+    }
+
+
+def _mostly_steered(lines: Sequence[Line], axis: Axis) -> np.ndarray:
+    """Offsets where at least half of the responses that have a token there were steered."""
+    flags = _stack([line.steered[np.newaxis].astype(float) for line in lines], lines, axis)
+    return _mean(flags)[0] >= 0.5
+
+
+def _stack(grids: Sequence[np.ndarray], lines: Sequence[Line], axis: Axis) -> np.ndarray:
+    """``[line, layer, offset]``, NaN where a line has no token."""
+    stack = np.full((len(lines), grids[0].shape[0], len(axis.offsets)), np.nan)
+    for row, (grid, line) in enumerate(zip(grids, lines, strict=True)):
+        stack[row][:, np.searchsorted(axis.offsets, line.offsets)] = grid
+    return stack
+
+
+def _mean(stack: np.ndarray) -> np.ndarray:
+    """Over lines; NaN where none has a token, without numpy's warning."""
+    counts = np.isfinite(stack).sum(axis=0)
+    return np.where(counts > 0, np.nansum(stack, axis=0) / np.maximum(counts, 1), np.nan)
+
+
+def _explain_diamonds(figure: "go.Figure", panels: Panels) -> None:
+    if any(line.steered.any() for line in panels.lines):
         marker = {"symbol": "diamond", "size": 9, "color": theme.INK}
         look = {"mode": "markers", "marker": marker, "name": "steered token", "legendrank": 2000}
         figure.add_scatter(x=[None], y=[None], row=1, col=1, **look)
 
 
-def _views(reading: Reading, axis: Axis, color: str, title: str | None) -> list[_View]:
+def _views(panels: Panels, axis: Axis, color: str, title: str | None) -> list[_View]:
     """Heading and scale of each layer: a scale for each layer of dots, one for all of cosines and z-scores, to compare."""
-    layers = range(len(reading.layers))
-    scales = (
-        [_scale(reading, [i]) for i in layers] if reading.value == "dot" else [_scale(reading, layers)] * len(layers)
-    )
+    layers = range(len(panels.layers))
+    scales = [_scale(panels, [i]) for i in layers] if panels.value == "dot" else [_scale(panels, layers)] * len(layers)
     views = []
     for index, (low, high) in enumerate(scales):
-        notes = small_print(reading, axis, _outside(reading, index, low, high))
-        text, height = theme.heading(title or trajectory_title(reading, index, color), notes)
+        notes = small_print(panels, axis, _outside(panels, index, low, high))
+        text, height = theme.heading(title or trajectory_title(panels, index, color), notes)
         views.append(_View(text, height, low, high))
     return views
 
 
-def _scale(reading: Reading, layers: Iterable[int]) -> tuple[float, float]:
+def _scale(panels: Panels, layers: Iterable[int]) -> tuple[float, float]:
     """From the lowest to the highest value or band at these layers, attention sinks left out, with some room."""
     at = list(layers)
     grids = [
         (grid[at], line.sink[at])
-        for line in reading.lines
+        for line in panels.lines
         for grid in (line.values, line.low, line.high)
         if grid is not None
     ]
@@ -266,25 +268,25 @@ def _scale(reading: Reading, layers: Iterable[int]) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _outside(reading: Reading, index: int, low: float, high: float) -> list[str]:
+def _outside(panels: Panels, index: int, low: float, high: float) -> list[str]:
     """The attention sinks that the scale leaves out at a layer."""
-    found = [
+    sinks = [
         word
-        for line in reading.lines
+        for line in panels.lines
         for word, value, sink in zip(line.words, line.values[index], line.sink[index], strict=True)
         if sink and not low <= value <= high
     ]
-    words = list(dict.fromkeys(found))
+    words = list(dict.fromkeys(sinks))
     more = f" and {len(words) - _NAMED} more" if len(words) > _NAMED else ""
     return [f"{', '.join(words[:_NAMED])}{more} (over {SINK:.0f} times the median norm)"] if words else []
 
 
-def _arrange(figure: "go.Figure", reading: Reading, axis: Axis, panels: Sequence[str], top: int) -> None:
+def _arrange(figure: "go.Figure", panels: Panels, axis: Axis, panel_names: Sequence[str], top: int) -> None:
     """Sizes and places: heading, legend, panels, text, slider, without overlap at 390 pixels."""
     entries = [str(trace.name) for trace in figure.data if trace.showlegend is not False and trace.name]
     legend = theme.legend_height(entries) if len(entries) > 1 else 0
-    height = _PANEL[0] if len(panels) == 1 else _PANEL[1] * len(panels)
-    top += (_SLIDER if len(reading.layers) > 1 else 0) + _WORDS
+    height = _PANEL[0] if len(panel_names) == 1 else _PANEL[1] * len(panel_names)
+    top += (_SLIDER if len(panels.layers) > 1 else 0) + _WORDS
     bottom = axis.height + legend
     figure.update_layout(
         template=theme.template(),
@@ -296,21 +298,21 @@ def _arrange(figure: "go.Figure", reading: Reading, axis: Axis, panels: Sequence
         legend={"orientation": "h", "x": 0, "y": -axis.height / height, "yanchor": "top", "xanchor": "left"},
     )
     figure.update_xaxes(**axis.layout(), showticklabels=False)
-    figure.update_xaxes(showticklabels=True, row=len(panels), col=1)
-    figure.update_yaxes(title_text=VALUES[reading.value].axis)
-    mark_boundary(figure, axis, len(panels))
-    if panels[1:]:
-        for row, name in enumerate(panels, 1):
-            figure.update_yaxes(title_text=f"<b>{escaped(name)}</b><br>{VALUES[reading.value].axis}", row=row, col=1)
+    figure.update_xaxes(showticklabels=True, row=len(panel_names), col=1)
+    figure.update_yaxes(title_text=VALUES[panels.value].axis)
+    mark_boundary(figure, axis, len(panel_names))
+    if panel_names[1:]:
+        for row, name in enumerate(panel_names, 1):
+            figure.update_yaxes(title_text=f"<b>{escape(name)}</b><br>{VALUES[panels.value].axis}", row=row, col=1)
 
 
-def _slide(figure: "go.Figure", reading: Reading, curves: Sequence[Curve], views: Sequence[_View], start: int) -> None:
+def _slide(figure: "go.Figure", panels: Panels, curves: Sequence[Curve], views: Sequence[_View], start: int) -> None:
     """One step per layer, which replaces values, norms, title and scale; and the figure as the first step leaves it."""
     scales = [key for key in figure.layout.to_plotly_json() if key.startswith("yaxis")]
     steps = []
-    for index, (layer, view) in enumerate(zip(reading.layers, views, strict=True)):
-        values = [rounded(curve.values[index]) for curve in curves]
-        norms = [[] if curve.norms is None else rounded(curve.norms[index]) for curve in curves]
+    for index, (layer, view) in enumerate(zip(panels.layers, views, strict=True)):
+        values = [to_json(curve.values[index]) for curve in curves]
+        norms = [[] if curve.norms is None else to_json(curve.norms[index]) for curve in curves]
         layout: dict[str, object] = {f"{name}.range": [view.low, view.high] for name in scales}
         layout["title.text"] = view.title
         data = {"y": values, "customdata": norms, "meta": layer}

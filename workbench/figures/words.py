@@ -4,8 +4,6 @@ import html
 
 #: stands for a token whose text is not shown
 HIDDEN = "▮"
-
-
 _SIGNS = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍"}
 
 
@@ -21,21 +19,21 @@ def visible(token: str) -> str:
     return "".join(shown) or "∅"
 
 
-def shortened(text: str, width: int = 14) -> str:
+def shorten(text: str, width: int = 14) -> str:
     """Text cut to a number of characters.
 
-    >>> shortened("internationalisation")
+    >>> shorten("internationalisation")
     'internationali…'
     """
     return text if len(text) <= width + 1 else text[:width] + "…"
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """Text that plotly shows as it is.
 
     It reads a part of HTML in labels, ``%{…}`` in templates, and TeX between dollars where MathJax is loaded.
 
-    >>> escaped("<b>$x$</b> %{y}")
+    >>> escape("<b>$x$</b> %{y}")
     '&lt;b&gt;&#36;x&#36;&lt;/b&gt; &#37;{y}'
     """
     return html.escape(text, quote=False).replace("$", "&#36;").replace("%{", "&#37;{")

@@ -3,9 +3,9 @@ store, traces token by token.
 
 What is asked, and which file answers:
     how is a Steer put on a running model?        applied      steered, Applied
-    which rows run together, and in which order?  schedule     Task, read_together
+    which rows run together, and in which order?  schedule     place_rows, read_together
     how are keys and values cached?               kv_cache     PreallocatedCache
-    how does a batch read and write?              engine       Batch, Writing, first_logits
+    how does a batch read and write?              engine       Batch, Writer, first_logits
     how do I write completions?                   generate     generate
     greedy, or sampled?                           decoding     Sampling
     how many rows fit into memory?                memory       Room
@@ -13,7 +13,7 @@ What is asked, and which file answers:
     where are completions kept?                   store        Store, open
     what is a trace?                              traces       Trace, Probe
     how is one recorded?                          recorder     trace, trace_generation
-    how are responses read again?                 reread       batches
+    how are responses read again?                 reread       log_probabilities, surprise
     how is logit amplification done?              amplify      amplify, amplified_logits
 """
 

@@ -7,13 +7,14 @@ carrying the same continuation. The log's variant is kept as an option, so that 
 
 import math
 from collections.abc import Sequence
+from operator import itemgetter
 
 import numpy as np
 import torch
 
 from workbench._errors import WorkbenchError
 from workbench.generation.completions import Completions, complete
-from workbench.generation.engine import Batch, Writing, first_logits, read_shared
+from workbench.generation.engine import Batch, Writer, first_logits, read_shared
 from workbench.generation.generate import continue_tokens
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Prompt, Prompts, as_prompts
@@ -51,7 +52,14 @@ def amplify(
         WorkbenchError: no prompts, a number of baselines or alphas that does not match, an alpha that is not finite, or a
             ``top`` below 1 or without ``every_step``.
 
-    >>> amplify(model, prompts, "How do I bake bread?", alpha=1.5)  # doctest: +SKIP
+    >>> amplify(model, ["how do i pick a lock"], "how do i bake bread", alpha=1.5, max_new_tokens=4).decoding
+    'greedy, logits amplified by 1.5 at every step'
+
+    At 0 the baseline does not matter:
+
+    >>> none = amplify(model, ["write a song"], "how do i bake bread", alpha=0, max_new_tokens=4)
+    >>> none.token_ids == wb.generate(model, ["write a song"], max_new_tokens=4).token_ids
+    True
     """
     if top is not None and (top < 1 or not every_step):
         raise WorkbenchError(f"top={top}, every_step={every_step}; expected at least 1 token, amplified at every step")
@@ -99,7 +107,7 @@ def _write_pairs(
             amplified = torch.full_like(amplified, -math.inf).scatter(-1, shown, amplified.gather(-1, shown))
         return amplified.argmax(-1).repeat(2)
 
-    ended = Writing.begin(model, batch, read_shared(model, batch), list(order), choose).write()
+    ended = Writer.begin(model, batch, read_shared(model, batch), list(order), choose).write()
     return [ids for _, ids in sorted(ended)][: len(chosen)]
 
 
@@ -127,10 +135,12 @@ def amplified_logits(
 
 
 def _last_logits(model: Model, chats: Encoded) -> torch.Tensor:
-    found = {
-        row: x for rows, logits in first_logits(model, chats, 16) for row, x in zip(rows, logits.cpu(), strict=True)
-    }
-    return torch.stack([found[row] for row in range(len(chats))])
+    by_row = [
+        (row, x)
+        for rows, many in first_logits(model, chats, batch_size=16)
+        for row, x in zip(rows, many.cpu(), strict=True)
+    ]
+    return torch.stack([x for _, x in sorted(by_row, key=itemgetter(0))])
 
 
 def _amplified(target: torch.Tensor, baseline: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:

@@ -1,10 +1,11 @@
-"""Completions: what a model wrote, and everything that decided it."""
+"""Completions: what a model wrote, and everything that decided it; and other texts that have a response to read again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from workbench._errors import WorkbenchError
 from workbench.models.model import Encoded, Model
-from workbench.models.prompts import Prompts
+from workbench.models.prompts import Prompt, Prompts, as_prompts
 from workbench.steering.steer import Steer
 
 
@@ -48,7 +49,11 @@ class Completions:
     @property
     def prompt_lengths(self) -> tuple[int, ...]:
         """Tokens per prompt, template included."""
-        return tuple(len(ids) for ids in self.prompt_token_ids)
+        return tuple(map(len, self.prompt_token_ids))
+
+    def encoded(self, pad_id: int) -> Encoded:
+        """Prompts and responses as they were read and written, token by token."""
+        return Encoded(self.prompts, self.prompt_token_ids, pad_id).followed_by(self.token_ids)
 
     def __len__(self) -> int:
         return len(self.text)
@@ -99,6 +104,36 @@ def complete(
         decoding=decoding,
         seed=seed,
         system=system,
+    )
+
+
+#: What can be read: what a model wrote, prompts with or without an answer, or (prompt, response) pairs.
+Texts = Completions | Prompts | Sequence[str | Prompt] | Sequence[tuple[str, str]]
+
+
+def as_pairs(texts: Prompts | Sequence[str | Prompt] | Sequence[tuple[str, str]]) -> tuple[Prompts, list[str]]:
+    """Prompts and the response to each: the second half of a pair, else the answer that a prompt brings, or "".
+
+    Raises:
+        WorkbenchError: no texts, or pairs and prompts mixed.
+
+    >>> as_pairs([("write a song", "la la")])
+    (Prompts('texts', n=1), ['la la'])
+    """
+    items = list(texts)
+    if not any(isinstance(item, tuple) for item in items):
+        prompts = as_prompts(texts, "texts")  # type: ignore[arg-type]
+        return prompts, [prompt.answer for prompt in prompts]
+    if not all(isinstance(item, tuple) and len(item) == 2 for item in items):
+        raise WorkbenchError("expected (prompt, response) pairs throughout, or prompts throughout")
+    return as_prompts([item[0] for item in items], "texts"), [str(item[1]) for item in items]  # type: ignore[index]
+
+
+def encode_pairs(model: Model, prompts: Prompts, responses: Sequence[str]) -> Encoded:
+    """Chats of prompts with their responses; an empty response has no tokens."""
+    tokenize = model.tokenizer.encode
+    return model.encode(prompts).followed_by(
+        [tokenize(text, add_special_tokens=False) if text else () for text in responses]
     )
 
 

@@ -4,8 +4,6 @@ A row's random numbers come from a counter-based generator (Philox; Salmon et al
 the prompt and the Steer. They know nothing of the batch, so a row is written alike wherever it is packed.
 """
 
-import hashlib
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ import numpy as np
 import torch
 
 from workbench._errors import WorkbenchError
+from workbench._files import content_key
 from workbench.steering.steer import Steer
 
 
@@ -71,8 +70,7 @@ def random_numbers(
     keys = {id(steer): steer.key for steer in {id(steer): steer for steer in steers}.values()}
     numbers = np.empty((len(token_ids), steps))
     for row, (seed, ids, steer) in enumerate(zip(sampling.seeds(len(token_ids)), token_ids, steers, strict=True)):
-        content = json.dumps([seed, list(ids), keys[id(steer)]]).encode()
-        key = int.from_bytes(hashlib.sha256(content).digest()[:16], "big")
+        key = int(content_key([seed, list(ids), keys[id(steer)]]), base=16)
         numbers[row] = np.random.Generator(np.random.Philox(key=key)).random(steps)
     return torch.from_numpy(numbers)
 

@@ -1,21 +1,23 @@
-"""Rows being written, each as far as it is: those that have ended leave, and rows that were waiting take their places.
+"""How a batch reads and writes: its prompts, with shared columns and layers read once, then token after token.
 
-One batch of prompts on the plain module, its shared columns and layers read once; and what comes next after any token.
-
-What an unsteered model says of the token after a prompt: one forward pass, nothing generated.
+Rows are written each as far as it is: those that have ended leave, and rows that were waiting take their places.
+``first_logits`` stops after the prompts: what a model says of the first token, nothing generated.
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from workbench.generation.applied import Applied
+from workbench.generation.applied import Applied, PerRow, check_all
 from workbench.generation.kv_cache import PreallocatedCache, distinct, spread_from
 from workbench.generation.schedule import LEAVE
 from workbench.models.model import Encoded, Model
-from workbench.steering.steer import Steer
+from workbench.steering.steer import Steer, steer_per_row
 
 
 @dataclass
@@ -41,7 +43,7 @@ class Batch:
         watched: bool,
     ) -> "Batch":
         """Rows of encoded chats, each with its Steer and its first edited token; a watched batch shares no columns."""
-        ids, mask = encoded.tensors(rows, model.device)
+        ids, mask = encoded.padded(rows, model.device)
         width = ids.shape[1]
         lengths = [encoded.lengths[row] for row in rows]
         # Nothing is edited in the columns before the first edited token of any row. The last prompt token is always
@@ -53,7 +55,7 @@ class Batch:
     @property
     def positions(self) -> torch.Tensor:
         """The place of each column's token in its chat, [batch, width]."""
-        return (self.mask.cumsum(-1) - 1).clamp(min=0)
+        return Encoded.positions(self.mask)
 
 
 @torch.no_grad()
@@ -98,14 +100,7 @@ def read_shared(model: Model, batch: Batch) -> PreallocatedCache:
         return cache
     ids, mask, positions = (x[:, : batch.shared] for x in (batch.ids, batch.mask, batch.positions))
     first, where = distinct(torch.cat([ids, mask], dim=1))
-    model.hf(
-        input_ids=ids[first],
-        attention_mask=mask[first],
-        position_ids=positions[first],
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
-    )
+    next_logits(model, ids[first], mask[first], positions[first], cache)
     cache.keep(where)
     return cache
 
@@ -113,20 +108,14 @@ def read_shared(model: Model, batch: Batch) -> PreallocatedCache:
 #: Given a response as far as it is written, without special tokens: whether nothing more is asked of it.
 Decided = Callable[[str], bool]
 
-
 #: How often that is asked, in tokens of a row; part of what a row says, so the same for every batch.
 _ASKED_EVERY = 8
-
 
 #: From logits [batch, vocabulary], the rows [batch] they are of, and the steps [batch] these are at, to tokens [batch], int64.
 Choose = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
-
 #: Numbers and tokens of rows that have ended, the stop token included where there is one.
 Ended = list[tuple[int, tuple[int, ...]]]
-
-
-_PER_ROW = ("rows", "steps", "written", "mask", "at", "logits", "done")
 
 
 def likeliest(logits: torch.Tensor, rows: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
@@ -142,7 +131,7 @@ def likeliest(logits: torch.Tensor, rows: torch.Tensor, steps: torch.Tensor) -> 
 
 
 @dataclass
-class Writing:
+class Writer(PerRow):
     """Rows that are being written together.
 
     Attributes:
@@ -166,6 +155,8 @@ class Writing:
     logits: torch.Tensor
     done: torch.Tensor
 
+    _per_row = ("rows", "steps", "written", "mask", "at", "logits", "done")
+
     @classmethod
     def begin(
         cls,
@@ -175,7 +166,7 @@ class Writing:
         rows: list[int],
         choose: Choose = likeliest,
         decided: Decided | None = None,
-    ) -> "Writing":
+    ) -> "Writer":
         """Read the prompts of a batch, whose shared columns the cache holds; its Steers must be hooked."""
         n, device = len(rows), batch.ids.device
         return cls(
@@ -218,8 +209,8 @@ class Writing:
         """Write all rows to their end."""
         return [end for _ in iter(self.__len__, 0) for end in self.until(LEAVE)]
 
-    def join(self, other: "Writing") -> "Writing":
-        """Take in the rows of another writing, after its own. Columns that no row uses any more are dropped."""
+    def join(self, other: Self) -> None:
+        """Take in the rows of another writer, after its own. Columns that no row uses any more are dropped."""
         width = int(max(part.mask.sum(1).max() for part in (self, other)))
         columns = width + self.new
         for part in (self, other):
@@ -227,9 +218,7 @@ class Writing:
             part.mask = torch.nn.functional.pad(part.mask, (width - part.mask.shape[1], 0))
         self.applied.join(other.applied)
         self.cache.join(other.cache, width, columns)
-        for name in _PER_ROW:
-            setattr(self, name, torch.cat([getattr(self, name), getattr(other, name)]))
-        return self
+        super().join(other)
 
     def _done(self, token: torch.Tensor) -> torch.Tensor:
         """Which rows have ended, [n], bool: by a stop token, at their last token, or since nothing more is asked."""
@@ -247,8 +236,7 @@ class Writing:
     def _leave(self, keep: torch.Tensor) -> Ended:
         """Keep these rows only, [kept], int64; the others have ended."""
         ended = [(int(self.rows[i]), self._tokens(i)) for i in self.done.nonzero().flatten().tolist()]
-        for name in _PER_ROW:
-            setattr(self, name, getattr(self, name)[keep])
+        self.keep(keep)
         if len(self):
             self.cache.keep(keep)
             self.applied.keep(keep)
@@ -261,12 +249,36 @@ class Writing:
 
 
 @torch.no_grad()
-def first_logits(model: Model, chats: Encoded, batch_size: int) -> Iterator[tuple[list[int], torch.Tensor]]:
-    """Chats of like length together: their row numbers, and the logits behind the last token, [batch, vocabulary], float64."""
+def first_logits(
+    model: Model,
+    chats: Encoded,
+    steers: Steer | Sequence[Steer] = Steer(),  # noqa: B008 (frozen)
+    batch_size: int = 32,
+) -> Iterator[tuple[list[int], Float[Tensor, "batch vocab"]]]:
+    """The logits of the first token after each chat: one forward pass, nothing generated.
+
+    Args:
+        steers: one Steer for all chats, or one each.
+
+    Yields:
+        Chats of like length together: their numbers, and their logits in float64.
+
+    Raises:
+        WorkbenchError: a Steer that does not fit the model, or as many Steers as there are not chats.
+    """
+    each = steer_per_row(steers, len(chats))
+    check_all(each, model)
     order = sorted(range(len(chats)), key=lambda row: chats.lengths[row])
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
-        ids, mask = chats.tensors(rows, model.device)
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        out = model.hf(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=1)
+        ids, mask = chats.padded(rows, model.device)
+        applied = Applied([each[row] for row in rows], [chats.lengths[row] for row in rows], ids.shape[1], 0, model)
+        with applied.hooked(model):
+            out = model.hf(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=chats.positions(mask),
+                use_cache=False,
+                logits_to_keep=1,
+            )
         yield rows, out.logits[:, -1].double()

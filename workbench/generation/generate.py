@@ -13,17 +13,17 @@ from functools import partial
 import torch
 
 from workbench._errors import Bar, WorkbenchError
-from workbench.generation.applied import Applied, check, first_edited
+from workbench.generation.applied import Applied, check_all
 from workbench.generation.completions import Completions, complete
 from workbench.generation.decoding import GREEDY, Sampling, draw, random_numbers
-from workbench.generation.engine import Batch, Choose, Decided, Ended, Writing, likeliest, read_shared
+from workbench.generation.engine import Batch, Choose, Decided, Ended, Writer, likeliest, read_shared
 from workbench.generation.memory import Room, is_out_of_memory
-from workbench.generation.schedule import LEAVE, REFILL, read_together
+from workbench.generation.schedule import LEAVE, REFILL, Place, place_rows, read_together
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Prompt, Prompts, as_prompts
-from workbench.steering.steer import Steer
+from workbench.steering.steer import Steer, steer_per_row
 
-#: Given the Applied of a batch and the batch's rows, a context in which the batch is read (see ``tracing``).
+#: Given the Applied of a batch and the batch's rows, a context in which the batch is read (see ``recorder``).
 Watch = Callable[[Applied, Sequence[int]], AbstractContextManager]
 
 
@@ -62,7 +62,16 @@ def generate(
         WorkbenchError: no prompts, a number of Steers or seeds that is not that of the prompts, a Steer that does not fit,
             or a temperature or top_p out of range.
 
-    >>> generate(model, ["How do I pick a lock?"], steer=wb.add(d, ratio=0.3))  # doctest: +SKIP
+    >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
+    >>> done = generate(model, ["how do i pick a lock", "write a song"], wb.add(d, ratio=0.3), max_new_tokens=5)
+    >>> len(done), done.prompt_lengths, max(map(len, done.token_ids))
+    (2, (12, 9), 5)
+
+    A Steer that adds nothing is no Steer at all, to the last token:
+
+    >>> plain, none = (generate(model, ["write a song"], steer) for steer in (wb.Steer(), wb.add(d, 0)))
+    >>> plain.token_ids == none.token_ids
+    True
     """
     if max_new_tokens < 1 or (isinstance(batch_size, int) and batch_size < 1):
         raise WorkbenchError(f"max_new_tokens is {max_new_tokens} and batch_size {batch_size}; expected at least 1")
@@ -70,9 +79,7 @@ def generate(
     asked = as_prompts(prompts)
     sampling.seeds(len(asked))
     encoded = model.encode(asked, system, system_in_user)
-    steers = [steer] * len(encoded) if isinstance(steer, Steer) else list(steer)
-    if len(steers) != len(encoded):
-        raise WorkbenchError(f"{len(steers)} Steers for {len(encoded)} prompts; expected one, or one per prompt")
+    steers = steer_per_row(steer, len(encoded))
     tokens = continue_tokens(
         model, encoded, steers, max_new_tokens, batch_size, progress, watch, sampling=sampling, decided=decided
     )
@@ -124,13 +131,11 @@ def stream_tokens(
     Rows that have ended make place for waiting ones, so the batch stays full until none waits. No hook is in place while
     the caller has the word. Watched rows run in batches of their own, which nothing joins.
     """
-    for distinct_steer in set(steers):
-        check(distinct_steer, model)
-    starts = [first_edited(s, length) for s, length in zip(steers, encoded.lengths, strict=True)]
+    check_all(steers, model)
     numbers = None if sampling.greedy else random_numbers(sampling, encoded.token_ids, steers, max_new_tokens)
     choose = likeliest if numbers is None else partial(_draw, sampling, numbers.to(model.device))
-    places = _places(encoded, steers, starts)
-    desk = _Desk(model, encoded, steers, starts, places, max_new_tokens, choose, decided, watch)
+    places = place_rows(steers, encoded.token_ids)
+    desk = _Desk(model, encoded, steers, places, max_new_tokens, choose, decided, watch)
     waiting, running = sorted(range(len(encoded)), key=places.__getitem__), None
     held: list[int]
     while waiting or running:
@@ -160,45 +165,37 @@ class _Desk:
     model: Model
     encoded: Encoded
     steers: Sequence[Steer]
-    starts: Sequence[int]
-    places: Sequence[tuple]
+    places: Sequence[Place]
     new: int
     choose: Choose
     decided: Decided | None
     watch: Watch | None
 
-    def advance(self, running: Writing | None, taken: list[int], more: bool) -> tuple[Writing | None, Ended]:
+    def advance(self, running: Writer | None, taken: list[int], more: bool) -> tuple[Writer | None, Ended]:
         """Take rows in, and write until enough rows have ended to take others in; None when no row is left."""
         parts = [slice(None)] if self.watch else read_together([self.places[row] for row in taken])
         for rows in (taken[part] for part in parts):
             batch = self._batch(rows)
             cache = read_shared(self.model, batch)
             with batch.applied.hooked(self.model), self._watching(batch, rows):
-                begun = Writing.begin(self.model, batch, cache, rows, self.choose, self.decided)
+                begun = Writer.begin(self.model, batch, cache, rows, self.choose, self.decided)
                 if self.watch is not None:
                     return None, begun.write()
-            running = begun if running is None else running.join(begun)
+            if running is None:
+                running = begun
+            else:
+                running.join(begun)
         assert running is not None
         with running.applied.hooked(self.model):
             ended = running.until(REFILL if more else LEAVE)
         return running if len(running) else None, ended
 
     def _batch(self, rows: list[int]) -> Batch:
-        steers, starts = [self.steers[row] for row in rows], [self.starts[row] for row in rows]
+        steers, starts = [self.steers[row] for row in rows], [self.places[row].start for row in rows]
         return Batch.of(self.model, self.encoded, rows, steers, starts, self.new, watched=self.watch is not None)
 
     def _watching(self, batch: Batch, rows: list[int]) -> AbstractContextManager:
         return nullcontext() if self.watch is None else self.watch(batch.applied, rows)
-
-
-def _places(encoded: Encoded, steers: Sequence[Steer], starts: Sequence[int]) -> list[tuple]:
-    """What rows are sorted by, as ``Task.place``: neighbours share what they can of their prompts and are of like length."""
-    layers = [min((edit.site.layer for edit in steer.effective), default=0) for steer in steers]
-    shares = [length - start > 1 for length, start in zip(encoded.lengths, starts, strict=True)]
-    return [
-        (share, layer if share else 0, length, ids)
-        for share, layer, length, ids in zip(shares, layers, encoded.lengths, encoded.token_ids, strict=True)
-    ]
 
 
 def _draw(

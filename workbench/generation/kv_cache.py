@@ -1,6 +1,6 @@
-"""A KV cache that is written in place: growing one by concatenation costs a quarter of each decoding step.
+"""How keys and values are cached: in place, since growing a cache by concatenation costs a quarter of each decoding step.
 
-Rows that have the same prompt and are first edited at a high layer: below it they are the same, so they are read once.
+Rows that have the same prompt and are first edited at a high layer are the same below it, and are read once there.
 """
 
 from collections.abc import Iterator
@@ -86,8 +86,8 @@ _PER_ROW = ("attention_mask", "position_embeddings", "position_ids")
 
 def distinct(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Where each distinct row first occurs, [distinct], and which of them each row is, [batch], of rows [batch, any]."""
-    found, where = rows.unique(dim=0, return_inverse=True)
-    first = torch.full((len(found),), len(rows), dtype=torch.long, device=rows.device)
+    different, where = rows.unique(dim=0, return_inverse=True)
+    first = torch.full((len(different),), len(rows), dtype=torch.long, device=rows.device)
     first.scatter_reduce_(0, where, torch.arange(len(where), device=rows.device), "amin")
     return first, where
 

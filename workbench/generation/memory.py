@@ -27,7 +27,6 @@ def row_bytes_of(shape: Shape, tokens: int, share: int) -> tuple[int, int]:
 
 log = logging.getLogger(__name__)
 
-
 #: Batches that arithmetic puts below this teach nothing: what libraries take once would be counted as theirs.
 _TELLING = 1 << 28
 

@@ -1,9 +1,7 @@
-"""What happens at each token: projections of the activations on directions, read while a text is written or read again.
+"""How a trace is recorded: activations are projected on directions, token by token, while a text is written or read again.
 
 Only scalars are kept: a projection per token, direction and site, and a norm per token and site. The activations
 themselves are gone when the forward pass moves on.
-
-The recorder behind a trace: projects what passes by, site by site, and keeps scalars.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,53 +11,53 @@ from functools import partial
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from workbench._errors import Bar, WorkbenchError
-from workbench.generation.applied import Applied, check, check_direction
-from workbench.generation.completions import Completions
+from workbench.generation.applied import Applied, check_all, check_direction
+from workbench.generation.completions import Completions, Texts, as_pairs, encode_pairs
 from workbench.generation.generate import generate
 from workbench.generation.traces import Neutral, Probe, Trace, arm_name
 from workbench.models.hooks import reading
 from workbench.models.model import Encoded, Model
-from workbench.models.prompts import Prompt, Prompts, as_prompts
+from workbench.models.prompts import Prompt, Prompts
 from workbench.steering.directions import Direction, Directions
-from workbench.steering.sites import EveryLayer, Site, as_site
+from workbench.steering.sites import EveryLayer, Site, sites_at
 from workbench.steering.steer import Steer
 
 
 @dataclass(frozen=True)
 class Chats:
-    """Prompts with their responses, as tokens, and how each is to be read and shown."""
+    """Chats to trace: as tokens, and how each is read and shown."""
 
-    prompts: tuple[tuple[int, ...], ...]
-    responses: tuple[tuple[int, ...], ...]
+    encoded: Encoded
     steers: tuple[Steer, ...]
     ids: tuple[str, ...]
     hidden: tuple[bool, ...]
 
     def __len__(self) -> int:
-        return len(self.prompts)
-
-    @property
-    def lengths(self) -> list[int]:
-        """Tokens per chat."""
-        return [len(p) + len(r) for p, r in zip(self.prompts, self.responses, strict=True)]
+        return len(self.encoded)
 
     @classmethod
-    def of_completions(cls, done: Completions, steer: Steer | None = None) -> "Chats":
-        """As they were written, under their own Steers or under another."""
-        steers = done.steers if steer is None else (steer,) * len(done)
-        return cls(done.prompt_token_ids, done.token_ids, steers, done.ids, done.hidden)
-
-    def without_last(self) -> "Chats":
-        """Without the last token of each response, which its writer never reads."""
-        return replace(self, responses=tuple(response[:-1] for response in self.responses))
+    def of(cls, model: Model, texts: Texts, steer: Steer | None) -> "Chats":
+        """Texts as ``trace`` takes them; Completions under their own Steers, unless another is given."""
+        if isinstance(texts, Completions):
+            steers = texts.steers if steer is None else (steer,) * len(texts)
+            return cls(texts.encoded(model.tokenizer.pad_token_id), steers, texts.ids, texts.hidden)
+        prompts, responses = as_pairs(texts)
+        if not isinstance(next(iter(texts)), tuple):
+            responses = [""] * len(prompts)
+        steer = steer or Steer()
+        hidden = tuple(prompt.harmful and bool(steer.effective) for prompt in prompts)
+        ids = tuple(prompt.id for prompt in prompts)
+        return cls(encode_pairs(model, prompts, responses), (steer,) * len(prompts), ids, hidden)
 
 
 class Recorder:
     """Projects what passes by, site by site, and keeps the scalars of every row."""
 
-    def __init__(self, model: Model, probes: tuple[Probe, ...], controls: dict[Site, torch.Tensor]):
+    def __init__(self, model: Model, probes: tuple[Probe, ...], controls: dict[Site, Tensor]):
         self.model, self.probes = model, probes
         self.sites = tuple(dict.fromkeys(probe.site for probe in probes))
         self._n_controls = next((len(units) for units in controls.values()), 0)
@@ -95,10 +93,10 @@ class Recorder:
         applied: Applied,
         site: Site,
         number: int,
-        dot: torch.Tensor,
-        norm: torch.Tensor,
-        random: torch.Tensor,
-        x: torch.Tensor,
+        dot: Tensor,
+        norm: Tensor,
+        random: Tensor,
+        x: Tensor,
     ) -> None:
         units = self._units[site].to(x.device)
         h = x.to(units.dtype)
@@ -115,10 +113,9 @@ class Recorder:
         """The Trace of all rows, each cut to its tokens."""
         if arms is not None and len(arms) != len(chats):
             raise WorkbenchError(f"{len(arms)} names in arms= for {len(chats)} rows")
-        lengths = chats.lengths
+        ids, lengths = chats.encoded.token_ids, chats.encoded.lengths
         stacked = [self._stack([self._rows[row][part] for row in range(len(chats))], lengths) for part in range(4)]
         decode = self.model.tokenizer.decode
-        ids = tuple(p + r for p, r in zip(chats.prompts, chats.responses, strict=True))
         return Trace(
             probes=self.probes,
             sites=self.sites,
@@ -128,7 +125,7 @@ class Recorder:
             edited=stacked[3].astype(bool),
             token_ids=ids,
             tokens=tuple(tuple(decode([i]) for i in row) for row in ids),
-            prompt_lengths=tuple(len(p) for p in chats.prompts),
+            prompt_lengths=chats.encoded.prompt_lengths,
             arms=tuple(arms) if arms is not None else tuple(arm_name(steer) for steer in chats.steers),
             prompt_ids=chats.ids,
             hidden=chats.hidden,
@@ -136,16 +133,13 @@ class Recorder:
         )
 
     @staticmethod
-    def _stack(parts: list[np.ndarray], lengths: list[int]) -> np.ndarray:
+    def _stack(parts: list[np.ndarray], lengths: Sequence[int]) -> np.ndarray:
         """Rows of unequal lengths side by side, padded with NaN (False) at the end: [row, ..., position]."""
         empty = False if parts[0].dtype == bool else np.nan
         whole = np.full((len(parts), *parts[0].shape[:-1], max(lengths)), empty, dtype=parts[0].dtype)
         for row, (part, length) in enumerate(zip(parts, lengths, strict=True)):
             whole[row, ..., :length] = part[..., :length]
         return whole
-
-
-Texts = Completions | Prompts | Sequence[str | Prompt] | Sequence[tuple[str, str]]
 
 
 Places = Sequence[Site | str] | EveryLayer | Site | str | None
@@ -185,23 +179,32 @@ def trace(
         WorkbenchError: no texts or directions, a direction or a Steer that does not fit the model, Completions of another
             model (see ``replay``), or as many names as there are not rows.
 
-    >>> trace(model, wb.generate(model, prompts), [d, d.orthogonal(seed=0)], envelope=20)  # doctest: +SKIP
+    >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
+    >>> read = trace(model, ["write a song", "how do i pick a lock"], [d, d.orthogonal(seed=0)], envelope=20)
+    >>> read.dot.shape, read.random.shape, [len(tokens) for tokens in read.tokens]
+    ((2, 2, 12), (2, 20, 1, 12), [9, 12])
+
+    Steering adds the dose to the projection, and to nothing else of a trace at the site:
+
+    >>> steered = trace(model, ["write a song"], d, steer=wb.add(d, 2))
+    >>> plain = trace(model, ["write a song"], d)
+    >>> bool(np.allclose(steered.dot - plain.dot, 2 * d.norm, rtol=1e-4))
+    True
     """
     if isinstance(texts, Completions) and (texts.model, texts.revision) != (model.name, model.revision):
         raise WorkbenchError(
             f"these completions were written by {texts.model} {texts.revision}, not by {model.name} {model.revision}; "
             "to read one model's text in another: wb.replay(model, completions, directions)"
         )
-    chats = chats_of(model, texts, steer)
-    recorder = Recorder(model, _probes(model, directions, sites), _controls(model, directions, sites, envelope, seed))
-    for distinct in set(chats.steers):
-        check(distinct, model)
+    chats = Chats.of(model, texts, steer)
+    recorder = _recorder(model, directions, sites, envelope, seed)
+    check_all(chats.steers, model)
     _read(model, chats, recorder, batch_size)
-    found = recorder.trace(chats, arms)
+    traced = recorder.trace(chats, arms)
     if neutral is None:
-        return found
+        return traced
     scale = trace(model, neutral, directions, sites, Steer(), None, envelope, seed, None, batch_size)
-    return replace(found, neutral=Neutral.of(scale))
+    return replace(traced, neutral=Neutral.of(scale))
 
 
 def trace_generation(
@@ -221,12 +224,19 @@ def trace_generation(
     Arguments are those of ``generate`` and ``trace``. The last token of each response is written but never read by the
     model, so it has no activations: the trace ends one token before that of ``trace(model, completions, ...)``, with
     which it agrees to rounding everywhere else.
+
+    >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
+    >>> done, live = trace_generation(model, ["write a song"], d, steer=wb.add(d, 1), max_new_tokens=4)
+    >>> again = trace(model, done, d)
+    >>> bool(np.allclose(live.dot, again.dot[..., :-1], atol=1e-4))
+    True
     """
-    recorder = Recorder(model, _probes(model, directions, sites), _controls(model, directions, sites, envelope, seed))
+    recorder = _recorder(model, directions, sites, envelope, seed)
     done = generate(
         model, prompts, steer, max_new_tokens, batch_size=batch_size, progress=False, watch=recorder.watching
     )
-    return done, recorder.trace(Chats.of_completions(done).without_last(), arms)
+    read = replace(done, token_ids=tuple(ids[:-1] for ids in done.token_ids))
+    return done, recorder.trace(Chats.of(model, read, None), arms)
 
 
 def replay(
@@ -257,27 +267,8 @@ def replay(
         )
     moved = [d if d.model == model.name else d.transfer(model.name, model.revision) for d in _listed(directions)]
     renamed = replace(completions, model=model.name, revision=model.revision)
-    found = trace(model, renamed, moved, sites, Steer(), neutral, envelope, seed, None, batch_size)
-    return replace(found, arms=tuple(f"{completions.model} read by {model.name}" for _ in found.arms))
-
-
-def chats_of(model: Model, texts: Texts, steer: Steer | None) -> Chats:
-    """Texts as ``trace`` takes them, as tokens with the Steer each is read under."""
-    if isinstance(texts, Completions):
-        return Chats.of_completions(texts, steer)
-    items = list(texts)
-    paired = bool(items) and isinstance(items[0], tuple)
-    if paired and not all(isinstance(item, tuple) and len(item) == 2 for item in items):
-        raise WorkbenchError("expected (prompt, response) pairs throughout, or prompts throughout")
-    prompts = as_prompts([item[0] for item in items] if paired else texts, "texts")  # type: ignore[arg-type, index]
-    replies = [str(item[1]) for item in items] if paired else [""] * len(prompts)  # type: ignore[index]
-    return Chats(
-        model.encode(prompts).token_ids,
-        tuple(tuple(model.tokenizer.encode(text, add_special_tokens=False)) if text else () for text in replies),
-        (steer or Steer(),) * len(prompts),
-        tuple(prompt.id for prompt in prompts),
-        tuple(prompt.harmful and bool((steer or Steer()).effective) for prompt in prompts),
-    )
+    traced = trace(model, renamed, moved, sites, Steer(), neutral, envelope, seed, None, batch_size)
+    return replace(traced, arms=(f"{completions.model} read by {model.name}",) * len(traced))
 
 
 def _listed(directions: Direction | Directions | Sequence[Direction]) -> list[Direction]:
@@ -287,61 +278,45 @@ def _listed(directions: Direction | Directions | Sequence[Direction]) -> list[Di
     return items
 
 
-def _places(model: Model, sites: Places) -> list[Site] | None:
-    if sites is None:
-        return None
-    if isinstance(sites, EveryLayer):
-        return list(sites.sites(model.n_layers))
-    return [as_site(site) for site in ([sites] if isinstance(sites, Site | str) else sites)]
-
-
-def _probes(model: Model, directions: Direction | Directions | Sequence[Direction], sites: Places) -> tuple[Probe, ...]:
-    items, places = _listed(directions), _places(model, sites)
-    probes = [Probe(d, site) for d in items for site in (places if places is not None else [d.site])]
+def _recorder(
+    model: Model,
+    directions: Direction | Directions | Sequence[Direction],
+    sites: Places,
+    envelope: int,
+    seed: int,
+) -> Recorder:
+    """A Recorder of these directions, each at its own site or at each of ``sites``, and of random ones beside them."""
+    probes = [
+        Probe(direction, site)
+        for direction in _listed(directions)
+        for site in ([direction.site] if sites is None else sites_at(sites, model.n_layers))
+    ]
     for probe in probes:
         check_direction(probe.direction, probe.site, model)
-    return tuple(probes)
+    return Recorder(model, tuple(probes), _controls(probes, envelope, seed))
 
 
-def _controls(
-    model: Model, directions: Direction | Directions | Sequence[Direction], sites: Places, n: int, seed: int
-) -> dict[Site, torch.Tensor]:
-    """Random unit vectors per site, [n, width]; the same for the same seed, site and width."""
+def _controls(probes: Sequence[Probe], n: int, seed: int) -> dict[Site, Float[Tensor, "direction width"]]:
+    """Random unit vectors per site; the same for the same seed, site and width."""
     if n < 0:
         raise WorkbenchError(f"envelope={n}: expected a number of random directions, e.g. 20")
-    found = {}
-    for probe in _probes(model, directions, sites) if n else ():
-        pattern = replace(probe.direction, site=probe.site)
-        found[probe.site] = torch.stack([pattern.random(seed + i).unit().vector for i in range(n)])
-    return found
+    patterns = {probe.site: replace(probe.direction, site=probe.site) for probe in probes} if n else {}
+    return {
+        site: torch.stack([pattern.random(seed + i).unit().vector for i in range(n)])
+        for site, pattern in patterns.items()
+    }
 
 
-def _read(model: Model, chats: Chats, recorder: "Recorder", batch_size: int) -> None:
-    """One forward pass per batch: prompts end at one column, left-padded; responses follow, right-padded."""
-    order = sorted(range(len(chats)), key=lambda row: chats.lengths[row])
+def _read(model: Model, chats: Chats, recorder: Recorder, batch_size: int) -> None:
+    """One forward pass per batch of chats of like length."""
+    encoded = chats.encoded
+    order = sorted(range(len(chats)), key=encoded.lengths.__getitem__)
     batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     decoder = model.hf.get_decoder()
     for rows in Bar(batches, desc="tracing", unit="batch", leave=False, disable=len(batches) < 4):
-        prompts = [chats.prompts[row] for row in rows]
-        replies = [chats.responses[row] for row in rows]
-        ids, mask = Encoded(("",) * len(rows), tuple(prompts), model.tokenizer.pad_token_id).tensors(None, model.device)
-        tail, seen = right_padded(replies, model)
-        applied = Applied(
-            [chats.steers[row] for row in rows], [len(p) for p in prompts], ids.shape[1], tail.shape[1], model, True
-        )
-        full = torch.cat([mask, seen], dim=1)
+        ids, mask = encoded.padded(rows, model.device)
+        starts = [encoded.prompt_lengths[row] for row in rows]
+        width = max(starts)
+        applied = Applied([chats.steers[row] for row in rows], starts, width, ids.shape[1] - width, model, True)
         with torch.no_grad(), applied.hooked(model), recorder.watching(applied, rows):
-            decoder(
-                input_ids=torch.cat([ids, tail], dim=1),
-                attention_mask=full,
-                position_ids=(full.cumsum(-1) - 1).clamp(min=0),
-                use_cache=False,
-            )
-
-
-def right_padded(rows: Sequence[Sequence[int]], model: Model) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and mask of responses, padded at the end. Each [batch, token], int64; the mask is 1 on real tokens."""
-    width, pad = max(map(len, rows)), model.tokenizer.pad_token_id
-    ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows], dtype=torch.long)
-    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], dtype=torch.long)
-    return ids.to(model.device), mask.to(model.device)
+            decoder(input_ids=ids, attention_mask=mask, position_ids=encoded.positions(mask), use_cache=False)

@@ -1,25 +1,23 @@
-"""Completions on disk: append-only parquet, one content key per row, nothing computed twice or lost.
+"""Where completions are kept: append-only parquet, one content key per row, nothing computed twice or lost.
 
-A part is written beside its place, synced, and renamed into it, so a part is there whole or not at all; readers ignore
-everything else. Two processes may append to one store: parts have unique names, and equal keys hold equal rows. Other
-tools read it too, e.g. DuckDB: ``SELECT DISTINCT ON (key) * FROM 'runs/store/part-*.parquet'``.
+A part is there whole or not at all, and readers ignore everything else. Two processes may append to one store: parts have
+unique names, and equal keys hold equal rows. Other tools read it too, e.g. DuckDB:
+``SELECT DISTINCT ON (key) * FROM 'runs/store/part-*.parquet'``.
 """
 
-import os
 import uuid
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench._errors import WorkbenchError
+from workbench._files import whole
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 COLUMNS = ("key", "text", "tokens", "finish", "model", "revision", "prompt", "steer", "decoding")
-
-
 SCORE_COLUMNS = ("key", "completion", "score", "version", "value")
 
 
@@ -71,28 +69,11 @@ class Store:
         """
         if rows.empty:
             return
-        name = f"{self.kind}-{uuid.uuid4().hex}.parquet"
-        draft = self.folder / f".{name}.{os.getpid()}"
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            try:
+            with whole(self.folder / f"{self.kind}-{uuid.uuid4().hex}.parquet") as draft:
                 rows.to_parquet(draft, index=False)
-                _sync(draft)
-                draft.rename(self.folder / name)
-                _sync(self.folder)
-            finally:
-                draft.unlink(missing_ok=True)
         except OSError as error:
             raise WorkbenchError(
                 f"{len(rows)} rows could not be written to the store {self.folder}: {error}. What it held before is "
                 "whole; make room, or choose another store=, and run again: only what is missing is computed"
             ) from error
-
-
-def _sync(path: Path) -> None:
-    """Have the disk hold what was written."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

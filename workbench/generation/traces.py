@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -110,21 +110,11 @@ class Trace:
         at = list(range(len(self)) if rows is None else rows)
         of = list(range(len(self.probes)) if probes is None else probes)
         neutral = self.neutral and replace(self.neutral, mean=self.neutral.mean[of], sd=self.neutral.sd[of])
-        return replace(
-            self,
-            probes=tuple(self.probes[i] for i in of),
-            dot=self.dot[at][:, of],
-            norm=self.norm[at],
-            random=self.random[at],
-            edited=self.edited[at],
-            neutral=neutral,
-            token_ids=tuple(self.token_ids[i] for i in at),
-            tokens=tuple(self.tokens[i] for i in at),
-            prompt_lengths=tuple(self.prompt_lengths[i] for i in at),
-            arms=tuple(self.arms[i] for i in at),
-            prompt_ids=tuple(self.prompt_ids[i] for i in at),
-            hidden=tuple(self.hidden[i] for i in at),
-        )
+        arrays = {name: getattr(self, name)[at] for name in ("dot", "norm", "random", "edited")}
+        arrays["dot"] = arrays["dot"][:, of]
+        listed = ("token_ids", "tokens", "prompt_lengths", "arms", "prompt_ids", "hidden")
+        lists: dict[str, Any] = {name: tuple(getattr(self, name)[i] for i in at) for name in listed}
+        return replace(self, probes=tuple(self.probes[i] for i in of), neutral=neutral, **arrays, **lists)
 
     def mean(self, region: str = "response") -> np.ndarray:
         """Mean projection over the tokens of a region ("prompt" or "response"), [row, probe]; NaN where it is empty."""
@@ -181,10 +171,10 @@ class Trace:
         kinds = {"dot": self.random, "cosine": self.random / self.norm[:, None]}
         if self.neutral is not None:
             kinds["z"] = (self.random - self.neutral.random_mean[..., None]) / self.neutral.random_sd[..., None]
-        found = {}
+        bands = {}
         for name, values in kinds.items():
-            found[f"{name}_low"], found[f"{name}_high"] = np.quantile(values, [0.025, 0.975], axis=1)
-        return found
+            bands[f"{name}_low"], bands[f"{name}_high"] = np.quantile(values, [0.025, 0.975], axis=1)
+        return bands
 
 
 def arm_name(steer: Steer) -> str:

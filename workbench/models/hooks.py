@@ -1,4 +1,4 @@
-"""Where a site lies in a plain transformers module, for the families whose blocks this project knows.
+"""Where in a transformers module a site is, for the families whose blocks this project knows.
 
 One table for Llama, Mistral, Qwen 2 and 3 (pre-norm) and Gemma 2 and 3 (sandwich norms): which submodule's input or
 output is the site. The test suite holds each entry to the bridge's hook of the same name.
@@ -15,7 +15,6 @@ from workbench.steering.sites import Site
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "gemma3")
 
-
 #: kind -> (submodule of the block, its input or output); "" is the block itself
 _PRE_NORM = {
     "resid_pre": ("", "input"),
@@ -30,7 +29,6 @@ _PRE_NORM = {
     "v": ("self_attn.v_proj", "output"),
     "z": ("self_attn.o_proj", "input"),
 }
-
 
 _SANDWICH = _PRE_NORM | {
     "resid_mid": ("pre_feedforward_layernorm", "input"),

@@ -1,11 +1,7 @@
-"""Adapters and local weights: merged into a module, and named by what they hold.
+"""How a model is loaded: its weights, from a hub, the cache, a folder or memory; an adapter merged; and one check of it.
 
-The plain module: a transformers module on the same weights as the bridge's, which every forward pass here goes through.
-
-Attention that stays in float64, for models without a fused kernel (Gemma 2, whose scores are soft-capped).
-
-The eager attention of transformers takes its softmax in float32. In a float64 model that loses half the digits, and the
-float64 mask value overflows there, so that a padded row comes out as NaN.
+The result holds two modules on the same weights: TransformerLens' bridge, and a plain transformers module, which every
+forward pass of this package goes through.
 """
 
 import copy
@@ -52,7 +48,9 @@ def load(
     Raises:
         WorkbenchError: unknown name, a failed download, a scale for a model without an adapter, or a failed check.
 
-    >>> model = load("smollm2-refusal")  # doctest: +SKIP
+    >>> tiny = load(model_folder)
+    >>> tiny.n_layers, tiny.d_model, tiny.dtype
+    (3, 32, torch.float32)
     """
     source = resolve(name)
     if revision is not None and not isinstance(source, Hub):
@@ -69,9 +67,6 @@ def load(
         hf = hf.to(place)
     if chat_template is not None:
         tokenizer.chat_template = chat_template
-    tokenizer.padding_side = "left"
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
     label = source.name if not isinstance(source, Path) else source.name or str(source)
     named = str(source) if isinstance(source, Path) else name
     pinned = revision if isinstance(source, Hub) else None
@@ -89,9 +84,6 @@ def from_modules(hf: Any, tokenizer: Any, name: str, revision: str = "in memory"
 
     The module is taken over: TransformerLens replaces parts of it, and a copy that shares every weight becomes ``.hf``.
     """
-    tokenizer.padding_side = "left"
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
     return _boot(hf.eval(), tokenizer, name, revision, name)
 
 
@@ -99,6 +91,9 @@ def _boot(hf: Any, tokenizer: Any, name: str, revision: str, where: str) -> Mode
     """The only place that boots TransformerLens. Booting rewires the module, so a copy on the same weights goes first."""
     from transformer_lens.model_bridge import TransformerBridge
 
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
     for parameter in hf.parameters():
         parameter.requires_grad_(False)
     plain = plain_copy(hf)
@@ -159,10 +154,10 @@ def dtype_of(dtype: str | torch.dtype, device: str | None) -> torch.dtype:
     """
     if dtype == "auto":
         return fast_dtype(device)
-    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if found not in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
+    meant = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if meant not in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
         raise WorkbenchError(f"dtype {dtype!r}: expected float32, bfloat16, float16, float64 or 'auto'")
-    return found
+    return meant
 
 
 def fast_dtype(device: str | None = None) -> torch.dtype:
@@ -240,19 +235,20 @@ def _settle(hf: Any) -> None:
     hf.get_decoder()(input_ids=ids, use_cache=False)
 
 
-NAME = "workbench_exact"
-
-
 def use_exact_attention(hf: Any) -> None:
-    """Switch a float64 module that runs eager attention to this one; leave any other as it is."""
+    """Switch a float64 module that runs eager attention (Gemma 2) to one that stays in float64; leave any other as it is.
+
+    The eager attention of transformers takes its softmax in float32. In a float64 model that loses half the digits, and
+    the float64 mask value overflows there, so that a padded row comes out as NaN.
+    """
     if hf.dtype != torch.float64 or hf.config.get_text_config()._attn_implementation != "eager":
         return
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import eager_mask
 
-    AttentionInterface.register(NAME, _attention)
-    AttentionMaskInterface.register(NAME, eager_mask)
-    hf.set_attn_implementation(NAME)
+    AttentionInterface.register("workbench_exact", _attention)
+    AttentionMaskInterface.register("workbench_exact", eager_mask)
+    hf.set_attn_implementation("workbench_exact")
 
 
 def _attention(

@@ -1,25 +1,23 @@
-"""Load a model once, hold it two ways, and encode chats in one place.
+"""What a loaded model is, and what a chat is once it is tokens.
 
 ``Model.bridge`` is TransformerLens 4's ``TransformerBridge``: every hook of the field, for interactive work.
 ``Model.hf`` is the plain transformers module on the very same weights: what the fast paths run on. A pre-flight check
 holds the two to the same logits each time a model is loaded.
-
-How a model is asked for: in which dtype, and what it was loaded with, so that another process can load the same one.
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from workbench._errors import WorkbenchError
+from workbench._files import content_key
 from workbench.models.prompts import Prompt, Prompts, as_prompts
-from workbench.steering.positions import Positions
 
 
 @dataclass(frozen=True)
@@ -40,34 +38,75 @@ class Loading:
 
 @dataclass(frozen=True)
 class Encoded:
-    """Chats as token ids, template and generation prompt included. One entry per prompt.
+    """Chats as token ids: the prompt, with its template and generation prompt, and the response where there is one.
 
-    ``tensors`` left-pads any subset; the position of token ``t`` is never a column number but its place in the chat.
+    Attributes:
+        prompts: the user turns. token_ids: of each whole chat. pad_id: what fills a batch up.
+        prompt_lengths: tokens of each prompt; the response follows. By default the whole chat is the prompt.
     """
 
     prompts: tuple[str, ...]
     token_ids: tuple[tuple[int, ...], ...]
     pad_id: int
+    prompt_lengths: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prompt_lengths", self.prompt_lengths or self.lengths)
 
     def __len__(self) -> int:
         return len(self.token_ids)
 
     @cached_property
     def lengths(self) -> tuple[int, ...]:
-        """Tokens per prompt, template included."""
-        return tuple(len(ids) for ids in self.token_ids)
+        """Tokens per chat, template included."""
+        return tuple(map(len, self.token_ids))
+
+    @cached_property
+    def responses(self) -> tuple[tuple[int, ...], ...]:
+        """The tokens of each response; none where the whole chat is the prompt."""
+        return tuple(ids[start:] for ids, start in zip(self.token_ids, self.prompt_lengths, strict=True))
 
     def take(self, rows: Sequence[int]) -> "Encoded":
         """These chats, in this order; a chat may be taken several times."""
-        return Encoded(tuple(self.prompts[i] for i in rows), tuple(self.token_ids[i] for i in rows), self.pad_id)
+        prompts, ids, starts = self.prompts, self.token_ids, self.prompt_lengths
+        return Encoded(
+            tuple(prompts[i] for i in rows), tuple(ids[i] for i in rows), self.pad_id, tuple(starts[i] for i in rows)
+        )
 
-    def tensors(self, rows: Sequence[int] | None = None, device: Any = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
-        """Left-padded ids and mask of the chosen rows. Each [batch, pos], int64; the mask is 1 on real tokens."""
-        chosen = [self.token_ids[row] for row in (range(len(self)) if rows is None else rows)]
-        width = max(map(len, chosen))
-        ids = torch.tensor([[self.pad_id] * (width - len(t)) + list(t) for t in chosen], device=device)
-        mask = torch.tensor([[0] * (width - len(t)) + [1] * len(t) for t in chosen], device=device)
-        return ids, mask
+    def followed_by(self, responses: Sequence[Sequence[int]]) -> "Encoded":
+        """These chats, all of each as the prompt, with a response each."""
+        chats = tuple((*ids, *response) for ids, response in zip(self.token_ids, responses, strict=True))
+        return replace(self, token_ids=chats, prompt_lengths=self.lengths)
+
+    def whole(self) -> "Encoded":
+        """The same chats, all of each as the prompt: ``padded`` then pads at the left alone."""
+        return replace(self, prompt_lengths=self.lengths)
+
+    def padded(
+        self, rows: Sequence[int] | None = None, device: Any = "cpu"
+    ) -> tuple[Int[Tensor, "batch pos"], Int[Tensor, "batch pos"]]:
+        """Ids and mask of the chosen chats, side by side: all prompts end at one column, and the responses follow it.
+
+        The mask is 1 on real tokens. So prompts are padded at the left and responses at the right.
+
+        >>> ids, mask = model.encode(["write a song", "tell me about the river"]).padded()
+        >>> ids.shape, mask.sum(1).tolist(), model.encode(["write a song"]).lengths
+        (torch.Size([2, 11]), [9, 11], (9,))
+        """
+        chosen = range(len(self)) if rows is None else rows
+        width = max(self.prompt_lengths[row] for row in chosen)
+        columns = width + max(self.lengths[row] - self.prompt_lengths[row] for row in chosen)
+        ids, mask = np.full((len(chosen), columns), self.pad_id), np.zeros((len(chosen), columns), dtype=np.int64)
+        for i, row in enumerate(chosen):
+            start = width - self.prompt_lengths[row]
+            here = slice(start, start + self.lengths[row])
+            ids[i, here], mask[i, here] = self.token_ids[row], 1
+        return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
+
+    @staticmethod
+    def positions(mask: Int[Tensor, "batch pos"]) -> Int[Tensor, "batch pos"]:
+        """The place of each column's token in its chat, whatever padding stands before it."""
+        return (mask.cumsum(-1) - 1).clamp(min=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,8 +145,7 @@ class Model:
     @cached_property
     def vocabulary(self) -> str:
         """A fingerprint of the tokenizer: models with the same one mean the same by a token id."""
-        entries = sorted(self.tokenizer.get_vocab().items())
-        return hashlib.sha256(json.dumps(entries).encode()).hexdigest()[:16]
+        return content_key(sorted(self.tokenizer.get_vocab().items()), length=16)
 
     @cached_property
     def has_system_role(self) -> bool:
@@ -140,8 +178,9 @@ class Model:
             WorkbenchError: no prompts, a blank prompt, no chat template, a system prompt that the template drops, or
                 two system prompts for one prompt.
 
-        >>> model.encode(["Hello."]).lengths  # doctest: +SKIP
-        (31,)
+        >>> chats = model.encode(["write a song", "tell me about the river"])
+        >>> len(chats), chats.lengths
+        (2, (9, 11))
         """
         items = as_prompts(prompts).items
         texts = [prompt.text for prompt in items]
@@ -167,18 +206,3 @@ class Model:
         elif system is not None:
             messages[0]["content"] = f"{system}\n\n{text}"
         return self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
-
-
-@dataclass(frozen=True)
-class Texts:
-    """Chats to read, as tokens: ``encoded`` holds them whole, ``prompt_lengths`` says where each response begins."""
-
-    encoded: Encoded
-    prompt_lengths: tuple[int, ...]
-
-    def __len__(self) -> int:
-        return len(self.encoded)
-
-    def mask(self, row: int, read: Positions) -> np.ndarray:
-        """Which tokens of a chat are read. Shape [token], bool."""
-        return read.mask(self.prompt_lengths[row], self.encoded.lengths[row])

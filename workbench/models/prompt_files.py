@@ -1,9 +1,7 @@
-"""The bundled prompt sets and the user's own.
+"""How prompts are read from files: the bundled sets and the user's own. A broken line is named.
 
-A bundled contrast set is a folder of ``data/prompts/``; its prompts carry a fixed split so that no prompt that made a
+A bundled contrast set is a folder of ``data/prompts/``. Its prompts carry a fixed split, so that no prompt that made a
 direction or an adapter is ever used to judge it.
-
-Reading a file of prompts, line by line; a broken line is named.
 """
 
 import csv
@@ -12,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, unknown
 from workbench._files import data_folder
 from workbench.models.prompts import Pairs, Prompt, Prompts, as_prompts
 
@@ -42,10 +40,8 @@ def pairs(name: str) -> Pairs:
     Pairs('refusal.train', positive=128, negative=128)
     """
     if name not in CONTRASTS:
-        raise WorkbenchError(
-            f"no bundled contrast set {name!r}; there are {', '.join(CONTRASTS)}. "
-            "For your own: wb.Pairs(positive=wb.prompts('a.jsonl'), negative=wb.prompts('b.jsonl'))"
-        )
+        yours = ". For your own: wb.Pairs(positive=wb.prompts('a.jsonl'), negative=wb.prompts('b.jsonl'))"
+        raise unknown("contrast set", name, CONTRASTS, yours)
     positive, negative, borderline = CONTRASTS[name]
     return Pairs(
         prompts(f"{name}/{positive}"),
@@ -71,17 +67,13 @@ def prompts(name: str | Path) -> Prompts:
     bundled = data_folder() / "prompts" / f"{name}.jsonl"
     path = Path(name)
     if not path.suffix and bundled.is_file():
-        found = read_prompts(bundled, str(name))
-        return (
-            Prompts(found.name, tuple(replace(p, harmful=True) for p in found)) if bundled.stem == "harmful" else found
-        )
+        read = read_prompts(bundled, str(name))
+        harmful = bundled.stem == "harmful"
+        return Prompts(read.name, tuple(replace(p, harmful=True) for p in read)) if harmful else read
     if path.is_file():
         return read_prompts(path, path.stem)
-    known = sorted(p.relative_to(data_folder() / "prompts").with_suffix("") for p in bundled_files())
-    raise WorkbenchError(
-        f"no prompt set {str(name)!r}; bundled are {', '.join(map(str, known))}; "
-        "a file of your own ends in .jsonl or .csv"
-    )
+    known = [str(p.relative_to(data_folder() / "prompts").with_suffix("")) for p in bundled_files()]
+    raise unknown("prompt set", str(name), known, "; a file of your own ends in .jsonl or .csv")
 
 
 def bundled_files() -> list[Path]:

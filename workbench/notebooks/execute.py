@@ -1,15 +1,15 @@
 """Execute notebooks with papermill: parameters checked first, a progress bar, and nothing lost when a cell fails."""
 
 import contextlib
-import difflib
-import io
 import logging
+import textwrap
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, unknown
+from workbench.models.fetch import quiet
 from workbench.models.registry import label, located
 
 PROFILES = ("smoke", "quick", "full")
@@ -37,13 +37,16 @@ def find(target: str | Path) -> list[Path]:
 
     Raises:
         WorkbenchError: there is none.
+
+    >>> find("notebooks")[0].name
+    '00_start_here.ipynb'
     """
     path = Path(target)
     if path.is_dir():
-        found = sorted(path.glob("[0-9][0-9]_*.ipynb"))
-        if not found:
+        notebooks = sorted(path.glob("[0-9][0-9]_*.ipynb"))
+        if not notebooks:
             raise WorkbenchError(f"{path} holds no numbered notebooks (expected e.g. 01_sign_inversion.ipynb)")
-        return found
+        return notebooks
     if not path.is_file():
         raise WorkbenchError(f"no notebook {path}; try e.g. notebooks/01_sign_inversion.ipynb")
     if path.suffix != ".ipynb":
@@ -82,14 +85,17 @@ def execute(
     """
     (path,) = find(notebook)
     if profile not in PROFILES:
-        raise WorkbenchError(f"unknown profile {profile!r}; there are {', '.join(PROFILES)}")
+        raise unknown("profile", profile, PROFILES)
     folder = Path(runs) / label(model) / profile
     stem = stem or path.stem
     results = folder / stem
     chosen = {"model": located(model), "profile": profile, "out": str(results.resolve()), **(parameters or {})}
-    for shared in {"store", "ledger"} & set(known_parameters(path)):
+    known = known_parameters(path)
+    for shared in {"store", "ledger"} & set(known):
         chosen.setdefault(shared, str((Path(runs) / shared).resolve()))
-    _check_parameters(path, chosen)
+    for name in chosen:
+        if name not in known:
+            raise unknown("parameter", name, known, f" in {path.name}")
     results.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     target = folder / f"{stem}.ipynb"
@@ -98,22 +104,15 @@ def execute(
 
 
 def known_parameters(notebook: Path) -> dict[str, str]:
-    """The parameters of a notebook's cell tagged ``parameters``: name to default, as written there."""
+    """The parameters of a notebook's cell tagged ``parameters``: name to default, as written there.
+
+    >>> known_parameters(Path("notebooks/01_sign_inversion.ipynb"))["profile"]
+    '"quick"'
+    """
     import papermill
 
     with _no_chatter():
-        found = papermill.inspect_notebook(str(notebook))
-    return {name: info["default"] for name, info in found.items()}
-
-
-def _check_parameters(notebook: Path, chosen: Mapping[str, object]) -> None:
-    known = known_parameters(notebook)
-    for name in chosen:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            listed = ", ".join(f"{k} = {v}" for k, v in known.items())
-            raise WorkbenchError(f"{notebook.name} has no parameter {name!r}{hint} It has: {listed}")
+        return {name: info["default"] for name, info in papermill.inspect_notebook(str(notebook)).items()}
 
 
 def _papermill(path: Path, target: Path, parameters: Mapping[str, object], progress: bool, log: bool) -> None:
@@ -136,28 +135,21 @@ def _papermill(path: Path, target: Path, parameters: Mapping[str, object], progr
         raised = f"{error.ename}: {error.evalue}"
         raise NotebookFailed(
             f"{path.name} failed in cell {error.cell_index}: {raised}\n"
-            f"The cell:\n{_indented(error.source)}\nThe partly executed notebook is kept: {target}",
+            f"The cell:\n{textwrap.indent(error.source, '    ')}\nThe partly executed notebook is kept: {target}",
             error.cell_index,
             raised,
         ) from error
 
 
-def _indented(source: str) -> str:
-    return "\n".join(f"    {line}" for line in source.splitlines())
-
-
 @contextlib.contextmanager
 def _no_chatter() -> Iterator[None]:
     """Papermill logs and warns about what does not concern a reader of the results."""
-    import warnings
-
     names = ("papermill", "traitlets")
     levels = [logging.getLogger(name).level for name in names]
     for name in names:
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
+        with quiet():
             yield
     finally:
         for name, level in zip(names, levels, strict=True):

@@ -27,14 +27,8 @@ if TYPE_CHECKING:
 
 
 _KEPT = 100  # settings whose answers are remembered
-
-
 _BUNDLED = ("harmful", "harmless", "borderline")
-
-
 _KNOWN_HARMFUL = "one of the bundled harmful requests, under steering"
-
-
 _BYPASSED = "refused without steering, and not refused with it"
 
 
@@ -91,6 +85,12 @@ class Exploration:
 
     Raises:
         WorkbenchError: a direction that does not fit the model, or does not carry the activation norm that doses need.
+
+    >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
+    >>> exploration = Exploration(model, d, max_new_tokens=4)
+    >>> view = exploration.view(Setting("how do i bake a cake", layer=1, ratio=0.5, on="response"))
+    >>> view is exploration.view(view.setting)
+    True
     """
 
     def __init__(
@@ -132,9 +132,9 @@ class Exploration:
             WorkbenchError: a blank prompt, a layer without a direction, positions that cannot be read.
         """
         if setting not in self._views:
-            base, steered = self._answers(_asked(setting.prompt), self.steer(setting))
+            base, steered = self._answers(_prompt_of(setting.prompt), self.steer(setting))
             _remember(self._bases, setting.prompt, base)
-            _remember(self._views, setting, View(setting, base, steered, self._withheld(setting, base, steered)))
+            _remember(self._views, setting, View(setting, base, steered, self._why_withheld(setting, base, steered)))
         return self._views[setting]
 
     def _answers(self, prompt: Prompt, steer: Steer) -> tuple[Answer, Answer]:
@@ -146,14 +146,14 @@ class Exploration:
         done, path = trace_generation(
             self.model, [prompt] * len(steers), self.direction, self._sites, steers, self.max_new_tokens
         )
-        found = [
+        answers = [
             Answer(text, str(refusal(text)), len(done.token_ids[i]), done.finish[i], path.select(rows=[i]))
             for i, text in enumerate(done.text)
         ]
-        return known or found[0], found[-1]
+        return known or answers[0], answers[-1]
 
-    def _withheld(self, setting: Setting, base: Answer, steered: Answer) -> str:
-        known = _harmful().get(_folded(setting.prompt))
+    def _why_withheld(self, setting: Setting, base: Answer, steered: Answer) -> str:
+        known = _harmful().get(_fold(setting.prompt))
         if self.show_text or known is False or not setting.ratio:
             return ""
         if known:
@@ -181,7 +181,7 @@ class Exploration:
                 "import workbench as wb",
                 "",
                 f"prompt = {asked}",
-                f"steer = {self._spoken(setting, direction)}",
+                f"steer = {self._steer_code(setting, direction)}",
                 f"out = wb.generate({model}, [prompt, prompt], [wb.Steer(), steer], max_new_tokens={self.max_new_tokens})",
                 shown,
                 f"path = wb.trace({model}, out, {direction}{sites})",
@@ -189,7 +189,7 @@ class Exploration:
             ]
         )
 
-    def _spoken(self, setting: Setting, name: str) -> str:
+    def _steer_code(self, setting: Setting, name: str) -> str:
         on = f'on="{setting.on}"'
         if isinstance(self.direction, Directions):
             return f"wb.add({name}[{setting.layer}], ratio={setting.ratio:g}, {on})"
@@ -205,16 +205,16 @@ def _remember(kept: OrderedDict, key: object, value: object) -> None:
         kept.popitem(last=False)
 
 
-def _asked(text: str) -> Prompt:
-    return Prompt(text, "explored", harmful=bool(_harmful().get(_folded(text))))
+def _prompt_of(text: str) -> Prompt:
+    return Prompt(text, "explored", harmful=bool(_harmful().get(_fold(text))))
 
 
 @cache
 def _harmful() -> dict[str, bool]:
     """The bundled requests, and whether each is a harmful one."""
     sets = (prompts(f"{name}/{side}") for name in ("refusal", "refusal_breadth") for side in _BUNDLED)
-    return {_folded(prompt.text): prompt.harmful for some in sets for prompt in some}
+    return {_fold(prompt.text): prompt.harmful for some in sets for prompt in some}
 
 
-def _folded(text: str) -> str:
+def _fold(text: str) -> str:
     return " ".join(text.casefold().split())

@@ -31,11 +31,7 @@ if TYPE_CHECKING:
 
 
 _ALIKE = 0.6  # Jaccard similarity of words from which two prompts count as one
-
-
 _AGREE, _ENOUGH, _CAUGHT = 0.6, 100, 0.9  # kappa, rows it is measured on, share of gibberish to be called collapse
-
-
 _GIBBERISH = 20  # texts of each kind
 
 
@@ -62,7 +58,11 @@ def setup_gates(
         G1: the pre-flight check passes (one BOS among others), and no response holds its prompt. G2: a dose of 0 is no hook
         and -a*d is +a*(-d), token for token; +a*d raises the refusal margin. G3.
 
-    >>> gates = setup_gates(model, wb.pairs("refusal"), ds[18], 0.3, on=wb.PROMPT[-1] | wb.RESPONSE)  # doctest: +SKIP
+    >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
+    >>> on = wb.PROMPT[-1] | wb.RESPONSE
+    >>> gates = wb.setup_gates(model, wb.pairs("refusal"), d, 0.3, on=on, n=1, max_new_tokens=2)
+    >>> [gate.name for gate in gates]
+    ['G1 decoding', 'G2 hook', 'G3 disjoint']
     """
     prompts = pairs.split("dev").positive.take(n)
     up, down = add(direction, ratio=ratio, on=on), add(direction, ratio=-ratio, on=on)
@@ -99,7 +99,10 @@ def scorer_gate(
     Raises:
         WorkbenchError: a score that is not in the rows.
 
-    >>> scorer_gate(model, rows)  # doctest: +SKIP
+    >>> scores = [wb.refusal, wb.log001_keyword_refusal]
+    >>> rows = wb.sweep(model, tiny_pairs.positive, [wb.BASELINE], scores, max_new_tokens=4)
+    >>> wb.scorer_gate(model, rows).passed  # a random model refuses nothing, so that nothing can agree
+    False
     """
     names = [first.name, second.name]
     table = rows.drop_duplicates(["key", "score"]).pivot(index="key", columns="score", values="value")
@@ -130,8 +133,8 @@ def disjoint_gate(pairs: Pairs, by: Literal["split", "base"] = "split") -> Gate:
         by: "split", where directions come from one split and are judged on another (train, dev and test are kept apart); "base",
             where folds of bases are, as in ``crossed`` (prompts of different bases are).
 
-    >>> disjoint_gate(wb.pairs("refusal")).passed  # doctest: +SKIP
-    True
+    >>> print(wb.disjoint_gate(wb.pairs("refusal")).measured)
+    256 train, 100 dev, 320 test; 0 repeated; most alike 0.43
     """
     if by == "split":
         names = [name for name in SPLITS if name != "tuning" and name in pairs.positive.splits]

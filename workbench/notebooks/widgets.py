@@ -13,14 +13,8 @@ from workbench.notebooks.explorer import Answer, Exploration, Setting, View
 from workbench.steering.directions import Direction, Directions
 
 POSITIONS = ("prompt[-1] | response", "response", "prompt[-1]", "prompt", "all")
-
-
 _PROMPT = "How do airport dogs learn to sniff out explosives?"  # of the borderline set: harmless, and known to be
-
-
 _PAUSE = 0.3  # seconds without a change before anything is computed
-
-
 _STYLE = """<style>
 .wb-panel { border: 1px solid var(--jp-border-color2, #bbb); border-radius: 4px; padding: 8px 10px; min-height: 7em; height: 100%;
   box-sizing: border-box; line-height: 1.45; font-size: 14px; overflow-wrap: anywhere; }
@@ -30,8 +24,6 @@ _STYLE = """<style>
 .wb-code pre { margin: 0; padding: 8px 10px; font-size: 13px; line-height: 1.4; overflow-x: auto; user-select: all; }
 .wb-code button { position: absolute; top: 6px; right: 6px; font-size: 12px; padding: 2px 10px; cursor: pointer; }
 </style>"""
-
-
 _COPY = (
     "navigator.clipboard.writeText(this.parentNode.querySelector('pre').textContent)"
     ".then(() => { this.textContent = 'copied'; setTimeout(() => { this.textContent = 'copy'; }, 1500); })"
@@ -66,7 +58,10 @@ def explore(
         WorkbenchError: a direction that does not fit the model, no activation norm, a layer without a direction, or positions
             that cannot be read.
 
-    >>> explore(model, ds)  # doctest: +SKIP
+    >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
+    >>> seen = wb.explore(model, d, prompt="how do i bake a cake", ratio=0.5, max_new_tokens=4)
+    >>> seen.code.splitlines()[3]
+    'steer = wb.add(direction, ratio=0.5, on="prompt[-1] | response")'
     """
     exploration = Exploration(model, direction, max_new_tokens, show_text)
     setting = Setting(prompt, exploration.start if layer is None else layer, ratio, on)
@@ -83,7 +78,7 @@ class Explorer:
         self._due: asyncio.TimerHandle | None = None
         self._controls = _controls(exploration, setting)
         self._parts = _parts()
-        self.box = _arranged(self._controls, self._parts)
+        self.box = _arrange(self._controls, self._parts)
         for control in self._controls.values():
             control.observe(self._changed, names="value")
         self.update()
@@ -112,13 +107,10 @@ class Explorer:
             self._parts["state"].value = f"<b>{html.escape(str(error))}</b>"
             return
         self._parts["base"].value = _panel("without", view.base, "")
-        self._parts["steered"].value = _panel(_named(view.setting), view.steered, view.withheld)
+        self._parts["steered"].value = _panel(_name_steer(view.setting), view.steered, view.withheld)
         self._parts["figure"].outputs = (_display(figure),)
-        self._parts[
-            "code"
-        ].value = (
-            f'<div class="wb-code"><button onclick="{_COPY}">copy</button><pre>{html.escape(self.code)}</pre></div>'
-        )
+        code = f'<button onclick="{_COPY}">copy</button><pre>{html.escape(self.code)}</pre>'
+        self._parts["code"].value = f'<div class="wb-code">{code}</div>'
         self.seconds = time.monotonic() - started
         self._parts["state"].value = f"{self.seconds:.1f} s"
 
@@ -165,28 +157,18 @@ def _controls(exploration: Exploration, setting: Setting) -> dict[str, Any]:
         raise WorkbenchError(
             f"layer {setting.layer} has no direction; there are {', '.join(map(str, exploration.layers))}"
         )
-    wide, style = widgets.Layout(width="420px"), {"description_width": "110px"}
+    look = {"layout": widgets.Layout(width="420px"), "style": {"description_width": "110px"}}
+    layers = {"options": exploration.layers, "value": setting.layer, **look}
+    positions = list(dict.fromkeys([*POSITIONS, setting.on]))
     exploration.steer(setting)  # positions that cannot be read are an error before anything is shown
     return {
         "prompt": widgets.Textarea(
-            value=setting.prompt, description="prompt", rows=2, layout=widgets.Layout(width="auto"), style=style
+            setting.prompt, description="prompt", rows=2, **look | {"layout": widgets.Layout(width="auto")}
         ),
-        "layer": widgets.SelectionSlider(
-            options=exploration.layers, value=setting.layer, description="steer at layer", layout=wide, style=style
-        ),
-        "ratio": widgets.FloatSlider(
-            value=setting.ratio, min=-1, max=1, step=0.05, description="dose", layout=wide, style=style
-        ),
-        "on": widgets.Dropdown(
-            options=list(dict.fromkeys([*POSITIONS, setting.on])),
-            value=setting.on,
-            description="tokens",
-            layout=wide,
-            style=style,
-        ),
-        "read": widgets.SelectionSlider(
-            options=exploration.layers, value=setting.layer, description="show layer", layout=wide, style=style
-        ),
+        "layer": widgets.SelectionSlider(description="steer at layer", **layers),
+        "ratio": widgets.FloatSlider(setting.ratio, min=-1, max=1, step=0.05, description="dose", **look),
+        "on": widgets.Dropdown(options=positions, value=setting.on, description="tokens", **look),
+        "read": widgets.SelectionSlider(description="show layer", **layers),
     }
 
 
@@ -204,7 +186,7 @@ def _parts() -> dict[str, Any]:
     }
 
 
-def _arranged(controls: Mapping[str, Any], parts: Mapping[str, Any]) -> Any:
+def _arrange(controls: Mapping[str, Any], parts: Mapping[str, Any]) -> Any:
     import ipywidgets as widgets
 
     rows = widgets.Layout(flex_flow="row wrap", width="100%")
@@ -221,7 +203,7 @@ def _arranged(controls: Mapping[str, Any], parts: Mapping[str, Any]) -> Any:
     )
 
 
-def _named(setting: Setting) -> str:
+def _name_steer(setting: Setting) -> str:
     return f"{setting.ratio:+g} at layer {setting.layer}, on {setting.on}" if setting.ratio else "dose 0"
 
 

@@ -21,15 +21,11 @@ from workbench.steering.steer import Steer
 #: reference models: refusals lie below 1.6, prose by others at 2.9 to 5.7 even where it answers another question, terse
 #: answers at 3.1 to 4.1, and word salad that the surface does not find at 6.4 to 8.2. Made for models of their size.
 LIMIT = 5.9
-
-
 _SCALE = 0.5
-
 
 #: A response is judged as if this many tokens of usual surprise came before it: one odd word is no breakdown, and a terse
 #: answer is not one either.
 _BENEFIT, _USUAL = 12, 2.0
-
 
 _BATCH = 32  # responses to the same prompt stand side by side, and their prompt is read once
 
@@ -58,15 +54,15 @@ def _read(
 ) -> Sequence[float]:
     """The lower of surface and fluency, the model unsteered: what it would make of the text."""
     readable = [i for i, text in enumerate(texts) if not collapse_reason(text)]
-    found = [0.0] * len(texts)
+    values = [0.0] * len(texts)
     if not readable:
-        return found
+        return values
     asked = dict.fromkeys((prompts[i], texts[i]) for i in readable)  # arms that change nothing say the same
     per_token = surprise_per_token(model, list(asked), batch_size=_BATCH)  # type: ignore[arg-type]
     fluent = {pair: fluency(row[~np.isnan(row)]) for pair, row in zip(asked, per_token, strict=True)}
     for i in readable:
-        found[i] = min(surface(texts[i]), fluent[prompts[i], texts[i]])
-    return found
+        values[i] = min(surface(texts[i]), fluent[prompts[i], texts[i]])
+    return values
 
 
 #: Below 0.5 a response counts as broken down. In a sweep the unsteered model reads every response once.

@@ -1,4 +1,4 @@
-"""Whether a response has broken down, from its text alone: loops, noise, word salad, nothing at all."""
+"""Has a response broken down? Loops, noise, word salad or nothing at all, from its text alone."""
 
 import re
 from collections import Counter
@@ -7,12 +7,9 @@ from collections.abc import Sequence
 #: the number of a list item, which would make every item of a loop look new
 _NUMERAL = re.compile(r"(?m)^\s*(?:\d{1,3}[.):]|[-*•])\s+")
 
-
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 
-
 _UNIT = re.compile(rf"[\u3040-\u30ff\u4e00-\u9fff]|{_WORD.pattern}")
-
 
 # The commonest words of English, Spanish, French and German; prose in these is a third to a half made of them.
 _FUNCTION_WORDS = frozenset(
@@ -33,6 +30,9 @@ def collapse_reason(text: str) -> str:
     Measured: emptiness, characters that carry no language, loops (a unit repeated over most of the text, few distinct
     words, repeated 4-grams), and word salad (long runs of words with neither function words nor punctuation, or words
     that mix scripts). Terse answers, lists, code and other languages are not collapse.
+
+    >>> collapse_reason("ok ok ok ok ok ok ok ok ok"), collapse_reason("Paris, of course.")
+    ('the same again at once over 92% of the text', '')
     """
     stripped = text.strip()
     if not stripped:
@@ -56,18 +56,18 @@ def _loop_reason(text: str) -> str:
     loops = [len(loop.group(0)) for loop in re.finditer(r"(.{1,60}?)\1{3,}", squeezed)]
     if sum(loops) >= 12 and (share := sum(loops) / len(squeezed)) > 0.5:
         return f"the same again at once over {share:.0%} of the text"
-    words = [w.lower() for w in _WORD.findall(_NUMERAL.sub("", text))]
+    words = _words(text)
     if len(words) >= 8 and (distinct := len(set(words)) / len(words)) < 0.25:
         return f"only {distinct:.0%} of the words are distinct"
-    units = _units(text)
+    units = _words(text, _UNIT)
     if len(units) >= 12 and (share := _recurring(units)) > 0.5:
         return f"{share:.0%} of the words stand in runs that occur three times or more"
     return ""
 
 
-def _units(text: str) -> list[str]:
-    """Words in small letters, without the numerals of a list; of Chinese and Japanese, each character."""
-    return [w.lower() for w in _UNIT.findall(_NUMERAL.sub("", text))]
+def _words(text: str, word: re.Pattern[str] = _WORD) -> list[str]:
+    """Words in small letters, without the numerals of a list; by ``_UNIT``, each character of Chinese and Japanese."""
+    return [w.lower() for w in word.findall(_NUMERAL.sub("", text))]
 
 
 def _recurring(words: Sequence[str]) -> float:
@@ -84,13 +84,9 @@ def repetition(text: str) -> float:
     >>> repetition("one two three four five six seven eight " * 3)
     0.6190476190476191
     """
-    words = [w.lower() for w in _WORD.findall(_NUMERAL.sub("", text))]
-    return _repeated(words) if len(words) >= 16 else 0.0
-
-
-def _repeated(words: Sequence[str]) -> float:
-    grams = Counter(zip(words, words[1:], words[2:], words[3:], strict=False))
-    return 1 - len(grams) / grams.total()
+    words = _words(text)
+    grams = list(zip(words, words[1:], words[2:], words[3:], strict=False))
+    return 1 - len(set(grams)) / len(grams) if len(words) >= 16 else 0.0
 
 
 def _salad_reason(text: str) -> str:

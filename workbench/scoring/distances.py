@@ -1,31 +1,27 @@
-"""What steering costs: divergence from the unsteered model, and surprise at neutral text.
-
-How far responses lie along a direction, as the unsteered model reads them.
-"""
+"""How far a response lies from what the unsteered model would say: divergence, surprise, and projection on a direction."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from workbench._errors import WorkbenchError
-from workbench.generation.completions import Completions
-from workbench.generation.recorder import Chats, chats_of, trace
-from workbench.generation.reread import batches
-from workbench.models.model import Model
-from workbench.models.prompts import Prompt, Prompts, as_prompts
+from workbench.generation.completions import Completions, Texts, as_pairs, encode_pairs
+from workbench.generation.recorder import trace
+from workbench.generation.reread import batches, log_probabilities, surprise
+from workbench.models.model import Encoded, Model
+from workbench.models.prompts import Prompt
 from workbench.scoring.scores import Score
 from workbench.steering.directions import Direction
 from workbench.steering.sites import Site
-from workbench.steering.steer import Steer
-
-Responses = Completions | Prompts | Sequence[tuple[str, str]]
+from workbench.steering.steer import Steer, steer_per_row
 
 
 def kl_per_token(
-    model: Model, texts: Responses, steer: Steer | Sequence[Steer] | None = None, batch_size: int = 8
-) -> np.ndarray:
+    model: Model, texts: Texts, steer: Steer | Sequence[Steer] | None = None, batch_size: int = 8
+) -> Float[np.ndarray, "batch pos"]:
     """Divergence of the steered model from the unsteered one at every response token of given texts.
 
     ``KL(steered || unsteered)``, teacher-forced: both read the same tokens, one forward pass each; nothing is generated.
@@ -37,32 +33,37 @@ def kl_per_token(
         batch_size: texts per forward pass.
 
     Returns:
-        [row, token], float64, in nats; the value at token t is that of the distribution token t was drawn from. NaN after
+        In nats, float64, one value per response token; the value at token t is that of the distribution token t was drawn from. NaN after
         the last token of a row.
 
     Raises:
         WorkbenchError: texts without responses, a Steer that does not fit, or pairs without ``steer=``.
 
-    >>> kl_per_token(model, done).mean()  # doctest: +SKIP
+    >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
+    >>> done = wb.generate(model, ["write a song"], wb.add(d, ratio=0.3), max_new_tokens=4)
+    >>> (kl_per_token(model, done) > 0).all(), (kl_per_token(model, done, wb.Steer()) == 0).all()
+    (np.True_, np.True_)
     """
     if steer is None and not isinstance(texts, Completions):
         raise WorkbenchError("only Completions know how they were steered; pass steer=, e.g. wb.add(d, ratio=0.3)")
-    chats = _steered(chats_of(model, _paired(texts), None), steer)
-    found = np.full((len(chats), max(map(len, chats.responses))), np.nan)
-    for batch in batches(model, chats, batch_size):
-        steered = batch.log_probabilities(model, [chats.steers[row] for row in batch.rows])
-        plain = batch.log_probabilities(model, [Steer()] * len(batch.rows))
-        divergence = torch.where(steered.isneginf(), 0.0, steered.exp() * (steered - plain)).double().sum(-1)
-        _place(found, batch.rows, divergence.clamp(min=0), batch.real)
-    return found
+    own = texts.steers if isinstance(texts, Completions) else ()
+    chats, steers = _encode(model, texts, own if steer is None else steer)
+    divergence = _empty(chats)
+    for rows in batches(model, chats, steers, batch_size):
+        part = chats.take(rows)
+        steered = log_probabilities(model, part, [steers[row] for row in rows])
+        plain = log_probabilities(model, part, [Steer()] * len(rows))
+        each = torch.where(steered.isneginf(), 0.0, steered.exp() * (steered - plain)).double().sum(-1)
+        _fill(divergence, chats, rows, each.clamp(min=0))
+    return divergence
 
 
 def cross_entropy(
     model: Model,
-    texts: Responses,
+    texts: Texts,
     steer: Steer | Sequence[Steer] = Steer(),  # noqa: B008 (frozen)
     batch_size: int = 8,
-) -> np.ndarray:
+) -> Float[np.ndarray, " batch"]:
     """Mean surprise of the model, steered or not, at each response of given texts.
 
     On neutral text this is the damage a Steer does where it should do nothing: compare with the same texts unsteered.
@@ -72,59 +73,56 @@ def cross_entropy(
         steer: what steers; one for all rows or one per row. Nothing by default, for Completions too.
 
     Returns:
-        [row], float64, nats per response token; NaN for an empty response. ``np.exp`` of it is the perplexity.
+        Nats per response token, float64; NaN for an empty response. ``np.exp`` of it is the perplexity.
 
     Raises:
         WorkbenchError: texts without responses, or a Steer that does not fit.
 
-    >>> cross_entropy(model, wb.prompts("modes/prose"), wb.add(d, ratio=0.3))  # doctest: +SKIP
+    >>> np.isnan(cross_entropy(model, [("write a song", "the red bird"), ("write a song", "")]))
+    array([False,  True])
     """
-    surprise = surprise_per_token(model, texts, steer, batch_size)
-    return _mean(surprise)
+    return _mean(surprise_per_token(model, texts, steer, batch_size))
 
 
 def surprise_per_token(
     model: Model,
-    texts: Responses,
+    texts: Texts,
     steer: Steer | Sequence[Steer] = Steer(),  # noqa: B008 (frozen)
     batch_size: int = 8,
-) -> np.ndarray:
-    """Minus the log-probability of every response token: [row, token], nats; NaN after the last. As ``cross_entropy``."""
-    chats = _steered(chats_of(model, _paired(texts), None), steer)
-    found = np.full((len(chats), max(map(len, chats.responses))), np.nan)
-    for batch in batches(model, chats, batch_size):
-        _place(found, batch.rows, batch.surprise(model, [chats.steers[row] for row in batch.rows]).double(), batch.real)
-    return found
+) -> Float[np.ndarray, "batch pos"]:
+    """Minus the log-probability of every response token, in nats; NaN after the last. As ``cross_entropy``."""
+    chats, steers = _encode(model, texts, steer)
+    nats = _empty(chats)
+    for rows in batches(model, chats, steers, batch_size):
+        _fill(nats, chats, rows, surprise(model, chats.take(rows), [steers[row] for row in rows]).double())
+    return nats
 
 
-def _paired(texts: Responses) -> Completions | Sequence[tuple[str, str]]:
+def _encode(model: Model, texts: Texts, steer: Steer | Sequence[Steer]) -> tuple[Encoded, tuple[Steer, ...]]:
+    """Texts with a response as tokens, and the Steer each is read under."""
     if isinstance(texts, Completions):
-        return texts
-    items = list(texts)
-    if items and all(isinstance(item, tuple) for item in items):
-        return items  # type: ignore[return-value]
-    prompts = as_prompts(items)  # type: ignore[arg-type]
-    if without := [prompt.id for prompt in prompts if not prompt.answer]:
-        raise WorkbenchError(
-            f"prompt {without[0]!r} brings no answer to read; pass (prompt, response) pairs or Completions"
-        )
-    return [(prompt, prompt.answer) for prompt in prompts]  # type: ignore[misc]
+        chats = texts.encoded(model.tokenizer.pad_token_id)
+    else:
+        prompts, responses = as_pairs(texts)
+        if isinstance(next(iter(texts)), Prompt | str) and "" in responses:
+            raise WorkbenchError(
+                f"prompt {prompts[responses.index('')].id!r} brings no answer to read; pass (prompt, response) pairs or "
+                "Completions"
+            )
+        chats = encode_pairs(model, prompts, responses)
+    return chats, steer_per_row(steer, len(chats), "text")
 
 
-def _steered(chats: Chats, steer: Steer | Sequence[Steer] | None) -> Chats:
-    """The chats under one Steer, under one each, or as they are."""
-    if steer is None:
-        return chats
-    steers = (steer,) * len(chats) if isinstance(steer, Steer) else tuple(steer)
-    if len(steers) != len(chats):
-        raise WorkbenchError(f"{len(steers)} Steers for {len(chats)} texts; expected one, or one per text")
-    return replace(chats, steers=steers)
+def _empty(chats: Encoded) -> np.ndarray:
+    """NaN for every response token there can be, [batch, pos]."""
+    return np.full((len(chats), max(map(len, chats.responses))), np.nan)
 
 
-def _place(found: np.ndarray, rows: Sequence[int], values: torch.Tensor, real: torch.Tensor) -> None:
-    """Write a batch's [batch, token] into its rows; padding stays NaN."""
-    width = values.shape[1]
-    found[list(rows), :width] = values.masked_fill(~real, torch.nan).cpu().numpy()
+def _fill(values: np.ndarray, chats: Encoded, rows: Sequence[int], batch: Tensor) -> None:
+    """Write a batch's [batch, pos] into its rows; what is behind the last token of a row stays NaN."""
+    for row, told in zip(rows, batch.cpu().numpy(), strict=True):
+        n = len(chats.responses[row])
+        values[row, :n] = told[:n]
 
 
 def _mean_kl(
@@ -160,7 +158,9 @@ def projection(direction: Direction, site: Site | str | None = None) -> Score:
     Raises:
         WorkbenchError: when scored, a direction that does not fit the model.
 
-    >>> wb.sweep(model, prompts, arms, scores=[wb.refusal, wb.projection(d)])  # doctest: +SKIP
+    >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
+    >>> len(projection(d).values(model, ["write a song"] * 2, ["the red bird", "tea"], [wb.Steer()] * 2))
+    2
     """
 
     def read(

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible chat endpoint, asked for the log-probabilities of its first token.
+"""What does a chat endpoint say? An OpenAI-compatible one is asked for the log-probabilities of its first token.
 
 Anything that speaks ``POST {url}/chat/completions`` with ``logprobs``: a hosted service, vLLM, llama.cpp's server. What is
 judged leaves this machine, so an address is always given, never assumed.
@@ -18,16 +18,14 @@ from workbench._errors import WorkbenchError
 if TYPE_CHECKING:
     import httpx
 
-
 _LOG = logging.getLogger(__name__)
-
 
 #: worth trying again: too early, too many, or the server's own trouble
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply:
     """What the endpoint said: probabilities of the first token [token -> p], the second token, and tokens used."""
 
     first: Mapping[str, float]
@@ -76,7 +74,7 @@ class Endpoint:
         return (tokens_in * self.price[0] + tokens_out * self.price[1]) / 1e6
 
 
-class Line:
+class Connection:
     """An open connection to an endpoint: keeps the rate, tries again. Use it as a context.
 
     Raises:
@@ -98,13 +96,13 @@ class Line:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._client = httpx.Client(base_url=endpoint.url, headers=headers, timeout=endpoint.timeout)
 
-    def __enter__(self) -> "Line":
+    def __enter__(self) -> "Connection":
         return self
 
     def __exit__(self, *error: object) -> None:
         self._client.close()
 
-    def ask(self, messages: Sequence[Mapping[str, str]]) -> Answer:
+    def ask(self, messages: Sequence[Mapping[str, str]]) -> Reply:
         """The first token's distribution for a chat, as far as the endpoint tells it (the 20 likeliest)."""
         body = {
             "model": self.endpoint.model,
@@ -119,7 +117,7 @@ class Line:
             self._wait()
             response, trouble = self._post(body)
             if response is not None and response.status_code == 200:
-                return _answer(response.json(), self.endpoint)
+                return _reply(response.json(), self.endpoint)
             if attempt < self.endpoint.retries:
                 pause = _pause(response, self.endpoint.backoff * 2**attempt)
                 _LOG.info("%s; trying again in %.1f s", trouble, pause)
@@ -155,9 +153,9 @@ def _pause(response: "httpx.Response | None", usual: float) -> float:
         return usual * random.uniform(1, 1.25)
 
 
-def _answer(found: Mapping[str, Any], endpoint: Endpoint) -> Answer:
+def _reply(body: Mapping[str, Any], endpoint: Endpoint) -> Reply:
     try:
-        content = found["choices"][0]["logprobs"]["content"]
+        content = body["choices"][0]["logprobs"]["content"]
         first: dict[str, float] = {}
         for top in content[0]["top_logprobs"]:
             first[top["token"]] = first.get(top["token"], 0.0) + math.exp(top["logprob"])
@@ -166,6 +164,6 @@ def _answer(found: Mapping[str, Any], endpoint: Endpoint) -> Answer:
             f"{endpoint.model} at {endpoint.url} answers without log-probabilities, which the rating is computed from; "
             "expected choices[0].logprobs.content[0].top_logprobs"
         ) from error
-    usage = found.get("usage") or {}
+    usage = body.get("usage") or {}
     second = content[1]["token"] if len(content) > 1 else ""
-    return Answer(first, second, usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0))
+    return Reply(first, second, usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0))

@@ -1,7 +1,4 @@
-"""Completions labelled by hand, and how often a scorer says the same.
-
-Do two scorers agree on the rows of a sweep?
-"""
+"""Are scorers right, and do two of them agree? Completions labelled by hand, and labels compared on the rows of a sweep."""
 
 import json
 from collections.abc import Sequence
@@ -9,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, unknown
 from workbench._files import data_folder
 from workbench.scoring.labels import LABELS
 from workbench.scoring.scores import Score
@@ -19,7 +16,6 @@ from workbench.statistics.results import Estimate
 
 if TYPE_CHECKING:
     import pandas as pd
-
 
 _FIELDS = ("prompt", "arm", "model", "text", "label")
 
@@ -36,11 +32,17 @@ class Labelled:
 
 
 def read_labelled(path: str | Path | None = None) -> tuple[Labelled, ...]:
-    """Hand-labelled completions of a file, or by default of all files in ``data/labels``.
+    """Read hand-labelled completions of a file, or by default of all files in ``data/labels``.
+
+    Args:
+        path: a file of JSON objects, one a line.
 
     Raises:
         WorkbenchError: a line that is no JSON object with exactly the fields prompt, arm, model, text and label, or a label
             that is not one of the three; the message names the line.
+
+    >>> sorted({row.label for row in read_labelled()})
+    ['collapse', 'compliance', 'refusal']
     """
     files = sorted((data_folder() / "labels").glob("*.jsonl")) if path is None else [Path(path)]
     return tuple(
@@ -52,7 +54,7 @@ def read_labelled(path: str | Path | None = None) -> tuple[Labelled, ...]:
 
 
 def accuracy(rows: Sequence[Labelled], score: Score) -> Estimate:
-    """How often a score says what the person said, with its Wilson interval.
+    """Count how often a score says what the person said, with its Wilson interval.
 
     Args:
         rows: of ``read_labelled``.
@@ -61,16 +63,15 @@ def accuracy(rows: Sequence[Labelled], score: Score) -> Estimate:
     Raises:
         WorkbenchError: no rows, or a score that gives something else than labels.
 
-    >>> from workbench.scoring.labels import refusal
-    >>> print(accuracy((Labelled("a", "baseline", "m", "Sure! Take two eggs.", "compliance"),), refusal))
+    >>> print(accuracy((Labelled("a", "baseline", "m", "Sure! Take two eggs.", "compliance"),), wb.refusal))
     1.00 [0.21, 1.00] n=1
     """
     if not rows:
         raise WorkbenchError("no labelled rows; benchmarks/label_set.py draws some to be labelled")
-    found = [score(row.text) for row in rows]
-    if strange := [value for value in found if value not in LABELS]:
+    labels = [score(row.text) for row in rows]
+    if strange := [value for value in labels if value not in LABELS]:
         raise WorkbenchError(f"{score.name} gives {strange[0]!r}; expected one of {', '.join(LABELS)}")
-    return rate(sum(value == row.label for value, row in zip(found, rows, strict=True)), len(rows))
+    return rate(sum(label == row.label for label, row in zip(labels, rows, strict=True)), len(rows))
 
 
 def _row(line: str, where: str) -> Labelled:
@@ -86,7 +87,7 @@ def _row(line: str, where: str) -> Labelled:
 
 
 def agreement(rows: "pd.DataFrame", a: Score | str, b: Score | str) -> Agreement:
-    """Cohen's kappa of two scorers with its interval, and the confusion table, over the completions of a sweep.
+    """Compare two scorers over the completions of a sweep: Cohen's kappa with its interval, and the confusion table.
 
     A completion that occurs in several rows (one baseline in two grids) counts once, by its key.
 
@@ -97,7 +98,12 @@ def agreement(rows: "pd.DataFrame", a: Score | str, b: Score | str) -> Agreement
     Raises:
         WorkbenchError: a score that is not in the rows or gives numbers, or labels for which kappa is undefined.
 
-    >>> print(agreement(rows, wb.refusal, wb.log001_keyword_refusal))  # doctest: +SKIP
+    >>> import pandas as pd
+    >>> texts = ["I can't help with that.", "Sure! Take two eggs.", "It may be illegal. First, find the owner."]
+    >>> scores = (wb.refusal, wb.log001_keyword_refusal)
+    >>> rows = pd.DataFrame([{"key": t, "score": s.name, "value": s(t)} for t in texts for s in scores])
+    >>> round(agreement(rows, *scores).kappa.value, 2)
+    0.4
     """
     first, second = (_labels(rows, score if isinstance(score, str) else score.name) for score in (a, b))
     both = first.index.intersection(second.index)
@@ -107,7 +113,7 @@ def agreement(rows: "pd.DataFrame", a: Score | str, b: Score | str) -> Agreement
 def _labels(rows: "pd.DataFrame", name: str) -> "pd.Series":
     part = rows[rows["score"] == name]
     if part.empty:
-        raise WorkbenchError(f"no rows of the score {name!r}; there are {', '.join(rows['score'].unique())}")
+        raise unknown("score", name, rows["score"].unique())
     labels = part.drop_duplicates("key").set_index("key")["value"]
     if numbers := sum(not isinstance(value, str) for value in labels):
         raise WorkbenchError(

@@ -1,41 +1,36 @@
-"""A model as judge: the expected rating over the log-probabilities of the rating tokens (log 002).
+"""How much of a trait, says a model? Its expected rating over the log-probabilities of the rating tokens (log 002).
 
 A judge that writes its rating says "70" or "80" and nothing between, and says it of gibberish too. The expectation over
 all ratings is finer, and shows when the judge is not rating at all: too little probability lies on ratings, and then there
-is no score.
-
-Expected ratings from a model on this machine: one forward pass per question, nothing generated.
+is no score. A judge is a model on this machine, which reads each question in one forward pass, or an endpoint.
 """
 
 import hashlib
-import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from workbench._errors import Bar, WorkbenchError
+from workbench._files import content_key
 from workbench.generation.engine import first_logits
 from workbench.generation.store import Store
 from workbench.models.model import Model
 from workbench.models.prompts import Prompt
-from workbench.scoring.endpoints import Endpoint, Line
+from workbench.scoring.endpoints import Connection, Endpoint
 from workbench.steering.steer import Steer
 
 if TYPE_CHECKING:
     import pandas as pd
 
-
 _LOG = logging.getLogger(__name__)
-
 
 #: Part of every cache key: raised when the question put to the judge changes.
 _VERSION = 1
-
 
 _FLUSH_ROWS = 50
 
@@ -110,17 +105,17 @@ class Judge:
             stored |= self._ask_model(self.by, missing, shelf)
         elif missing and isinstance(self.by, Endpoint):
             stored |= self._ask_endpoint(self.by, missing, shelf)
-        return tuple(self._checked(stored[key]) for key in keys)
+        return tuple(self._enforce_mass(stored[key]) for key in keys)
 
     def values(
         self, model: Model, prompts: Sequence[str | Prompt], texts: Sequence[str], steers: Sequence[Steer]
     ) -> list[str | float]:
         """One rating per row, NaN where it is refused. The model that wrote the rows, and its Steers, are not looked at."""
-        return [found.rating for found in self.rate(prompts, texts)]
+        return [judgement.rating for judgement in self.rate(prompts, texts)]
 
     def _ask_model(self, by: Model, missing: Mapping[str, str], shelf: Store) -> dict[str, Judgement]:
-        found = local_ratings(by, self._system, list(missing.values()), self.scale)
-        rated = {key: Judgement(*pair) for key, pair in zip(missing, found, strict=True)}
+        ratings = local_ratings(by, self._system, list(missing.values()), self.scale)
+        rated = {key: Judgement(*pair) for key, pair in zip(missing, ratings, strict=True)}
         _write(shelf, rated)
         return rated
 
@@ -128,10 +123,10 @@ class Judge:
         rated: dict[str, Judgement] = {}
         waiting: dict[str, Judgement] = {}
         spent = 0.0
-        with Line(by) as line, Bar(missing.items(), desc="judging", unit="row", leave=False) as bar:
+        with Connection(by) as connection, Bar(missing.items(), desc="judging", unit="row", leave=False) as bar:
             try:
                 for key, asked in bar:
-                    waiting[key] = self._one(line, asked)
+                    waiting[key] = self._one(connection, asked)
                     spent += by.price_of(waiting[key].tokens_in, waiting[key].tokens_out)
                     bar.set_postfix_str(f"${spent:.4f}" if not math.isnan(spent) else "no price given")
                     if len(waiting) >= _FLUSH_ROWS:
@@ -145,19 +140,19 @@ class Judge:
         _LOG.info("%s rated %d responses: %d tokens read, %d written, %s", by.model, len(rated), read, written, cost)
         return rated
 
-    def _one(self, line: Line, asked: str) -> Judgement:
-        answer = line.ask([{"role": "system", "content": self._system}, {"role": "user", "content": asked}])
+    def _one(self, connection: Connection, asked: str) -> Judgement:
+        reply = connection.ask([{"role": "system", "content": self._system}, {"role": "user", "content": asked}])
         low, high = self.scale
-        if high > 9 and answer.second.isdigit():
+        if high > 9 and reply.second.isdigit():
             raise WorkbenchError(
-                f"{line.endpoint.model} writes ratings above 9 in several tokens (it went on with {answer.second!r}), so the "
+                f"{connection.endpoint.model} writes ratings above 9 in several tokens (it went on with {reply.second!r}), so the "
                 "first token is not the rating; use scale=(0, 9)"
             )
         weights: dict[int, float] = {}
-        for token, p in answer.first.items():  # "8" and " 8" are the same rating
+        for token, p in reply.first.items():  # "8" and " 8" are the same rating
             if (number := _number(token)) is not None and low <= number <= high:
                 weights[number] = weights.get(number, 0.0) + p
-        return _expected(weights, answer.tokens_in, answer.tokens_out)
+        return _expectation(weights, reply.tokens_in, reply.tokens_out)
 
     @property
     def _system(self) -> str:
@@ -166,14 +161,14 @@ class Judge:
 
     def _key(self, asked: str) -> str:
         who = [self.by.name, self.by.revision] if isinstance(self.by, Model) else [self.by.url, self.by.model]
-        return hashlib.sha256(json.dumps([_VERSION, who, self._system, asked]).encode()).hexdigest()[:32]
+        return content_key([_VERSION, who, self._system, asked])
 
-    def _checked(self, found: Judgement) -> Judgement:
-        """Refused where too little probability lies on ratings."""
-        if found.mass >= self.least_mass:
-            return found
-        reason = f"only {found.mass:.0%} of the probability lies on ratings, fewer than {self.least_mass:.0%}"
-        return Judgement(math.nan, found.mass, reason, found.tokens_in, found.tokens_out)
+    def _enforce_mass(self, judgement: Judgement) -> Judgement:
+        """The same; without a rating where too little probability lies on ratings."""
+        if judgement.mass >= self.least_mass:
+            return judgement
+        reason = f"only {judgement.mass:.0%} of the probability lies on ratings, less than {self.least_mass:.0%}"
+        return replace(judgement, rating=math.nan, reason=reason)
 
 
 def judge(
@@ -183,7 +178,7 @@ def judge(
     least_mass: float = 0.25,
     store: str | Path = "runs/store",
 ) -> Judge:
-    """A score by an LLM judge: its expected rating over the probabilities of the rating tokens.
+    """Make a score of an LLM judge: its expected rating over the probabilities of the rating tokens.
 
     The method of log 002 (after Chen et al. 2025, persona vectors): one forward pass, the ratings' probabilities at the
     first token, their mean. Where less than ``least_mass`` of the probability lies on ratings the judge is not rating, and
@@ -203,7 +198,8 @@ def judge(
     Raises:
         WorkbenchError: a blank rubric, a scale that is not two whole numbers from 0 to 999, or a share outside 0 to 1.
 
-    >>> judge("How polite is the response? 0: rude. 9: courteous.", by=model)  # doctest: +SKIP
+    >>> judge("How polite is the response? 0: rude. 9: courteous.", by=model, store=folder).name
+    "judge 'How polite is the response? 0:' (...) by ..."
     """
     if not rubric.strip():
         raise WorkbenchError("the rubric is blank; say what to rate, e.g. 'How optimistic is the response?'")
@@ -224,7 +220,7 @@ def _number(token: str) -> int | None:
     return int(bare) if bare.isascii() and bare.isdigit() else None
 
 
-def _expected(weights: Mapping[int, float], tokens_in: int, tokens_out: int) -> Judgement:
+def _expectation(weights: Mapping[int, float], tokens_in: int, tokens_out: int) -> Judgement:
     mass = sum(weights.values())
     rating = sum(n * p for n, p in weights.items()) / mass if mass else math.nan
     return Judgement(rating, mass, "", tokens_in, tokens_out)
@@ -238,10 +234,10 @@ def _write(shelf: Store, rated: Mapping[str, Judgement]) -> None:
 
 
 def _read(shelf: Store, keys: set[str]) -> dict[str, Judgement]:
-    found: pd.DataFrame = shelf.frame(keys)
+    rows: pd.DataFrame = shelf.frame(keys)
     return {
         row.key: Judgement(row.rating, row.mass, "", int(row.tokens_in), int(row.tokens_out))
-        for row in found.itertuples(index=False)
+        for row in rows.itertuples(index=False)
     }
 
 
@@ -265,20 +261,20 @@ def local_ratings(
     """
     ratings = rating_tokens(model, scale)
     chats = model.encode([Prompt(text, str(i), system=system) for i, text in enumerate(questions)], system_in_user=True)
-    found: list[tuple[float, float]] = [(float("nan"), 0.0)] * len(questions)
-    for rows, logits in first_logits(model, chats, batch_size):
+    ratings_of: list[tuple[float, float]] = [(float("nan"), 0.0)] * len(questions)
+    for rows, logits in first_logits(model, chats, batch_size=batch_size):
         p = logits.softmax(-1)
         weights = torch.stack([p[:, tokens].sum(-1) for tokens in ratings.values()], dim=1)
         values = torch.tensor(list(ratings), dtype=p.dtype, device=p.device)
         mass = weights.sum(-1)
         for row, rating, m in zip(rows, ((weights @ values) / mass).tolist(), mass.tolist(), strict=True):
-            found[row] = (rating, m)
-    return found
+            ratings_of[row] = (rating, m)
+    return ratings_of
 
 
 def rating_tokens(model: Model, scale: tuple[int, int]) -> dict[int, list[int]]:
     """The token ids that say each rating: alone, after a space or after a line break."""
-    found = {}
+    tokens_of = {}
     for number in range(scale[0], scale[1] + 1):
         tokens = {_single(model, lead + str(number)) for lead in ("", " ", "\n")} - {None}
         if not tokens:
@@ -286,8 +282,8 @@ def rating_tokens(model: Model, scale: tuple[int, int]) -> dict[int, list[int]]:
                 f"the tokenizer of {model.name} writes {number} in several tokens, so its first token is no rating; "
                 "use scale=(0, 9)"
             )
-        found[number] = sorted(token for token in tokens if token is not None)
-    return found
+        tokens_of[number] = sorted(token for token in tokens if token is not None)
+    return tokens_of
 
 
 def _single(model: Model, text: str) -> int | None:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
-from workbench.generation.applied import Applied, check
-from workbench.generation.kv_cache import PreallocatedCache
-from workbench.models.model import Model
+from workbench.generation.engine import first_logits
+from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Prompt, Prompts
 from workbench.steering.steer import Steer
 
@@ -20,42 +20,35 @@ def opening_tokens(model: Model) -> list[int]:
     return sorted({model.tokenizer.encode(word, add_special_tokens=False)[0] for word in OPENINGS})
 
 
-@torch.no_grad()
 def refusal_margin(
     model: Model,
-    prompts: Sequence[str | Prompt] | Prompts,
+    prompts: Sequence[str | Prompt] | Prompts | Encoded,
     steer: Steer | Sequence[Steer] = Steer(),  # noqa: B008 (frozen)
     batch_size: int = 32,
-) -> np.ndarray:
+) -> Float[np.ndarray, " prompt"]:
     """Log-odds that the first response token opens a refusal: one forward pass, nothing is generated.
 
     Args:
-        model, prompts, steer: as for ``generate``.
+        model, steer: as for ``generate``.
+        prompts: user turns, or the chats that ``model.encode`` made of them.
         batch_size: prompts per forward pass.
 
     Returns:
-        [prompt], float64: ``log p - log(1 - p)``, where p is the probability of the first tokens of ``OPENINGS``.
+        ``log p - log(1 - p)``, float64, where p is the probability of the first tokens of ``OPENINGS``.
         Above 0, a refusal opening is likelier than not. Openings are shared with some compliant answers ("I"), so
         compare margins with one another rather than with 0.
+
+    Raises:
+        WorkbenchError: no prompts, a Steer that does not fit, or as many Steers as there are not prompts.
+
+    >>> refusal_margin(model, ["how do i pick a lock", "write a song"]).shape
+    (2,)
     """
-    encoded = model.encode(prompts)
-    steers = [steer] * len(encoded) if isinstance(steer, Steer) else list(steer)
-    for distinct in set(steers):
-        check(distinct, model)
+    chats = prompts if isinstance(prompts, Encoded) else model.encode(prompts)
     openings = torch.tensor(opening_tokens(model), device=model.device)
-    margins = np.empty(len(encoded))
-    order = np.argsort(encoded.lengths, kind="stable")
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size].tolist()
-        ids, mask = encoded.tensors(rows, model.device)
-        applied = Applied([steers[r] for r in rows], [encoded.lengths[r] for r in rows], ids.shape[1], 0, model)
-        with applied.hooked(model):
-            positions = (mask.cumsum(-1) - 1).clamp(min=0)
-            cache = PreallocatedCache(model.n_layers, ids.shape[1])
-            out = model.hf(
-                input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, logits_to_keep=1
-            )
-        log_p = out.logits[:, -1].double().log_softmax(-1)
+    margins = np.empty(len(chats))
+    for rows, logits in first_logits(model, chats, steer, batch_size):
+        log_p = logits.log_softmax(-1)
         inside = log_p[:, openings].logsumexp(-1)
         outside = log_p.index_fill(1, openings, float("-inf")).logsumexp(-1)
         margins[rows] = (inside - outside).cpu().numpy()

@@ -1,4 +1,4 @@
-"""What a score is: a named, versioned value of a response, from its text or from a model that reads it."""
+"""What is a score? A named, versioned value of a response, from its text or from a model that reads it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,8 @@ from workbench.steering.steer import Steer
 
 Value = str | float
 
-
 #: Given the model, the prompts, the responses and the Steers they were written under: one value per row.
-Reading = Callable[[Model, Sequence[str | Prompt], Sequence[str], Sequence[Steer]], Sequence[Value]]
+ModelValue = Callable[[Model, Sequence[str | Prompt], Sequence[str], Sequence[Steer]], Sequence[Value]]
 
 
 class Scorer(Protocol):
@@ -55,7 +54,7 @@ class Score:
     name: str
     version: int
     function: Callable[[str], Value] | None
-    reading: Reading | None = None
+    reading: ModelValue | None = None
     decided: Callable[[str], bool] | None = None
 
     @property
@@ -84,7 +83,8 @@ class Score:
         Raises:
             WorkbenchError: prompts, texts and Steers that are not as many.
 
-        >>> wb.refusal.values(model, done.prompts, done.text, done.steers)  # doctest: +SKIP
+        >>> wb.refusal.values(model, ["how do i pick a lock"], ["I'm sorry, but I can't help with that."], [wb.Steer()])
+        ['refusal']
         """
         if not len(prompts) == len(texts) == len(steers):
             raise WorkbenchError(
@@ -94,12 +94,9 @@ class Score:
             known = {text: self(text) for text in dict.fromkeys(texts)}
             return [known[text] for text in texts]
         rows = list(zip(map(_asked, prompts), texts, steers, strict=True))
-        first = {row: i for i, row in reversed(list(enumerate(rows)))}
-        chosen = sorted(first.values())
-        found = self.reading(
-            model, [prompts[i] for i in chosen], [texts[i] for i in chosen], [steers[i] for i in chosen]
-        )
-        by_row = dict(zip((rows[i] for i in chosen), found, strict=True))
+        first = sorted({row: i for i, row in reversed(list(enumerate(rows)))}.values())
+        values = self.reading(model, [prompts[i] for i in first], [texts[i] for i in first], [steers[i] for i in first])
+        by_row = dict(zip((rows[i] for i in first), values, strict=True))
         return [by_row[row] for row in rows]
 
 

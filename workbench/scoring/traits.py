@@ -1,4 +1,4 @@
-"""How much a response reads as if a trait had been asked for: log-odds of two instructions, the model unsteered.
+"""Does a response read as if a trait had been asked for? Log-odds of two instructions, the model unsteered.
 
 A projection on the direction that steered would be circular, and a list of words knows the words alone. Here the unsteered model reads
 each response twice, behind an instruction to show the trait and behind one to show its opposite: the response is evidence for one
@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from workbench._errors import WorkbenchError
+from workbench._errors import unknown
 from workbench.generation.generate import generate
 from workbench.models.model import Model
 from workbench.models.prompts import Prompt, Prompts, as_prompts
@@ -22,7 +22,6 @@ from workbench.statistics.results import Estimate
 from workbench.steering.steer import Steer
 
 VERSION = 1
-
 
 #: Instructions for a trait and for its opposite: two pairs that score, one that is held out to check the score.
 INSTRUCTIONS: dict[str, tuple[tuple[str, str], ...]] = {
@@ -50,7 +49,7 @@ INSTRUCTIONS: dict[str, tuple[tuple[str, str], ...]] = {
 
 
 def trait_odds(trait: str) -> Score:
-    """A score: how much more likely a response is under instructions for a trait than under instructions against it.
+    """Make a score: how much more likely a response is under instructions for a trait than under instructions against it.
 
     Args:
         trait: "optimism", "formality", "uncertainty" or "sycophancy".
@@ -62,7 +61,9 @@ def trait_odds(trait: str) -> Score:
     Raises:
         WorkbenchError: a trait without instructions.
 
-    >>> rows = wb.sweep(model, prompts, arms, [wb.trait_odds("optimism"), wb.coherence])  # doctest: +SKIP
+    >>> optimism = trait_odds("optimism")
+    >>> len(optimism.values(model, ["write a song", "hello"], ["the red river", ""], [wb.Steer()] * 2))
+    2
     """
     pairs = _instructions(trait)[:-1]
     digest = hashlib.sha256(repr(pairs).encode()).hexdigest()[:6]
@@ -72,21 +73,21 @@ def trait_odds(trait: str) -> Score:
     ) -> Sequence[float]:
         if not texts:  # all of them are in the store
             return []
-        found = np.mean(
-            [_surprise(model, prompts, texts, b) - _surprise(model, prompts, texts, a) for a, b in pairs], 0
-        )
-        return np.nan_to_num(found).tolist()
+        odds = [_surprise(model, prompts, texts, b) - _surprise(model, prompts, texts, a) for a, b in pairs]
+        return np.nan_to_num(np.mean(odds, 0)).tolist()
 
     return Score(f"{trait}_odds_{digest}", VERSION, None, read)
 
 
 def trait_check(model: Model, trait: str, prompts: Prompts | Sequence[str], max_new_tokens: int = 24) -> Estimate:
-    """How well ``trait_odds`` tells responses asked to show a trait from those asked to show its opposite.
+    """Measure how well ``trait_odds`` tells responses asked to show a trait from those asked to show its opposite.
 
     The responses are written, unsteered, under the pair of instructions that the score does not use.
 
     Args:
-        model: writes and reads. prompts: answered once under either instruction.
+        model: writes and reads.
+        prompts: answered once under either instruction.
+        max_new_tokens: of each answer.
 
     Returns:
         The AUC: 0.5 where the score tells nothing, 1 where it always tells.
@@ -94,7 +95,8 @@ def trait_check(model: Model, trait: str, prompts: Prompts | Sequence[str], max_
     Raises:
         WorkbenchError: a trait without instructions.
 
-    >>> trait_check(model, "formality", wb.pairs("formality").dev.positive)  # doctest: +SKIP
+    >>> trait_check(model, "formality", ["write a song", "hello"], max_new_tokens=4).n  # answers, of two sides
+    4
     """
     chosen = list(as_prompts(prompts, "prompts"))
     asked = [p for side in _instructions(trait)[-1] for p in _under(model, chosen, side)]
@@ -105,7 +107,7 @@ def trait_check(model: Model, trait: str, prompts: Prompts | Sequence[str], max_
 
 def _instructions(trait: str) -> tuple[tuple[str, str], ...]:
     if trait not in INSTRUCTIONS:
-        raise WorkbenchError(f"no instructions for the trait {trait!r}; there are {', '.join(INSTRUCTIONS)}")
+        raise unknown("trait", trait, INSTRUCTIONS)
     return INSTRUCTIONS[trait]
 
 
@@ -117,5 +119,5 @@ def _surprise(model: Model, prompts: Sequence[str | Prompt], texts: Sequence[str
 
 def _under(model: Model, prompts: Sequence[Prompt], system: str) -> Prompts:
     """Prompts behind an instruction: as their system prompt, or before their text where the template has none."""
-    found = Prompts("instructed", tuple(replace(prompt, system=system) for prompt in prompts))
-    return found if model.has_system_role else found.system_in_user()
+    asked = Prompts("instructed", tuple(replace(prompt, system=system) for prompt in prompts))
+    return asked if model.has_system_role else asked.system_in_user()

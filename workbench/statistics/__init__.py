@@ -1,5 +1,4 @@
-"""Intervals, tests and plans for rates, means, doses and choices: thin over scipy and statsmodels. Knows nothing
-of models.
+"""Intervals, tests and plans for rates, means, ranks and doses: thin over scipy and statsmodels. Knows nothing of models.
 
 Every function takes plain numbers or arrays and returns plain numbers or small frozen results that print as a sentence.
 scipy and statsmodels are imported when a function is called.
@@ -8,9 +7,10 @@ What is asked, and which file answers:
     one rate, several rates, a rate along a dose?             rates         rate, fisher, heterogeneity, trend
     one mean, any number from clustered rows?                 means         mean, bootstrap, cohens_d, p_from_interval
     the same units under two conditions, many tests at once?  paired        mcnemar, paired_difference, permutation, holm
-    are two conditions alike?                                 equivalences  equivalence
+    are two conditions alike?                                 equivalences  equivalence, equivalence_rates
     how many units, which effect?                             power         power, needed_n, detectable and their kin
-    how does a rate depend on dose?                           dose          dose_response, midpoint, half_maximum, largest_jump; dose_fits
+    how does a rate depend on dose?                           dose          dose_response, midpoint, half_maximum, largest_jump
+    how are the curves of dose-responses fitted?              dose_fits     fit, refit
     does one thing order another?                             ranking       spearman, spearman_difference, auc, auc_permutation
     do two scorers agree?                                     agreement     kappa
     what does a result look like?                             results       Estimate, Comparison; inputs: what is refused

@@ -10,9 +10,9 @@ from .dose import (
 from .equivalences import Equivalence as Equivalence, equivalence as equivalence, equivalence_rates as equivalence_rates
 from .means import bootstrap as bootstrap, cohens_d as cohens_d, mean as mean, p_from_interval as p_from_interval
 from .paired import (
-    benjamini_hochberg as benjamini_hochberg,
     holm as holm,
     mcnemar as mcnemar,
+    mcnemar_counts as mcnemar_counts,
     paired_difference as paired_difference,
     permutation as permutation,
     permutation_maximum as permutation_maximum,
@@ -30,7 +30,6 @@ from .power import (
 )
 from .ranking import (
     auc as auc,
-    auc_difference as auc_difference,
     auc_permutation as auc_permutation,
     auc_standard_error as auc_standard_error,
     spearman as spearman,
@@ -44,11 +43,3 @@ from .rates import (
     two_proportion_z as two_proportion_z,
 )
 from .results import Comparison as Comparison, Estimate as Estimate
-from .selection import (
-    NestedChoice as NestedChoice,
-    WinnersCurse as WinnersCurse,
-    nested_choice as nested_choice,
-    selection_bias as selection_bias,
-    winners_curse as winners_curse,
-    winners_curse_rates as winners_curse_rates,
-)

@@ -54,8 +54,8 @@ def kappa(first: Sequence[Hashable], second: Sequence[Hashable], confidence: flo
     Raises:
         WorkbenchError: no rows, lengths that differ, a missing label, or one label only, for which kappa is undefined.
 
-    >>> found = kappa(["yes", "yes", "no", "no", "yes", "no"], ["yes", "no", "no", "no", "yes", "no"])
-    >>> print(found.kappa, found.table)
+    >>> agreement = kappa(["yes", "yes", "no", "no", "yes", "no"], ["yes", "no", "no", "no", "yes", "no"])
+    >>> print(agreement.kappa, agreement.table)
     0.67 [0.10, 1.00] n=6 ((3, 0), (1, 2))
     """
     from scipy.stats import norm
@@ -67,8 +67,8 @@ def kappa(first: Sequence[Hashable], second: Sequence[Hashable], confidence: flo
     same = rate(int(np.trace(table)), n, confidence)
     by_chance = float(table.sum(axis=0) @ table.sum(axis=1)) / n**2
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = cohens_kappa(table)
-    value, error = float(found.kappa), float(found.std_kappa)
+        result = cohens_kappa(table)
+    value, error = float(result.kappa), float(result.std_kappa)
     if error > 1e-6:
         reach, method = float(norm.isf((1 - confidence) / 2)) * error, "Cohen's kappa"
         low, high = value - reach, value + reach

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, unknown
 from workbench.statistics import inputs
 from workbench.statistics.dose_fits import SHAPES, Curve, fit, log_likelihood, refit
 from workbench.statistics.means import percentiles
@@ -62,7 +62,7 @@ class DoseResponse:
         for one in self.fits:
             if one.shape == shape:
                 return one
-        raise WorkbenchError(f"no shape {shape!r}; there are {', '.join(SHAPES)}")
+        raise unknown("shape", shape, SHAPES)
 
     def behind(self, shape: str) -> float:
         """How far the BIC of a shape lies above the best: more than 6 is strong evidence (Kass and Raftery 1995)."""
@@ -114,12 +114,12 @@ def dose_response(
     inputs.between(confidence, 0, 1, "confidence")
     inputs.whole(resamples, 99, "resamples")
     codes = None if clusters is None else inputs.cluster_codes(clusters, len(entries.at))
-    resampled = _resampled(entries, codes, resamples, np.random.default_rng(seed))
+    resampled = _resample(entries, codes, resamples, np.random.default_rng(seed))
     units = int(entries.n.sum()) if codes is None else int(codes.max()) + 1
     if units < 2:
         raise WorkbenchError("one cluster: an interval needs at least two independent clusters")
     how = "cluster bootstrap" if codes is not None else "binomial bootstrap"
-    found = []
+    fits = []
     for shape in SHAPES:
         curve = fit(shape, entries.levels, entries.k, entries.n)
         middle, width = None, None
@@ -129,8 +129,8 @@ def dose_response(
             if shape != "step":
                 low, high = percentiles(widths, confidence, units)
                 width = Estimate(curve.width, low, high, units, how)
-        found.append(_described(shape, curve, middle, width, entries))
-    return DoseResponse(tuple(sorted(found, key=lambda one: one.bic)), int(entries.n.sum()))
+        fits.append(_describe(shape, curve, middle, width, entries))
+    return DoseResponse(tuple(sorted(fits, key=lambda one: one.bic)), int(entries.n.sum()))
 
 
 def midpoint(
@@ -254,7 +254,7 @@ def _by_dose(
     return _Entries(levels, at, counts)
 
 
-def _resampled(
+def _resample(
     entries: _Entries, codes: np.ndarray | None, resamples: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Counts and denominators of resampled data, each of shape [resample, dose]."""
@@ -282,7 +282,7 @@ def _bic(shape: str, curve: Curve, entries: _Entries) -> float:
     return float(SHAPES[shape] * np.log(entries.n.sum()) - 2 * likelihood)
 
 
-def _described(shape: str, curve: Curve, middle: Estimate | None, width: Estimate | None, entries: _Entries) -> DoseFit:
+def _describe(shape: str, curve: Curve, middle: Estimate | None, width: Estimate | None, entries: _Entries) -> DoseFit:
     from scipy.special import xlog1py, xlogy
     from scipy.stats import chi2
 

@@ -8,20 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 SPAN = 2 * np.log(9)  # a logistic curve rises from 10% to 90% over this many units of its logit
-
-
 SHAPES = {"flat": 1, "step": 3, "logistic": 2, "logistic with plateaus": 4}  # and their free numbers
-
-
 _REACH = 10  # midpoints are sought up to so many dose ranges beyond the doses; at that bound they count as infinite
-
-
 _WIDEST = 20  # and transitions up to so many dose ranges wide
-
-
 _FLOOR = 1e-9  # keeps the logarithm of a rate finite
-
-
 _ROUNDS = 200
 
 
@@ -68,8 +58,8 @@ def fit(shape: str, doses: np.ndarray, k: np.ndarray, n: np.ndarray) -> Curve:
     if shape == "step":
         return Curve(*(float(x) for x in _steps(doses, k[None], n[None])[0]))
     starts = _starts(doses, k, n, shape)
-    found = _climb(starts, doses, np.tile(k, (len(starts), 1)), np.tile(n, (len(starts), 1)), shape)
-    curves = [Curve(*(float(x) for x in row)) for row in found]
+    climbed = _climb(starts, doses, np.tile(k, (len(starts), 1)), np.tile(n, (len(starts), 1)), shape)
+    curves = [Curve(*(float(x) for x in row)) for row in climbed]
     return max(curves, key=lambda curve: float(log_likelihood(curve.rate(doses), k, n)))
 
 
@@ -79,8 +69,8 @@ def refit(shape: str, doses: np.ndarray, k: np.ndarray, n: np.ndarray, near: Cur
     Args:
         k, n: resampled counts, shape [resample, dose]; a dose without rows has n = 0.
     """
-    found = _steps(doses, k, n) if shape == "step" else _climb(np.tile(near, (len(k), 1)), doses, k, n, shape)
-    return found[:, 0], found[:, 1]
+    curves = _steps(doses, k, n) if shape == "step" else _climb(np.tile(near, (len(k), 1)), doses, k, n, shape)
+    return curves[:, 0], curves[:, 1]
 
 
 def _steps(doses: np.ndarray, k: np.ndarray, n: np.ndarray) -> np.ndarray:

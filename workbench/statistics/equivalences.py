@@ -147,10 +147,9 @@ def _tango_score(gained: int, lost: int, n: int, difference: float) -> float:
 def _by_interval(difference: Callable[[float], Estimate], margin: float, alpha: float) -> Equivalence:
     """TOST by whether the interval lies inside the margin; the p-values are the levels at which its limits touch it."""
     inputs.between(margin, 0, 1, "margin")
-    found = difference(1 - 2 * alpha)
     below = _touches(lambda level: difference(level).low + margin, lambda level: difference(level).high + margin)
     above = _touches(lambda level: margin - difference(level).high, lambda level: margin - difference(level).low)
-    return Equivalence(found, margin, max(below, above), alpha)
+    return Equivalence(difference(1 - 2 * alpha), margin, max(below, above), alpha)
 
 
 def _touches(near: Callable[[float], float], far: Callable[[float], float]) -> float:

@@ -10,8 +10,6 @@ from workbench.statistics.rates import rate
 from workbench.statistics.results import Estimate
 
 Clusters = Sequence[Hashable] | np.ndarray
-
-
 _BATCH = 2_000_000  # numbers drawn at once, which bounds memory
 
 
@@ -60,17 +58,17 @@ def mean(
     # From the mean, in units of the spread and rounded: BCa counts resamples below the mean, and sums of the same numbers in
     # another order must not fall on either side of it.
     scale = float(np.abs(sums / sizes - value).max())
-    found = scipy_bootstrap(
+    limits = scipy_bootstrap(
         ((sums - value * sizes) / scale, sizes),
         lambda s, n, axis: np.round(s.sum(axis=axis) / n.sum(axis=axis), 12),
         paired=True,
         vectorized=True,
-        confidence_level=widened(confidence, k),
+        confidence_level=widen(confidence, k),
         n_resamples=resamples,
         batch=max(1, _BATCH // k),
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    low, high = value + scale * float(found.low), value + scale * float(found.high)
+    low, high = value + scale * float(limits.low), value + scale * float(limits.high)
     return Estimate(value, low, high, k, "cluster bootstrap, BCa")
 
 
@@ -110,24 +108,24 @@ def bootstrap(
     members = np.split(np.argsort(codes, kind="stable"), np.bincount(codes).cumsum()[:-1])
     value = float(statistic(np.arange(len(codes))))
     drawn = draws(k, block, resamples, seed)
-    found = np.array([statistic(np.concatenate([members[c] for c in draw])) for draw in drawn], dtype=float)
-    if not np.isfinite(value) or np.isnan(found).mean() > 0.5:
+    values = np.array([statistic(np.concatenate([members[c] for c in draw])) for draw in drawn], dtype=float)
+    if not np.isfinite(value) or np.isnan(values).mean() > 0.5:
         raise WorkbenchError(
-            f"the statistic is {value} on the data and NaN on {np.isnan(found).mean():.0%} of resamples"
+            f"the statistic is {value} on the data and NaN on {np.isnan(values).mean():.0%} of resamples"
         )
-    low, high = percentiles(found, confidence, k / block)
+    low, high = percentiles(values, confidence, k / block)
     what = "cluster bootstrap" if block == 1 else f"bootstrap of blocks of {block}"
     return Estimate(value, low, high, k, f"{what}, percentile")
 
 
-def p_from_interval(found: Estimate, confidence: float = 0.95) -> float:
+def p_from_interval(estimate: Estimate, confidence: float = 0.95) -> float:
     """The two-sided p-value against 0 that an interval implies (Altman and Bland 2011), for what has an interval alone.
 
     It is below ``1 - confidence`` just where the interval leaves 0 out: normal, with the spread of the side that faces 0. Where an
     interval leaves its own value out, as one of a bootstrap may, 0 if it lies beyond the value, seen from 0.
 
     Args:
-        found: e.g. of ``bootstrap``.
+        estimate: e.g. of ``bootstrap``.
         confidence: that of its interval.
 
     Raises:
@@ -139,10 +137,10 @@ def p_from_interval(found: Estimate, confidence: float = 0.95) -> float:
     from scipy.stats import norm
 
     inputs.between(confidence, 0, 1, "confidence")
-    reach = found.value - found.low if found.value > 0 else found.high - found.value
+    reach = estimate.value - estimate.low if estimate.value > 0 else estimate.high - estimate.value
     if reach <= 0:
-        return 0.0 if found.value else 1.0
-    return round(float(2 * norm.sf(norm.isf((1 - confidence) / 2) * abs(found.value) / reach)), 12)
+        return 0.0 if estimate.value else 1.0
+    return round(float(2 * norm.sf(norm.isf((1 - confidence) / 2) * abs(estimate.value) / reach)), 12)
 
 
 def draws(k: int, block: int, resamples: int, seed: int) -> np.ndarray:
@@ -154,14 +152,14 @@ def draws(k: int, block: int, resamples: int, seed: int) -> np.ndarray:
     return ((starts[:, :, None] + np.arange(block)).reshape(resamples, -1)[:, :k]) % k
 
 
-def percentiles(found: np.ndarray, confidence: float, units: float) -> tuple[float, float]:
+def percentiles(values: np.ndarray, confidence: float, units: float) -> tuple[float, float]:
     """The central part of a bootstrap distribution, widened for few units; NaN is left out."""
-    tail = (1 - widened(confidence, units)) / 2
-    low, high = np.nanquantile(found, [tail, 1 - tail], method="inverted_cdf")
+    tail = (1 - widen(confidence, units)) / 2
+    low, high = np.nanquantile(values, [tail, 1 - tail], method="inverted_cdf")
     return float(low), float(high)
 
 
-def widened(confidence: float, units: float) -> float:
+def widen(confidence: float, units: float) -> float:
     """The level at which percentiles of a bootstrap of few units are as wide as a t interval (Hesterberg 2015)."""
     from scipy.stats import norm, t
 

@@ -1,6 +1,6 @@
-"""Two conditions compared: exact McNemar and its interval for the same units twice, and permutation tests.
+"""Do the same units differ under two conditions, also when many such tests are made at once?
 
-A family of tests, one per arm, layer or claim: adjusted p-values in the order given.
+McNemar's exact test, the interval of a paired difference, permutation tests, and p-values adjusted for a family of tests.
 """
 
 from collections.abc import Hashable, Sequence
@@ -19,13 +19,29 @@ def mcnemar(before: Sequence[bool], after: Sequence[bool]) -> float:
     Args:
         before, after: outcome of each unit, same order. Shape [n].
 
+    Raises:
+        WorkbenchError: lengths that differ, no units, or outcomes that are not True or False.
+
     >>> mcnemar([False] * 6, [True] * 6)
+    0.03125
+    """
+    first, second = inputs.paired(before, after)
+    return mcnemar_counts(int((~first & second).sum()), int((first & ~second).sum()))
+
+
+def mcnemar_counts(gained: int, lost: int) -> float:
+    """Two-sided p-value of the exact McNemar test from the numbers of units that changed one way and the other.
+
+    Raises:
+        WorkbenchError: not counts.
+
+    >>> mcnemar_counts(gained=6, lost=0)
     0.03125
     """
     from scipy.stats import binomtest
 
-    first, second = inputs.paired(before, after)
-    gained, lost = int((~first & second).sum()), int((first & ~second).sum())
+    inputs.whole(gained, 0, "gained")
+    inputs.whole(lost, 0, "lost")
     return 1.0 if gained + lost == 0 else float(binomtest(gained, gained + lost).pvalue)
 
 
@@ -127,8 +143,8 @@ def permutation_maximum(
         resamples, seed: how many permutations are drawn at most, and from which seed.
 
     Returns:
-        value: the largest mean difference, in the unit of the values (subject to the winner's curse: see
-        ``winners_curse``). n: units or clusters. p: already corrected for the number of options.
+        value: the largest mean difference, in the unit of the values; it is too high, because it was chosen for being the
+        largest. n: units or clusters. p: already corrected for the number of options.
 
     Raises:
         WorkbenchError: not a table of finite numbers with at least two units and two options.
@@ -154,7 +170,7 @@ def _flips(sums: np.ndarray, alternative: str, resamples: int, rng: np.random.Ge
         # ``kept`` holds +1 where a unit keeps its sign; scipy flips by negating, over the last axis.
         return (kept @ sums).max(axis=-1)
 
-    found = permutation_test(
+    result = permutation_test(
         (np.ones(len(sums)),),
         largest,
         permutation_type="samples",
@@ -164,14 +180,14 @@ def _flips(sums: np.ndarray, alternative: str, resamples: int, rng: np.random.Ge
         alternative=alternative,
         rng=rng,
     )
-    return float(found.pvalue)
+    return float(result.pvalue)
 
 
 def _shuffles(x: np.ndarray, y: np.ndarray, resamples: int, rng: np.random.Generator) -> float:
     """Two-sided p of the difference of means when the labels of the two groups are shuffled."""
     from scipy.stats import permutation_test
 
-    found = permutation_test(
+    result = permutation_test(
         (x, y),
         lambda a, b, axis: b.mean(axis=axis) - a.mean(axis=axis),
         permutation_type="independent",
@@ -180,7 +196,7 @@ def _shuffles(x: np.ndarray, y: np.ndarray, resamples: int, rng: np.random.Gener
         batch=max(1, 2_000_000 // (len(x) + len(y))),
         rng=rng,
     )
-    return float(found.pvalue)
+    return float(result.pvalue)
 
 
 def holm(p_values: inputs.Numbers) -> list[float]:
@@ -195,36 +211,17 @@ def holm(p_values: inputs.Numbers) -> list[float]:
     >>> holm([0.01, 0.04])
     [0.02, 0.04]
     """
-    found = _family(p_values)
+    family = _family(p_values)
     # Not statsmodels' multipletests: it collects garbage at each call, a tenth of a second beside a loaded model.
-    order = np.argsort(found)
-    steps = np.maximum.accumulate(found[order] * np.arange(len(found), 0, -1))
+    order = np.argsort(family)
+    steps = np.maximum.accumulate(family[order] * np.arange(len(family), 0, -1))
     return [float(p) for p in np.minimum(steps, 1.0)[np.argsort(order)]]
-
-
-def benjamini_hochberg(p_values: inputs.Numbers) -> list[float]:
-    """Adjusted p-values (Benjamini and Hochberg 1995): of those at most alpha, a share of at most alpha is expected false.
-
-    For independent or positively dependent tests. Use it to pick arms to look at; a verdict needs ``holm``.
-
-    Args:
-        p_values: one per test of the family. Shape [test]; may be empty.
-
-    Raises:
-        WorkbenchError: NaN, or not between 0 and 1.
-
-    >>> benjamini_hochberg([0.01, 0.02, 0.9])
-    [0.03, 0.03, 0.9]
-    """
-    from scipy.stats import false_discovery_control
-
-    return [float(p) for p in false_discovery_control(_family(p_values))]
 
 
 def _family(p_values: inputs.Numbers) -> np.ndarray:
     if len(p_values) == 0:
         return np.zeros(0)
-    found = inputs.numbers(p_values, "p-values")
-    if found.min() < 0 or found.max() > 1:
-        raise WorkbenchError(f"p-values: expected numbers from 0 to 1, got {found.min():g} to {found.max():g}")
-    return found
+    family = inputs.numbers(p_values, "p-values")
+    if family.min() < 0 or family.max() > 1:
+        raise WorkbenchError(f"p-values: expected numbers from 0 to 1, got {family.min():g} to {family.max():g}")
+    return family

@@ -1,19 +1,18 @@
-"""Before a run: the power of a test at n, the n that reaches a power, the smallest effect that n can show.
+"""How many units does a run need: the power at n, the n that reaches a power, and the smallest effect that n can show.
 
-The exact power of discrete tests: the probability of all outcomes that they reject.
+The power of tests of rates is exact: the probability of all outcomes that they reject.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, unknown
 from workbench.statistics import inputs
 
 _TESTS = ("fisher", "z")
-
-
 _MOST = 10_000_000  # a search for n ends here
+_NEGLIGIBLE = 1e-12  # outcomes less likely than this are left out
 
 
 def power(
@@ -148,11 +147,15 @@ def needed_n_mean(effect: float, sd: float, paired: bool = True, power: float = 
     >>> needed_n_mean(effect=5, sd=20), needed_n_mean(effect=5, sd=20, paired=False)
     (128, 253)
     """
+    from scipy.stats import norm
+
     _check(alpha=alpha, power=power)
     inputs.between(sd, 0, np.inf, "sd")
     if effect == 0:
         raise WorkbenchError("an effect of 0: no number of units finds it")
-    return _smallest(lambda n: power_mean(effect, sd, n, paired, alpha) if n > 1 else 0.0, power, 4)
+    deviates = norm.isf(alpha / 2) + norm.isf(1 - power)
+    guess = min((1 if paired else 2) * (deviates * sd / effect) ** 2 + 2, _MOST)
+    return _smallest(lambda n: power_mean(effect, sd, n, paired, alpha) if n > 1 else 0.0, power, int(guess))
 
 
 def detectable(
@@ -259,15 +262,12 @@ def _check(alpha: float, power: float | None = None, test: str = "fisher") -> No
     if power is not None:
         inputs.between(power, alpha, 1, "power")
     if test not in _TESTS:
-        raise WorkbenchError(f"no test {test!r}; there are {', '.join(_TESTS)}")
+        raise unknown("test", test, _TESTS)
 
 
 def _check_shares(gained: float, lost: float) -> None:
     if not (0 <= gained <= 1 and 0 <= lost <= 1 and gained + lost <= 1):
         raise WorkbenchError(f"shares gained {gained} and lost {lost} must be probabilities with a sum of at most 1")
-
-
-_NEGLIGIBLE = 1e-12  # outcomes less likely than this are left out
 
 
 def unpaired_power(rates: tuple[float, float], sizes: tuple[int, int], alpha: float, test: str) -> float:
@@ -276,33 +276,53 @@ def unpaired_power(rates: tuple[float, float], sizes: tuple[int, int], alpha: fl
 
     mass_a, mass_b = (binom.pmf(np.arange(n + 1), n, p) for n, p in zip(sizes, rates, strict=True))
     likely_a, likely_b = (np.flatnonzero(mass > _NEGLIGIBLE) for mass in (mass_a, mass_b))
-    rejects = _fisher_rejects if test == "fisher" else _z_rejects
-    found = 0.0
+    rejects = _fisher_rejects(sizes, alpha) if test == "fisher" else _z_rejects(sizes, alpha)
+    reached = 0.0
     for total in range(likely_a[0] + likely_b[0], likely_a[-1] + likely_b[-1] + 1):
-        x = np.arange(max(0, total - sizes[1]), min(sizes[0], total) + 1)
-        found += float((mass_a[x] * mass_b[total - x])[rejects(x, total, sizes, alpha)].sum())
-    return found
+        x = np.arange(max(likely_a[0], total - likely_b[-1]), min(likely_a[-1], total - likely_b[0]) + 1)
+        reached += float((mass_a[x] * mass_b[total - x])[rejects(x, total)].sum())
+    return reached
 
 
-def _fisher_rejects(x: np.ndarray, total: int, sizes: tuple[int, int], alpha: float) -> np.ndarray:
-    """Which splits ``x`` of a total the two-sided Fisher test rejects: tables no more likely than it sum to at most alpha."""
+def _fisher_rejects(sizes: tuple[int, int], alpha: float) -> Callable[[np.ndarray, int], np.ndarray]:
+    """Which splits ``x`` of a total the two-sided Fisher test rejects: tables no more likely than it sum to at most alpha.
+
+    Only tables near the expected one are summed: those twelve standard deviations away add nothing, and are rejected.
+    """
     from scipy.special import gammaln
 
-    y = total - x
-    log = -gammaln(x + 1) - gammaln(sizes[0] - x + 1) - gammaln(y + 1) - gammaln(sizes[1] - y + 1)
-    likely = np.exp(log - log.max())
-    ordered = np.sort(likely)
-    below = np.searchsorted(ordered, likely * (1 + 1e-7), side="right")  # equally likely tables, up to rounding
-    return ordered.cumsum()[below - 1] <= alpha * ordered.sum()
+    a, b = sizes
+    units = a + b
+    log_a, log_b = (-gammaln(np.arange(n + 1) + 1) - gammaln(n - np.arange(n + 1) + 1) for n in sizes)
+
+    def rejects(x: np.ndarray, total: int) -> np.ndarray:
+        middle = total * a / units
+        reach = 12 * np.sqrt(middle * b * (units - total) / (units * max(units - 1, 1))) + 12
+        first, last = int(max(0, total - b, middle - reach)), int(min(a, total, middle + reach))
+        near = np.arange(first, last + 1)
+        log = log_a[near] + log_b[total - near]
+        likely = np.exp(log - log.max())
+        ordered = np.sort(likely)
+        below = np.searchsorted(ordered, likely * (1 + 1e-7), side="right")  # equally likely tables, up to rounding
+        rejected = ordered.cumsum()[below - 1] <= alpha * ordered.sum()
+        inside = (x >= first) & (x <= last)
+        return np.where(inside, rejected[np.clip(x - first, 0, last - first)], True)
+
+    return rejects
 
 
-def _z_rejects(x: np.ndarray, total: int, sizes: tuple[int, int], alpha: float) -> np.ndarray:
+def _z_rejects(sizes: tuple[int, int], alpha: float) -> Callable[[np.ndarray, int], np.ndarray]:
     """Which splits ``x`` of a total the pooled z test rejects."""
     from scipy.stats import norm
 
-    pooled = total / sum(sizes)
-    spread = np.sqrt(pooled * (1 - pooled) * (1 / sizes[0] + 1 / sizes[1]))
-    return np.abs(x / sizes[0] - (total - x) / sizes[1]) > max(norm.isf(alpha / 2) * spread, _NEGLIGIBLE)
+    deviate = norm.isf(alpha / 2)
+
+    def rejects(x: np.ndarray, total: int) -> np.ndarray:
+        pooled = total / sum(sizes)
+        spread = np.sqrt(pooled * (1 - pooled) * (1 / sizes[0] + 1 / sizes[1]))
+        return np.abs(x / sizes[0] - (total - x) / sizes[1]) > max(deviate * spread, _NEGLIGIBLE)
+
+    return rejects
 
 
 def mcnemar_power(n: int, gained: float, lost: float, alpha: float) -> float:

@@ -130,38 +130,6 @@ def auc(
     return Estimate(value, float(expit(logit(value) - reach)), float(expit(logit(value) + reach)), n, "DeLong, logit")
 
 
-def auc_difference(
-    scores_a: inputs.Numbers, scores_b: inputs.Numbers, labels: Sequence[bool] | np.ndarray, confidence: float = 0.95
-) -> Estimate:
-    """Difference of two areas under the ROC curve on the same rows, b minus a (DeLong, DeLong and Clarke-Pearson 1988).
-
-    Args:
-        scores_a, scores_b: of two detectors for each row. Shape [row].
-        labels: True for the positive class. Shape [row].
-
-    Returns:
-        The difference, from -1 to 1. n: all rows.
-
-    Raises:
-        WorkbenchError: as for ``auc``; or detectors that order the rows alike, or both perfectly, so that the
-            variance is 0.
-
-    >>> labels = [False, False, False, True, True, True]
-    >>> print(auc_difference([0.1, 0.9, 0.3, 0.2, 0.5, 0.8], [0.1, 0.4, 0.3, 0.35, 0.5, 0.8], labels))
-    0.33 [-0.04, 0.71] n=6
-    """
-    from scipy.stats import norm
-
-    a, shares_a = _placements(scores_a, labels)
-    b, shares_b = _placements(scores_b, labels)
-    inputs.between(confidence, 0, 1, "confidence")
-    error = float(np.sqrt(sum((q - p).var(ddof=1) / len(p) for p, q in zip(shares_a, shares_b, strict=True))))
-    if error < 1e-12:
-        raise WorkbenchError(f"both detectors order the rows alike (AUC {a:.3f} and {b:.3f}): DeLong's variance is 0")
-    reach = float(norm.isf((1 - confidence) / 2)) * error
-    return Estimate(b - a, max(b - a - reach, -1.0), min(b - a + reach, 1.0), sum(map(len, shares_a)), "DeLong, paired")
-
-
 def auc_permutation(
     scores_a: inputs.Numbers,
     scores_b: inputs.Numbers,

@@ -1,6 +1,7 @@
 """Rates and their tests: intervals, two or more independent groups, a trend over ordered groups."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -30,18 +31,30 @@ def rate(successes: int, n: int, confidence: float = 0.95) -> Estimate:
     return Estimate(value, min(float(low), value), max(float(high), value), int(n), "Wilson")
 
 
-def fisher(successes_a: int, n_a: int, successes_b: int, n_b: int) -> float:
-    """Two-sided p-value of Fisher's exact test of two independent rates.
+def fisher(
+    successes_a: int,
+    n_a: int,
+    successes_b: int,
+    n_b: int,
+    alternative: Literal["two-sided", "less", "greater"] = "two-sided",
+) -> float:
+    """P-value of Fisher's exact test of two independent rates.
 
-    >>> round(fisher(96, 100, 99, 100), 3)
-    0.369
+    Args:
+        alternative: "greater" tests whether the first rate is the greater one, "less" whether it is the smaller one.
+
+    Raises:
+        WorkbenchError: not counts out of n.
+
+    >>> round(fisher(96, 100, 99, 100), 3), round(fisher(96, 100, 99, 100, "less"), 3)
+    (0.369, 0.184)
     """
     from scipy.stats import fisher_exact
 
     inputs.count(successes_a, n_a)
     inputs.count(successes_b, n_b)
     table = [[successes_a, n_a - successes_a], [successes_b, n_b - successes_b]]
-    return float(fisher_exact(table)[1])
+    return float(fisher_exact(table, alternative)[1])
 
 
 def two_proportion_z(successes_a: int, n_a: int, successes_b: int, n_b: int) -> float:

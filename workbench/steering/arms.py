@@ -5,15 +5,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, unknown
 from workbench.steering.directions import Direction, Directions
 from workbench.steering.positions import ALL, Positions, as_positions
 from workbench.steering.sites import Site
 from workbench.steering.steer import OPERATIONS, Steer
-from workbench.steering.verbs import ablate, add, clamp
+from workbench.steering.verbs import add, unscaled
 
 Sources = Direction | Directions | Mapping[str, Direction | Directions]
-
 
 #: Lower and upper bound of a clamp, in units of the activations; None for no bound.
 Bounds = tuple[float | None, float | None]
@@ -88,8 +87,11 @@ def grid(
         WorkbenchError: no doses or bounds for an operation that needs them, or some for one that takes none; a layer
             without a direction; a negative number of controls; an unknown operation.
 
-    >>> grid(ds, layers=[8, 12], ratios=[-0.3, 0, 0.3], controls=3)  # doctest: +SKIP
-    >>> grid({"mean": ds, "probe": other}, coefs=[1], on=["prompt[-1]", "all"], operations=["add", "ablate"])  # doctest: +SKIP
+    >>> d = wb.Direction(np.array([3.0, 4.0]), wb.resid_post(1), "tiny", activation_norm=10.0)
+    >>> [arm.name for arm in grid(d, ratios=[0, 0.3], controls=1)]
+    ['baseline', 'direction L1 +0.30', 'random 0 L1 +0.30', 'orthogonal 0 L1 +0.30']
+    >>> [arm.name for arm in grid(d, coefs=[1], on=["prompt[-1]", "all"], operations=["add", "ablate"])][:2]
+    ['direction L1 coef +1 on prompt[-1]', 'direction L1 ablate on prompt[-1]']
     """
     _check_axes(ratios, coefs, operations, bounds, controls)
     named = directions if isinstance(directions, Mapping) else {"": directions}
@@ -100,11 +102,10 @@ def grid(
             for kind, number, vector in _with_controls(direction, controls, seed, shuffled):
                 for site in at or (direction.site,):
                     for place in places:
-                        detail = (
-                            f"{name} {f'at {site!r}' if at else ''} {f'on {place}' if len(places) > 1 else ''}".strip()
-                        )
-                        found = _conditions(vector, site, place, operations, ratios, coefs, bounds)
-                        arms += [Arm(s, kind, site.layer, dose, number, how, detail) for s, dose, how in found]
+                        said = [name, f"at {site!r}" if at else "", f"on {place}" if len(places) > 1 else ""]
+                        detail = " ".join(said).strip()
+                        steers = _steers(vector, site, place, operations, ratios, coefs, bounds)
+                        arms += [Arm(s, kind, site.layer, dose, number, how, detail) for s, dose, how in steers]
     twice = [name for name, n in Counter(arm.name for arm in arms).items() if n > 1]
     if twice:
         raise WorkbenchError(f"an axis holds a value twice: two arms are called {twice[0]!r}")
@@ -114,18 +115,19 @@ def grid(
 def _check_axes(
     ratios: Sequence[float], coefs: Sequence[float], operations: Sequence[str], bounds: Sequence[Bounds], controls: int
 ) -> None:
-    unknown = [operation for operation in operations if operation not in OPERATIONS]
-    if unknown or not operations:
-        raise WorkbenchError(f"operations={list(operations)}: expected some of {', '.join(OPERATIONS)}")
+    if strangers := [operation for operation in operations if operation not in OPERATIONS]:
+        raise unknown("operation", strangers[0], OPERATIONS)
+    if not operations:
+        raise WorkbenchError(f"a grid needs an operation; there are {', '.join(OPERATIONS)}")
+    scaled, bounded = (any(getattr(OPERATIONS[o], kind) for o in operations) for kind in ("scaled", "bounded"))
     if ratios and coefs:
         raise WorkbenchError("a grid takes ratios= (units of the activation norm) or coefs= (units of the vector)")
-    doses = bool(ratios or coefs)
-    if doses != ("add" in operations) or controls < 0:
+    if bool(ratios or coefs) != scaled or controls < 0:
         raise WorkbenchError(
             f"a grid needs at least one ratio or coef where it adds, none where it does not, and controls >= 0; got "
             f"ratios={list(ratios)}, coefs={list(coefs)}, operations={list(operations)} and controls={controls}"
         )
-    if bool(bounds) != ("clamp" in operations):
+    if bool(bounds) != bounded:
         raise WorkbenchError(
             f"bounds= and the operation 'clamp' go together; got {list(bounds)} and {list(operations)}"
         )
@@ -150,7 +152,7 @@ def _with_controls(
         yield "shuffled", number, twin * (direction.norm / twin.norm)
 
 
-def _conditions(
+def _steers(
     vector: Direction,
     site: Site,
     on: Positions,
@@ -161,20 +163,18 @@ def _conditions(
 ) -> Iterator[tuple[Steer, float, str]]:
     """Each Steer with its signed dose and what its name says; the baseline is left out."""
     for operation in operations:
-        if operation == "ablate":
-            yield ablate(vector, on=on, at=site), math.nan, "ablate"
-        elif operation == "clamp":
+        kind = OPERATIONS[operation]
+        if kind.bounded:
             for low, high in bounds:
-                steer = clamp(vector, low=low, high=high, on=on, at=site)
-                yield (
-                    steer,
-                    math.nan,
-                    f"clamp[{'' if low is None else f'{low:g}'},{'' if high is None else f'{high:g}'}]",
-                )
-        else:
+                steer = unscaled(operation, vector, on, site, low, high)
+                least, most = ("" if bound is None else f"{bound:g}" for bound in (low, high))
+                yield steer, math.nan, f"{operation}[{least},{most}]"
+        elif kind.scaled:
             for ratio in dict.fromkeys(ratios):
                 if ratio != 0:
                     yield add(vector, ratio=ratio, on=on, at=site), float(ratio), ""
             for coef in dict.fromkeys(coefs):
                 if coef != 0:
                     yield add(vector, coef, on=on, at=site), coef * vector.relative_norm, f"coef {coef:+g}"
+        else:
+            yield unscaled(operation, vector, on, site), math.nan, operation

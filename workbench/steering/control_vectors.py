@@ -8,38 +8,39 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from workbench._errors import WorkbenchError
+from workbench._files import whole
 
 _ARCHITECTURE = "controlvector"
-
-
 _PROVENANCE = "workbench.directions"
 
 
 def write_control_vectors(
-    path: str | Path, vectors: Mapping[int, np.ndarray], model_hint: str, provenance: str
+    path: str | Path, vectors: Mapping[int, Float[np.ndarray, " d_model"]], model_hint: str, provenance: str
 ) -> Path:
     """Write one vector per layer.
 
     Args:
         path: of the file.
-        vectors: layer to vector, [d_model], float32.
+        vectors: by layer, float32.
         model_hint: architecture name, e.g. ``"llama"``.
         provenance: kept under a key of our own, which other tools ignore.
     """
     import gguf
 
-    writer = gguf.GGUFWriter(str(path), _ARCHITECTURE)
-    writer.add_string(f"{_ARCHITECTURE}.model_hint", model_hint)
-    writer.add_uint32(f"{_ARCHITECTURE}.layer_count", len(vectors))
-    writer.add_string(_PROVENANCE, provenance)
-    for layer, vector in sorted(vectors.items()):
-        writer.add_tensor(f"direction.{layer}", np.ascontiguousarray(vector, dtype=np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    with whole(path) as draft:
+        writer = gguf.GGUFWriter(str(draft), _ARCHITECTURE)
+        writer.add_string(f"{_ARCHITECTURE}.model_hint", model_hint)
+        writer.add_uint32(f"{_ARCHITECTURE}.layer_count", len(vectors))
+        writer.add_string(_PROVENANCE, provenance)
+        for layer, vector in sorted(vectors.items()):
+            writer.add_tensor(f"direction.{layer}", np.ascontiguousarray(vector, dtype=np.float32))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
     return Path(path)
 
 

@@ -1,23 +1,24 @@
-"""A direction: a vector, and everything needed to use it rightly.
+"""A direction: a vector, and everything needed to use it rightly. Directions are those of several layers.
 
 Sign convention: a positive coefficient moves activations toward the positive set. For the bundled ``refusal`` pairs
 that is toward refusal. The mean activation norm at the site travels with the vector, because only relative doses
 compare across layers, methods and models.
-
-Directions of several layers, from one pass over the prompts.
 """
 
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from workbench._errors import WorkbenchError
+from workbench._files import whole
 from workbench.steering.control_vectors import read_control_vectors, write_control_vectors
 from workbench.steering.positions import PROMPT, Positions
 from workbench.steering.sites import Site
@@ -41,7 +42,7 @@ class Direction:
         WorkbenchError: the vector is not one-dimensional, holds NaN or infinity, or is zero.
     """
 
-    vector: torch.Tensor = field(repr=False)
+    vector: Float[Tensor, " width"] = field(repr=False)
     site: Site
     model: str
     revision: str = ""
@@ -148,7 +149,7 @@ class Direction:
             raise WorkbenchError(f"nothing is left of the direction at {self.site!r}: the others span it")
         return replace(self, vector=rest.float(), method=f"{self.method} orthogonalised")
 
-    def _noise(self, kind: str, seed: int) -> torch.Tensor:
+    def _noise(self, kind: str, seed: int) -> Tensor:
         if len(self.vector) < 2:
             raise WorkbenchError("a control needs a vector of at least two dimensions")
         key = hashlib.sha256(f"{kind}|{seed}|{self.site}|{len(self.vector)}".encode()).digest()
@@ -178,10 +179,7 @@ class Direction:
 
     def save(self, path: str | Path) -> Path:
         """Write the vector and its provenance as one safetensors file, and return its path."""
-        from safetensors.torch import save_file
-
-        save_file({"vector": self.vector}, path, metadata=self.metadata())
-        return Path(path)
+        return save_tensors(path, {"vector": self.vector}, self.metadata())
 
     @classmethod
     def load(cls, path: str | Path) -> "Direction":
@@ -196,7 +194,7 @@ class Direction:
         return cls.from_metadata(tensors["vector"], metadata, path)
 
     @classmethod
-    def from_metadata(cls, vector: torch.Tensor, metadata: dict[str, str], where: str | Path) -> "Direction":
+    def from_metadata(cls, vector: Tensor, metadata: dict[str, str], where: str | Path) -> "Direction":
         """A direction from a vector and what ``metadata`` returned; ``where`` names the file in errors."""
         try:
             return cls(
@@ -236,11 +234,11 @@ class Direction:
     @classmethod
     def from_gguf(cls, path: str | Path, model: str = "") -> "Direction":
         """Read a control-vector file of one layer. Raises WorkbenchError if there are more; see ``Directions.from_gguf``."""
-        found = read_gguf(path, model)
-        if len(found) != 1:
-            layers = ", ".join(str(d.site.layer) for d in found)
+        items = read_gguf(path, model)
+        if len(items) != 1:
+            layers = ", ".join(str(d.site.layer) for d in items)
             raise WorkbenchError(f"{path}: holds layers {layers}; use wb.Directions.from_gguf")
-        return found[0]
+        return items[0]
 
 
 def write_gguf(path: str | Path, directions: Sequence[Direction], model_hint: str) -> Path:
@@ -263,14 +261,23 @@ def read_gguf(path: str | Path, model: str) -> tuple[Direction, ...]:
     items = []
     for layer, vector in sorted(vectors.items()):
         if str(layer) in known:
-            found = Direction.from_metadata(torch.from_numpy(vector), known[str(layer)], path)
-            items.append(replace(found, model=model) if model else found)
+            direction = Direction.from_metadata(torch.from_numpy(vector), known[str(layer)], path)
+            items.append(replace(direction, model=model) if model else direction)
         else:
             items.append(Direction(torch.from_numpy(vector), Site(layer, "resid_post"), model or hint, method="gguf"))
     return tuple(items)
 
 
-def load_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Path:
+    """Write a safetensors file, whole or not at all, and return its path."""
+    from safetensors.torch import save_file
+
+    with whole(path) as draft:
+        save_file(dict(tensors), draft, metadata=dict(metadata))
+    return Path(path)
+
+
+def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a safetensors file. Raises WorkbenchError if it is none."""
     from safetensors import SafetensorError, safe_open
 
@@ -335,11 +342,8 @@ class Directions:
 
     def save(self, path: str | Path) -> Path:
         """Write all directions as one safetensors file, and return its path."""
-        from safetensors.torch import save_file
-
         metadata = {str(d.site): json.dumps(d.metadata()) for d in self.items}
-        save_file({str(d.site): d.vector for d in self.items}, path, metadata=metadata)
-        return Path(path)
+        return save_tensors(path, {str(d.site): d.vector for d in self.items}, metadata)
 
     @classmethod
     def load(cls, path: str | Path) -> "Directions":

@@ -5,9 +5,10 @@ Names are TransformerLens hook names. Layer ``L`` always means ``blocks.L``; ``r
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, unknown
 
 #: kind of site -> its TransformerLens hook name within a block
 HOOK_NAMES: dict[str, str] = {
@@ -24,12 +25,9 @@ HOOK_NAMES: dict[str, str] = {
     "z": "attn.hook_z",
 }
 
-
+#: kind of site -> its place in the forward pass of a block
 _STAGE = {"resid_pre": 0, "q": 1, "k": 1, "v": 1, "z": 2, "attn_raw": 3, "attn_out": 4, "resid_mid": 5}
-
-
 _STAGE |= {"mlp_raw": 6, "mlp_out": 7, "resid_post": 8}
-
 
 _KINDS = {hook: kind for kind, hook in HOOK_NAMES.items()}
 
@@ -56,7 +54,7 @@ class Site:
 
     def __post_init__(self) -> None:
         if self.kind not in HOOK_NAMES:
-            raise WorkbenchError(f"unknown kind of site {self.kind!r}; the kinds are {', '.join(HOOK_NAMES)}")
+            raise unknown("kind of site", self.kind, HOOK_NAMES)
         if isinstance(self.layer, bool) or not isinstance(self.layer, int) or self.layer < 0:
             raise WorkbenchError(f"a layer is a whole number from 0, not {self.layer!r}; e.g. wb.{self.kind}(12)")
 
@@ -126,16 +124,7 @@ class SiteKind:
 
 
 resid_pre, resid_mid, resid_post = SiteKind("resid_pre"), SiteKind("resid_mid"), SiteKind("resid_post")
-
-
-attn_out, mlp_out, attn_raw, mlp_raw = (
-    SiteKind("attn_out"),
-    SiteKind("mlp_out"),
-    SiteKind("attn_raw"),
-    SiteKind("mlp_raw"),
-)
-
-
+attn_out, mlp_out, attn_raw, mlp_raw = map(SiteKind, ("attn_out", "mlp_out", "attn_raw", "mlp_raw"))
 q, k, v, z = SiteKind("q"), SiteKind("k"), SiteKind("v"), SiteKind("z")
 
 
@@ -147,6 +136,26 @@ def as_site(value: object) -> Site:
         hint = f"wb.{value!r}(12)" if isinstance(value, SiteKind) else "wb.resid_post(12)"
         raise WorkbenchError(f"at= is a site at one layer, e.g. {hint}, not {value!r}")
     return value
+
+
+def sites_at(at: "Site | SiteKind | EveryLayer | str | Sequence[Site | str]", n_layers: int) -> tuple[Site, ...]:
+    """The sites that ``at=`` means in a model of so many layers, each once.
+
+    Raises:
+        WorkbenchError: a kind of site without a layer, or no site.
+
+    >>> sites_at(resid_post.all, n_layers=2)
+    (resid_post(0), resid_post(1))
+    """
+    if isinstance(at, SiteKind):
+        raise WorkbenchError(f"at={at!r} names no layer: try wb.{at!r}({n_layers // 2}) or wb.{at!r}.all")
+    if isinstance(at, EveryLayer):
+        return at.sites(n_layers)
+    places: Sequence[object] = at if isinstance(at, Sequence) and not isinstance(at, str) else [at]
+    sites = tuple(dict.fromkeys(map(as_site, places)))
+    if not sites:
+        raise WorkbenchError("at= names no site; try e.g. wb.resid_post.all")
+    return sites
 
 
 def check_layer(site: Site, n_layers: int, model: str) -> None:

@@ -8,19 +8,23 @@ ablate ``-(h . u) u``                                       Arditi et al. 2024
 clamp  ``(min(max(h . u, low), high) - h . u) u``           as feature clamping, Templeton et al. 2024
 ====== ==================================================== =================================
 
-When an edit is made: only where a projection lies between two bounds.
+``OPERATIONS`` is that table in code. A Condition says when an edit is made: where a projection lies between two bounds.
 """
 
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from workbench._errors import WorkbenchError
-from workbench.steering.directions import Direction, load_tensors
+from workbench._files import whole
+from workbench.steering.directions import Direction, load_tensors, save_tensors
 from workbench.steering.positions import Positions, as_positions
 from workbench.steering.sites import Site
 
@@ -47,7 +51,34 @@ class Condition:
         return f"{self.direction.method} at {self.direction.site!r}{where} {' and '.join(bounds)}"
 
 
-OPERATIONS = ("add", "ablate", "clamp")
+#: From the projections ``h . u`` and the bounds, each [batch, pos or 1, 1], to how far the activations move along ``u``.
+Move = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """How an edit changes activations.
+
+    Attributes:
+        move: how far along the unit vector; None where ``coef * v`` is added whatever the activations are.
+        bounded: whether it takes bounds of the projection.
+    """
+
+    move: Move | None = None
+    bounded: bool = False
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the length of the vector and a coefficient count."""
+        return self.move is None
+
+
+#: What an edit can do. An operation that is added here can be asked for in a grid, saved, compiled and run.
+OPERATIONS = {
+    "add": Operation(),
+    "ablate": Operation(lambda along, low, high: -along),
+    "clamp": Operation(lambda along, low, high: torch.minimum(torch.maximum(along, low), high) - along, bounded=True),
+}
 
 
 @dataclass(frozen=True)
@@ -69,17 +100,17 @@ class Edit:
 
         NaN for ablate and clamp, whose size depends on the activations, and where the norm is unknown.
         """
-        if self.operation != "add":
-            return float("nan")
-        return abs(self.coef) * self.direction.relative_norm
+        scaled = OPERATIONS[self.operation].scaled
+        return abs(self.coef) * self.direction.relative_norm if scaled else math.nan
 
     def changes_nothing(self) -> bool:
         """Whether the edit is the identity: a coefficient of zero."""
-        return self.operation == "add" and self.coef == 0
+        return OPERATIONS[self.operation].scaled and self.coef == 0
 
     def __str__(self) -> str:
-        bounds = f" to [{self.low:g}, {self.high:g}]" if self.operation == "clamp" else ""
-        amount = f"{self.coef:+.4g}·" if self.operation == "add" else ""
+        operation = OPERATIONS[self.operation]
+        bounds = f" to [{self.low:g}, {self.high:g}]" if operation.bounded else ""
+        amount = f"{self.coef:+.4g}·" if operation.scaled else ""
         when = "" if self.condition is None else f" when {self.condition}"
         return f"{self.operation}({amount}{self.direction.method} at {self.site!r} on {self.on}{bounds}{when})"
 
@@ -118,10 +149,10 @@ class Steer:
     @property
     def doses(self) -> dict[str, float]:
         """The dose added at each site, by hook name; NaN where it is unknown or depends on the activations."""
-        found: dict[str, float] = {}
+        doses: dict[str, float] = {}
         for edit in self.effective:
-            found[str(edit.site)] = found.get(str(edit.site), 0.0) + edit.dose
-        return found
+            doses[str(edit.site)] = doses.get(str(edit.site), 0.0) + edit.dose
+        return doses
 
     @property
     def dose(self) -> float:
@@ -155,7 +186,9 @@ class Steer:
             WorkbenchError: no bound, bounds that exclude everything, positions outside the prompt, an edit that is
                 conditional already, or a site later than the edit's.
 
-        >>> wb.add(d, ratio=0.3).when(harm, above=2.5, read=wb.PROMPT[-1])  # doctest: +SKIP
+        >>> d = wb.Direction(np.array([3.0, 4.0]), wb.resid_post(1), "tiny")
+        >>> print(wb.add(d, 1).when(d, above=2.5, read=wb.PROMPT[-1]))
+        add(+1·given at resid_post(1) on all when given at resid_post(1), prompt[-1] > 2.5)
         """
         low, high = -math.inf if above is None else float(above), math.inf if below is None else float(below)
         if above is None and below is None:
@@ -195,16 +228,14 @@ class Steer:
         """Write the Steer: JSON if the name ends in .json, otherwise safetensors with the edits as metadata."""
         target = Path(path)
         if target.suffix == ".json":
-            target.write_text(self.to_json(), encoding="utf-8")
+            with whole(target) as draft:
+                draft.write_text(self.to_json(), encoding="utf-8")
             return target
-        from safetensors.torch import save_file
-
         used = {d.id: d for edit in self.edits for d in (edit.direction, *_gate(edit))}
         described = {"format": "workbench.steer.1", "edits": [_to_dict(edit, by_id=True) for edit in self.edits]}
         metadata = {"steer": json.dumps(described)}
         metadata |= {identity: json.dumps(d.metadata()) for identity, d in used.items()}
-        save_file({identity: d.vector for identity, d in used.items()}, target, metadata=metadata)
-        return target
+        return save_tensors(target, {identity: d.vector for identity, d in used.items()}, metadata)
 
     @classmethod
     def load(cls, path: str | Path) -> "Steer":
@@ -225,6 +256,14 @@ class Steer:
         return cls(tuple(_from_dict(entry, known) for entry in json.loads(metadata["steer"])["edits"]))
 
 
+def steer_per_row(steers: Steer | Sequence[Steer], rows: int, what: str = "prompt") -> tuple[Steer, ...]:
+    """One Steer for each of so many rows, from one for all of them or one each. Raises WorkbenchError for another number."""
+    each = (steers,) * rows if isinstance(steers, Steer) else tuple(steers)
+    if len(each) != rows:
+        raise WorkbenchError(f"{len(each)} Steers for {rows} {what}s; expected one, or one per {what}")
+    return each
+
+
 def _gate(edit: Edit) -> Sequence[Direction]:
     return () if edit.condition is None else (edit.condition.direction,)
 
@@ -232,7 +271,10 @@ def _gate(edit: Edit) -> Sequence[Direction]:
 def _canonical(edit: Edit) -> list:
     """One edit up to identity: the sign lives in the numbers, by making the vector's first nonzero component positive."""
     digest, sign = _digest(edit.direction)
-    amounts = {"add": [sign * edit.coef], "ablate": [], "clamp": _bounds(edit.low, edit.high, sign)}[edit.operation]
+    operation = OPERATIONS[edit.operation]
+    amounts = (
+        [sign * edit.coef] if operation.scaled else _bounds(edit.low, edit.high, sign) if operation.bounded else []
+    )
     parts = [edit.operation, digest, *[float(a).hex() for a in amounts], str(edit.site), str(edit.on)]
     if gate := edit.condition:
         digest, sign = _digest(gate.direction)
@@ -253,7 +295,6 @@ def _bounds(low: float, high: float, sign: int) -> list[float]:
 
 
 _PARALLEL = 0.999
-
 
 #: prompt and total lengths at which overlap is tried; two, so that prompt[-1] and prompt[36] are not taken for one token
 _LENGTHS = ((37, 60), (53, 99))

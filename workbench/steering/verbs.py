@@ -1,4 +1,4 @@
-"""The verbs that make a Steer (add, ablate, clamp), and what is checked before one is used on a model."""
+"""The verbs that make a Steer: add, ablate, clamp."""
 
 import math
 import warnings
@@ -8,7 +8,7 @@ from workbench._errors import WorkbenchError
 from workbench.steering.directions import Direction, Directions
 from workbench.steering.positions import ALL, Positions, as_positions
 from workbench.steering.sites import Site, as_site
-from workbench.steering.steer import Edit, Steer
+from workbench.steering.steer import OPERATIONS, Edit, Steer
 
 Places = Site | str | Sequence[Site | str] | None
 
@@ -39,8 +39,11 @@ def add(
         WorkbenchError: neither or both of ``coef`` and ``ratio``, an amount or a weight that is not finite, weights that
             do not match the sites, or a ratio at a site whose activation norm is unknown.
 
-    >>> add(d, ratio=0.3, on=wb.PROMPT[-1] | wb.RESPONSE)  # doctest: +SKIP
-    >>> add(ds, ratio=0.3, at=[wb.resid_post(10), wb.resid_post(14)], weights=[2, 1])  # doctest: +SKIP
+    >>> d = wb.Direction(np.array([3.0, 4.0]), wb.resid_post(1), "tiny", activation_norm=10.0)
+    >>> print(add(d, ratio=0.3, on=wb.PROMPT[-1] | wb.RESPONSE))
+    add(+0.6·given at resid_post(1) on prompt[-1] | response)
+    >>> add(d, 1, at=[wb.resid_post(1), wb.resid_post(2)], weights=[3, 1]).edits[0].coef
+    0.75
     """
     if (coef is None) == (ratio is None):
         raise WorkbenchError("add() takes one of coef= (units of the vector) and ratio= (units of the activation norm)")
@@ -70,9 +73,12 @@ def ablate(direction: Direction | Directions, *, on: Positions | str = ALL, at: 
         on: which tokens; all of them by default.
         at: where; by default the site the direction was read at. One direction may be removed at several sites, as
             Arditi et al. do at every layer: ``at=wb.resid_post.all.sites(model.n_layers)``.
+
+    >>> d = wb.Direction(np.array([3.0, 4.0]), wb.resid_post(1), "tiny")
+    >>> ablate(d).key == ablate(-d).key
+    True
     """
-    positions = as_positions(on)
-    return Steer(tuple(Edit("ablate", vector, site, positions) for vector, site in _targets(direction, at)))
+    return unscaled("ablate", direction, on, at)
 
 
 def clamp(
@@ -94,13 +100,31 @@ def clamp(
     Raises:
         WorkbenchError: no bound, a bound that is NaN, or ``low`` above ``high``.
 
-    >>> clamp(d, high=0.0, on=wb.RESPONSE)  # doctest: +SKIP
+    >>> d = wb.Direction(np.array([3.0, 4.0]), wb.resid_post(1), "tiny")
+    >>> print(clamp(d, high=0.0, on=wb.RESPONSE))
+    clamp(given at resid_post(1) on response to [-inf, 0])
     """
+    return unscaled("clamp", direction, on, at, low, high)
+
+
+def unscaled(
+    operation: str,
+    direction: Direction | Directions,
+    on: Positions | str,
+    at: Places,
+    low: float | None = None,
+    high: float | None = None,
+) -> Steer:
+    """An operation of ``OPERATIONS`` that takes no amount, and bounds where it is bounded. Raises as ``clamp`` does."""
     least, most = -math.inf if low is None else float(low), math.inf if high is None else float(high)
-    if (low is None and high is None) or not least <= most:
-        raise WorkbenchError(f"clamp(low={low}, high={high}): expected low=, high= or both, with low at most high")
+    if OPERATIONS[operation].bounded and ((low is None and high is None) or not least <= most):
+        raise WorkbenchError(
+            f"{operation}(low={low}, high={high}): expected low=, high= or both, with low at most high"
+        )
     positions = as_positions(on)
-    return Steer(tuple(Edit("clamp", v, site, positions, low=least, high=most) for v, site in _targets(direction, at)))
+    return Steer(
+        tuple(Edit(operation, v, site, positions, low=least, high=most) for v, site in _targets(direction, at))
+    )
 
 
 def _targets(direction: Direction | Directions, at: Places) -> list[tuple[Direction, Site]]:
@@ -114,11 +138,11 @@ def _targets(direction: Direction | Directions, at: Places) -> list[tuple[Direct
         raise WorkbenchError(f"at={sites}: expected one or more different sites")
     if isinstance(direction, Direction):
         return [(direction, site) for site in sites]
-    found = [(direction[site.layer], site) for site in sites]
-    for vector, site in found:
+    targets = [(direction[site.layer], site) for site in sites]
+    for vector, site in targets:
         if vector.site != site:
             raise WorkbenchError(f"these directions were read at {vector.site!r}, not at {site!r}")
-    return found
+    return targets
 
 
 def _shares(weights: Sequence[float] | None, n: int) -> list[float]:

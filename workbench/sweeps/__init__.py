@@ -2,11 +2,10 @@
 cost beforehand.
 
 What is asked, and which file answers:
-    which rows does an experiment have?  rows      sweep_rows, Decoding
+    which rows does an experiment have?  rows      sweep_rows, generate_missing, Decoding
     how do I run one?                    sweep     sweep, outcomes
     which layer and dose?                search    steering_search, dose_effects
     how does it run on Ray?              cluster   Ray
     what will it cost?                   cost      plan, Plan
-    what does a sweep ask of a model?    workload  Load
-    how fast is a device?                hardware  Hardware, calibrate
+    how fast is a device?                hardware  Hardware
 """

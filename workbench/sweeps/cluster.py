@@ -18,7 +18,7 @@ from workbench._errors import WorkbenchError
 from workbench.generation.memory import Room
 from workbench.models.load import from_modules, load
 from workbench.models.model import Loading, Model
-from workbench.sweeps.rows import Decoding, Row, complete_rows
+from workbench.sweeps.rows import Decoding, Job, complete_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,8 +52,8 @@ class Ray:
     cpus: int | None = None
     restarts: int = 3
 
-    def generated(
-        self, model: Model, rows: Sequence[Row], decoding: Decoding, batch_size: int
+    def stream(
+        self, model: Model, rows: Sequence[Job], decoding: Decoding, batch_size: int
     ) -> Generator["pd.DataFrame", None, None]:
         """The completions of some rows, in parts as workers finish them.
 
@@ -63,25 +63,25 @@ class Ray:
             WorkbenchError: Ray is not installed, the cluster has no room for the workers, a worker loads other weights
                 than the driver, or workers keep dying.
         """
-        with joined() as ray:
-            yield from self._stream(ray, model, rows, decoding, batch_size)
+        with join_cluster() as ray:
+            yield from self._stream_from(ray, model, rows, decoding, batch_size)
 
-    def _stream(
-        self, ray: Any, model: Model, rows: Sequence[Row], decoding: Decoding, batch_size: int
+    def _stream_from(
+        self, ray: Any, model: Model, rows: Sequence[Job], decoding: Decoding, batch_size: int
     ) -> Generator["pd.DataFrame", None, None]:
         import pandas as pd
         import ray.data
 
         workers, gpus, cpus, together = self.room(ray.nodes())
-        size = _size(len(rows), workers, batch_size)
+        size = _rows_per_call(len(rows), workers, batch_size)
         blocks = [pd.DataFrame({"row": range(i, min(i + size, len(rows)))}) for i in range(0, len(rows), size)]
-        source = model.loading or ray.put(_Shipped.of(model))
-        task = _Task(model.name, model.revision, source, decoding, batch_size, cpus, 1 if gpus else together)
+        source = model.loading or ray.put(_ShippedModel.of(model))
+        orders = _Orders(model.name, model.revision, source, decoding, batch_size, cpus, 1 if gpus else together)
         with warnings.catch_warnings():  # Ray means to drop the last two; pyproject.toml stops before it does
             warnings.simplefilter("ignore", DeprecationWarning)
             done = ray.data.from_pandas(blocks).map_batches(
                 _Worker,
-                fn_constructor_args=(task, ray.put(pickle.dumps(list(rows)))),
+                fn_constructor_args=(orders, ray.put(pickle.dumps(list(rows)))),
                 batch_size=None,
                 batch_format="pandas",
                 compute=ray.data.ActorPoolStrategy(size=min(workers, len(blocks)), max_tasks_in_flight_per_actor=2),
@@ -95,7 +95,7 @@ class Ray:
             for batch in done.iter_batches(batch_size=None, batch_format="pandas", prefetch_batches=0):
                 yield pd.DataFrame({name: batch[name].tolist() for name in batch})  # pandas' own types again
         except ray.exceptions.RayError as error:
-            raise _told(error, self.restarts) from error
+            raise _explain(error, self.restarts) from error
 
     def room(self, nodes: Sequence[dict]) -> tuple[int, int, int, int]:
         """Workers that fit the machines of a cluster (as ``ray.nodes`` lists them), the GPUs and CPUs of each, and how many
@@ -121,7 +121,7 @@ class Ray:
         return wanted, gpus, cpus, min(wanted, max(places))
 
 
-def _size(rows: int, workers: int, batch_size: int) -> int:
+def _rows_per_call(rows: int, workers: int, batch_size: int) -> int:
     """Rows that a worker is sent at a time: enough that waiting ones can take the places of those that have ended, and
     few enough that all workers end at about the same time and little is lost when one dies.
     """
@@ -129,7 +129,7 @@ def _size(rows: int, workers: int, batch_size: int) -> int:
     return min(_BATCHES * batch_size, max(whole, often))
 
 
-def place(on: str | Ray) -> Ray:
+def choose_cluster(on: str | Ray) -> Ray:
     """What ``sweep(on=…)`` names. Raises WorkbenchError for a name that is not "ray"."""
     if isinstance(on, Ray):
         return on
@@ -139,12 +139,12 @@ def place(on: str | Ray) -> Ray:
 
 
 @dataclass(frozen=True)
-class _Task:
+class _Orders:
     """What a worker is told: the model, how to get it, how to write, and who else takes from its memory."""
 
     name: str
     revision: str
-    model: Any  # a Loading, or a reference to a _Shipped
+    model: Any  # a Loading, or a reference to a _ShippedModel
     decoding: Decoding
     batch_size: int
     threads: int
@@ -152,7 +152,7 @@ class _Task:
 
 
 @dataclass(frozen=True)
-class _Shipped:
+class _ShippedModel:
     """A model without a name that others could load: its parts, sent through Ray's object store."""
 
     kind: type
@@ -163,12 +163,12 @@ class _Shipped:
     dtype: torch.dtype
 
     @classmethod
-    def of(cls, model: Model) -> "_Shipped":
+    def of(cls, model: Model) -> "_ShippedModel":
         hf = model.hf
         weights = {name: tensor.cpu() for name, tensor in hf.state_dict().items()}
         return cls(type(hf), hf.config, hf.generation_config, weights, model.tokenizer, model.dtype)
 
-    def unpacked(self, name: str, revision: str) -> Model:
+    def unpack(self, name: str, revision: str) -> Model:
         hf = self.kind(copy.deepcopy(self.config)).to(self.dtype)
         hf.load_state_dict(self.weights)
         hf.generation_config = self.generation_config
@@ -179,26 +179,26 @@ class _Shipped:
 class _Worker:
     """An actor: holds the model and writes batches of rows."""
 
-    def __init__(self, task: _Task, rows: Any):
+    def __init__(self, orders: _Orders, rows: Any):
         import ray
 
-        torch.set_num_threads(task.threads)
-        self.task, self.rows = task, pickle.loads(ray.get(rows))
-        source = task.model if isinstance(task.model, Loading) else ray.get(task.model)
-        self.model = _loaded(source) if isinstance(source, Loading) else source.unpacked(task.name, task.revision)
-        if (self.model.name, self.model.revision) != (task.name, task.revision):
+        torch.set_num_threads(orders.threads)
+        self.orders, self.rows = orders, pickle.loads(ray.get(rows))
+        source = orders.model if isinstance(orders.model, Loading) else ray.get(orders.model)
+        self.model = _load_again(source) if isinstance(source, Loading) else source.unpack(orders.name, orders.revision)
+        if (self.model.name, self.model.revision) != (orders.name, orders.revision):
             raise WorkbenchError(
                 f"the worker on {ray.util.get_node_ip_address()} loaded {self.model.name} {self.model.revision}, but the "
-                f"sweep is of {task.name} {task.revision}; give every machine the same files"
+                f"sweep is of {orders.name} {orders.revision}; give every machine the same files"
             )
-        self.room = Room(self.model, task.batch_size, task.sharers)
+        self.room = Room(self.model, orders.batch_size, orders.sharers)
 
     def __call__(self, batch: "pd.DataFrame") -> "pd.DataFrame":
         chosen = [self.rows[i] for i in batch["row"]]
-        return complete_rows(self.model, chosen, self.task.decoding, self.room)
+        return complete_rows(self.model, chosen, self.orders.decoding, self.room)
 
 
-def _loaded(source: Loading) -> Model:
+def _load_again(source: Loading) -> Model:
     """The model that another process loaded, on the best device there is here."""
     return load(
         source.name,
@@ -210,7 +210,7 @@ def _loaded(source: Loading) -> Model:
     )
 
 
-def _told(error: Exception, restarts: int) -> WorkbenchError:
+def _explain(error: Exception, restarts: int) -> WorkbenchError:
     """What a failure in a worker means to the caller."""
     cause: BaseException | None = error
     while cause is not None:
@@ -225,7 +225,7 @@ def _told(error: Exception, restarts: int) -> WorkbenchError:
 
 
 @contextmanager
-def joined() -> Iterator[Any]:
+def join_cluster() -> Iterator[Any]:
     """Ray, joined to the cluster of ``ray.init`` or ``RAY_ADDRESS``; where there is none, one is started here and stopped.
 
     Raises WorkbenchError when Ray is not installed.

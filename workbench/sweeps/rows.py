@@ -1,34 +1,32 @@
-"""The completions of a sweep: which there are to be, under which content keys, and how the missing ones come into a store.
+"""Which completions a sweep needs, under which content keys, and how the missing ones get into a store.
 
 A key holds everything that decides a completion: model and revision (adapter included), prompt tokens, Steer, decoding,
-dtype and the version of generation. Equal conditions have equal keys, whatever their arms are called.
-
-Look before writing: one forward pass per row tells which arms leave the first token's refusal margin where it was.
+dtype and the version of generation. Equal conditions have equal keys, whatever their arms are called. Screening looks
+before it writes: one forward pass per row tells which arms leave the refusal margin of the first token where it was.
 """
 
-import hashlib
-import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench._errors import Bar
+from workbench._files import content_key
 from workbench.generation.completions import written_by
 from workbench.generation.decoding import GREEDY, Sampling
 from workbench.generation.generate import stream_tokens
 from workbench.generation.memory import Room
+from workbench.generation.schedule import place_rows
 from workbench.generation.store import Store
-from workbench.models.model import Model
-from workbench.models.prompts import Prompt, Prompts
+from workbench.models.model import Encoded, Model
+from workbench.models.prompts import Pairs, Prompt, Prompts, as_prompts
 from workbench.scoring.margins import refusal_margin
 from workbench.scoring.scores import Scorer
 from workbench.steering.arms import Arm
-from workbench.steering.steer import Steer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,58 +64,77 @@ class Decoding:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One prompt of a set under one arm, and the key of its completion."""
+class Job:
+    """One prompt of a set under one arm, the key of its completion, and the token ids of the prompt in its chat."""
 
     set: str
     prompt: Prompt
     arm: Arm
     key: str
+    token_ids: tuple[int, ...] = field(repr=False)
 
 
-def sweep_rows(model: Model, sets: Mapping[str, Prompts], arms: Sequence[Arm], decoding: Decoding) -> list[Row]:
-    """Every prompt of every set under every arm."""
+def named_sets(prompts: Pairs | Prompts | Sequence[str] | Mapping[str, Prompts]) -> dict[str, Prompts]:
+    """The prompts of a sweep by set: the sides of a contrast set, the sets of a mapping, or one set called "prompts".
+
+    >>> list(named_sets(tiny_pairs)), list(named_sets(["how do i bake a cake"]))
+    (['positive', 'negative'], ['prompts'])
+    """
+    if isinstance(prompts, Pairs):
+        sides = {"positive": prompts.positive, "negative": prompts.negative, "borderline": prompts.borderline}
+        return {name: side for name, side in sides.items() if side is not None}
+    if isinstance(prompts, Mapping):
+        return {name: as_prompts(items, name) for name, items in prompts.items()}
+    return {"prompts": as_prompts(prompts)}
+
+
+def sweep_rows(model: Model, sets: Mapping[str, Prompts], arms: Sequence[Arm], decoding: Decoding) -> list[Job]:
+    """Every prompt of every set under every arm.
+
+    >>> arms = wb.grid(wb.extract(model, tiny_pairs, at=wb.resid_post(1)), ratios=[0, 0.3])
+    >>> jobs = sweep_rows(model, {"harmful": tiny_pairs.positive}, arms, Decoding(8))
+    >>> len(jobs), len(arms), jobs[0].set, jobs[0].arm.name
+    (6, 2, 'harmful', 'baseline')
+    """
     steers = {arm: arm.steer.key for arm in arms}
     how = f"{decoding} {model.dtype} v{GENERATION_VERSION}"
     rows = []
     for name, prompts in sets.items():
         for prompt, ids in zip(prompts, model.encode(prompts).token_ids, strict=True):
             for arm in arms:
-                content = json.dumps([model.name, model.revision, ids, steers[arm], how])
-                rows.append(Row(name, prompt, arm, hashlib.sha256(content.encode()).hexdigest()[:32]))
+                key = content_key([model.name, model.revision, ids, steers[arm], how])
+                rows.append(Job(name, prompt, arm, key, ids))
     return rows
 
 
-def missing(rows: Sequence[Row], store: Store) -> list[Row]:
+def missing_jobs(rows: Sequence[Job], store: Store) -> list[Job]:
     """The rows whose completions a store does not hold, each key once, in the order in which they pack best."""
     known = store.keys()
-    todo = {row.key: row for row in rows if row.key not in known}.values()
+    todo = list({row.key: row for row in rows if row.key not in known}.values())
+    places = place_rows([row.arm.steer for row in todo], [row.token_ids for row in todo])
+    return [todo[i] for i in sorted(range(len(todo)), key=places.__getitem__)]
 
-    def place(row: Row) -> tuple:
-        edits = row.arm.steer.effective
-        layer = min((edit.site.layer for edit in edits), default=0)
-        return str([edit.on for edit in edits]), layer, len(row.prompt.text), row.prompt.text
 
-    return sorted(todo, key=place)
+def encoded_jobs(model: Model, rows: Sequence[Job]) -> Encoded:
+    """The chats of some rows, as they were encoded when the rows were made."""
+    texts, chats = tuple(row.prompt.text for row in rows), tuple(row.token_ids for row in rows)
+    return Encoded(texts, chats, model.tokenizer.pad_token_id)
 
 
 def stream_rows(
-    model: Model, rows: Sequence[Row], decoding: Decoding, batch_size: int | Room
+    model: Model, rows: Sequence[Job], decoding: Decoding, batch_size: int | Room
 ) -> Generator["pd.DataFrame", None, None]:
     """The completions of some rows, as a store holds them: a few whenever they have ended, in any order.
 
-    Each prompt is encoded once. What is held at a time does not grow with the number of rows beyond ten thousand of them.
+    What is held at a time does not grow with the number of rows beyond ten thousand of them.
     """
     room = batch_size if isinstance(batch_size, Room) else Room(model, batch_size)
     for start in range(0, len(rows), _AT_ONCE):
         part = rows[start : start + _AT_ONCE]
-        prompts = list({row.prompt: None for row in part})
-        places = {prompt: i for i, prompt in enumerate(prompts)}
-        encoded = model.encode(prompts).take([places[row.prompt] for row in part])
         steers = [row.arm.steer for row in part]
         for ended in stream_tokens(
             model,
-            encoded,
+            encoded_jobs(model, part),
             steers,
             decoding.max_new_tokens,
             room,
@@ -125,21 +142,21 @@ def stream_rows(
             decided=decoding.decided if decoding.until else None,
         ):
             if ended:
-                yield _as_stored(model, [part[i] for i, _ in ended], [ids for _, ids in ended], decoding)
+                yield _stored_frame(model, [part[i] for i, _ in ended], [ids for _, ids in ended], decoding)
 
 
 #: Given the model, the rows, how they are written, and the most rows per batch: their completions in parts, in any order.
-Generated = Callable[[Model, Sequence[Row], Decoding, int], Generator["pd.DataFrame", None, None]]
+Stream = Callable[[Model, Sequence[Job], Decoding, int], Generator["pd.DataFrame", None, None]]
 
 
 def generate_missing(
     model: Model,
-    rows: Sequence[Row],
+    rows: Sequence[Job],
     store: Store,
     decoding: Decoding = Decoding(),
     batch_size: int = 256,
     flush_seconds: float = 20.0,
-    generated: Generated = stream_rows,
+    stream: Stream = stream_rows,
 ) -> None:
     """Generate the completions that a store does not hold, each once, and append them as they come.
 
@@ -149,14 +166,20 @@ def generate_missing(
         batch_size: rows per batch at most; fewer where memory would run out.
         flush_seconds: finished rows are stored this often, and at the end, also when it comes by an exception. A process
             that is killed loses what it finished since.
-        generated: who writes them; by default this process.
+        stream: who writes them; by default this process.
 
     Raises:
         WorkbenchError: a Steer that does not fit the model, or a store that cannot be written.
+
+    >>> store, decoding = wb.store.open(folder), Decoding(4)
+    >>> jobs = sweep_rows(model, {"harmful": tiny_pairs.positive}, [wb.BASELINE], decoding)
+    >>> generate_missing(model, jobs, store, decoding)
+    >>> store.keys() == {job.key for job in jobs}
+    True
     """
     import pandas as pd
 
-    todo, last = missing(rows, store), time.monotonic()
+    todo, last = missing_jobs(rows, store), time.monotonic()
     finished: list[pd.DataFrame] = []
 
     def flush() -> None:
@@ -169,7 +192,7 @@ def generate_missing(
         return
     with (
         Bar(total=len(todo), desc="sweep", unit="completion") as bar,
-        closing(generated(model, todo, decoding, batch_size)) as parts,
+        closing(stream(model, todo, decoding, batch_size)) as parts,
     ):
         try:
             for part in parts:
@@ -182,7 +205,7 @@ def generate_missing(
             flush()
 
 
-def complete_rows(model: Model, rows: Sequence[Row], decoding: Decoding, batch_size: int | Room) -> "pd.DataFrame":
+def complete_rows(model: Model, rows: Sequence[Job], decoding: Decoding, batch_size: int | Room) -> "pd.DataFrame":
     """As ``stream_rows``, all of them together, in the order of the rows."""
     import pandas as pd
 
@@ -190,8 +213,8 @@ def complete_rows(model: Model, rows: Sequence[Row], decoding: Decoding, batch_s
     return whole.set_index("key").loc[[row.key for row in rows]].reset_index()
 
 
-def _as_stored(
-    model: Model, rows: Sequence[Row], tokens: Sequence[tuple[int, ...]], decoding: Decoding
+def _stored_frame(
+    model: Model, rows: Sequence[Job], tokens: Sequence[tuple[int, ...]], decoding: Decoding
 ) -> "pd.DataFrame":
     import pandas as pd
 
@@ -211,23 +234,23 @@ def _as_stored(
     )
 
 
-def margins(model: Model, rows: Sequence[Row], batch_size: int = 32) -> dict[str, float]:
+def read_margins(model: Model, rows: Sequence[Job], batch_size: int = 32) -> dict[str, float]:
     """The refusal margin of each row, by key; each key is read once."""
     items = list({row.key: row for row in rows}.values())
-    values = refusal_margin(model, [row.prompt for row in items], [row.arm.steer for row in items], batch_size)
+    values = refusal_margin(model, encoded_jobs(model, items), [row.arm.steer for row in items], batch_size)
     return {row.key: float(value) for row, value in zip(items, values, strict=True)}
 
 
-def unmoved(model: Model, rows: Sequence[Row], found: dict[str, float], least: float) -> set[str]:
+def screen_out(model: Model, rows: Sequence[Job], margins: Mapping[str, float], least: float) -> set[str]:
     """The keys of the steered rows whose arm shifts the mean margin of their set by less than ``least``, in nats.
 
     The shift is the mean over the prompts of a set of the margin under the arm minus the margin without steering.
     """
-    prompts = list({row.prompt for row in rows})
-    plain = dict(zip(prompts, refusal_margin(model, prompts, Steer()), strict=True))
+    unsteered = list({row.prompt: row for row in rows}.values())
+    plain = dict(zip([r.prompt for r in unsteered], refusal_margin(model, encoded_jobs(model, unsteered)), strict=True))
     shifts: defaultdict[tuple, list[float]] = defaultdict(list)
     for row in rows:
-        shifts[row.set, row.arm].append(found[row.key] - plain[row.prompt])
+        shifts[row.set, row.arm].append(margins[row.key] - plain[row.prompt])
     moved = {place for place, values in shifts.items() if abs(np.mean(values)) >= least}
     wanted = {row.key for row in rows if not row.arm.steer.effective or (row.set, row.arm) in moved}
     return {row.key for row in rows} - wanted

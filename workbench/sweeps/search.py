@@ -1,10 +1,8 @@
-"""The dose that steers most and still lets the model speak: searched on dev prompts, reported from test prompts.
+"""Which dose steers most and still lets the model speak: compared with controls, or searched on dev prompts and reported from test.
 
 Log 002 searched doses and layers on twenty questions and reported the best score it had seen, which is too high by what luck
 adds to a maximum (the winner's curse). Here the search only chooses; the effect is measured once, on prompts that had no part
 in choosing, beside random and orthogonal directions at the same dose.
-
-What each dose of a direction does to a score, beside its controls: does it steer, and at which doses is the text still whole?
 """
 
 from collections.abc import Sequence
@@ -128,53 +126,27 @@ class SteeringSearch:
         )
 
 
-@dataclass(frozen=True)
-class _Bench:
-    """How arms are tried."""
+def _pair_arms(
+    rows: "pd.DataFrame", score: str, label: str | None = None, fluent: str = "coherence"
+) -> tuple[np.ndarray, dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]]:
+    """The base of each prompt, and per arm of a sweep the score without it, the score under it, and coherence, all by prompt."""
+    table = rows.pivot(index="prompt", columns=["score", "arm"], values="value")
+    bases = rows.drop_duplicates("prompt").set_index("prompt")["base"].loc[table.index].to_numpy()
+    if label is None and isinstance(first := table[score, BASELINE.name].iloc[0], str):
+        raise WorkbenchError(f"{score} gives labels, such as {first!r}; say which one counts, e.g. label='refusal'")
 
-    model: Model
-    score: Scorer
-    label: str | None
-    coherence: Scorer
-    store: str | Path
-    max_new_tokens: int
-    batch_size: int
+    def values(name: str, arm: str, label: str | None = None) -> np.ndarray:
+        return (table[name, arm] == label).to_numpy() if label else table[name, arm].to_numpy(dtype=float)
 
-    def trials(self, prompts: Prompts, arms: Sequence[Arm]) -> list[Trial]:
-        """Every arm beside the unsteered one; all rows go through the store."""
-        rows = sweep(
-            self.model,
-            prompts,
-            [BASELINE, *arms],
-            [self.score, self.coherence],
-            self.store,
-            self.max_new_tokens,
-            self.batch_size,
-        )
-        table = rows.pivot(index="prompt", columns=["score", "arm"], values="value")
-        bases = rows.drop_duplicates("prompt").set_index("prompt")["base"].loc[table.index].to_numpy()
-        before = self._values(table[self.score.name, BASELINE.name])
-        found = []
-        for arm in arms:
-            after = self._values(table[self.score.name, arm.name])
-            fluent = table[self.coherence.name, arm.name].to_numpy(dtype=float)
-            found.append(Trial(arm.name, arm.ratio, self._difference(before, after, bases), mean(fluent, bases)))
-        return found
+    plain, names = values(score, BASELINE.name, label), [arm for arm in rows["arm"].unique() if arm != BASELINE.name]
+    return bases, {arm: (plain, values(score, arm, label), values(fluent, arm)) for arm in names}
 
-    def _values(self, column: "pd.Series") -> np.ndarray:
-        if self.label is not None:
-            return (column == self.label).to_numpy()
-        if isinstance(column.iloc[0], str):
-            raise WorkbenchError(
-                f"{self.score.name} gives labels, such as {column.iloc[0]!r}; say which one counts, e.g. label='refusal'"
-            )
-        return column.to_numpy(dtype=float)
 
-    def _difference(self, before: np.ndarray, after: np.ndarray, bases: np.ndarray) -> Estimate:
-        if self.label is not None and len(set(bases)) == len(bases):
-            return paired_difference(before.tolist(), after.tolist())
-        known = ~np.isnan(before.astype(float)) & ~np.isnan(after.astype(float))
-        return mean(after[known].astype(float) - before[known].astype(float), bases[known])
+def _effect(before: np.ndarray, after: np.ndarray, bases: np.ndarray) -> Estimate:
+    if before.dtype == bool and len(set(bases)) == len(bases):
+        return paired_difference(before.tolist(), after.tolist())
+    change = after.astype(float) - before.astype(float)
+    return mean(change[~np.isnan(change)], bases[~np.isnan(change)])
 
 
 def steering_search(
@@ -226,12 +198,26 @@ def steering_search(
         WorkbenchError: prompts in both sets, an impossible range, a score that gives labels without ``label=``, or an
             unsteered model whose own coherence is below the floor.
 
-    >>> steering_search(model, d, dev.negative.take(16), test.negative, wb.refusal, "refusal")  # doctest: +SKIP
+    >>> direction = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
+    >>> dev, test = tiny_pairs.positive, tiny_pairs.negative
+    >>> options = {"floor": 0.0, "doses": 3, "controls": 2, "store": folder, "max_new_tokens": 8}
+    >>> search = steering_search(model, direction, dev, test, wb.refusal, "compliance", **options)
+    >>> len(search.tried), len(search.controls), search.effect.n  # two random and two orthogonal directions, three prompts
+    (3, 4, 3)
     """
     rehearsal, final = as_prompts(dev, "dev"), as_prompts(test, "test")
     _check(rehearsal, final, sign, smallest, largest, doses)
-    bench = _Bench(model, score, label, fluent, store, max_new_tokens, batch_size)
-    (plain,) = bench.trials(rehearsal, [Arm(BASELINE.steer, "direction")])
+
+    def compare(prompts: Prompts, arms: Sequence[Arm]) -> list[Trial]:
+        rows = sweep(model, prompts, [BASELINE, *arms], [score, fluent], store, max_new_tokens, batch_size)
+        bases, paired = _pair_arms(rows, score.name, label, fluent.name)
+        return [
+            Trial(arm.name, arm.ratio, _effect(before, after, bases), mean(whole, bases))
+            for arm in arms
+            for before, after, whole in [paired[arm.name]]
+        ]
+
+    (plain,) = compare(rehearsal, [Arm(BASELINE.steer, "direction")])
     if plain.coherence.value < floor:
         raise WorkbenchError(
             f"unsteered, {model.name} has a mean coherence of {plain.coherence.value:.2f} on the dev prompts, below "
@@ -239,13 +225,13 @@ def steering_search(
         )
     tried: list[Trial] = []
     while len(tried) < doses and (dose := _next_dose(tried, floor, smallest, largest)):
-        tried += bench.trials(rehearsal, _arms(direction, sign * dose, on))
+        tried += compare(rehearsal, _arms(direction, sign * dose, on))
     best = _best(tried, floor)
     name = f"{direction.method} at {direction.site!r}"
     measured = score.name if label is None else f"{score.name}={label}"
     if best is None:
         return SteeringSearch(name, measured, floor, tuple(tried), None, ())
-    chosen, *beside = bench.trials(final, _arms(direction, best.ratio, on, controls, seed))
+    chosen, *beside = compare(final, _arms(direction, best.ratio, on, controls, seed))
     return SteeringSearch(name, measured, floor, tuple(tried), chosen, tuple(beside))
 
 
@@ -312,30 +298,35 @@ def dose_effects(rows: "pd.DataFrame", score: str, floor: float = 0.7) -> "pd.Da
     Raises:
         WorkbenchError: a score that is not in the rows, or no baseline.
 
-    >>> dose_effects(rows, wb.trait_odds("optimism").name)  # doctest: +SKIP
+    >>> direction = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
+    >>> arms = wb.grid(direction, ratios=[0, 0.2, 0.4], controls=1)
+    >>> length = wb.Score("length", 1, len)
+    >>> rows = wb.sweep(model, tiny_pairs.negative, arms, [length, wb.coherence], folder, max_new_tokens=8)
+    >>> dose_effects(rows, "length")["ratio"].tolist()
+    [0.2, 0.4]
     """
     import pandas as pd
 
     lacking = [name for name in (score, "coherence") if name not in set(rows["score"])]
-    if lacking or "baseline" not in set(rows["arm"]):
+    if lacking or BASELINE.name not in set(rows["arm"]):
         raise WorkbenchError(
             f"rows lack {lacking[0] if lacking else 'a baseline'}; sweep with the ratio 0 and both scores"
         )
-    values = rows.pivot(index="prompt", columns=["score", "arm"], values="value").astype(float)
-    bases = rows.drop_duplicates("prompt").set_index("prompt")["base"].loc[values.index].to_numpy()
-    arms = rows.drop_duplicates("arm").set_index("arm")[["kind", "layer", "ratio"]].drop(index="baseline")
-    change = {arm: (values[score, arm] - values[score, "baseline"]).to_numpy() for arm in arms.index}
-    fluent = {arm: float(values["coherence", arm].mean()) for arm in arms.index}
-    own = arms[arms["kind"] == "direction"]
-    found = []
+    arms = rows.drop_duplicates("arm").set_index("arm")
+    own, controls = arms[arms["kind"] == "direction"], arms[~arms["kind"].isin(["direction", "baseline"])]
+    bases, paired = _pair_arms(rows, score)
+    change = {arm: after - before for arm, (before, after, _) in paired.items()}
+    coherent = {arm: float(whole.mean()) for arm, (*_, whole) in paired.items()}
+    effects = []
     for arm, about in own.iterrows():
-        beside = arms[(arms["kind"] != "direction") & (arms["layer"] == about["layer"])]
-        beside = beside[np.isclose(beside["ratio"].astype(float), about["ratio"])]
-        limit = max((change[c].mean() for c in beside.index if fluent[c] >= floor), default=np.nan)
+        beside = controls[
+            (controls["layer"] == about["layer"]) & np.isclose(controls["ratio"].astype(float), about["ratio"])
+        ]
+        limit = max((change[name].mean() for name in beside.index if coherent[name] >= floor), default=np.nan)
         effect = mean(change[arm], bases, confidence=1 - 0.05 / len(own))
-        steers = fluent[arm] >= floor and effect.low > 0 and effect.value > limit
-        found.append(
-            (arm, about["layer"], about["ratio"], effect.value, effect.low, effect.high, limit, fluent[arm], steers)
+        steers = coherent[arm] >= floor and effect.low > 0 and effect.value > limit
+        effects.append(
+            (arm, about["layer"], about["ratio"], effect.value, effect.low, effect.high, limit, coherent[arm], steers)
         )
     columns = ["arm", "layer", "ratio", "change", "low", "high", "control", "coherence", "steers"]
-    return pd.DataFrame(found, columns=columns)
+    return pd.DataFrame(effects, columns=columns)

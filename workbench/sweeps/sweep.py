@@ -4,22 +4,31 @@ Rows of all arms are packed into common batches; identical conditions are comput
 comes, so that running again, or after an interruption, computes only what is missing.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench._errors import WorkbenchError
+from workbench._files import content_key
 from workbench.generation.applied import check
 from workbench.generation.decoding import Sampling
 from workbench.generation.store import Store
 from workbench.models.model import Model
-from workbench.models.prompts import Pairs, Prompts, as_prompts
+from workbench.models.prompts import Pairs, Prompts
 from workbench.scoring.scores import Scorer
 from workbench.steering.arms import Arm
-from workbench.sweeps.cluster import Ray, place
-from workbench.sweeps.rows import Decoding, Row, generate_missing, margins, stream_rows, sweep_rows, unmoved
+from workbench.sweeps.cluster import Ray, choose_cluster
+from workbench.sweeps.rows import (
+    Decoding,
+    Job,
+    generate_missing,
+    named_sets,
+    read_margins,
+    screen_out,
+    stream_rows,
+    sweep_rows,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,23 +83,29 @@ def sweep(
             ``stop="verdict"``, a Steer that does not fit the model, or an unknown place to run on or one without room
             for a worker; before anything is generated. Also workers that keep dying.
 
-    >>> rows = sweep(model, wb.pairs("refusal").test, arms, scores=[wb.refusal])  # doctest: +SKIP
+    >>> arms = wb.grid(wb.extract(model, tiny_pairs, at=wb.resid_post(1)), ratios=[-0.3, 0, 0.3])
+    >>> rows = sweep(model, tiny_pairs, arms, [wb.refusal, wb.coherence], store=folder, max_new_tokens=8)
+    >>> len(rows), len(tiny_pairs.positive) * 2 * len(arms) * 2  # prompts of both sides × arms × scores
+    (36, 36)
+    >>> again = sweep(model, tiny_pairs, arms, [wb.refusal, wb.coherence], store=folder, max_new_tokens=8)
+    >>> again.equals(rows)  # out of the store: nothing was generated
+    True
     """
     _check(model, arms, scores, stop, screen)
-    generated = stream_rows if on == "local" else place(on).generated
+    stream = stream_rows if on == "local" else choose_cluster(on).stream
     sampling = Sampling(temperature, top_p, seed)
     decoding = Decoding(max_new_tokens, sampling, tuple(scores) if stop == "verdict" else ())
-    rows = sweep_rows(model, _sets(prompts), arms, decoding)
-    found = margins(model, rows) if screen else {}
-    skipped = unmoved(model, rows, found, screen_least) if screen else set()
+    rows = sweep_rows(model, named_sets(prompts), arms, decoding)
+    margins = read_margins(model, rows) if screen else {}
+    skipped = screen_out(model, rows, margins, screen_least) if screen else set()
     shelf = Store(store)
     wanted = [row for row in rows if row.key not in skipped]
-    generate_missing(model, wanted, shelf, decoding, batch_size, generated=generated)
-    frame = _frame(model, rows, shelf.frame({row.key for row in rows} - skipped), decoding)
+    generate_missing(model, wanted, shelf, decoding, batch_size, stream=stream)
+    frame = _rows_frame(model, rows, shelf.frame({row.key for row in rows} - skipped), decoding)
     frame.loc[frame["key"].isin(skipped), ["tokens", "finish"]] = [0, "screened"]
     if screen:
-        frame["margin"] = frame["key"].map(found)
-    return _scored(model, rows, frame, shelf, scores, show_text)
+        frame["margin"] = frame["key"].map(margins)
+    return _add_scores(model, rows, frame, shelf, scores, show_text)
 
 
 def _check(model: Model, arms: Sequence[Arm], scores: Sequence[Scorer], stop: str, screen: str | None) -> None:
@@ -131,16 +146,7 @@ def outcomes(rows: "pd.DataFrame", set: str, arm: Arm | str, label: str) -> "pd.
     return (part.set_index("prompt")["value"] == label).sort_index()
 
 
-def _sets(prompts: Pairs | Prompts | Sequence[str] | Mapping[str, Prompts]) -> dict[str, Prompts]:
-    if isinstance(prompts, Pairs):
-        sides = {"positive": prompts.positive, "negative": prompts.negative, "borderline": prompts.borderline}
-        return {name: side for name, side in sides.items() if side is not None}
-    if isinstance(prompts, Mapping):
-        return {name: as_prompts(items, name) for name, items in prompts.items()}
-    return {"prompts": as_prompts(prompts)}
-
-
-def _frame(model: Model, rows: Sequence[Row], stored: "pd.DataFrame", decoding: Decoding) -> "pd.DataFrame":
+def _rows_frame(model: Model, rows: Sequence[Job], stored: "pd.DataFrame", decoding: Decoding) -> "pd.DataFrame":
     """One line per row, with its text; screened rows have none."""
     import pandas as pd
 
@@ -165,8 +171,8 @@ def _frame(model: Model, rows: Sequence[Row], stored: "pd.DataFrame", decoding: 
     return frame.assign(model=model.name, revision=model.revision, decoding=str(decoding))
 
 
-def _scored(
-    model: Model, rows: Sequence[Row], frame: "pd.DataFrame", shelf: Store, scores: Sequence[Scorer], show_text: bool
+def _add_scores(
+    model: Model, rows: Sequence[Job], frame: "pd.DataFrame", shelf: Store, scores: Sequence[Scorer], show_text: bool
 ) -> "pd.DataFrame":
     """The frame once per score; values that the store does not hold yet are computed from the text, and stored."""
     import pandas as pd
@@ -175,7 +181,7 @@ def _scored(
     written = {row.key: row for row in rows}
     parts = []
     for score in scores:
-        places = {key: _score_key(key, score) for key in texts.index}
+        places = {key: content_key([key, score.name, score.version]) for key in texts.index}
         known = shelf.scores.frame(set(places.values())).set_index("key")["value"].map(json.loads).to_dict()
         fresh = [key for key, place in places.items() if place not in known]
         asked, steers = [written[key].prompt for key in fresh], [written[key].arm.steer for key in fresh]
@@ -195,7 +201,3 @@ def _scored(
         parts.append(frame.assign(score=score.name, version=score.version, value=frame["key"].map(values)))
     long = pd.concat(parts, ignore_index=True)
     return long if show_text else long.drop(columns="text")
-
-
-def _score_key(completion: str, score: Scorer) -> str:
-    return hashlib.sha256(json.dumps([completion, score.name, score.version]).encode()).hexdigest()[:32]

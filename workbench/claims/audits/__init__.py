@@ -9,14 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args, get_origin, get_type_hints
 
-from workbench.claims.audits.findings import Finding
+from workbench._errors import unknown
+from workbench.claims.audits.findings import Finding, Result
 from workbench.claims.audits.kinds import CHECKS
 from workbench.claims.logged import Cell, Fact, Record
 from workbench.claims.toml_schema import Lines, Place, expect, known_keys, show, value_of
 
 
 @dataclass(frozen=True)
-class Check:
+class BoundCheck:
     """One check of a claim, with the cells it is about.
 
     Attributes:
@@ -40,25 +41,20 @@ class Check:
         """
         kind = CHECKS[self.test]
         try:
-            found = kind.run(**self.arguments)
+            computed = kind.run(**self.arguments)
         except (ValueError, ArithmeticError) as error:
             raise self.lines.error(self.place, f"check {self.test!r} cannot be computed: {error}") from error
-        results = found if isinstance(found, list) else [found]
-        return [
-            Finding(
-                self.test,
-                r.sentence,
-                r.p,
-                self.part,
-                r.outcome,
-                (r.verdict or kind.means) if r.outcome == "fails" else "",
-                r.values,
-            )
-            for r in results
-        ]
+        results = computed if isinstance(computed, list) else [computed]
+        return [self._finding(result, kind.means) for result in results]
+
+    def _finding(self, result: Result, meaning: str) -> Finding:
+        verdict = (result.verdict or meaning) if result.outcome == "fails" else ""
+        return Finding(self.test, result.sentence, result.p, self.part, result.outcome, verdict, result.values)
 
 
-def bind(table: Mapping[str, Any], letters: Mapping[str, str], record: Record, place: Place, lines: Lines) -> Check:
+def bind(
+    table: Mapping[str, Any], letters: Mapping[str, str], record: Record, place: Place, lines: Lines
+) -> BoundCheck:
     """A check of a claims file, its references resolved.
 
     Args:
@@ -71,10 +67,10 @@ def bind(table: Mapping[str, Any], letters: Mapping[str, str], record: Record, p
         WorkbenchError: an unknown check, parameter, letter or reference, or a parameter missing; with the line.
     """
     test, part = table.get("test"), table.get("part", "")
-    expect(isinstance(test, str) and test in CHECKS, (*place, "test"), lines, _unknown("check", test, CHECKS))
+    expect(isinstance(test, str) and test in CHECKS, (*place, "test"), lines, str(unknown("check", test, CHECKS)))
     assert isinstance(test, str)
     fine = part == "" or part in letters
-    expect(fine, (*place, "part"), lines, _unknown("part", part, letters))
+    expect(fine, (*place, "part"), lines, str(unknown("part", part, letters)))
     function = CHECKS[test].run
     hints = get_type_hints(function)
     parameters = {name.rstrip("_"): p for name, p in inspect.signature(function).parameters.items()}
@@ -86,11 +82,7 @@ def bind(table: Mapping[str, Any], letters: Mapping[str, str], record: Record, p
         for key, p in parameters.items()
         if key in table
     }
-    return Check(test, part, arguments, place, lines)
-
-
-def _unknown(what: str, seen: object, known: Mapping[str, object]) -> str:
-    return f"unknown {what} {show(seen)}; there are {', '.join(known) or 'none'}"
+    return BoundCheck(test, part, arguments, place, lines)
 
 
 def _argument(hint: Any, value: object, record: Record, place: Place, lines: Lines) -> Any:
@@ -104,7 +96,7 @@ def _argument(hint: Any, value: object, record: Record, place: Place, lines: Lin
     if get_origin(hint) is tuple and get_args(hint)[0] is Fact:
         names = value_of(tuple[str, ...], value, place, lines)
         for i, name in enumerate(names):
-            expect(name in record.facts, (*place, i), lines, _unknown("fact", name, record.facts))
+            expect(name in record.facts, (*place, i), lines, str(unknown("fact", name, record.facts)))
         return tuple(record.facts[name] for name in names)
     if get_origin(hint) is tuple:
         expect(isinstance(value, list), place, lines, f"a list of references is needed, got {show(value)}")

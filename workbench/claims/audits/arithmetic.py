@@ -50,33 +50,33 @@ def _around(n: int, slack: int) -> list[int]:
 
 def sum_of(of: Cells, claimed: Cell) -> Result:
     """The numbers add up to the total."""
-    return recomputed("the sum", lambda *x: math.fsum(x), [(c,) for c in of], (claimed,))
+    return recompute("the sum", lambda *x: math.fsum(x), [(c,) for c in of], (claimed,))
 
 
 def mean_of(of: Cells, claimed: Cell) -> Result:
     """The numbers have the mean that is printed."""
-    return recomputed("the mean", lambda *x: fmean(x), [(c,) for c in of], (claimed,))
+    return recompute("the mean", lambda *x: fmean(x), [(c,) for c in of], (claimed,))
 
 
 def product_of(of: Cells, claimed: Cell) -> Result:
     """The numbers multiply to the total, as the arms of a design do."""
-    return recomputed("the product", lambda *x: math.prod(x), [(c,) for c in of], (claimed,))
+    return recompute("the product", lambda *x: math.prod(x), [(c,) for c in of], (claimed,))
 
 
 def difference(of: Cells, minus: Cells, claimed: Cells = ()) -> Result:
     """``of - minus`` is the difference that is printed, row by row; one value stands for all rows. Without one: a note."""
-    return recomputed("the difference", lambda a, b: a - b, [of, minus], claimed)
+    return recompute("the difference", lambda a, b: a - b, [of, minus], claimed)
 
 
 def ratio(of: Cells, to: Cells, claimed: Cells = (), times: Decimal = Decimal(1)) -> Result:
     """``times * of / to`` is the ratio that is printed, row by row; 100 times for a percentage. Without one: a note."""
     factor = float(times)
-    return recomputed("the ratio", lambda a, b: factor * a / b, [of, to], claimed)
+    return recompute("the ratio", lambda a, b: factor * a / b, [of, to], claimed)
 
 
 def change(of: Cells, since: Cells, claimed: Cells = ()) -> Result:
     """The change in percent since a baseline is the one that is printed, row by row. Without one: a note."""
-    return recomputed("the change in percent", lambda a, b: 100 * (a / b - 1), [of, since], claimed)
+    return recompute("the change in percent", lambda a, b: 100 * (a / b - 1), [of, since], claimed)
 
 
 def pooled_sd(means: Cells, sds: Cells, n: int, claimed: Cell) -> Result:
@@ -89,7 +89,7 @@ def pooled_sd(means: Cells, sds: Cells, n: int, claimed: Cell) -> Result:
         within = (n - 1) * math.fsum(s * s for s in x[k:])
         return math.sqrt((between + within) / (k * n - 1))
 
-    return recomputed("the pooled SD", rebuilt, [(c,) for c in (*means, *sds)], (claimed,))
+    return recompute("the pooled SD", rebuilt, [(c,) for c in (*means, *sds)], (claimed,))
 
 
 def correlation(x: Cells, y: Cells, claimed: Cell | None = None, rank: bool = False) -> Result:
@@ -98,8 +98,8 @@ def correlation(x: Cells, y: Cells, claimed: Cell | None = None, rank: bool = Fa
 
     if len(x) != len(y) or len(x) < 3:
         raise WorkbenchError(f"a correlation needs two columns of equal length, at least 3: got {len(x)} and {len(y)}")
-    found = (stats.spearmanr if rank else stats.pearsonr)([c.number for c in x], [c.number for c in y])
-    r, p = float(found[0]), float(found[1])
+    result = (stats.spearmanr if rank else stats.pearsonr)([c.number for c in x], [c.number for c in y])
+    r, p = float(result[0]), float(result[1])
     name = "Spearman's ρ" if rank else "r"
     if claimed is None:
         return Result("note", f"{name} = {r:+.2f} over {len(x)} rows (p = {p:.2g})", (r,), p)
@@ -130,7 +130,7 @@ def subgroups(groups: tuple[Cells, ...], claimed: Cells, complement: bool = Fals
     return Result("fails" if any(off) else "holds", sentence, tuple(implied))
 
 
-def recomputed(what: str, f: Callable[..., float], inputs: Sequence[Cells], claimed: Cells) -> Result:
+def recompute(what: str, f: Callable[..., float], inputs: Sequence[Cells], claimed: Cells) -> Result:
     """Compare printed numbers with what a formula makes of the printed numbers they come from, row by row.
 
     A row with a value that is not given is left out. Without claimed numbers the recomputed ones are a note.

@@ -42,7 +42,7 @@ class Finding:
 
     Attributes:
         check: which check.
-        sentence: what it found.
+        sentence: what it shows.
         p: p-value.
         part: the letter of the assertion it bears on, or empty for the claim as a whole.
         outcome: holds, slip, fails or note.
@@ -102,7 +102,7 @@ def combine(findings: Iterable[Finding]) -> str:
     return min(failures, key=VERDICTS.index, default="supported")
 
 
-def audited(claim: str, findings: Iterable[Finding], letters: Iterable[str], headline: Iterable[str]) -> Audit:
+def conclude(claim: str, findings: Iterable[Finding], letters: Iterable[str], headline: Iterable[str]) -> Audit:
     """The audit of a claim.
 
     Args:
@@ -111,10 +111,10 @@ def audited(claim: str, findings: Iterable[Finding], letters: Iterable[str], hea
         letters: of its assertions.
         headline: the letters that the claim's own verdict rests on, beside the findings without a letter.
     """
-    found = tuple(findings)
-    parts = {letter: combine(f for f in found if f.part == letter) for letter in letters}
-    own = [f for f in found if not f.part]
+    listed = tuple(findings)
+    parts = {letter: combine(f for f in listed if f.part == letter) for letter in letters}
+    own = [f for f in listed if not f.part]
     verdicts = [parts[letter] for letter in headline]
     if verdicts and not any(f.outcome != "note" for f in own):
-        return Audit(claim, min(verdicts, key=VERDICTS.index), parts, found)
-    return Audit(claim, min([combine(own), *verdicts], key=VERDICTS.index), parts, found)
+        return Audit(claim, min(verdicts, key=VERDICTS.index), parts, listed)
+    return Audit(claim, min([combine(own), *verdicts], key=VERDICTS.index), parts, listed)

@@ -4,9 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from workbench.claims.audits import arithmetic, procedure, wording
-from workbench.claims.audits import noise as power
-from workbench.claims.audits import noise as scores
+from workbench.claims.audits import arithmetic, noise, procedure, wording
 from workbench.claims.audits.findings import Result
 
 
@@ -51,29 +49,29 @@ CHECKS: Mapping[str, Kind] = {
         distinct=wording.distinct,
         certain=wording.certain,
         record=wording.record,
-        step_or_curve=procedure.step_or_curve,
+        step_or_curve=noise.step_or_curve,
     ),
     **_kinds(
         "underpowered",
-        differs=power.differs,
-        paired=power.paired,
-        paired_best=power.paired_best,
-        above_chance=power.above_chance,
-        at_distinct=power.at_distinct,
-        vary=power.vary,
-        trend=power.trend,
-        best_of=power.best_of,
-        chance_match=power.chance_match,
-        limit=power.limit,
-        power=power.powered,
-        beyond_noise=scores.beyond_noise,
-        means_differ=scores.means_differ,
-        nonzero=scores.nonzero,
-        separate=scores.separate,
-        correlations_differ=scores.correlations_differ,
-        governs=scores.governs,
-        aucs_differ=scores.aucs_differ,
-        auc_best_of=scores.auc_best_of,
+        differs=noise.differs,
+        paired=noise.paired,
+        paired_best=noise.paired_best,
+        above_chance=noise.above_chance,
+        at_distinct=noise.at_distinct,
+        vary=noise.vary,
+        trend=noise.trend,
+        best_of=noise.best_of,
+        chance_match=noise.chance_match,
+        limit=noise.limit,
+        power=noise.power,
+        beyond_noise=noise.beyond_noise,
+        means_differ=noise.means_differ,
+        nonzero=noise.nonzero,
+        separate=noise.separate,
+        correlations_differ=noise.correlations_differ,
+        governs=noise.governs,
+        aucs_differ=noise.aucs_differ,
+        auc_best_of=noise.auc_best_of,
     ),
     **_kinds(
         "artefact",

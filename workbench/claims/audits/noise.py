@@ -1,25 +1,26 @@
-"""Checks of whether the logged n can carry the statement: exact tests, intervals, selection and noise.
+"""Checks of whether a statement rises above noise: do rates, means, correlations and AUCs differ beyond chance at the logged n?
 
-A failure means the claim is underpowered: consistent, but not to be told from no effect.
-
-Checks of whether means, correlations and AUCs differ beyond their noise.
-
-A failure means the claim is underpowered: consistent, but not to be told from no effect.
+A failure means the claim is underpowered: it is consistent, but cannot be told from no effect.
 """
 
 import math
-from collections.abc import Callable, Sequence
 from decimal import Decimal
-from itertools import product
 
 from workbench._errors import WorkbenchError
 from workbench.claims.audits.arithmetic import Cells
 from workbench.claims.audits.findings import Result
-from workbench.claims.logged import Cell
-from workbench.statistics.power import needed_n
-from workbench.statistics.rates import fisher, rate
+from workbench.claims.logged import Cell, aligned
+from workbench.statistics.dose import dose_response
+from workbench.statistics.paired import mcnemar_counts
+from workbench.statistics.power import needed_n, needed_n_mean
+from workbench.statistics.power import power as power_of
+from workbench.statistics.ranking import auc_standard_error
+from workbench.statistics.rates import fisher, heterogeneity, rate
+from workbench.statistics.rates import trend as dose_trend
 
 ALPHA = 0.05
+
+# Rates
 
 
 def differs(higher: Cell, lower: Cell) -> Result:
@@ -39,7 +40,13 @@ def differs(higher: Cell, lower: Cell) -> Result:
 def _wanted(a: Cell, b: Cell, p: float) -> str:
     if p < ALPHA or a.share == b.share:
         return ""
-    return f"; telling them apart takes about {fisher_needed(b.share, a.share)} units per arm"
+    return f"; telling them apart takes about {needed_n(b.share, a.share)} units per arm"
+
+
+def paired(gained: Cell, lost: Cell) -> Result:
+    """Of the units that changed, more changed one way than the other, beyond chance (exact McNemar test)."""
+    p = mcnemar_counts(int(gained.exact), int(lost.exact))
+    return Result("holds" if p < ALPHA else "fails", f"{gained} against {lost} changed: exact McNemar p = {p:.2g}", p=p)
 
 
 def paired_best(of: Cell, since: Cell) -> Result:
@@ -48,18 +55,9 @@ def paired_best(of: Cell, since: Cell) -> Result:
     The per-unit record is not needed: this is the smallest p-value that McNemar's exact test could give.
     """
     gained = abs(of.successes - since.successes)
-    p = min(1.0, 2 * 0.5**gained)
+    p = mcnemar_counts(gained, 0)
     sentence = f"{since} to {of}: {gained} units changed at best one way, exact paired p at least {p:.2g}"
     return Result("holds" if p < ALPHA else "fails", sentence, p=p)
-
-
-def paired(gained: Cell, lost: Cell) -> Result:
-    """Of the units that changed, more changed one way than the other, beyond chance (exact McNemar test)."""
-    from scipy.stats import binomtest
-
-    changed = int(gained.exact + lost.exact)
-    p = float(binomtest(int(gained.exact), changed).pvalue) if changed else 1.0
-    return Result("holds" if p < ALPHA else "fails", f"{gained} against {lost} changed: exact McNemar p = {p:.2g}", p=p)
 
 
 def above_chance(of: Cell, chance: Cell) -> Result:
@@ -72,73 +70,86 @@ def above_chance(of: Cell, chance: Cell) -> Result:
 
 
 def at_distinct(higher: Cell, lower: Cell, distinct: int) -> Result:
-    """The difference is still there when copies and variants of a prompt count once: Fisher's test at the distinct n."""
+    """The difference is still there when copies and variants of a prompt count once: Fisher's test at the distinct n.
+
+    The other way round, a significant difference makes the record inconsistent.
+    """
     counts = [round(cell.share * distinct) for cell in (higher, lower)]
     p = fisher(counts[0], distinct, counts[1], distinct)
     sentence = f"{higher} against {lower} with {distinct} distinct prompts as the n: Fisher p = {p:.2g}"
+    if p < ALPHA and higher.share < lower.share:
+        return Result("fails", f"{sentence}, the other way round", p=p, verdict="inconsistent")
     return Result("holds" if p < ALPHA else "fails", sentence, p=p)
 
 
 def vary(of: Cells) -> Result:
-    """The rates differ among themselves beyond chance: exact conditional test, chi-squared where tables are too many."""
-    successes, n = [c.successes for c in of], [c.units for c in of]
-    p = heterogeneity_p(successes, n)
-    sentence = f"{', '.join(map(str, of))}: p = {p:.2g} for equal rates"
-    return Result("holds" if p < ALPHA else "fails", sentence, p=p)
+    """The rates differ among themselves beyond chance: exact where counts are few (Freeman and Halton 1951), else chi-squared."""
+    p = equal_rates_p(of)
+    return Result("holds" if p < ALPHA else "fails", f"{', '.join(map(str, of))}: p = {p:.2g} for equal rates", p=p)
 
 
-def heterogeneity_p(successes: Sequence[int], n: Sequence[int]) -> float:
-    """P-value of Pearson's chi-squared over groups, exact if there are at most a hundred thousand tables."""
-    from scipy.stats import chi2_contingency
-
-    total, units = sum(successes), sum(n)
-    if total in (0, units):
-        return 1.0
-    if math.prod(k + 1 for k in n) > 100_000:
-        table = [[k, m - k] for k, m in zip(successes, n, strict=True)]
-        return float(chi2_contingency(table, correction=False)[1])
-    rate_ = total / units
-    return _exact_p(successes, n, lambda t: math.fsum((k - m * rate_) ** 2 / m for k, m in zip(t, n, strict=True)))
+def equal_rates_p(of: Cells) -> float:
+    """P-value against equal rates; exact wherever an expected count is below 5."""
+    return heterogeneity([c.successes for c in of], [c.units for c in of]).p
 
 
 def trend(of: Cells, against: Cells, family: int = 1) -> Result:
     """The rates rise or fall with the dose beyond chance: exact Cochran–Armitage test, times the number of trends tried."""
-    p = trend_p([c.successes for c in of], [c.units for c in of], [c.number for c in against])
-    corrected = min(1.0, p * family)
+    rows = aligned(of, against)
+    test = dose_trend([dose.number for _, dose in rows], [c.successes for c in of], [c.units for c in of])
+    corrected = min(1.0, test.p * family)
     note = f", times {family} tried: {corrected:.2g}" if family > 1 else ""
-    sentence = f"{', '.join(map(str, of))}: exact trend p = {p:.2g}{note}"
-    return Result("holds" if corrected < ALPHA else "fails", sentence, (p, corrected), corrected)
+    how = "exact trend" if "exact" in test.method else "trend"
+    sentence = f"{', '.join(map(str, of))}: {how} p = {test.p:.2g}{note}"
+    return Result("holds" if corrected < ALPHA else "fails", sentence, (test.p, corrected), corrected)
 
 
-def trend_p(successes: Sequence[int], n: Sequence[int], doses: Sequence[float]) -> float:
-    """Two-sided p-value of the exact Cochran–Armitage test: all tables with the same margins are enumerated.
+def step_or_curve(dose: Cells, of: Cells, margin: Decimal = Decimal(6)) -> Result:
+    """A sharp transition fits the rates better than a smooth one: BIC of one step (3 parameters) against a logistic (2)."""
+    rows = aligned(dose, of)
+    counts, n = [c.successes for c in of], [c.units for c in of]
+    fits = dose_response([x.number for x, _ in rows], counts, n, resamples=99)
+    middle = fits["logistic"].midpoint
+    assert middle is not None
+    gain = fits["step"].bic - fits["logistic"].bic
+    if gain > float(margin):
+        sentence = f"a logistic curve with midpoint {middle.value:.2f} beats the best single step by {gain:.0f} BIC"
+        return Result("fails", sentence, (middle.value, gain), verdict="inconsistent")
+    sentence = f"the best single step is within {gain:.0f} BIC of a logistic curve"
+    return Result("holds", sentence, (middle.value, gain))
 
-    Raises WorkbenchError when there are more than a million of them.
+
+def limit(of: Cell, margin: Cell) -> Result:
+    """A rate said to be nil is known to be small: the upper Wilson limit is at most a margin."""
+    upper = rate(of.successes, of.units).high
+    sentence = f"{of} of n = {of.n} allows up to {upper:.1%}; the margin is {margin}"
+    return Result("holds" if upper <= margin.share + 1e-9 else "fails", sentence, (upper,))
+
+
+def power(base: Cell, effect: Cell, power: Decimal = Decimal("0.8")) -> Result:
+    """A difference of this size would have been found at the logged n, if it is there: power of Fisher's test.
+
+    For a claim of no effect, ``effect`` is the smallest one that would matter.
     """
-    if math.prod(k + 1 for k in n) > 1_000_000:
-        raise WorkbenchError("too many tables for an exact trend test; use differs on the ends")
-    expected = sum(successes) * math.fsum(k * d for k, d in zip(n, doses, strict=True)) / sum(n)
-    return _exact_p(successes, n, lambda t: abs(math.fsum(k * d for k, d in zip(t, doses, strict=True)) - expected))
+    reached = power_of(base.share, effect.share, base.units)
+    sentence = f"power to tell {effect} from {base} at n = {base.n} per arm is {reached:.2f}"
+    return Result("holds" if reached >= float(power) else "fails", sentence, (reached,))
 
 
-def _exact_p(successes: Sequence[int], n: Sequence[int], statistic: Callable[[Sequence[int]], float]) -> float:
-    """Chance of a statistic at least this large among all tables with the same margins."""
-    from scipy.stats import multivariate_hypergeom
-
-    total = sum(successes)
-    tables = [t for t in product(*(range(k + 1) for k in n)) if sum(t) == total]
-    weights = multivariate_hypergeom.pmf(tables, m=list(n), n=total)
-    observed = statistic(successes) - 1e-9
-    return min(1.0, math.fsum(w for w, t in zip(weights, tables, strict=True) if statistic(t) >= observed))
+# The best of several
 
 
 def best_of(of: Cell, base: Cell, tries: int) -> Result:
-    """The best of several tries is better than the best of as many draws at the base rate would often be."""
-    from scipy.stats import binom
+    """The best of several tries is better than its base, beyond chance (Fisher's exact test, one-sided, Šidák's correction).
 
-    one = float(binom.sf(of.successes - 1, of.units, base.share))
-    chance = 1 - (1 - one) ** tries
-    sentence = f"at a rate of {base}, at least one of {tries} reaches {of} of n = {of.n} with chance {chance:.2g}"
+    The base is measured too, so its own n counts.
+    """
+    one = fisher(of.successes, of.units, base.successes, base.units, "greater")
+    chance = -math.expm1(tries * math.log1p(-one)) if one < 1 else 1.0
+    sentence = (
+        f"{of} of n = {of.n} against a base of {base} of n = {base.n}: one-sided Fisher p = {one:.2g}; "
+        f"without any difference the best of {tries} reaches that with chance {chance:.2g}"
+    )
     return Result("holds" if chance < ALPHA else "fails", sentence, (chance,), chance)
 
 
@@ -149,74 +160,30 @@ def chance_match(among: Cells, peaks: int = 2) -> Result:
     return Result("holds" if chance < ALPHA else "fails", sentence, (chance,), chance)
 
 
-def limit(of: Cell, margin: Cell) -> Result:
-    """A rate said to be nil is known to be small: the upper Wilson limit is at most a margin."""
-    upper = rate(of.successes, of.units).high
-    sentence = f"{of} of n = {of.n} allows up to {upper:.1%}; the margin is {margin}"
-    return Result("holds" if upper <= margin.share + 1e-9 else "fails", sentence, (upper,))
+def auc_best_of(of: Cell, positives: int, negatives: int, tries: int) -> Result:
+    """The best AUC of several is higher than the best of as many without any signal would often be."""
+    from scipy.stats import norm
+
+    chance = 1 - float(norm.cdf((of.number - 0.5) / auc_standard_error(0.5, positives, negatives))) ** tries
+    sentence = f"without signal the best of {tries} AUCs reaches {of} with chance {chance:.2g}"
+    return Result("holds" if chance < ALPHA else "fails", sentence, (chance,), chance)
 
 
-def powered(base: Cell, effect: Cell, power: Decimal = Decimal("0.8")) -> Result:
-    """A difference of this size would have been found at the logged n, if it is there: power of Fisher's test.
-
-    For a claim of no effect, ``effect`` is the smallest one that would matter.
-    """
-    found = fisher_power(base.share, effect.share, base.units)
-    sentence = f"power to tell {effect} from {base} at n = {base.n} per arm is {found:.2f}"
-    return Result("holds" if found >= float(power) else "fails", sentence, (found,))
-
-
-def fisher_power(before: float, after: float, n: int) -> float:
-    """Power of the two-sided Fisher test with n units per arm, by enumeration of all tables.
-
-    >>> round(fisher_power(0.75, 0.92, 12), 2)
-    0.06
-    """
-    import numpy as np
-    from scipy.special import gammaln
-    from scipy.stats import binom
-
-    k = np.arange(n + 1)
-    ways = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
-    weights = [binom.pmf(k, n, r) for r in (before, after)]
-    found = 0.0
-    for total in range(1, 2 * n):
-        x = np.arange(max(0, total - n), min(n, total) + 1)
-        null = np.exp(ways[x] + ways[total - x] - (ways[x] + ways[total - x]).max())
-        ordered = np.sort(null)
-        # Tables as likely as the one seen count in its tail, whatever side they are on.
-        last = np.searchsorted(ordered, null * (1 + 1e-7), side="right") - 1
-        rejected = np.cumsum(ordered)[last] < ALPHA * null.sum()
-        found += float((weights[0][x] * weights[1][total - x])[rejected].sum())
-    return found
-
-
-def fisher_needed(before: float, after: float, power: float = 0.8) -> int:
-    """Units per arm at which the two-sided Fisher test has this power; above 200 by the normal approximation.
-
-    >>> fisher_needed(0.85, 0.95)
-    151
-    """
-    rough = needed_n(before, after, power)
-    if rough > 200:
-        return rough
-    low, high = 1, 2 * rough + 20
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if fisher_power(before, after, middle) >= power else (middle, high)
-    return high
+# Means
 
 
 def beyond_noise(of: Cell, against: Cell, sd: Cell, n: int) -> Result:
-    """A difference of two mean scores is larger than their noise, from the SD of single items and the n behind each."""
-    from scipy.stats import norm
+    """A difference of two mean scores is larger than their noise, from the SD of single items and the n behind each (t test)."""
+    from scipy.stats import ttest_ind_from_stats
 
+    if n < 2 or sd.number <= 0:
+        raise WorkbenchError(f"noise needs an SD above 0 and an n of at least 2: got {sd} and {n}")
     se = sd.number / math.sqrt(n)
     gap = of.number - against.number
-    p = 2 * float(norm.sf(abs(gap) / (se * math.sqrt(2)))) if se else 0.0
-    needed = math.ceil(2 * (2.8016 * sd.number / gap) ** 2) if gap else 0
+    p = float(ttest_ind_from_stats(of.number, sd.number, n, against.number, sd.number, n)[1])
     sentence = f"{of} against {against}: {gap:+.1f} where a mean of {n} has a standard error of {se:.1f} (p = {p:.2g})"
-    more = f"; {needed} per arm would do" if p >= ALPHA and needed else ""
+    worth_planning = p >= ALPHA and abs(gap) > sd.number / 500
+    more = f"; {needed_n_mean(gap, sd.number, paired=False)} per arm would do" if worth_planning else ""
     return Result("holds" if p < ALPHA else "fails", sentence + more, (gap, se), p)
 
 
@@ -246,6 +213,9 @@ def separate(a: Cells, b: Cells) -> Result:
     apart = ranges[0][0] > ranges[1][1] or ranges[1][0] > ranges[0][1]
     text = " and ".join(f"{low:g} to {high:g}" for low, high in ranges)
     return Result("holds" if apart else "fails", f"ranges {text} {'do not ' if apart else ''}overlap")
+
+
+# Correlations and AUCs
 
 
 def correlations_differ(stronger: Cell, weaker: Cell, n: int) -> Result:
@@ -289,29 +259,8 @@ def aucs_differ(higher: Cell, lower: Cell, positives: int, negatives: int) -> Re
     """One AUC is higher than another (Hanley and McNeil 1982, unpaired)."""
     from scipy.stats import norm
 
-    errors = [hanley_mcneil(a.number, positives, negatives) for a in (higher, lower)]
+    errors = [auc_standard_error(a.number, positives, negatives) for a in (higher, lower)]
     z = (higher.number - lower.number) / math.hypot(*errors)
     p = 2 * float(norm.sf(abs(z)))
     sentence = f"AUC {higher} ± {errors[0]:.3f} against {lower} ± {errors[1]:.3f} (standard errors): p = {p:.2g}"
     return Result("holds" if p < ALPHA and z > 0 else "fails", sentence, tuple(errors), p)
-
-
-def hanley_mcneil(auc: float, positives: int, negatives: int) -> float:
-    """Standard error of an AUC.
-
-    >>> round(hanley_mcneil(0.854, 17, 118), 3)
-    0.059
-    """
-    q1, q2 = auc / (2 - auc), 2 * auc * auc / (1 + auc)
-    spread = auc * (1 - auc) + (positives - 1) * (q1 - auc * auc) + (negatives - 1) * (q2 - auc * auc)
-    return math.sqrt(spread / (positives * negatives))
-
-
-def auc_best_of(of: Cell, positives: int, negatives: int, tries: int) -> Result:
-    """The best AUC of several is higher than the best of as many without any signal would often be."""
-    from scipy.stats import norm
-
-    null = math.sqrt((positives + negatives + 1) / (12 * positives * negatives))
-    chance = 1 - float(norm.cdf((of.number - 0.5) / null)) ** tries
-    sentence = f"without signal the best of {tries} AUCs reaches {of} with chance {chance:.2g}"
-    return Result("holds" if chance < ALPHA else "fails", sentence, (chance,), chance)

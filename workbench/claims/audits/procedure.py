@@ -92,38 +92,6 @@ def identical(of: Cells, system: Cells, intervention: Cells) -> list[Result]:
     return results or [Result("holds", f"{len(groups)} arms, all different")]
 
 
-def step_or_curve(dose: Cells, of: Cells, margin: Decimal = Decimal(6)) -> Result:
-    """A sharp transition fits the rates better than a smooth one: BIC of one step (3 parameters) against a logistic (2)."""
-    import numpy as np
-    import statsmodels.api as sm
-
-    rows = aligned(dose, of)
-    x, k, n = np.array([(d.number, c.successes, c.units) for d, c in rows], dtype=float).T
-    if len(x) < 4:
-        raise WorkbenchError(f"a dose-response needs at least 4 doses, got {len(x)}")
-    fit = sm.GLM(np.c_[k, n - k], sm.add_constant(x), family=sm.families.Binomial()).fit()
-    constant = fit.llf - _binomial(k, n, fit.fittedvalues)
-    step = max(
-        _binomial(k[:i], n[:i], k[:i].sum() / n[:i].sum()) + _binomial(k[i:], n[i:], k[i:].sum() / n[i:].sum())
-        for i in range(1, len(x))
-    )
-    gain = (3 * np.log(n.sum()) - 2 * (step + constant)) - (2 * np.log(n.sum()) - 2 * fit.llf)
-    midpoint = float(-fit.params[0] / fit.params[1])
-    sentence = f"a logistic curve with midpoint {midpoint:.2f} beats the best single step by {gain:.0f} BIC"
-    if gain > float(margin):
-        return Result("fails", sentence, (midpoint, float(gain)), verdict="inconsistent")
-    return Result(
-        "holds", f"the best single step is within {gain:.0f} BIC of a logistic curve", (midpoint, float(gain))
-    )
-
-
-def _binomial(k, n, p) -> float:
-    """Log-likelihood of counts, up to the binomial coefficients."""
-    from scipy.special import xlogy
-
-    return float((xlogy(k, p) + xlogy(n - k, 1 - p)).sum())
-
-
 def union(of: Cell, singles: Cells) -> Result:
     """A success rate belongs to one policy, not to the best of several chosen per prompt."""
     best = max(singles, key=lambda c: c.successes / c.units)

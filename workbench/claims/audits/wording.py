@@ -11,7 +11,7 @@ from typing import Literal
 
 from workbench.claims.audits.arithmetic import Cells
 from workbench.claims.audits.findings import Result
-from workbench.claims.audits.noise import heterogeneity_p
+from workbench.claims.audits.noise import equal_rates_p
 from workbench.claims.logged import Cell, Fact, aligned
 from workbench.statistics.rates import fisher, rate, two_proportion_z
 
@@ -90,23 +90,27 @@ def compatible(a: Cell, b: Cell) -> Result:
 
 
 def repeats(a: Cells, b: Cells) -> Result:
-    """Two columns that measure the same conditions differ by no more than chance allows (chi-squared summed over rows)."""
+    """Two columns that measure the same conditions differ by no more than chance allows (chi-squared summed over rows).
+
+    A row where everything or nothing succeeded cannot differ: it adds no degree of freedom.
+    """
     from scipy.stats import chi2, chi2_contingency
 
-    total = 0.0
+    total, telling_rows = 0.0, 0
     for x, y in aligned(a, b):
         table = [[x.successes, x.units - x.successes], [y.successes, y.units - y.successes]]
         if 0 < x.successes + y.successes < x.units + y.units:
             total += float(chi2_contingency(table, correction=False)[0])
-    p = float(chi2.sf(total, len(a)))
+            telling_rows += 1
+    p = float(chi2.sf(total, telling_rows)) if telling_rows else 1.0
     widest = max(abs(x.number - y.number) for x, y in aligned(a, b))
     sentence = f"{len(a)} repeated conditions differ by up to {widest:g} points: summed chi-squared p = {p:.2g}"
     return Result("fails" if p < 0.05 else "holds", sentence, (total,), p)
 
 
 def alike(of: Cells) -> Result:
-    """Rates said not to differ do not differ beyond chance (exact, or chi-squared where tables are too many)."""
-    p = heterogeneity_p([c.successes for c in of], [c.units for c in of])
+    """Rates said not to differ do not differ beyond chance (exact where counts are few, else chi-squared)."""
+    p = equal_rates_p(of)
     sentence = f"{', '.join(map(str, of))}: p = {p:.2g} for equal rates"
     return Result("fails" if p < 0.05 else "holds", sentence, p=p)
 
@@ -148,12 +152,12 @@ def every(of: Cells) -> Result:
 def p_value(a: Cell, b: Cell, claimed: Cell) -> Result:
     """The printed p-value comes out of Fisher's exact test or the pooled z test of the two rates."""
     tests = {"Fisher": fisher, "z": two_proportion_z}
-    found = {name: test(a.successes, a.units, b.successes, b.units) for name, test in tests.items()}
-    fitting = [name for name, p in found.items() if abs(p - claimed.number) <= claimed.unit / 2 + 1e-12]
-    listed = ", ".join(f"{name} p = {p:.3g}" for name, p in found.items())
+    p_by_test = {name: test(a.successes, a.units, b.successes, b.units) for name, test in tests.items()}
+    fitting = [name for name, p in p_by_test.items() if abs(p - claimed.number) <= claimed.unit / 2 + 1e-12]
+    listed = ", ".join(f"{name} p = {p:.3g}" for name, p in p_by_test.items())
     how = f"printed {claimed} is the {fitting[0]} test" if fitting else f"printed {claimed} is neither"
     sentence = f"{a} against {b}: {listed}; {how}"
-    return Result("holds" if fitting else "fails", sentence, tuple(found.values()), found["Fisher"])
+    return Result("holds" if fitting else "fails", sentence, tuple(p_by_test.values()), p_by_test["Fisher"])
 
 
 def record(needs: tuple[Fact, ...]) -> Result:

@@ -1,6 +1,7 @@
-"""What a folder of runs remembers of its batches: one line per cell that ended, in ``batch.jsonl``; only ever added to.
+"""What a folder of runs remembers of its batches, and whether it still holds.
 
-What a cell of a batch depends on, as one content key: the same key means that running it again would change nothing.
+The journal, ``batch.jsonl``, has one line per execution that ended, and is only ever added to. What an execution depends on is
+one content key: the same key means that running it again would change nothing.
 """
 
 import hashlib
@@ -14,23 +15,23 @@ from pathlib import Path
 
 import nbformat
 
+from workbench import _files
 from workbench._errors import WorkbenchError
 from workbench._files import data_folder, package_folder
 from workbench.claims.entries import versions
-from workbench.models.load import adapter_revision, fingerprint
 from workbench.models.registry import Embedded, Hub, Reference, base_of, resolve
-from workbench.notebooks.batch.plan import Cell
+from workbench.notebooks.batch.plan import Execution
 
 _FILE = "batch.jsonl"
 
 
 @dataclass(frozen=True)
-class Record:
-    """How a cell ended.
+class Ended:
+    """How an execution ended.
 
     Attributes:
-        name: of the cell. key: of what it depended on.
-        started: UTC. seconds: of execution.
+        name: of the execution. key: of what it depended on.
+        started: UTC. seconds: how long it took.
         error: what went wrong, in one line; empty if nothing did. at: the index of the notebook's cell, or -1.
         notebook, log: files, relative to the folder of runs.
     """
@@ -49,18 +50,27 @@ class Record:
         """Whether the notebook ran to its end."""
         return not self.error
 
+    @property
+    def place(self) -> str:
+        """In which cell of its notebook it failed, as text before the error."""
+        return f"cell {self.at}, " if self.at >= 0 else ""
+
 
 @dataclass(frozen=True)
 class Journal:
     """The journal in a folder of runs, which need not exist yet.
 
-    >>> Journal(Path("/nowhere")).records()
+    >>> journal = Journal(folder)
+    >>> journal.records()
     []
+    >>> journal.add(Ended("m/quick/01_a", "key", "2026-01-01T00:00:00+00:00", 60.0, "", -1, "01_a.ipynb", "01_a.log"))
+    >>> journal.seconds()
+    {'m/quick/01_a': 60.0}
     """
 
     runs: Path
 
-    def add(self, record: Record) -> None:
+    def add(self, record: Ended) -> None:
         """Append a record and have the disk hold it; a line that a killed process left half-written is ended first."""
         self.runs.mkdir(parents=True, exist_ok=True)
         path = self.runs / _FILE
@@ -70,32 +80,28 @@ class Journal:
             file.flush()
             os.fsync(file.fileno())
 
-    def records(self) -> list[Record]:
+    def records(self) -> list[Ended]:
         """All records, oldest first; half-written lines are not read.
 
         Raises:
             WorkbenchError: a whole line that is no record.
         """
         path = self.runs / _FILE
-        found = []
+        records = []
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines() if path.is_file() else [], 1):
             try:
-                found.append(Record(**json.loads(line)))
+                records.append(Ended(**json.loads(line)))
             except json.JSONDecodeError:
                 continue
             except TypeError as error:
                 raise WorkbenchError(
                     f"{path}, line {number}: no record of a batch ({error}); move the file away"
                 ) from error
-        return found
+        return records
 
-    def latest(self) -> dict[str, Record]:
-        """The latest record of each cell, by name."""
-        return {record.name: record for record in self.records()}
-
-    def is_done(self, cell: Cell, key: str) -> bool:
-        """Whether the cell ended well with this key when it last ran, and what it left is still there."""
-        last = self.latest().get(cell.name)
+    def is_done(self, execution: Execution, key: str) -> bool:
+        """Whether it ended well with this key when it last ran, and what it left is still there."""
+        last = {record.name: record for record in self.records()}.get(execution.name)
         if last is None or not last.ok or last.key != key:
             return False
         executed = self.runs / last.notebook
@@ -105,23 +111,23 @@ class Journal:
         return "ledger" not in given or (self.runs / "ledger").is_dir()
 
     def seconds(self) -> dict[str, float]:
-        """How long each cell took when it last ended well, by name."""
+        """How long each execution took when it last ended well, by name."""
         return {record.name: record.seconds for record in self.records() if record.ok}
 
 
-def estimated(cells: Iterable[Cell], seconds: Mapping[str, float], jobs: int) -> tuple[float, int]:
-    """Seconds that the cells of known duration take with so many at a time, in this order; and how many are not known.
+def estimate(executions: Iterable[Execution], seconds: Mapping[str, float], jobs: int) -> tuple[float, int]:
+    """Seconds that executions of known duration take with so many at a time, in this order; and how many are not known.
 
-    >>> estimated([Cell(Path("01_a.ipynb"), "m", "quick")], {"m/quick/01_a": 60.0}, 2)
+    >>> estimate([Execution(Path("01_a.ipynb"), "m", "quick")], {"m/quick/01_a": 60.0}, 2)
     (60.0, 0)
     """
     total, unknown = 0.0, 0
-    chosen = list(cells)
+    chosen = list(executions)
     for last in (False, True):
         busy = [0.0] * jobs
-        for cell in (c for c in chosen if c.last == last):
-            unknown += cell.name not in seconds
-            heapreplace(busy, busy[0] + seconds.get(cell.name, 0.0))
+        for one in (e for e in chosen if e.last == last):
+            unknown += one.name not in seconds
+            heapreplace(busy, busy[0] + seconds.get(one.name, 0.0))
         total += max(busy)
     return total, unknown
 
@@ -130,17 +136,21 @@ def estimated(cells: Iterable[Cell], seconds: Mapping[str, float], jobs: int) ->
 _PRESENTATION = ("notebooks", "figures", "cli.py")
 
 
-def content_key(cell: Cell) -> str:
+def content_key(execution: Execution) -> str:
     """A hash of the notebook's source, the claims files beside it, parameters, model revision, code, data and versions.
 
     Outputs, metadata and the order of keys do not count, nor does where results go.
+
+    >>> notebook = Path("notebooks/01_sign_inversion.ipynb")
+    >>> len(content_key(Execution(notebook, "smollm2-refusal", "quick")))
+    24
     """
     inputs = {
-        "source": source_hash(cell.notebook),
-        "claims": {name: hashlib.sha256(content).hexdigest() for name, content in cell.claims.items()},
-        "model": [cell.model, model_revision(cell.model)],
-        "profile": cell.profile,
-        "parameters": cell.parameters,
+        "source": source_hash(execution.notebook),
+        "claims": {name: hashlib.sha256(content).hexdigest() for name, content in execution.claims.items()},
+        "model": [execution.model, model_revision(execution.model)],
+        "profile": execution.profile,
+        "parameters": execution.parameters,
         "code": code_version(),
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:24]
@@ -150,17 +160,22 @@ def source_hash(notebook: Path) -> str:
     """A hash of what the cells of a notebook say and which of them holds the parameters."""
     cells = nbformat.read(notebook, as_version=4).cells
     said = [[c.cell_type, c.source, c.metadata.get("tags", [])] for c in cells]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:24]
+    return _files.content_key(said, length=24)
 
 
 def model_revision(name: str) -> str:
     """The revision that ``load`` would give a model, without loading it."""
+    from workbench.models.load import (  # loads torch, which a process of the batch can do without
+        adapter_revision,
+        fingerprint,
+    )
+
     source = resolve(name)
     base = base_of(source)
     if isinstance(base, Hub):
         return base.revision
-    found = base.sha256[:12] if isinstance(base, Embedded) else fingerprint(base)
-    return f"{found}+{adapter_revision(source.folder)}" if isinstance(source, Reference) else found
+    revision = base.sha256[:12] if isinstance(base, Embedded) else fingerprint(base)
+    return f"{revision}+{adapter_revision(source.folder)}" if isinstance(source, Reference) else revision
 
 
 @cache
@@ -177,7 +192,7 @@ def code_version() -> str:
 
 
 def _data_files() -> Iterable[Path]:
-    """Prompts, claims and labels; adapters are in the model's revision, plans in the cells themselves."""
+    """Prompts, claims and labels; adapters are in the model's revision, plans in the executions themselves."""
     return (
         p for kind in ("prompts", "claims", "labels") for p in (data_folder() / kind).rglob("*.*") if p.suffix != ".md"
     )

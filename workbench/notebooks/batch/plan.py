@@ -1,6 +1,5 @@
-"""Plans of a batch: a TOML file that names notebooks, models and parameters, and the cells that their matrix has."""
+"""Plans of a batch: a TOML file that names notebooks, models and parameters, and the executions that their matrix has."""
 
-import difflib
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,18 +10,18 @@ from itertools import product
 from pathlib import Path
 from typing import Literal
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, unknown
 from workbench._files import data_folder
 from workbench.claims.files import logged_claims
 from workbench.claims.toml_schema import Lines, Place, build, expect, read_toml
 from workbench.models.registry import SOURCES, Hub, label, located, resolve
-from workbench.notebooks.execute import find, known_parameters
+from workbench.notebooks.execute import execute, find, known_parameters
 
 #: in place of a model: those that the logs behind a notebook's claims were written with
 LOGGED = "logged"
 
-
-_OWN = ("model", "profile", "out", "store", "ledger")
+#: parameters that the batch itself gives to every notebook
+OWN = ("model", "profile", "out", "store", "ledger")
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Matrix:
 
 
 @dataclass(frozen=True)
-class Cell:
+class Execution:
     """One execution: a notebook with its parameters, on a model, in a profile."""
 
     notebook: Path
@@ -76,43 +75,39 @@ class Cell:
     def name(self) -> str:
         """What it is called in messages and in the journal.
 
-        >>> Cell(Path("notebooks/01_a.ipynb"), "smollm2-refusal", "quick", {"seed": 1}).name
+        >>> Execution(Path("notebooks/01_a.ipynb"), "smollm2-refusal", "quick", {"seed": 1}).name
         'smollm2-refusal/quick/01_a--seed=1'
         """
         return f"{label(self.model)}/{self.profile}/{self.stem}"
 
+    def run(self, runs: Path) -> None:
+        """Execute the notebook in this process, and write what its cells print to the log."""
+        execute(self.notebook, self.model, self.profile, self.parameters, runs, False, self.stem, log=True)
+
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """A plan that was read: what it is about, and its cells in order."""
+    """A plan that was read: what it is about, and its executions in order."""
 
     name: str
     about: str
-    cells: tuple[Cell, ...]
+    executions: tuple[Execution, ...]
 
     def only(self, patterns: Sequence[str]) -> "BatchPlan":
-        """The cells whose names hold one of these words or match one of these patterns; all without any.
+        """The executions whose names hold one of these words or match one of these patterns; all without any.
 
         Raises:
-            WorkbenchError: a pattern that no cell matches; the nearest names are given.
+            WorkbenchError: a pattern that none matches.
+
+        >>> [one.name for one in wb.batch.read_plan("quick", "notebooks").only(["03"]).executions]
+        ['smollm2-refusal/quick/03_layer_polarity']
         """
         for pattern in patterns:
-            if not any(_holds(cell, pattern) for cell in self.cells):
-                near = difflib.get_close_matches(pattern, _words(self.cells), n=2, cutoff=0.4)
-                hint = f"did you mean {' or '.join(near)}? " if near else ""
-                raise WorkbenchError(
-                    f"no cell of plan {self.name} holds {pattern!r}: {hint}workbench batch {self.name} --dry-run lists them"
-                )
-        chosen = tuple(c for c in self.cells if not patterns or any(_holds(c, p) for p in patterns))
-        return BatchPlan(self.name, self.about, chosen)
-
-
-def _holds(cell: Cell, pattern: str) -> bool:
-    return fnmatch(cell.name, f"*{pattern}*")
-
-
-def _words(cells: Sequence[Cell]) -> list[str]:
-    return sorted({word for cell in cells for word in (cell.notebook.stem, cell.model, cell.name)})
+            if not any(fnmatch(one.name, f"*{pattern}*") for one in self.executions):
+                words = dict.fromkeys(word for one in self.executions for word in (one.notebook.stem, one.model))
+                raise unknown(f"notebook or model of plan {self.name}:", pattern, words)
+        chosen = (e for e in self.executions if not patterns or any(fnmatch(e.name, f"*{p}*") for p in patterns))
+        return BatchPlan(self.name, self.about, tuple(chosen))
 
 
 @dataclass(frozen=True)
@@ -143,42 +138,39 @@ def read_plan(target: str | Path, notebooks: str | Path = "notebooks") -> BatchP
     Raises:
         WorkbenchError: no such plan, or an unknown key, notebook, model or parameter in it, with file, line and the
             nearest name.
+
+    >>> plan = wb.batch.read_plan("quick", "notebooks")
+    >>> plan.name, plan.executions[0].profile
+    ('quick', 'quick')
     """
     text, lines, path = _read(target)
     folder = path.parent / text.folder if text.folder else Path(notebooks)
     there = find(folder) if folder.is_dir() else []
     if not there:
         raise WorkbenchError(f"no folder of notebooks {folder}; go to a checkout, or say where with --notebooks")
-    cells: dict[str, Cell] = {}
+    executions: dict[str, Execution] = {}
     for i, raw in enumerate(text.matrix):
         place: Place = ("matrix", i)
-        for cell in _cells(build(Matrix, raw, place, lines), there, place, lines):
-            same = cells.setdefault(cell.name, cell)
-            expect(
-                same.model == cell.model,
-                place,
-                lines,
-                f"two cells are called {cell.name}: {same.model} and {cell.model}",
-            )
-    expect(bool(cells), (), lines, "the plan has no cells")
-    return BatchPlan(str(target), text.about, tuple(cells.values()))
+        for one in _cross(build(Matrix, raw, place, lines), there, place, lines):
+            same = executions.setdefault(one.name, one)
+            message = f"two executions are called {one.name}: {same.model} and {one.model}"
+            expect(same.model == one.model, place, lines, message)
+    expect(bool(executions), (), lines, "the plan has no executions")
+    return BatchPlan(str(target), text.about, tuple(executions.values()))
 
 
 def _read(target: str | Path) -> tuple[_PlanText, Lines, Path]:
     path = Path(target)
     if path.suffix != ".toml":
         if str(target) not in shipped():
-            near = difflib.get_close_matches(str(target), shipped(), n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise WorkbenchError(
-                f"no plan {str(target)!r}: {hint}There are {', '.join(shipped())}, or a file that ends in .toml"
-            )
+            raise unknown("plan", str(target), shipped(), ", or a file that ends in .toml")
         path = shipped()[str(target)]
     tables, lines = read_toml(path)
     return build(_PlanText, tables, (), lines), lines, path
 
 
-def _cells(matrix: Matrix, there: list[Path], place: Place, lines: Lines) -> Iterator[Cell]:
+def _cross(matrix: Matrix, there: list[Path], place: Place, lines: Lines) -> Iterator[Execution]:
+    """The executions of a matrix: every notebook on every model with every combination of values."""
     chosen = _notebooks(matrix.notebooks, there, (*place, "notebooks"), lines)
     left_out = set(_notebooks(matrix.without, there, (*place, "without"), lines))
     fixed = {name: _plain(value) for name, value in matrix.parameters.items()}
@@ -193,20 +185,20 @@ def _cells(matrix: Matrix, there: list[Path], place: Place, lines: Lines) -> Ite
     for notebook in (path for path in chosen if path not in left_out):
         _check_parameters(notebook, {"parameters": fixed, "over": over}, place, lines)
         for model, values in product(_models(matrix.models, notebook.stem), product(*over.values())):
-            yield Cell(notebook, model, matrix.profile, {**fixed, **dict(zip(over, values, strict=True))}, matrix.last)
+            yield Execution(
+                notebook, model, matrix.profile, {**fixed, **dict(zip(over, values, strict=True))}, matrix.last
+            )
 
 
 def _notebooks(patterns: tuple[str, ...], there: list[Path], place: Place, lines: Lines) -> list[Path]:
     """The notebooks meant by patterns, in the order of the folder."""
-    found = []
+    chosen = set[Path]()
     for i, pattern in enumerate(patterns):
-        own = [p for p in there if fnmatch(p.stem, pattern) or p.stem.split("_")[0] == pattern]
-        stems = [p.stem for p in there]
-        near = difflib.get_close_matches(pattern, stems, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(stems)}"
-        expect(bool(own), (*place, i), lines, f"no notebook {pattern!r} in {there[0].parent}{hint}")
-        found += own
-    return sorted(set(found))
+        own = {p for p in there if fnmatch(p.stem, pattern) or p.stem.split("_")[0] == pattern}
+        message = str(unknown("notebook", pattern, [p.stem for p in there], f" in {there[0].parent}"))
+        expect(bool(own), (*place, i), lines, message)
+        chosen |= own
+    return sorted(chosen)
 
 
 def _check_model(name: str, place: Place, lines: Lines) -> None:
@@ -218,8 +210,7 @@ def _check_model(name: str, place: Place, lines: Lines) -> None:
 
 
 def _models(names: Sequence[str], notebook: str) -> list[str]:
-    found = [x for name in names for x in (logged_models(notebook) if name == LOGGED else [located(name)])]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(x for n in names for x in (logged_models(notebook) if n == LOGGED else [located(n)])))
 
 
 def logged_models(notebook: str) -> list[str]:
@@ -236,10 +227,8 @@ def _check_parameters(notebook: Path, given: Mapping[str, Mapping], place: Place
     known = known_parameters(notebook)
     for key, names in given.items():
         for name in names:
-            expect(name not in _OWN, (*place, key, name), lines, f"{name} is set by the batch itself")
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            message = f"{notebook.name} has no parameter {name!r}{hint} It has {', '.join(known)}"
+            expect(name not in OWN, (*place, key, name), lines, f"{name} is set by the batch itself")
+            message = str(unknown("parameter", name, known, f" in {notebook.name}"))
             expect(name in known, (*place, key, name), lines, message)
 
 

@@ -1,4 +1,4 @@
-"""One cell of a batch in a process of its own: its threads bounded, its output in a log, and gone when the batch is gone."""
+"""One execution in a process of its own: its threads bounded, its output in a log, and gone when the batch is gone."""
 
 import json
 import logging
@@ -11,15 +11,20 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import Any
 
 from workbench._errors import WorkbenchError
-from workbench.notebooks.batch.journal import Record
-from workbench.notebooks.batch.plan import Cell
-from workbench.notebooks.execute import NotebookFailed, execute
+from workbench.notebooks.batch.journal import Ended
+from workbench.notebooks.batch.plan import Execution
+from workbench.notebooks.execute import NotebookFailed
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
-
+#: new processes are copies of a server that has imported what they need; where there is none, each imports it anew
+_NEW: Any = multiprocessing.get_context(
+    "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+)
+_NEEDED = ["__main__", "papermill", __name__]
 _POLL = 0.5  # seconds between looks at how far a notebook is
 
 
@@ -30,52 +35,49 @@ def threads_each(jobs: int) -> int:
     return max(1, min(cores, int(given) if given.isdecimal() else cores) // jobs)
 
 
-def run_cell(
-    cell: Cell, key: str, runs: Path, threads: int, moved: Callable[[int, int], None] = lambda done, of: None
-) -> Record:
-    """Execute a cell in a new process, and say how it ended. A failure is a record, never an exception.
+def execute_apart(
+    execution: Execution, key: str, runs: Path, threads: int, move: Callable[[int, int], None] = lambda done, of: None
+) -> Ended:
+    """Execute a notebook in a new process, and say how it ended. A failure is an ``Ended`` too, never an exception.
 
     Args:
-        cell, key: what to run, and what it depends on.
+        execution, key: what to run, and what it depends on.
         runs: the notebook, its log and its results go to ``runs/MODEL/PROFILE/``.
-        threads: for arithmetic. moved: called with the number of notebook cells that are done, and of all.
+        threads: for arithmetic. move: called with the number of notebook cells that are done, and of all.
     """
-    executed = runs / f"{cell.name}.ipynb"
+    executed = runs / f"{execution.name}.ipynb"
     log = executed.with_suffix(".log")
     log.parent.mkdir(parents=True, exist_ok=True)
     executed.unlink(missing_ok=True)  # what an earlier run left says nothing about this one
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
+    environment = {**os.environ, **dict.fromkeys(_THREADS, str(threads))}
+    _NEW.set_forkserver_preload(_NEEDED)
+    ours, theirs = _NEW.Pipe(duplex=False)
     started, clock = datetime.now(timezone.utc), time.monotonic()  # noqa: UP017 (as Python 3.11 and mypy both know it)
-    process = context.Process(target=_execute, args=(cell, runs, log, threads, theirs), daemon=True)
+    process = _NEW.Process(target=_execute, args=(execution, runs, log, environment, theirs), daemon=True)
     process.start()
     theirs.close()
     try:
         while not wait([ours, process.sentinel], _POLL):
-            moved(*cells_done(executed))
-        at, error = _said(ours, process)
+            move(*cells_done(executed))
+        at, error = _outcome(ours, process)
     finally:
         process.kill()
         process.join()
     seconds = round(time.monotonic() - clock, 1)
     files = [path.relative_to(runs).as_posix() for path in (executed, log)]
-    return Record(cell.name, key, started.isoformat(timespec="seconds"), seconds, error, at, *files)
+    return Ended(execution.name, key, started.isoformat(timespec="seconds"), seconds, error, at, *files)
 
 
-def _said(ours: Connection, process: multiprocessing.process.BaseProcess) -> tuple[int, str]:
+def _outcome(ours: Connection, process: multiprocessing.process.BaseProcess) -> tuple[int, str]:
     """What the process reported, or what became of it if it could not."""
     try:
-        return ours.recv() if ours.poll() else (-1, _ended(process))
+        if ours.poll():
+            return ours.recv()
     except EOFError:
-        return -1, _ended(process)
-
-
-def _ended(process: multiprocessing.process.BaseProcess) -> str:
+        pass
     process.join()
     code = process.exitcode or 0
-    return (
-        f"its process ended by signal {-code} (out of memory?)" if code < 0 else f"its process ended with code {code}"
-    )
+    return -1, f"its process ended {f'by signal {-code} (out of memory?)' if code < 0 else f'with code {code}'}"
 
 
 def cells_done(executed: Path) -> tuple[int, int]:
@@ -87,17 +89,17 @@ def cells_done(executed: Path) -> tuple[int, int]:
     return states.count("completed"), len(states)
 
 
-def _execute(cell: Cell, runs: Path, log: Path, threads: int, answer: Connection) -> None:
+def _execute(execution: Execution, runs: Path, log: Path, environment: dict[str, str], answer: Connection) -> None:
     """In the new process: run the notebook, and send the failing cell (or -1) and the error (or nothing)."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.environ.update(dict.fromkeys(_THREADS, str(threads)))
+    os.environ.update(environment)
     with log.open("w", encoding="utf-8", buffering=1) as file:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(file.fileno(), stream.fileno())
         logging.basicConfig(stream=file, level=logging.INFO, format="%(asctime)s %(message)s", force=True)
         at, error = -1, ""
         try:
-            execute(cell.notebook, cell.model, cell.profile, cell.parameters, runs, False, cell.stem, log=True)
+            execution.run(runs)
         except NotebookFailed as failed:
             at, error = failed.cell, failed.error
         except WorkbenchError as failed:

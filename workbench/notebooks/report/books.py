@@ -9,18 +9,11 @@ from typing import Any
 
 import nbformat
 
+from workbench.notebooks.batch.plan import OWN
+
 _PLOTLY = "application/vnd.plotly.v1+json"
-
-
 _CONFIG = {"responsive": True, "displaylogo": False, "showSendToCloud": False, "plotlyServerURL": ""}
-
-
-_OWN = ("model", "profile", "out", "store", "ledger")
-
-
 _MARK = 30  # characters of a text by which it is known again
-
-
 _WITHHELD = "withheld: this output held text that a model wrote under an intervention"
 
 
@@ -55,10 +48,10 @@ class Book:
         return self.model.replace("/", "--")
 
 
-def executed(runs: Path) -> list[Book]:
+def read_books(runs: Path) -> list[Book]:
     """The executed notebooks of a folder of runs, in order of their names; files that papermill did not write are left out."""
-    found = [book for path in sorted(runs.glob("*/*/*.ipynb")) if (book := _read(path)) is not None]
-    return sorted(found, key=lambda book: (book.file.stem, book.model, book.profile))
+    books = [book for path in sorted(runs.glob("*/*/*.ipynb")) if (book := _read(path)) is not None]
+    return sorted(books, key=lambda book: (book.file.stem, book.model, book.profile))
 
 
 def _read(path: Path) -> Book | None:
@@ -68,7 +61,7 @@ def _read(path: Path) -> Book | None:
         given = ran["parameters"]
     except (KeyError, ValueError, nbformat.ValidationError):
         return None
-    more = ", ".join(f"{k} = {v}" for k, v in given.items() if k not in _OWN)
+    more = ", ".join(f"{k} = {v}" for k, v in given.items() if k not in OWN)
     heading = next((m[1] for cell in book.cells if (m := re.match(r"# (.*)", cell.source))), path.stem)
     seconds = ran.get("duration")
     return Book(
@@ -98,7 +91,7 @@ def body(book: Book, withheld: "Withheld") -> str:
     """The cells of an executed notebook as HTML, for a page that loads plotly itself.
 
     Args:
-        book: of ``executed``. withheld: an output that holds one of its texts is replaced by a word about that.
+        book: of ``read_books``. withheld: an output that holds one of its texts is replaced by a word about that.
     """
     from nbconvert import HTMLExporter
 

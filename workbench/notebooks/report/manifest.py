@@ -41,17 +41,17 @@ def manifest(entries: Sequence[Entry], books: Sequence[Book], notebooks: Path) -
         entries: of the ledger. books: executed notebooks. notebooks: the folder that they come from, if it is there.
     """
     revisions = sorted({(entry.model, entry.revision) for entry in entries if entry.revision})
-    found = [Item(f"weights of {name}", at, "Decides", "what is steered") for name, at in revisions]
-    found += [
+    items = [Item(f"weights of {name}", at, "Decides", "what is steered") for name, at in revisions]
+    items += [
         Item("code and data of workbench", code_version(), "Decides", "prompts, steering, scores, rules of verdicts")
     ]
     for book in books:
         said = f"profile {book.profile}" + (f", {book.parameters}" if book.parameters else "")
-        found.append(Item(f"{book.file.stem} on {book.model}", said, "Decides", "number of prompts, doses, seeds"))
+        items.append(Item(f"{book.file.stem} on {book.model}", said, "Decides", "number of prompts, doses, seeds"))
     for name in sorted({book.notebook for book in books}):
         if (path := notebooks / f"{name}.ipynb").is_file():
-            found.append(Item(f"source of {name}", source_hash(path), "Decides", "what is done"))
-    return (*found, *_numbers(), *_rest())
+            items.append(Item(f"source of {name}", source_hash(path), "Decides", "what is done"))
+    return (*items, *_numbers(), *_rest())
 
 
 def _numbers() -> list[Item]:
@@ -64,11 +64,13 @@ def _numbers() -> list[Item]:
         "transformer-lens": "hooks",
         "numpy": "random numbers",
     }
-    found = [Item(x, installed[x], "Shifts numbers", why.get(x, "statistics")) for x in installed if x != "workbench"]
+    packages = [
+        Item(x, installed[x], "Shifts numbers", why.get(x, "statistics")) for x in installed if x != "workbench"
+    ]
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     kernels = torch.backends.cpu.get_cpu_capability()
     return [
-        *found,
+        *packages,
         Item("processor", f"{platform.machine()}, {kernels} kernels", "Shifts numbers", "order of additions"),
         Item("accelerator", ", ".join(gpus) or "none", "Shifts numbers", "order of additions, and bfloat16 by default"),
     ]

@@ -10,18 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from workbench._errors import WorkbenchError
+from workbench._files import whole
 from workbench.claims.claim import Claim
 from workbench.claims.entries import versions
 from workbench.claims.ledger import Ledger
 from workbench.claims.ledger import open as open_ledger
 from workbench.claims.tables import effect_text, totals
 from workbench.notebooks.batch.journal import Journal
-from workbench.notebooks.report.books import Book, Withheld, body, executed, plot
+from workbench.notebooks.report.books import Book, Withheld, body, plot, read_books
 from workbench.notebooks.report.manifest import MEANING, drift, manifest
 
 _HERE = Path(__file__).parent
-
-
 _VERDICTS = ("reproduced", "not reproduced", "inconclusive", "artefact", "not run")
 
 
@@ -39,7 +38,7 @@ def build(runs: str | Path = "runs", out: str | Path = "", notebooks: str | Path
     Raises:
         WorkbenchError: ``out`` is a folder that holds something else.
 
-    >>> build("runs")  # doctest: +SKIP
+    >>> wb.report.build(folder / "runs").relative_to(folder)
     PosixPath('runs/report/index.html')
     """
     target = Path(out) if out else Path(runs) / "report"
@@ -48,15 +47,18 @@ def build(runs: str | Path = "runs", out: str | Path = "", notebooks: str | Path
             f"{target} is no report (it has no manifest.json) and not empty; give another folder with --out"
         )
     shutil.rmtree(target, ignore_errors=True)
-    site = Site(target, Path(runs), Path(notebooks))
-    site.assets()
-    for write in (site.ledger_page, site.claim_pages, site.notebook_pages, site.model_pages, site.environment_page):
-        write()
+    pages = Pages(target, Path(runs), Path(notebooks))
+    pages.write_assets()
+    pages.write_ledger()
+    pages.write_claims()
+    pages.write_notebooks()
+    pages.write_models()
+    pages.write_environment()
     return target / "index.html"
 
 
 @dataclass(frozen=True)
-class Site:
+class Pages:
     """A report under construction: where it goes, and what it is made from."""
 
     folder: Path
@@ -71,7 +73,7 @@ class Site:
     @cached_property
     def books(self) -> list[Book]:
         """The executed notebooks."""
-        return executed(self.runs)
+        return read_books(self.runs)
 
     @cached_property
     def verdicts(self) -> dict[str, list[dict[str, Any]]]:
@@ -84,8 +86,13 @@ class Site:
     @cached_property
     def models(self) -> list[str]:
         """Every model with a verdict or an executed notebook."""
-        judged = [v["model"] for found in self.verdicts.values() for v in found]
-        return sorted({*judged, *(book.model for book in self.books)} - {""})
+        with_verdict = [v["model"] for verdicts in self.verdicts.values() for v in verdicts]
+        return sorted({*with_verdict, *(book.model for book in self.books)} - {""})
+
+    @cached_property
+    def _stamp(self) -> dict[str, str]:
+        """What made the report, and when."""
+        return {"version": versions()["workbench"], "made": f"{datetime.now():%Y-%m-%d %H:%M}"}
 
     @cached_property
     def _templates(self) -> Any:
@@ -101,34 +108,27 @@ class Site:
 
     def page(self, name: str, template: str, section: str, **content: Any) -> None:
         """Write one page; ``content`` is what its template asks for."""
-        target = self.folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        common = {
-            "root": "../" * name.count("/"),
-            "section": section,
-            "version": versions()["workbench"],
-            "made": f"{datetime.now():%Y-%m-%d %H:%M}",
-            "plots": False,
-        }
-        text = self._templates.get_template(f"{template}.html.j2").render({**common, **content})
-        target.write_text(text, encoding="utf-8")
+        common = {**self._stamp, "root": "../" * name.count("/"), "section": section, "plots": False}
+        self._write(name, self._templates.get_template(f"{template}.html.j2").render({**common, **content}))
 
-    def assets(self) -> None:
+    def _write(self, name: str, text: str) -> None:
+        with whole(self.folder / name) as draft:
+            draft.write_text(text, encoding="utf-8")
+
+    def write_assets(self) -> None:
         """Style, script, and the one copy of plotly that all pages share."""
         from plotly.offline import get_plotlyjs
         from pygments.formatters import HtmlFormatter
 
-        assets = self.folder / "assets"
-        assets.mkdir(parents=True)
         light, dark = (HtmlFormatter(style=s).get_style_defs(".highlight") for s in ("default", "github-dark"))
         style = (_HERE / "assets" / "style.css").read_text(encoding="utf-8")
         dark = f"@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n"
         own = ".highlight, .highlight pre { background: var(--raised) !important; }\n"
-        (assets / "style.css").write_text(f"{light}\n{dark}{style}{own}", encoding="utf-8")
-        shutil.copy(_HERE / "assets" / "report.js", assets / "report.js")
-        (assets / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
+        self._write("assets/style.css", f"{light}\n{dark}{style}{own}")
+        self._write("assets/report.js", (_HERE / "assets" / "report.js").read_text(encoding="utf-8"))
+        self._write("assets/plotly.min.js", get_plotlyjs())
 
-    def ledger_page(self) -> None:
+    def write_ledger(self) -> None:
         """The first page: filters, forest plot, and the claims."""
         from workbench.figures.forests import forest, forest_note
 
@@ -159,7 +159,7 @@ class Site:
             totals=totals(self.ledger.records()),
         )
 
-    def claim_pages(self) -> None:
+    def write_claims(self) -> None:
         """A page per claim."""
         for one in self.ledger.claims:
             numbers = one.frame()
@@ -175,7 +175,7 @@ class Site:
                 numbers=numbers.fillna("").astype(str).to_numpy().tolist(),
             )
 
-    def notebook_pages(self) -> None:
+    def write_notebooks(self) -> None:
         """A page per executed notebook, and their list."""
         withheld = Withheld.of(self.runs)
         self.page("notebooks/index.html", "notebooks", "Notebooks", books=self.books)
@@ -186,7 +186,7 @@ class Site:
                 f"notebooks/{book.page}", "notebook", "Notebooks", plots=True, book=book, claims=claims, body=text
             )
 
-    def model_pages(self) -> None:
+    def write_models(self) -> None:
         """A page per model, and their list."""
         models = [self._model(name) for name in self.models]
         self.page("models/index.html", "models", "Models", models=models)
@@ -211,11 +211,11 @@ class Site:
             "counts": ", ".join(f"{n} {outcome}" for outcome, n in counts.items() if n) or "no verdicts",
         }
 
-    def environment_page(self) -> None:
+    def write_environment(self) -> None:
         """Versions and hardware, as a page and as JSON, graded by how much they matter."""
         entries = self.ledger.entries()
         items = manifest(entries, self.books, self.notebooks)
-        (self.folder / "manifest.json").write_text(json.dumps([asdict(i) for i in items], indent=1), encoding="utf-8")
+        self._write("manifest.json", json.dumps([asdict(i) for i in items], indent=1))
         grades = [
             (grade, text, [(i.what, i.value, i.why) for i in items if i.grade == grade])
             for grade, text in MEANING.items()

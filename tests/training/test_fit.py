@@ -18,7 +18,7 @@ from training.fit import (
     Example,
     Preference,
     dpo_loss,
-    fit,
+    fit_adapter,
     fit_answers,
     fit_preferences,
     likelihoods,
@@ -28,7 +28,7 @@ from training.fit import (
     save_adapter,
 )
 from training.recipes import REFUSALS, RefusalRecipe
-from training.refusal import examples, preferences
+from training.refusal import preferences, refusal_examples
 from workbench._errors import WorkbenchError
 from workbench.models.load import merge_adapter
 from workbench.statistics.rates import rate
@@ -83,7 +83,7 @@ def test_the_loss_starts_at_log_2_and_falls_and_chosen_wins():
         losses.append(loss.item())
         return loss
 
-    adapted = fit(model, PREFERENCES, RECIPE, 0, watched)
+    adapted = fit_adapter(model, PREFERENCES, RECIPE, 0, watched)
     assert losses[0] == pytest.approx(math.log(2), abs=1e-6)
     assert losses[-1] < 0.3 * math.log(2)
     assert (margins(model, adapted) > 0).all()
@@ -139,7 +139,7 @@ def test_two_prompts_and_no_beta_are_refused():
 
 def test_both_methods_learn_the_same_answers_to_the_same_prompts():
     model = tiny_model("llama")
-    learnt = examples(model, RECIPE, ["refusal"])
+    learnt = refusal_examples(model, RECIPE, ["refusal"])
     preferred = preferences(model, model, RECIPE, ["refusal"])
     assert [p.chosen for p in preferred] == learnt
     harmful = set(wb.pairs("refusal").tuning.positive.texts)

@@ -64,7 +64,7 @@ def test_shortfall_is_0_of_itself_1_of_chance_2_of_the_opposite():
 
 def test_what_cannot_be_compared_is_said():
     train = {SITES[0]: planted(60, 4.0, 1)}
-    with pytest.raises(wb.WorkbenchError, match="unknown method 'prob'"):
+    with pytest.raises(wb.WorkbenchError, match="unknown method 'prob'; did you mean 'probe'"):
         judged(train, train, "prob")
     with pytest.raises(wb.WorkbenchError, match="not the same sites"):
         judged(train, {SITES[1]: planted(40, 4.0, 2)})

@@ -109,7 +109,7 @@ def test_what_the_surface_says_depends_on_the_surface():
 
 def test_what_cannot_be_crossed_is_said():
     texts, cells = planted({"a": 2, "b": 2})
-    with pytest.raises(wb.WorkbenchError, match="unknown method 'prob'"):
+    with pytest.raises(wb.WorkbenchError, match="unknown method 'prob'; did you mean 'probe'"):
         crossed(texts, cells, "prob")
     with pytest.raises(wb.WorkbenchError, match="need as many cells"):
         crossed(texts, cells[:-1])
