@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -127,6 +127,22 @@ class LogAudit:
         )
 
 
+def _run(
+    rules: Callable[[LogText], Iterator[LogFinding]], text: LogText, broken: list[tuple[str, int, str]]
+) -> Iterator[LogFinding]:
+    """What rules find; where they cannot be computed, that is one line among what was not read, and all others go on."""
+    try:
+        yield from rules(text)
+    except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
+        broken.append(
+            (
+                text.source,
+                0,
+                f"{rules.__module__.rpartition('.')[2]}: cannot be computed: {type(error).__name__}: {error}",
+            )
+        )
+
+
 def audit(log: LogText | str | Path | Iterable[str | Path]) -> LogAudit:
     """Audit a log as it is: every rule that has what it needs runs, unasked.
 
@@ -150,8 +166,9 @@ def audit(log: LogText | str | Path | Iterable[str | Path]) -> LogAudit:
     text = log if isinstance(log, LogText) else read_log(log)
     kept: dict[tuple[str, int, str], LogFinding] = {}
     checked: Counter[str] = Counter()
+    broken: list[tuple[str, int, str]] = []
     for family in _FAMILIES:
-        for finding in family.run(text):
+        for finding in _run(family.run, text, broken):
             checked[finding.rule] += 1
             if finding.grade == "holds":
                 continue
@@ -163,5 +180,11 @@ def audit(log: LogText | str | Path | Iterable[str | Path]) -> LogAudit:
         c is not None for t in text.tables for r in t.numbers for c in r
     )
     return LogAudit(
-        text.source, tuple(findings), dict(checked), len(text.tables), len(text.statements), numbers, text.unread
+        text.source,
+        tuple(findings),
+        dict(checked),
+        len(text.tables),
+        len(text.statements),
+        numbers,
+        (*text.unread, *broken),
     )

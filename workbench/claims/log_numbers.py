@@ -182,6 +182,12 @@ _STATISTICS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
             r"(?:χ\s?\^?\s?[2²]|chi[- ]?(?:\^?2|square[d]?)|X2|X²)\s?\(\s?(?P<df>\d+)\s?(?:,\s?n\s?=\s?(?P<n>NUM))?\s?\)\s?=\s?(?P<v>NUM)"
         ),
     ),
+    (
+        "t",
+        _numbers_pattern(
+            r"(?<![\w-])t\s?=\s?(?P<v>[+-]?NUM)\s?[,;(]\s?(?:df|d\.f\.)\s?=\s?(?P<df>NUM)\)?"
+        ),
+    ),
     ("z", _numbers_pattern(r"(?<![\w-])z\s?=\s?(?P<v>[+-]?NUM)")),
     ("r", _numbers_pattern(r"(?<![\w-])(?:pearson'?s? |spearman'?s? )?(?:r|rho|ρ|r_s)\s?(?:\(\s?(?P<df>\d+)\s?\))?\s?=\s?(?P<v>[+-]?NUM)(?!\s?[%])")),  # noqa: E501
     ("d", _numbers_pattern(r"(?:(?<![\w-])cohen'?s?\s?d|(?<![\w-])d|hedges'?s?\s?g)\s?(?:=|of|was|:)\s?(?P<v>[+-]?NUM)(?!\s?[%])")),
@@ -212,7 +218,7 @@ _MEANS = (
 _INT = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
 _COUNT_WORD = "|".join(_WORDS)
 _COUNT = _numbers_pattern(
-    rf"(?<![\w.,/^-])(?P<k>{_INT}|\b(?:{_COUNT_WORD})\b)(?:\s?/\s?|\s(?P<noun>(?:{_UNITS})\s)?(?:out of|of)\s(?:the\s|all\s|our\s)?)(?P<n>{_INT}|\b(?:{_COUNT_WORD})\b)(?!\s?%|[\w/]|[.,]\d|\s?×|-)"  # noqa: E501
+    rf"(?<![\w.,/^-])(?P<k>{_INT}|\b(?:{_COUNT_WORD})\b)(?:\s?/\s?|\s(?P<noun>(?:{_UNITS})\s)?(?:out of|of)\s|\s(?:[a-z-]+\s)?out of\s(?:the\s|all\s|our\s)?)(?P<n>{_INT}|\b(?:{_COUNT_WORD})\b)(?!\s?%|[\w/]|[.,]\d|\s?×|-)"  # noqa: E501
     rf"(?P<after>(?:\s?[\(\[=,:≈-]*|(?:\s[a-z][a-z-]*){{1,3}}\s?[(\[=])\s?(?P<pct>NUM)\s?%(?!\s?(?:CI|more|less|higher|lower|points)))?"
 )
 _PERCENT_COUNT = _numbers_pattern(

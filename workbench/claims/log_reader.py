@@ -85,7 +85,12 @@ class LogTable:
         for j in range(min(len(self.columns), 3)):
             if sum(row[j] is None for row in self.numbers) * 2 > len(self.rows):
                 return j
-        return 0 if self.columns and not _numeric_result(self.columns[0]) else None
+        unnamed = (
+            not self.columns
+            or _numeric_result(self.columns[0])
+            or self.columns[0].strip().lower() in ("n", "k", "count")
+        )
+        return None if unnamed else 0
 
     def label(self, i: int) -> str:
         """What row i is called: the cells before its first number that are words."""
@@ -391,7 +396,7 @@ class _Reader:
         start = 0
         for match in [
             *re.finditer(
-                r"(?<=[.!?;])(?<!\bvs\.)(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bcf\.)(?<!\bal\.)(?<!\bapprox\.)(?<!\bno\.)(?<!\bFig\.)\s+(?=[A-Z\"“(*`\d])",
+                r"(?<=[.!?])(?<!\bvs\.)(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bcf\.)(?<!\bal\.)(?<!\bapprox\.)(?<!\bno\.)(?<!\bFig\.)\s+(?=[A-Z\"“(*`\d])",
                 cleaned,
             ),
             None,

@@ -183,7 +183,7 @@ AVERAGED = re.compile(
     re.IGNORECASE,
 )
 _N_HEAD = re.compile(
-    r"^#?\s*(?:n|no\.?|num(?:ber)?\.?(?: of \w+)?|sample(?:s| size)?|total|trials?|prompts?|items?|examples?|runs?|questions?|cases|patients?|participants?|subjects?|tasks|count|size|denominator|of"  # noqa: E501
+    r"^#?\s*(?:n|no\.|num(?:ber)?\.?(?: of \w+)?|sample(?:s| size)?|total|trials?|prompts?|items?|examples?|runs?|questions?|cases|patients?|participants?|subjects?|tasks|count|size|denominator|of"  # noqa: E501
     r"|n[_ ].*|.*[_ ]n|.*\(n\)|(?:total|all) \w+|test set size|support)\s*(?:\(n\))?$",
     re.IGNORECASE,
 )

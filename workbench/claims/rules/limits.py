@@ -100,7 +100,7 @@ def run(log: LogText) -> Iterator[LogFinding]:
                 if (
                     given
                     and x.step * given[0] < 1
-                    and sum(y.kind == "number" for y in statement.numbers) == 1
+                    and all(0 < y.value < 1 for y in statement.numbers if y.kind == "number")
                     and not is_averaged(text)
                 ):
                     share = Number("percent", 100 * x.value, 100 * x.step, x.text, line=x.line)
@@ -133,6 +133,8 @@ _SAID_RANGE = re.compile(
 
 def _said_order(text: str, line: int, source: str) -> Iterator[LogFinding]:
     """A mean or median of a sentence between the minimum and the maximum that it gives."""
+    if m := re.search(r"\b(?:SD|std|standard deviation|SE|SEM)\s?(?:=|of|:|is|was)\s?-\s?\d", text):
+        yield LogFinding("error", "range", f"'{_short(text)}': {m[0]}: an SD is never negative", line, source)
     given = {name: float(m["v"]) for name, pattern in _SAID.items() if (m := pattern.search(text))}
     if m := _SAID_RANGE.search(text):
         given |= {"min": float(m["low"]), "max": float(m["high"])}
@@ -168,8 +170,8 @@ def _alone(x: Number, text: str) -> Iterator[tuple[Grade, str, str]]:
             x.value > x.n
             and "/" in x.text
             and len(text) > 40
-            and not RATE.search(text)
-            and not _UNITS_SAID.search(text)
+            and not _UNITS_SAID.search(text[max(0, x.start - 30) : x.end + 30])
+            and not RATE.search(text[max(0, x.start - 30) : x.end + 30])
         ):
             return  # 304/204 may be anything
         if x.value > x.n:
@@ -454,6 +456,15 @@ def _table(log: LogText, table: LogTable) -> Iterator[LogFinding]:
                 continue
             yield from _head_range(x, head, what, line, table.source)
             given = n_of_cell(log, table, i, j)
+            counted = x.kind == "number" and x.step >= 1 and given and given[1] == "column" and RATE.search(head)
+            if (
+                counted
+                and given
+                and x.value > given[0]
+                and x.unit == ""
+                and not re.search(r"rate|%|accura|share|fail|error", head, re.IGNORECASE)
+            ):
+                yield LogFinding("error", "count", f"{what}: {x} of {given[0]} is more than all", line, table.source)
             if (
                 x.kind == "percent"
                 and x.successes is None

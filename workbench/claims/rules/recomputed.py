@@ -114,19 +114,54 @@ def _mcnemar(a: int, b: int, n: int) -> tuple[float, ...]:
     """Every p-value that McNemar's test, exact, mid-p or χ², can give for paired counts a and b of n."""
     from scipy import stats
 
-    values = []
+    from workbench.statistics.paired import mcnemar_counts
+
+    values: list[float] = []
     for lost in range(max(0, a - b), min(a, n - b) + 1):
         gained = b - a + lost
         if gained < 0 or gained + lost == 0:
             continue
         k, total = min(gained, lost), gained + lost
-        exact = min(1.0, 2 * float(stats.binom.cdf(k, total, 0.5)))
+        exact = mcnemar_counts(gained, lost)
         values += [exact, exact / 2, exact - float(stats.binom.pmf(k, total, 0.5))]
         values += [
             float(stats.chi2.sf((gained - lost) ** 2 / total, 1)),
             float(stats.chi2.sf(max(abs(gained - lost) - 1, 0) ** 2 / total, 1)),
         ]
     return tuple(values)
+
+
+def _statistic_of_rates(log: LogText, statement: Statement, x: Number) -> Iterator[LogFinding]:
+    """A χ² or z against the two counts of its sentence."""
+    rates = [r for r in rates_of(log, statement) if r[0].start < x.start]
+    if (
+        x.kind not in ("chi2", "z")
+        or len(rates) != 2
+        or (x.kind == "chi2" and x.degrees[0] != 1)
+        or any(r[3] not in ("cell", "sentence") for r in rates)
+    ):
+        return
+    from scipy import stats
+
+    (_, a, n, _), (_, b, m, _) = rates
+    if not 0 < a + b < n + m:
+        return
+    table = [[a, n - a], [b, m - b]]
+    squares = [float(stats.chi2_contingency(table, correction=c).statistic) for c in (False, True)]
+    values = squares if x.kind == "chi2" else [math.sqrt(v) for v in squares]
+    pa, pb = a / n, b / m
+    if (error := math.sqrt(pa * (1 - pa) / n + pb * (1 - pb) / m)) > 0:
+        unpooled = abs(pa - pb) / error
+        values.append(unpooled if x.kind == "z" else unpooled**2)
+    off = min(abs(v - abs(x.value)) for v in values)
+    yield LogFinding(
+        grade_of(off, x.step),
+        "p of two rates",
+        f"'{_short(statement.text)}': {a}/{n} and {b}/{m} give {values[0]:.3g}, not {x}",
+        x.line,
+        statement.source,
+        tuple(values),
+    )
 
 
 _NAMED = re.compile(r"fisher|chi|χ|yates|mcnemar|barnard|boschloo|z[- ]test|binomial|proportion", re.IGNORECASE)
@@ -147,6 +182,7 @@ def _p_values(log: LogText, statement: Statement) -> Iterator[LogFinding]:
             continue
         p = after[0]
         used.add(p.start)
+        yield from _statistic_of_rates(log, statement, statistic)
         yield from statistic_p(statistic, p, f"'{_short(text)}'", source)
     for p in ps:
         if p.start in used or not 0 <= p.value <= 1:
@@ -773,6 +809,35 @@ def _table(log: LogText, table: LogTable) -> Iterator[LogFinding]:
         if len(ci) == 1:
             yield from _ci_column(log, table, i, ci[0], text, what)
     yield from _confusion(log, table)
+    if len(table.rows) == 2 and {"mean", "sd"} <= set(named):
+        yield from _two_rows(log, table, named)
+
+
+def _two_rows(log: LogText, table: LogTable, named: dict[str, int]) -> Iterator[LogFinding]:
+    """Two groups in two rows, against the t, p and d of a sentence of the section."""
+    from dataclasses import replace
+
+    cells = [
+        (table.numbers[i][named["mean"]], table.numbers[i][named["sd"]], n_of_cell(log, table, i, named["mean"]))
+        for i in (0, 1)
+    ]
+    said = [
+        s
+        for s in log.statements
+        if s.section == table.section and s.source == table.source and any(x.kind in ("t", "d") for x in s.numbers)
+    ]
+    if len(said) != 1 or any(m is None or sd is None or n is None for m, sd, n in cells):
+        return
+    (m1, s1, n1), (m2, s2, n2) = cells
+    if m1 and m2 and s1 and s2 and n1 and n2:
+        first, second = (
+            replace(m1, spread=s1.value, spread_step=s1.step),
+            replace(m2, spread=s2.value, spread_step=s2.step),
+        )
+        what = f"'{_short(said[0].text)}'"
+        yield from two_means(
+            first, s1.value, n1[0], second, s2.value, n2[0], list(said[0].numbers), said[0].text, what, table.source
+        )
 
 
 def _count_columns(table: LogTable, i: int) -> list[tuple[int, int]]:
@@ -888,7 +953,9 @@ def _limit_columns(
             x.kind == "number"
             and 0 <= x.value <= 1
             and re.search(
-                r"rate|accura|share|prop|success|refus|mean|estimate|value|^p$", table.columns[j], re.IGNORECASE
+                r"rate|accura|share|prop|success|refus|mean|estimate|value|^p$|p_?hat|^acc",
+                table.columns[j],
+                re.IGNORECASE,
             )
         )
         if not rate:

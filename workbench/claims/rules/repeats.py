@@ -204,8 +204,9 @@ def _summaries(log: LogText, tables: list[LogTable]) -> Iterator[LogFinding]:
     for source in {s.source for s in log.statements}:
         own = [t for t in tables if t.source == source]
         held = [x for t in own for r in t.numbers for x in r if x is not None and x.kind in ("percent", "count")]
-        if len(held) < 4:
+        if len(held) < 2:
             continue
+        names = {w for t in own for h in (*t.columns, *(t.label(i) for i in range(len(t.rows)))) for w in stems(h)}
         rest = [
             x
             for s in log.statements
@@ -228,7 +229,12 @@ def _summaries(log: LogText, tables: list[LogTable]) -> Iterator[LogFinding]:
             sum(v) / len(v) for t in own for v in ([x.percent for x in t.column(j) if x] for j in t.value_columns) if v
         ]
         for s in log.statements:
-            if s.source != source or not _in_summary(s) or s.is_heading:
+            if (
+                s.source != source
+                or not _in_summary(s)
+                or s.is_heading
+                or (len(held) < 4 and not names & stems(s.text))
+            ):
                 continue
             for x in s.numbers:
                 if (

@@ -49,6 +49,7 @@ def run(log: LogText) -> Iterator[LogFinding]:
     for statement in log.statements:
         yield from _two_rates(log, statement)
         yield from _no_difference(log, statement)
+        yield from _means_apart(log, statement)
     for table in log.tables:
         if len(table.rows) <= 60:
             yield from _column(log, table)
@@ -260,8 +261,35 @@ def _elsewhere(log: LogText, s: Statement, x: Number, y: Number) -> bool:
     return len(hits) == len({x.value, y.value})
 
 
+def _means_apart(log: LogText, s: Statement) -> Iterator[LogFinding]:
+    """Two means whose difference is smaller than their spread, called different without an n."""
+    means = [x for x in s.numbers if x.kind == "mean" and x.spread]
+    strong = re.search(
+        r"significant|\bbetter\b|\bbeats?\b|outperform|superior|\bhigher\b|improv", s.text, re.IGNORECASE
+    )
+    if (
+        len(means) != 2
+        or not strong
+        or _NO_CLAIM.search(s.text)
+        or _PERFORMANCE.search(s.text)
+        or any(x.kind in ("p", "n", "t") for x in s.numbers)
+    ):
+        return
+    a, b = means
+    apart, spread = abs(a.value - b.value), math.hypot(a.spread or 0, b.spread or 0)
+    grade: Grade = "weak" if apart < spread / 2 else "holds"
+    yield LogFinding(
+        grade,
+        "no n",
+        f"'{_short(s.text)}': they are {apart:g} apart with a spread of {spread:.3g}, and no n is given",
+        s.line,
+        s.source,
+        (apart, spread),
+    )
+
+
 _EQUAL = re.compile(
-    r"indistinguishable|no better than|no worse than|no different|equivalent|comparable|≈|\bsame as\b|as good as|on par|matches\b|\bsimilar\b|no difference|did not differ|does not differ|equally",  # noqa: E501
+    r"indistinguishable|no better than|no worse than|no different|equivalent|comparable|≈|\bsame as\b|as good as|on par|matches\b|\bsimilar\b|no difference|did not change|did not differ|does not differ|equally",  # noqa: E501
     re.IGNORECASE,
 )
 
@@ -421,7 +449,27 @@ def _best_of_many(log: LogText) -> Iterator[LogFinding]:
             )
 
 
+_TESTS = re.compile(
+    r"\b(?P<k>\d{2,})\s(?:\w+\s)?(?:tests|comparisons|hypotheses|metrics|outcomes|contrasts)\b", re.IGNORECASE
+)
+
+
 def _many_tests(log: LogText) -> Iterator[LogFinding]:
+    for s in log.statements:
+        m = _TESTS.search(s.text)
+        reached = [x for x in s.numbers if x.kind == "p" and x.value <= 0.05]
+        if m and reached and not any(_CORRECTED.search(t.text) for t in log.statements if t.source == s.source):
+            k = int(m["k"])
+            least = min(x.value for x in reached)
+            if k * least > 0.05:
+                yield LogFinding(
+                    "weak",
+                    "many tests",
+                    f"'{_short(s.text)}': of {k} tests, about {0.05 * k:.1f} pass at .05 by chance",
+                    s.line,
+                    s.source,
+                    (0.05 * k,),
+                )
     from workbench.statistics.paired import holm
 
     for source in dict.fromkeys([*(s.source for s in log.statements), *(t.source for t in log.tables)]):

@@ -61,6 +61,7 @@ def run(log: LogText) -> Iterator[LogFinding]:
     for statement in log.statements:
         yield from _equations(statement)
         yield from _changes_in_words(statement)
+        yield from _formulas(statement)
     yield from _lists(log)
     yield from _blocks(log)
 
@@ -255,6 +256,8 @@ def _total_columns(table: LogTable, claimed: set[int]) -> Iterator[LogFinding]:
                 ):
                     continue
                 results.append((i, said, sum(c.value for c in cells if c)))
+            body = [r for r in results if not _TOTAL.match(_clean(table.label(r[0])))]
+            results = body or results
             fits = sum(abs(s.value - t) < 1e-9 for _, s, t in results)
             larger = all(
                 s.value >= max((c.value for k in chosen if (c := table.numbers[i][k])), default=0)
@@ -824,9 +827,73 @@ _PRODUCT = re.compile(
     re.IGNORECASE,
 )
 _SUM_IN = re.compile(
-    r"(?<![\w.])(?P<total>\d[\d,]*)\s(?P<unit>[a-z]+(?:\s[a-z]+)?)\s?[(:]\s?(?P<parts>\d[\d,]*\s[a-z][\w -]*?(?:\s?(?:[,;+]|and|&)+\s?(?:and\s)?\d[\d,]*\s[a-z][\w -]*?)+)\)",  # noqa: E501
+    r"(?<![\w.])(?P<total>\d[\d,]*)\s(?P<unit>[a-z]+(?:\s[a-z]+){0,3})\s?[(:]\s?(?P<parts>\d[\d,]*\s[a-z][\w -]*?(?:\s?(?:[,;+]|and|&)+\s?(?:and\s)?\d[\d,]*\s[a-z][\w -]*?)+)\)",  # noqa: E501
     re.IGNORECASE,
 )
+
+
+_TOTAL_AFTER = re.compile(
+    r"(?P<factors>\d+\s[a-z]+(?:\s[a-z]+)?(?:\s?[×x*]\s?\d+\s[a-z]+(?:\s[a-z]+)?)+)\s?[(,;]\s?(?:for a |a )?(?:total|in total|in all|altogether)(?: of)?:?\s(?P<total>\d[\d,]*)",  # noqa: E501
+    re.IGNORECASE,
+)
+_VALUE = r"\s?(?:=|:|of|is|was|at)?\s?(?P<v>-?\d*\.?\d+)\s?(?P<pct>%?)"
+
+
+def _said(name: str, text: str) -> Number | None:
+    m = re.search(rf"\b(?:{name}){_VALUE}", text, re.IGNORECASE)
+    return Number("number", float(m["v"]), step_of(m["v"]), m[0], unit=m["pct"]) if m else None
+
+
+def _formulas(s: Statement) -> Iterator[LogFinding]:
+    """Quantities of one sentence that are made of others in it: F1, the coefficient of variation, an average, a total."""
+    text = s.text
+    made: list[tuple[str, Number, tuple[float, float] | None]] = []
+    precision, recall, f1 = (
+        _said("precision", text),
+        _said("recall|sensitivity", text),
+        _said(r"f1(?:[- ]score)?", text),
+    )
+    if precision and recall and f1 and not re.search(r"macro|average|micro", text, re.IGNORECASE):
+        made.append(("2PR / (P + R)", f1, _nudged(lambda a, b: 2 * a * b / (a + b), [precision, recall])))
+    mean, sd, cv = (
+        _said("mean|average|avg|M", text),
+        _said("SD|std|standard deviation", text),
+        _said(r"coefficient of variation|CV", text),
+    )
+    if mean and sd and cv:
+        scale = 100.0 if cv.unit else 1.0
+        made.append(("SD / mean", cv, _nudged(lambda a, b: scale * a / b, [sd, mean])))
+    if m := re.search(
+        r"\b(?:average|mean) of (?P<list>[\d.,%\s]+?(?:,? and )[\d.]+)%?\s?(?:is|was|=|:)\s?(?P<v>\d*\.?\d+)",
+        text,
+        re.IGNORECASE,
+    ):
+        values = [float(v.strip(".,")) for v in re.findall(r"\d*\.?\d+", m["list"])]
+        steps = [step_of(v.strip(".,")) for v in re.findall(r"\d*\.?\d+", m["list"])]
+        said = Number("number", float(m["v"]), step_of(m["v"]), m["v"])
+        made.append(("the average", said, (fmean(values), fmean(steps) / 2 if max(steps) < 1 else 0.0)))
+    for words, said, result in made:
+        if result:
+            grade = grade_of(abs(result[0] - said.value), said.step, result[1])
+            yield LogFinding(
+                grade,
+                "derived",
+                f"'{_short(text)}': {words} is {shown(result[0], said.step)}, not {said.value:g}",
+                s.line,
+                s.source,
+                (result[0],),
+            )
+    for m in _TOTAL_AFTER.finditer(text):
+        product = math.prod(int(f) for f in re.findall(r"\d+", m["factors"]))
+        total = int(m["total"].replace(",", ""))
+        yield LogFinding(
+            "holds" if product == total else "error",
+            "equation",
+            f"'{m[0]}': the product is {product}",
+            s.line,
+            s.source,
+            (product,),
+        )
 
 
 _SUM_AFTER = re.compile(
@@ -1036,12 +1103,21 @@ def _changes_in_words(statement: Statement) -> Iterator[LogFinding]:
                 (0.0 if b.kind == "count" else b.step),
             )
             reach = (step_a + step_b) / 2
-            yield from _judge_change(statement, c, x, y, reach, both_rates, said_words)
+            yield from _judge_change(
+                statement, c, x, y, reach, both_rates, said_words, bool(from_to) or " to " in between
+            )
             break
 
 
 def _judge_change(
-    statement: Statement, c: Number, x: float, y: float, reach: float, both_rates: bool, words: str
+    statement: Statement,
+    c: Number,
+    x: float,
+    y: float,
+    reach: float,
+    both_rates: bool,
+    words: str,
+    ordered: bool = True,
 ) -> Iterator[LogFinding]:
     what, line, source = f"'{_short(statement.text)}'", statement.line, statement.source
     signless = not c.signed
@@ -1082,6 +1158,19 @@ def _judge_change(
         )
     elif c.kind in ("percent", "number"):
         by_percent = grade_of(off(relative), c.step, relative_reach)
+        if not ordered and y:  # "5 against 4, a reduction of 20%": either may be the base
+            by_percent = min(
+                (by_percent, grade_of(off(100 * (x - y) / y), c.step, relative_reach)),
+                key=("holds", "slip", "weak", "error").index,
+            )
+        if (
+            by_percent == "error"
+            and not ordered
+            and min(off(relative), off(100 * (x - y) / y) if y else math.inf) < 0.15 * said
+        ):
+            by_percent = "weak"  # it may be adjusted for something
+        if by_percent not in ("error", "weak") and reach >= 1 and off(relative) > max(3.0, 0.2 * abs(relative)):
+            by_percent = "weak"  # only if whole numbers are far from what they round
         by_points = grade_of(off(difference), c.step, reach)
         if not both_rates:
             yield LogFinding(
@@ -1121,7 +1210,7 @@ def _judge_change(
                     (difference,),
                 )
         else:
-            grade = min((by_percent, by_points), key=("holds", "slip", "error").index)
+            grade = min((by_percent, by_points), key=("holds", "slip", "weak", "error").index)
             yield LogFinding(
                 grade,
                 "difference",

@@ -25,6 +25,104 @@ _LOWER_BETTER = re.compile(
 )
 
 
+def _lower_better(head: str) -> bool:
+    return bool(_LOWER_BETTER.search(head)) and not re.search(r"refus|detect|reject", head, re.IGNORECASE)
+
+
+_QUANTIFIER = re.compile(
+    r"\b(?P<all>all|every|always)\b|\b(?P<none>no|none|never|not one)\b|\b(?P<most>most|the majority|mostly)\b|\b(?P<half>half)\b",
+    re.IGNORECASE,
+)
+
+
+def _quantified(s: Statement) -> Iterator[LogFinding]:
+    """ "All prompts were refused (38/40)": what a quantifier says of the one count of its sentence."""
+    counts = [x for x in s.numbers if x.kind == "count" and x.n and x.text[:1].isdigit()]
+    m = _QUANTIFIER.search(s.text)
+    if (
+        len(counts) != 1
+        or not m
+        or re.search(
+            r"\b(?:nearly|almost|not|but|except|over|more than|less than|about|at) (?:all|every|half|most)\b|\bno (?:difference|significant|evidence|steering|more|longer|change|system|control)|\bout of\b|\bhalf of the\b.*\bother\b",  # noqa: E501
+            s.text,
+            re.IGNORECASE,
+        )
+    ):
+        return
+    x = counts[0]
+    if (
+        not 0 < x.start - m.end() < 45
+        or re.search(r"[;.,:]|\bbut\b|\bexcept\b|\bof (?:these|which)\b|\bwith\b", s.text[m.end() : x.start])
+        or s.text[x.end : x.end + 30].strip().startswith("more")
+    ):
+        return
+    share = x.value / x.n if x.n else 0.0
+    wrong = (
+        (m["all"] and share < 1)
+        or (m["none"] and share > 0)
+        or (m["most"] and share <= 0.5)
+        or (m["half"] and abs(share - 0.5) > 0.1)
+    )
+    yield LogFinding(
+        "weak" if wrong else "holds",
+        "all or never",
+        f"'{_short(s.text)}': {x} is {100 * share:.0f}%",
+        s.line,
+        s.source,
+        (share,),
+    )
+
+
+def _said_r(s: Statement) -> Iterator[LogFinding]:
+    """A correlation that is called strong, weak or none, beside its r."""
+    rs = [x for x in s.numbers if x.kind == "r"]
+    if len(rs) != 1 or not re.search(r"correlat|relationship|associat", s.text, re.IGNORECASE):
+        return
+    size = abs(rs[0].value)
+    strong = re.search(r"\b(?:strong(?:ly)?|highly|tight(?:ly)?)\b", s.text, re.IGNORECASE) and not re.search(
+        r"\bnot\b|\bno\b|less|n't", s.text, re.IGNORECASE
+    )
+    none = _NO_R.search(s.text)
+    if strong or none:
+        wrong = (strong and size < 0.3) or (
+            none and size > 0.5 and not any(x.kind == "p" and x.value > 0.05 for x in s.numbers)
+        )
+        yield LogFinding(
+            "weak" if wrong else "holds",
+            "correlation in words",
+            f"'{_short(s.text)}': {rs[0]}",
+            s.line,
+            s.source,
+            (rs[0].value,),
+        )
+
+
+def _never(s: Statement, tables: list[LogTable]) -> Iterator[LogFinding]:
+    """ "It never succeeds" against a column of that name in its section."""
+    m = re.search(r"\bnever\s(?P<verb>[a-z]+)", s.text, re.IGNORECASE)
+    if not m or s.numbers:
+        return
+    verb = m["verb"].lower()[:5]
+    for table in _near(s, tables):
+        for j in table.value_columns:
+            if any(w[:5] == verb for w in re.findall(r"[a-z]+", table.columns[j].lower())):
+                off = [
+                    (i, x)
+                    for i, x in enumerate(table.column(j))
+                    if x is not None and x.kind in ("percent", "count") and x.percent > 0
+                ]
+                if off:
+                    yield LogFinding(
+                        "weak",
+                        "all or never",
+                        f"'{_short(s.text)}': {table.columns[j]} is {off[0][1]} for {table.label(off[0][0])}",
+                        s.line,
+                        s.source,
+                        (off[0][1].percent,),
+                    )
+                return
+
+
 def run(log: LogText) -> Iterator[LogFinding]:
     """All rules of this file."""
     tables = [t for t in log.tables if len(t.rows) <= 300]
@@ -39,6 +137,9 @@ def run(log: LogText) -> Iterator[LogFinding]:
         yield from _within(log, s, own)
         yield from _rank(s, own)
         yield from _unchanged(s)
+        yield from _quantified(s)
+        yield from _said_r(s)
+        yield from _never(s, own)
     texts = {s.text for s in log.statements}
     for table in tables:
         if table.title not in texts:
@@ -575,6 +676,10 @@ def _within(log: LogText, s: Statement, tables: list[LogTable]) -> Iterator[LogF
         elif bound and not side:
             value = float(bound["v"] or bound["v2"])
             percent = bool(bound["pct"] or bound["pct2"])
+            words = _THROUGHOUT.search(s.text)
+            apart = max(bound.start() - words.end(), words.start() - bound.end()) if words else 99
+            if apart > 50 or (not percent and not stems(table.columns[j]) <= stems(s.text)):
+                continue
             if percent == (cells[0][1].kind in ("percent", "count")):
                 up = bool(bound["v2"]) or bool(
                     re.match(r"above|over|at least|exceed|more|greater|≥|>", bound["side"], re.IGNORECASE)
@@ -638,17 +743,13 @@ def _rank(s: Statement, tables: list[LogTable]) -> Iterator[LogFinding]:
             x, y = table.numbers[a[0]][j], table.numbers[b[0]][j]
             if x is None or y is None or re.search(r"^n$|total|count|params|size", table.columns[j], re.IGNORECASE):
                 continue
-            flip = (
-                -1
-                if _LOWER_BETTER.search(table.columns[j]) and not re.search(r"higher|exceed", m[0], re.IGNORECASE)
-                else 1
-            )
+            flip = -1 if _lower_better(table.columns[j]) and not re.search(r"higher|exceed", m[0], re.IGNORECASE) else 1
             signs.append((flip * (x.percent - y.percent), x, y, j))
         if signs and all(d < 0 for d, *_ in signs):
             _d, x, y, j = signs[0]
             sure = len(columns) == 1 and table.section == s.section
             yield LogFinding(
-                "error" if sure and not _LOWER_BETTER.search(table.columns[j]) else "weak",
+                "error" if sure and not _lower_better(table.columns[j]) else "weak",
                 "rank",
                 f"'{_short(s.text)}': {table.columns[j]} is {x} for {labels[a[0]]} and {y} for {labels[b[0]]}",
                 s.line,
