@@ -231,6 +231,8 @@ def audit(
 
 def _claims_and_logs(targets: list[str]) -> tuple[list[str], list[str]]:
     """Which targets are claims (ids and .toml files), and which are logs or numbers."""
+    from workbench.claims.log_reader import is_short_claims_file
+
     claims, logs = [], []
     for target in targets:
         path = Path(target) if "\n" not in target and len(target) < 1000 else None
@@ -238,6 +240,8 @@ def _claims_and_logs(targets: list[str]) -> tuple[list[str], list[str]]:
             claims += [str(f) for f in sorted(path.glob("*.toml"))]
             if any(f.suffix != ".toml" for f in path.rglob("*") if f.is_file()):
                 logs.append(target)
+        elif target.endswith(".toml") and is_short_claims_file(target):
+            logs.append(target)
         elif target.endswith(".toml") or (
             re.fullmatch(r"[A-Za-z]\w*(?:\.\d+)?", target) and not (path is not None and path.exists())
         ):
@@ -275,9 +279,24 @@ def _audit_claims(targets: list[str], format: str, fail_on: str) -> bool:
         typer.echo(f"{one.id} {one.title} (log {one.log.id}, {one.section})\n{one.statement}\n\n{details(audited)}\n")
     for target in targets:
         _say_what_is_open(target)
+        reached |= _audit_unasked(target, fail_on)
     if len(audits) != 1:
         typer.echo(summary([(c.id, c.title, a) for c, a in audits]))
     return reached
+
+
+def _audit_unasked(target: str, fail_on: str) -> bool:
+    """Print what the rules for logs find in the numbers of a claims file, whatever its checks ask for."""
+    from workbench.claims.log_audit import audit as audit_log
+    from workbench.claims.log_reader import read_log
+
+    if not target.endswith(".toml"):
+        return False
+    audited = audit_log(read_log(Path(target)))
+    impossible = [f for f in audited if f.grade in ("error", "slip")]
+    if impossible:
+        typer.echo("unasked:\n" + "\n".join(f"  {f}" for f in impossible) + "\n")
+    return fail_on in ("error", "slip", "weak", "note") and any(f.grade == "error" for f in impossible)
 
 
 def _audit_logs(

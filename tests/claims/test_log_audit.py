@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import workbench as wb
-from tests.claims.logs_to_audit import CLEAN, FAULTY, notebook
+from tests.claims.logs_to_audit import CLEAN, FAULTY, MORE_CLEAN, MORE_FAULTY, notebook
 from workbench.claims.files import read_claims
 from workbench.claims.log_audit import RULES
 from workbench.claims.log_draft import write_draft
@@ -32,7 +32,31 @@ def test_a_fault_is_found_unasked(name, kind, text, rule):
 
 def test_clean_logs_raise_at_most_one_alarm():
     raised = [(name, str(f)) for name, kind, text, _ in CLEAN for f in alarms(text, kind)]
+    raised += [(text, str(f)) for kind, text in MORE_CLEAN for f in alarms(text, kind)]
     assert len(raised) <= 1, raised
+
+
+def test_faults_in_other_words_raise_some_alarm():
+    assert [text for kind, text in MORE_FAULTY if not alarms(text, kind)] == []
+
+
+def test_a_claims_file_may_be_six_lines(tmp_path):
+    path = tmp_path / "claims.toml"
+    path.write_text(
+        '[[claim]]\nid = "P1"\nstatement = "Steering raises refusals."\nnumbers = { base = { count = 6, n = 35 }, steered = { count = 31, n = 35 } }\n'
+    )
+    assert "no fault found" in run(str(path))
+    path.write_text('[[claim]]\nid = "P1"\nstatement = "Steering refuses 130% of 35."\n')
+    assert "more than all of 35" in run(str(path), "--fail-on", "error", code=1)
+
+
+def test_numbers_of_a_claims_file_are_checked_unasked(tmp_path):
+    text = (INVENTED.parents[1] / "data" / "claims" / "README.md").read_text()
+    path = tmp_path / "log.toml"
+    path.write_text(
+        text.split("```toml\n")[1].split("```")[0].replace('[[claim.check]]\ntest = "grim"\nof = "T1.polite"\n', "")
+    )
+    assert "83.3 is no count out of 40" in run(str(path))
 
 
 def test_cases_are_many_in_many_formats():

@@ -9,6 +9,7 @@ import io
 import json
 import re
 import sys
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -316,6 +317,8 @@ def read_text(text: str, source: str = "text", kind: str = ".md") -> LogText:
         return _read_csv(text, source, "\t" if kind == ".tsv" else "")
     if kind in (".json", ".jsonl"):
         return _read_json(text, source, kind)
+    if kind == ".toml":
+        return _read_claims_file(text, source)
     if kind == ".ipynb":
         return _read_notebook(text, source)
     stripped = text.lstrip()[:200].lower()
@@ -863,6 +866,69 @@ def _walk(reader: _Reader, data: Any, name: str, lines: list[str], at: list[int]
                     reader.source,
                 )
             )
+
+
+def is_short_claims_file(path: str | Path) -> bool:
+    """Whether a claims file gives no more than ids, statements and numbers, so that it is audited as a log is."""
+    try:
+        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return False
+    claims = data.get("claim")
+    short = {"id", "statement", "numbers", "n", "title"}
+    return (
+        isinstance(claims, list)
+        and bool(claims)
+        and all(isinstance(c, dict) and {"statement"} <= set(c) <= short for c in claims)
+    )
+
+
+def _read_claims_file(text: str, source: str) -> LogText:
+    """The statements, numbers and tables of a claims file, read as a log's."""
+    lines = text.splitlines()
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        return LogText(
+            source, tuple(lines), (), (), ((source, 0, f"no TOML: {error}"),), tuple(range(1, len(lines) + 1))
+        )
+    reader = _Reader(source)
+
+    def line_of(needle: object) -> int:
+        return next((n for n, line in enumerate(lines, 1) if json.dumps(needle, ensure_ascii=False) in line), 1)
+
+    for table in data.get("table", ()):
+        heads = [str(h).rpartition(": ") for h in table.get("columns", ())]
+        columns = [f"{name} %" if kind.startswith("percent") else name or kind for name, _, kind in heads]
+        n = table.get("n")
+        title = f"{table.get('title', '')} (n = {n})" if isinstance(n, int) else str(table.get("title", ""))
+        where = line_of(table.get("id", ""))
+        rows = [["" if c == "-" else _shown(c) for c in row] for row in table.get("rows", ()) if isinstance(row, list)]
+        reader.section += 1
+        reader.add_table(columns, rows, where, [where] * len(rows), title)
+    for claim in data.get("claim", ()):
+        reader.section += 1
+        reader.block += 1
+        where = line_of(claim.get("statement", ""))
+        reader.sentences(str(claim.get("statement", "")), [(0, where)])
+        given = claim.get("numbers", {})
+        named = (
+            given.items() if isinstance(given, Mapping) else [("", g) for g in given] if isinstance(given, list) else []
+        )
+        parts = [f"{name.replace('_', ' ')} {_said_number(value)}".strip() for name, value in named]
+        if parts:
+            reader.sentences(", against ".join(parts) if len(parts) == 2 else "; ".join(parts), [(0, where)])
+    return reader.log(lines, range(1, len(lines) + 1))
+
+
+def _said_number(value: object) -> str:
+    if isinstance(value, Mapping):
+        if "count" in value:
+            return f"{value['count']}/{value.get('n', '?')}"
+        if "percent" in value:
+            return f"{value['percent']}%" + (f" (n = {value['n']})" if "n" in value else "")
+        return str(value.get("value", ""))
+    return str(value)
 
 
 def _read_notebook(text: str, source: str) -> LogText:

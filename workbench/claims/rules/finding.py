@@ -227,7 +227,8 @@ def is_composition(table: LogTable, counts: int, percents: int) -> float | None:
         return None
     whole = sorted(100 * a / b for a, b, _ in pairs)[len(pairs) // 2]
     fits = [abs(100 * a / whole - b) <= step + 0.5 for a, b, step in pairs]
-    return whole if sum(fits) >= max(2, 0.6 * len(fits)) else None
+    distinct = {a for (a, b, _), fit in zip(pairs, fits, strict=True) if fit and b < 99}
+    return whole if sum(fits) >= max(2, 0.6 * len(fits)) and len(distinct) >= 2 else None
 
 
 _DESIGN = re.compile(r"(?P<total>\d[\d,]*)\s*\((?P<factors>\d+\s[^()×x*\d]*(?:\s?[×x*]\s?\d+\s[^()×x*\d]*)+)\)")

@@ -128,7 +128,7 @@ def _two_rates(log: LogText, s: Statement) -> Iterator[LogFinding]:
         return
     numbers = [x for x in s.numbers if x.kind in ("percent", "count") and not x.signed and 0 <= x.percent <= 100]
     numbers = [x for k, x in enumerate(numbers) if not any(y.start == x.start for y in numbers[:k])]
-    claim = bool(_CLAIM.search(text)) and not _NO_CLAIM.search(text)
+    claim = bool(_CLAIM.search(text)) and not _EQUAL.search(text) and not _NO_CLAIM.search(text)
     rates = rates_of(log, s)
     if len(rates) == 2 and len(numbers) <= 2:
         (x, a, n, from_a), (y, b, m, _from_b) = rates

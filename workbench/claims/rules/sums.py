@@ -673,12 +673,20 @@ def _best_relation(
     elif natural and rows <= 3 and not enough:
         if score >= 1 and fitting:
             yield from _tell(table, j, relation, graded, rule, "error" if rows > 1 else "weak")
-        elif score < 1:
+        elif score < 1 and _before_and_after(table, j):
             nearest = min(
                 (r for _, r in options if _grades(table, j, r)),
                 key=lambda r: fmean(abs(v - s.value) / (abs(s.value) + s.step) for _, s, v, _ in _grades(table, j, r)),
             )
             yield from _tell(table, j, nearest, _grades(table, j, nearest), rule, "error" if not fitting else "weak")
+
+
+def _before_and_after(table: LogTable, j: int) -> bool:
+    """Whether the two other columns of numbers are what a column of changes must be about."""
+    heads = [table.columns[k] for k in table.value_columns if k != j]
+    first = re.compile(r"\bbase|before|\bpre\b|control|without|\bold\b|initial|start", re.IGNORECASE)
+    second = re.compile(r"after|steer|\bpost\b|treat|\bwith\b|\bnew\b|\bours\b|final|end", re.IGNORECASE)
+    return len(heads) == 2 and bool(first.search(heads[0])) and bool(second.search(heads[1]))
 
 
 def _points_or_percent(table: LogTable, j: int, others: list[int]) -> Iterator[LogFinding]:
