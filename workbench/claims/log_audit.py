@@ -82,6 +82,8 @@ class LogAudit:
             ", ".join(f"{counts[g]} {g}{'s' if counts[g] > 1 and g != 'weak' else ''}" for g in GRADES if counts[g])
             or "no fault found"
         )
+        if self.worst == "no fault found" and said != self.worst:
+            said = f"no fault found, {said}"
         checks = ", ".join(f"{rule} {n}×" for rule, n in sorted(self.checked.items(), key=lambda kv: -kv[1]))
         read = f"read {self.tables} tables, {self.statements} sentences, {self.numbers} numbers"
         unread = f"; {len(self.unread)} places could not be read (--unread shows them)" if self.unread else ""

@@ -219,10 +219,10 @@ _INT = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
 _COUNT_WORD = "|".join(_WORDS)
 _COUNT = _numbers_pattern(
     rf"(?<![\w.,/^-])(?P<k>{_INT}|\b(?:{_COUNT_WORD})\b)(?:\s?/\s?|\s(?P<noun>(?:{_UNITS})\s)?(?:out of|of)\s|\s(?:[a-z-]+\s)?out of\s(?:the\s|all\s|our\s)?)(?P<n>{_INT}|\b(?:{_COUNT_WORD})\b)(?!\s?%|[\w/]|[.,]\d|\s?×|-)"  # noqa: E501
-    rf"(?P<after>(?:\s?[\(\[=,:≈-]*|(?:\s[a-z][a-z-]*){{1,3}}\s?[(\[=])\s?(?P<pct>NUM)\s?%(?!\s?(?:CI|more|less|higher|lower|points)))?"
+    rf"(?P<after>(?:\s?[\(\[=,:≈-]*|(?:\s[a-z][a-z-]*){{1,3}}\s?[(\[=])\s?(?P<pct>NUM)\s?%(?!\s?(?:CI|more|less|higher|lower|points)|\s?(?:to|→|->|vs\.?|against|and|–|-|,)\s?\d))?"
 )
 _PERCENT_COUNT = _numbers_pattern(
-    rf"(?<![\w.,/])(?P<pct>NUM)\s?%\s?[\(\[,:=;]?\s?(?:n\s?=\s?)?(?P<k>{_INT})(?:\s?/\s?|\s(?:out of|of)\s(?:the\s|all\s)?)(?P<n>{_INT})(?!\s?%|[\w/]|[.,]\d)"  # noqa: E501
+    rf"(?<![\w.,/])(?P<pct>NUM)\s?%\s?[\(\[,:=;]?\s?(?:n\s?=\s?)?(?P<k>{_INT})(?:\s?/\s?|\s(?:out of|of)\s(?:the\s|all\s)?)(?P<n>{_INT})(?!\s?%|[\w/]|[.,]\d|\s?(?:to|→|->|vs\.?|against|and|,)\s?\d+\s?(?:/|of))"  # noqa: E501
 )
 _PERCENT_N = _numbers_pattern(
     rf"{_AHEAD}(?P<v>NUM)PCT\s?(?:\(\s?n\s?=\s?(?P<n>\d[\d,]*)\s?\)|of\s(?:the\s|all\s|our\s)?(?P<n2>\d[\d,]*)(?!\s?%|[.,]?\d))"
