@@ -90,6 +90,8 @@ from .claims import ledger as ledger
 from .claims.claim import Claim as Claim
 from .claims.evidence import oracle as oracle
 from .claims.files import claim as claim, logged_claims as logged_claims, read_claims as read_claims
+from .claims.log_audit import audit as audit
+from .claims.log_reader import read_log as read_log
 from .claims.verdict import Gate as Gate, Measured as Measured, Verdict as Verdict
 
 # notebooks: all at once

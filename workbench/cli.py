@@ -1,6 +1,7 @@
 """The command line: ``workbench --help``. Each command imports what it needs when it is called."""
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, Optional, TextIO
@@ -220,39 +221,137 @@ def audit(
     targets: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Argument(
-            help="Ids of logged claims (S3.2) or claims files of your own (log.toml); by default all logged claims."
+            help="Logs as they are (Markdown, text, HTML, notebooks, CSV, JSON, parquet, folders, - for standard input), the numbers"
+            " themselves ('31/35 vs 6/35'), claims files (log.toml) or ids of logged claims (S3.2); by default all logged claims."
         ),
     ] = None,
-    format: Annotated[str, typer.Option(help="table or json.")] = "table",
+    format: Annotated[str, typer.Option(help="table, json or md.")] = "table",
+    fail_on: Annotated[str, typer.Option(help="Exit code 1 from this grade on: error, slip, weak or note.")] = "",
+    html: Annotated[Path | None, typer.Option(help="Write the log as a page with the findings in its margin.")] = None,
+    draft: Annotated[Optional[Path], typer.Option(help="Write a claims file of what was read, to be edited.")] = None,  # noqa: UP045
+    unread: Annotated[bool, typer.Option("--unread", help="Show what could not be read.")] = False,
     checks: Annotated[bool, typer.Option("--checks", help="List the checks that a claims file may name.")] = False,
 ) -> None:
-    """Audit the logged numbers of claims; runs no model.
+    """Audit a log as it is, or the logged numbers of claims; runs no model and needs no network.
 
-    data/claims/README.md says how to write a claims file. Exit code 2: a file is broken.
+    docs/auditing.md says what is found in a log, data/claims/README.md how to write a claims file. Exit code 1: a finding is as
+    grave as --fail-on; 2: a file is broken.
     """
-    import json
-    from dataclasses import asdict
-
     from workbench.claims.audits.kinds import table_of_checks
-    from workbench.claims.files import claim, logged_claims, read_claims
-    from workbench.claims.tables import details, summary
+    from workbench.claims.rules.finding import GRADES
 
     if checks:
         typer.echo(table_of_checks())
         return
-    if format not in ("table", "json"):
-        raise WorkbenchError(f"unknown format {format!r}; there are table and json")
-    chosen = [c for t in targets or [] for c in (read_claims(t) if t.endswith(".toml") else [claim(t)])]
+    if format not in ("table", "json", "md"):
+        raise WorkbenchError(f"unknown format {format!r}; there are table, json and md")
+    if fail_on and fail_on not in GRADES:
+        raise WorkbenchError(f"unknown grade {fail_on!r}; there are {', '.join(GRADES)}")
+    claims, logs = _claims_and_logs(targets or [])
+    if (html or draft) and not logs:
+        raise WorkbenchError("--html and --draft need a log, e.g. workbench audit LOG.md --html audit.html")
+    failed = False
+    if claims or not logs:
+        failed = _audit_claims(claims, format, fail_on)
+    if logs:
+        failed |= _audit_logs(logs, format, fail_on, html, draft, unread)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _claims_and_logs(targets: list[str]) -> tuple[list[str], list[str]]:
+    """Which targets are claims (ids and .toml files), and which are logs or numbers."""
+    from workbench.claims.log_reader import is_short_claims_file
+
+    claims, logs = [], []
+    for target in targets:
+        path = Path(target) if "\n" not in target and len(target) < 1000 else None
+        if path is not None and path.is_dir():
+            claims += [str(f) for f in sorted(path.glob("*.toml"))]
+            if any(f.suffix != ".toml" for f in path.rglob("*") if f.is_file()):
+                logs.append(target)
+        elif target.endswith(".toml") and is_short_claims_file(target):
+            logs.append(target)
+        elif target.endswith(".toml") or (
+            re.fullmatch(r"[A-Za-z]\w*(?:\.\d+)?", target) and not (path is not None and path.exists())
+        ):
+            claims.append(target)
+        else:
+            logs.append(target)
+    return claims, logs
+
+
+def _audit_claims(targets: list[str], format: str, fail_on: str) -> bool:
+    """Print the audits of claims; say whether one is as grave as ``fail_on``."""
+    import json
+    from dataclasses import asdict
+
+    from workbench.claims.files import claim, logged_claims, read_claims
+    from workbench.claims.tables import details, summary
+
+    chosen = [c for t in targets for c in (read_claims(t) if t.endswith(".toml") else [claim(t)])]
     audits = [(c, c.audit()) for c in (chosen if targets else logged_claims())]
+    grades = {
+        "inconsistent": "error",
+        "refuted (analytic)": "error",
+        "artefact": "weak",
+        "underpowered": "weak",
+        "untestable": "note",
+    }
+    order = ("error", "slip", "weak", "note")
+    reached = bool(fail_on) and any(
+        order.index(grades.get(a.verdict, "note")) <= order.index(fail_on) and a.verdict in grades for _, a in audits
+    )
     if format == "json":
         typer.echo(json.dumps([{"title": c.title, "log": c.log.id, **asdict(a)} for c, a in audits], indent=1))
-        return
-    for one, found in audits if targets else []:
-        typer.echo(f"{one.id} {one.title} (log {one.log.id}, {one.section})\n{one.statement}\n\n{details(found)}\n")
-    for target in targets or []:
+        return reached
+    for one, audited in audits if targets else []:
+        typer.echo(f"{one.id} {one.title} (log {one.log.id}, {one.section})\n{one.statement}\n\n{details(audited)}\n")
+    for target in targets:
         _say_what_is_open(target)
+        reached |= _audit_unasked(target, fail_on)
     if len(audits) != 1:
         typer.echo(summary([(c.id, c.title, a) for c, a in audits]))
+    return reached
+
+
+def _audit_unasked(target: str, fail_on: str) -> bool:
+    """Print what the rules for logs find in the numbers of a claims file, whatever its checks ask for."""
+    from workbench.claims.log_audit import audit as audit_log
+    from workbench.claims.log_reader import read_log
+
+    if not target.endswith(".toml"):
+        return False
+    audited = audit_log(read_log(Path(target)))
+    impossible = [f for f in audited if f.grade in ("error", "slip")]
+    if impossible:
+        typer.echo("unasked:\n" + "\n".join(f"  {f}" for f in impossible) + "\n")
+    return fail_on in ("error", "slip", "weak", "note") and any(f.grade == "error" for f in impossible)
+
+
+def _audit_logs(
+    targets: list[str], format: str, fail_on: str, html: Path | None, draft: Path | None, unread: bool
+) -> bool:
+    """Print what the rules say of logs; say whether a finding is as grave as ``fail_on``."""
+    from workbench.claims.log_audit import audit as audit_log
+    from workbench.claims.log_reader import read_log
+
+    log = read_log(targets[0] if len(targets) == 1 else targets)
+    audited = audit_log(log)
+    typer.echo(audited.to_json() if format == "json" else audited.markdown() if format == "md" else str(audited))
+    if unread:
+        for file, line, why in audited.unread:
+            typer.echo(f"not read: {file}:{line}: {why}")
+    said = typer.echo if format == "table" else (lambda text: typer.echo(text, err=True))
+    if html:
+        from workbench.claims.log_page import write_page
+
+        said(f"page  {write_page(log, audited, html)}")
+    if draft:
+        from workbench.claims.log_draft import write_draft
+
+        said(f"claims file  {write_draft(log, draft)}, to be edited; then workbench audit {draft}")
+    return bool(fail_on) and audited.reaches(fail_on)
 
 
 def _say_what_is_open(target: str) -> None:
