@@ -19,6 +19,7 @@ import workbench as wb
 from tests.planted_rows import arm_rows, planted_rows
 from workbench.claims.claim import Criterion
 from workbench.claims.tables import FORMATS
+from workbench.claims.verdict import decide
 from workbench.cli import app
 
 #: doses of the planted rows
@@ -532,7 +533,7 @@ def test_a_measurement_that_makes_no_sense_is_no_evidence(effect, p, said, tmp_p
     with pytest.raises(wb.WorkbenchError, match=said):
         wb.ledger.record("S3.2", measured=wb.Measured(wb.Estimate(*effect, 40, "m"), p, True), model="m", path=tmp_path)
     with pytest.raises(wb.WorkbenchError, match=said):
-        wb.decide(wb.claim("S3.2"), [], wb.Estimate(*effect, 40, "m"), p, True)
+        decide(wb.claim("S3.2"), [], wb.Estimate(*effect, 40, "m"), p, True)
     assert not list(tmp_path.iterdir())
 
 

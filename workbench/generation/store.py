@@ -90,11 +90,8 @@ class Store:
 
     def revisions(self, model: str) -> Counter[str]:
         """How many rows a model of this name has of each of its revisions."""
-        import pandas as pd
-
         count: Counter[str] = Counter()
-        for part in self._parts():
-            rows = pd.read_parquet(part, columns=["model", "revision"])
+        for rows in self._read(columns=["model", "revision"]):
             count.update(rows["revision"][rows["model"] == model])
         return count
 
