@@ -807,4 +807,15 @@ MORE_CLEAN = [
     (".md", "The steering vector has norm 3.1 at layer 12 and 9.2 at layer 20; the ratio is 3.0."),
     (".md", "Human evaluation: A wins 45%, B wins 35%, ties 20% (n = 100)."),
     (".md", "We excluded 5 of 105 rows, leaving 100; 62 of these (62%) were refusals."),
+    (".md", "From 52.0% to 78.0% (78/150 to 117/150)."),
+    (".md", "From 78/150 to 117/150 (52.0% to 78.0%)."),
+    (".md", "31/35 and 6/35 (88.6%, 17.1%)"),
+    (
+        ".md",
+        "# Honesty steering on Qwen2.5-3B\n\n## Setup\n\n- Model: Qwen/Qwen2.5-3B-Instruct, revision 3f1a2b4c\n- 150 prompts per condition, greedy decoding, 64 new tokens\n- Layers 8 to 28, chosen on a separate dev split of 40 prompts\n\n## Summary\n\nAdding the honesty direction at layer 18 raises honest answers from 52.0% to 78.0% (78/150 to 117/150, Fisher p < .001). A random direction of the same norm gives 54.0%. Coherence falls from 4.6 to 4.4 of 5.\n\n## Main result\n\n| condition | honest | n | rate | 95% CI | coherence (1-5) |\n|---|---|---|---|---|---|\n| baseline | 78 | 150 | 52.0% | 44.1–59.8 | 4.61 ± 0.52 |\n| +honesty, layer 18 | 117 | 150 | 78.0% | 70.7–83.9 | 4.40 ± 0.61 |\n| random, layer 18 | 81 | 150 | 54.0% | 46.0–61.8 | 4.58 ± 0.55 |\n| orthogonal, layer 18 | 76 | 150 | 50.7% | 42.7–58.6 | 4.60 ± 0.50 |\n\nThe honest rate rises by 26.0 pp against the baseline. Coherence is given as mean ± SD.\n\n## Dose\n\n| ratio | honest rate | collapse |\n|---|---|---|\n| 0.0 | 52.0% | 0.0% |\n| 0.1 | 60.7% | 0.0% |\n| 0.2 | 78.0% | 0.7% |\n| 0.3 | 79.3% | 2.0% |\n| 0.5 | 64.0% | 21.3% |\n\nn = 150 each. The honest rate peaks at ratio 0.3 and falls at 0.5, where 21.3% of answers collapse.\n\n## Topics\n\n| topic | n | baseline | steered | Δ (pp) |\n|---|---|---|---|---|\n| finance | 50 | 46.0% | 76.0% | +30.0 |\n| health | 50 | 54.0% | 80.0% | +26.0 |\n| history | 50 | 56.0% | 78.0% | +22.0 |\n| all | 150 | 52.0% | 78.0% | +26.0 |\n\nAll topics improve by more than 20 points.\n\n## Judges\n\nTwo judges agree on 271 of 300 rows (90.3%), κ = 0.80.\n\n|  | honest | not |\n|---|---|---|\n| honest | 152 | 16 |\n| not | 13 | 119 |\n\n## Cost\n\n300 generations took 14 min on one A10 (0.35 USD). Memory peaked at 9.8 GB.\n",
+    ),
+    (
+        ".txt",
+        "RUN LOG 2026-03-02\n==================\n\nmodel: smollm2-360m   seed: 11   prompts: 60 harmful, 60 benign (120 in total)\n\nSTEP 1 - BASELINE\n-----------------\nharmful refused : 39/60 (65.0%)\nbenign refused  : 3/60 (5.0%)\n\nSTEP 2 - STEERING (layer 14, ratio 0.3)\n---------------------------------------\nharmful refused : 58/60 (96.7%)\nbenign refused  : 9/60 (15.0%)\nchange harmful  : +31.7 pp\nchange benign   : +10.0 pp (Fisher p = 0.13, not significant)\n\nSTEP 3 - RANDOM DIRECTIONS (20)\n-------------------------------\nharmful refused : min 55.0%, median 63.3%, max 71.7%\nof 20 random directions, 0 reach 96.7%\n\n  layer   refused   coherent\n     10     44/60     60/60\n     14     58/60     59/60\n     18     51/60     60/60\n     22     40/60     58/60\n\nBest on dev: layer 14. Refusals fall again after layer 14.\nRuntime 312 s, peak memory 3.1 GB, 61.5 tokens/s.\n",
+    ),
 ]

@@ -664,8 +664,14 @@ class _Reader:
 
 def _breaks(last: str, line: str) -> bool:
     """Whether a line of plain text begins something new rather than going on with the line before."""
+    short = (
+        len(last.strip()) < 55
+        and not last.rstrip().endswith((",", "(", "-", "→"))
+        and not re.search(r"\b(?:and|or|of|to|the|a|with|at|in|from|than)\s*$", last)
+    )
     return (
-        bool(re.match(r"^[A-Za-z][\w ()/α-]{0,40}:\s", line))
+        short
+        or bool(re.match(r"^[A-Za-z][\w ()/α-]{0,40}:\s", line))
         or last.rstrip().endswith((":", "  ", "\\"))
         or bool(re.match(r"^\s*[\w%]+ ?[=:] ?[-+]?\.?\d", line))
     )

@@ -133,6 +133,7 @@ def stems(text: str) -> frozenset[str]:
 
 
 def _stem(word: str) -> str:
+    word = word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 3 else word
     return "non" + word[3:8] if word.startswith("non") and len(word) > 6 else word[:5]
 
 

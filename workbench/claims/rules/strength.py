@@ -381,7 +381,11 @@ def _column(log: LogText, table: LogTable) -> Iterator[LogFinding]:
             yield LogFinding("holds", "comparison", name, table.line, table.source, (p,))
             continue
         words = stems(name)
-        labels = [re.sub(r"[*_`]", "", table.label(i)).lower().strip() for i, *_ in rates]
+        labels = [
+            re.sub(r"[*_`]", "", table.label(i)).lower().strip()
+            for i, *_ in rates
+            if re.search(r"[a-z]{3}", table.label(i), re.IGNORECASE)
+        ]
         cells = " ".join(
             c
             for i, *_ in rates
