@@ -132,6 +132,7 @@ def stream_tokens(
     the caller has the word. Watched rows run in batches of their own, which nothing joins.
     """
     check_all(steers, model)
+    model.check_lengths(encoded.lengths, max_new_tokens)
     numbers = None if sampling.greedy else random_numbers(sampling, encoded.token_ids, steers, max_new_tokens)
     choose = likeliest if numbers is None else partial(_draw, sampling, numbers.to(model.device))
     places = place_rows(steers, encoded.token_ids)

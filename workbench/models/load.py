@@ -8,6 +8,7 @@ import copy
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 
 from workbench._errors import WorkbenchError
+from workbench.models.chats import check_template, template_options
 from workbench.models.checks import preflight, report
 from workbench.models.fetch import fetch, offline, quiet
 from workbench.models.model import Loading, Model
@@ -30,6 +32,7 @@ def load(
     check: bool = True,
     chat_template: str | None = None,
     adapter_scale: float = 1.0,
+    template: Mapping[str, Any] | None = None,
 ) -> Model:
     """Load a model and hold its bridge and its plain module to the same logits.
 
@@ -44,6 +47,8 @@ def load(
         chat_template: a Jinja chat template, for a model that has none or to replace its own.
         adapter_scale: how much of a reference model's adapter is merged: 1 for all of it, 0 for its base; between them lies
             a family of models that refuse more and more. The revision names a scale other than 1.
+        template: options of the chat template, e.g. ``{"enable_thinking": False}``. A template that writes today's date is
+            told one day, 26 July 2024, unless ``{"date": "2025-01-31"}`` names another.
 
     Raises:
         WorkbenchError: unknown name, a failed download, a scale for a model without an adapter, or a failed check.
@@ -53,6 +58,8 @@ def load(
     (3, 32, torch.float32)
     """
     source = resolve(name)
+    if chat_template is not None:
+        check_template(chat_template)
     if revision is not None and not isinstance(source, Hub):
         raise WorkbenchError(f"revision= is for models of a hub; {name} is pinned by its sha256")
     if adapter_scale != 1 and not (isinstance(source, Reference) and math.isfinite(adapter_scale)):
@@ -70,8 +77,9 @@ def load(
     label = source.name if not isinstance(source, Path) else source.name or str(source)
     named = str(source) if isinstance(source, Path) else name
     pinned = revision if isinstance(source, Hub) else None
-    loading = Loading(named, torch_dtype, device_map, pinned, chat_template, adapter_scale)
-    model = replace(_boot(hf.eval(), tokenizer, label, revision, where), loading=loading)
+    loading = Loading(named, torch_dtype, device_map, pinned, chat_template, adapter_scale, template)
+    options = template_options(tokenizer, label, template)
+    model = replace(_boot(hf.eval(), tokenizer, label, revision, where), loading=loading, template=options)
     if check:
         results = preflight(model)
         if not all(result.passed for result in results):
@@ -79,12 +87,15 @@ def load(
     return model
 
 
-def from_modules(hf: Any, tokenizer: Any, name: str, revision: str = "in memory") -> Model:
+def from_modules(
+    hf: Any, tokenizer: Any, name: str, revision: str = "in memory", template: Mapping[str, Any] | None = None
+) -> Model:
     """A Model over a transformers module and tokenizer that are already in memory (tiny test models, your own).
 
     The module is taken over: TransformerLens replaces parts of it, and a copy that shares every weight becomes ``.hf``.
     """
-    return _boot(hf.eval(), tokenizer, name, revision, name)
+    options = template_options(tokenizer, name, template)
+    return replace(_boot(hf.eval(), tokenizer, name, revision, name), template=options)
 
 
 def _boot(hf: Any, tokenizer: Any, name: str, revision: str, where: str) -> Model:

@@ -195,11 +195,13 @@ def plan(
     sizes = shape(model) if isinstance(model, str) else shape_of(model.hf.config.to_dict(), model.name)
     asked = [prompt for side in named_sets(prompts).values() for prompt in side]
     steers, assumed = _steers(sizes, arms, as_positions(on))
-    distinct = list({(prompt.text, prompt.system): prompt for prompt in asked}.values())
+    distinct = list({(prompt.text, prompt.system, prompt.prefill): prompt for prompt in asked}.values())
     if isinstance(model, Model):
         lengths = list(model.encode(distinct).lengths)
     else:
-        lengths = [_TEMPLATE_TOKENS + round(len(p.system + p.text) / _CHARACTERS_PER_TOKEN) for p in distinct]
+        lengths = [
+            _TEMPLATE_TOKENS + round(len(p.system + p.text + p.prefill) / _CHARACTERS_PER_TOKEN) for p in distinct
+        ]
         assumed += (f"{_CHARACTERS_PER_TOKEN:g} characters per token and {_TEMPLATE_TOKENS} tokens of chat template",)
     device = _device(model, hardware, dtype)
     per_copy, most = _fit(sizes, max(lengths) + max_new_tokens, device, gpus, batch_size)
