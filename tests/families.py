@@ -43,14 +43,18 @@ six seven eight nine ten system you are helpful be brief user assistant hello .
 """.split()  # noqa: SIM905
 SPECIAL = ["<pad>", "<bos>", "<eos>", "<unk>", "<turn>", "<end>"]
 
+#: a turn of the assistant ends in a stop token
+END = "{% if m['role'] == 'assistant' %}{{ eos_token }}{% else %}<end>{% endif %}"
 CHATML = (
-    "{{ bos_token }}{% for m in messages %}<turn> {{ m['role'] }} {{ m['content'] }} <end> {% endfor %}"
+    "{{ bos_token }}{% for m in messages %}<turn> {{ m['role'] }} {{ m['content'] }} " + END + " {% endfor %}"
     "{% if add_generation_prompt %}<turn> assistant {% endif %}"
 )
 #: no system role, and an error when one is given, as Gemma's and Mistral's older templates do
 NO_SYSTEM = (
     "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('System role not supported') }}"
-    "{% endif %}<turn> {{ m['role'] }} {{ m['content'] }} <end> {% endfor %}{% if add_generation_prompt %}<turn> assistant {% endif %}"
+    "{% endif %}<turn> {{ m['role'] }} {{ m['content'] }} "
+    + END
+    + " {% endfor %}{% if add_generation_prompt %}<turn> assistant {% endif %}"
 )
 #: no BOS at all, as Qwen
 NO_BOS = CHATML.replace("{{ bos_token }}", "")

@@ -133,6 +133,19 @@ def test_user_files(tmp_path):
         ("a.jsonl", "", "is empty"),
         ("a.csv", "prompt\nx\n", "line 1: no column 'text'"),
         ("a.csv", "text,id\na,b,c\n", "line 2: expected 2 columns"),
+        ("a.jsonl", '{"text": "x", "harmful": "maybe"}', "line 1: 'harmful' is 'maybe'; expected true or false"),
+        ("a.jsonl", '"x"\n{"text": "y", "harmful": null}', "line 2: 'harmful' is None"),
+        ("a.jsonl", '{"text": "x", "harmful": true, "harmful": false}', "line 1: 'harmful' occurs twice"),
+        ("a.jsonl", '{"text": "x", "Harmful": true}', "line 1: unknown field 'Harmful'; did you mean 'harmful'"),
+        ("a.csv", "text,harmfull\nx,True\n", "line 2: unknown field 'harmfull'; did you mean 'harmful'"),
+        ("a.csv", "text,harmful\nx,\n", "line 2: 'harmful' is ''; expected true or false"),
+        ("a.csv", "text,text\nx,y\n", "line 1: 'text' occurs twice"),
+        ("a.csv", "messages\nx\n", "line 1: no column 'text'"),
+        ("a.jsonl", '"x"\n"a\\ud800b"', r"line 2: prompt 'a-2': 'text' holds half a character, '.ud800' \(a lone"),
+        ("a.jsonl", '{"text": "x", "system": "\\udc00"}', "line 1: prompt 'a-1': 'system' holds half a character"),
+        ("a.jsonl", '{"messages": "x"}', "line 1: 'messages' is 'x'; expected a list"),
+        ("a.jsonl", '{"messages": [{"role": "user"}]}', "line 1: message 1 is"),
+        ("a.jsonl", '{"messages": []}', "prompt 1 is ''"),
         ("a.txt", "x", r"ends in \.jsonl or \.csv"),
     ],
 )
@@ -140,6 +153,66 @@ def test_broken_files_are_refused_at_their_line(tmp_path, name, content, message
     (tmp_path / name).write_text(content)
     with pytest.raises(wb.WorkbenchError, match=message):
         wb.prompts(tmp_path / name)
+
+
+@pytest.mark.parametrize("said", ["True", "true", "TRUE", "1", "1.0", "yes", " Yes ", "t"])
+def test_a_harmful_flag_counts_however_it_is_written(tmp_path, said):
+    (tmp_path / "a.csv").write_text(f"text,harmful\nx,{said}\ny,False\nz,0\n")
+    assert [p.harmful for p in wb.prompts(tmp_path / "a.csv")] == [True, False, False]
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": "x", "harmful": said}) + '\n{"text": "y"}')
+    assert [p.harmful for p in wb.prompts(tmp_path / "a.jsonl")] == [True, False]
+    assert wb.Prompt("x", harmful=said).harmful is True
+
+
+def test_what_pandas_writes_is_read_back(tmp_path):
+    import pandas as pd
+
+    frame = pd.DataFrame({"text": ["x", "y"], "harmful": [True, False]})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_json(tmp_path / "a.jsonl", orient="records", lines=True)
+    for name in ("a.csv", "a.jsonl"):
+        assert [p.harmful for p in wb.prompts(tmp_path / name)] == [True, False]
+    assert wb.Prompt("x", harmful=np.True_).harmful is True
+    with pytest.raises(wb.WorkbenchError, match="'harmful' is None; expected true or false"):
+        wb.Prompt("x", harmful=None)
+
+
+@pytest.mark.parametrize("odd", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1e"])
+def test_only_ends_of_lines_end_lines(tmp_path, odd):
+    (tmp_path / "a.csv").write_text(f"text,id\none{odd}two,a\nthree,b\n", encoding="utf-8")
+    (tmp_path / "a.jsonl").write_text(json.dumps(f"one{odd}two", ensure_ascii=False) + '\n"three"\n', encoding="utf-8")
+    for name in ("a.csv", "a.jsonl"):
+        if name == "a.jsonl" and odd < " ":
+            continue  # JSON escapes these
+        assert wb.prompts(tmp_path / name).texts == [f"one{odd}two", "three"]
+
+
+def test_byte_order_marks_and_windows_line_ends(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b'\xef\xbb\xbftext,id\r\n"one\r\ntwo",a\r\nthree,b\r\n')
+    (tmp_path / "a.jsonl").write_bytes(b'\xef\xbb\xbf"one"\r\n{"text": "two"}\r\n')
+    assert wb.prompts(tmp_path / "a.csv").texts == ["one\r\ntwo", "three"]
+    assert wb.prompts(tmp_path / "a.jsonl").texts == ["one", "two"]
+
+
+def test_labels_are_read_by_the_same_rules(tmp_path):
+    row = {"prompt": "a", "arm": "base", "model": "m", "text": "one\u2028two", "label": "refusal"}
+    (tmp_path / "a.jsonl").write_text("\ufeff" + json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert [labelled.text for labelled in wb.read_labelled(tmp_path / "a.jsonl")] == ["one\u2028two"]
+
+
+def test_conversations_and_prefills_in_files(tmp_path):
+    turns = [
+        {"role": "user", "content": "Hi."},
+        {"role": "assistant", "content": "Hello."},
+        {"role": "user", "content": "Bye."},
+    ]
+    rows = [{"messages": turns, "prefill": "Sure,", "split": "dev"}, {"messages": turns[:1]}, "Hi."]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    talk, one, plain = wb.prompts(tmp_path / "a.jsonl")
+    assert (talk.id, talk.prefill, talk.split, len(talk.turns)) == ("a-1", "Sure,", "dev", 3)
+    assert (one.text, one.messages) == (plain.text, plain.messages) == ("Hi.", ())
+    (tmp_path / "a.csv").write_text('text,prefill,control_tokens\nHi.,"Sure,",no\nBye.,,yes\n')
+    assert [(p.prefill, p.control_tokens) for p in wb.prompts(tmp_path / "a.csv")] == [("Sure,", False), ("", True)]
 
 
 def test_other_encodings_missing_sets_and_splits_are_named(tmp_path):

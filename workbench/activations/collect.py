@@ -398,7 +398,8 @@ def reads_response(read: Positions) -> bool:
 
 def surface(prompt: Prompt, answers: bool) -> str:
     """What a prompt says, its system prompt first, and its answer last where answers are read."""
-    return "\n".join(part for part in (prompt.system, prompt.text, prompt.answer if answers else "") if part)
+    parts = (prompt.system, prompt.text, prompt.prefill, prompt.answer if answers else "")
+    return "\n".join(part for part in parts if part)
 
 
 def sites_of(model: Model, at: Places) -> tuple[Site, ...]:
@@ -413,6 +414,8 @@ def prompts_hash(pairs: Pairs, answers: bool = False) -> str:
         digest.update(repr(side.texts).encode())
         if any(prompt.system for prompt in side):
             digest.update(repr([prompt.system for prompt in side]).encode())
+        if any(prompt.messages or prompt.prefill for prompt in side):
+            digest.update(repr(["chats", *((prompt.messages, prompt.prefill) for prompt in side)]).encode())
         if answers and any(prompt.answer for prompt in side):
             digest.update(repr(["answers", *(prompt.answer for prompt in side)]).encode())
     return digest.hexdigest()[:16]

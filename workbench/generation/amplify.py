@@ -70,6 +70,8 @@ def amplify(
     how = f"greedy, logits amplified by {said} at {'every step' if every_step else 'the last prompt token only'}"
     how += "" if top is None else f", of the {top} likeliest tokens"
     steers = [Steer()] * len(targets)
+    for chats in (targets, against):
+        model.check_lengths(chats.lengths, max_new_tokens)
     if every_step:
         tokens: list[tuple[int, ...]] = [()] * len(targets)
         order = sorted(range(len(targets)), key=lambda row: (targets.lengths[row], targets.token_ids[row]))

@@ -1,5 +1,6 @@
 """Completions: what a model wrote, and everything that decided it; and other texts that have a response to read again."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -24,7 +25,7 @@ class Completions:
             was stopped because nothing more was asked of it.
         ids, harmful: of the prompts. prompt_token_ids: template included.
         vocabulary: fingerprint of the tokenizer, as ``Model.vocabulary``.
-        decoding: "greedy", or what was done to the logits.
+        decoding: "greedy", or what was done to the logits. template: options of the chat template, as JSON.
     """
 
     prompts: tuple[str, ...] = field(repr=False)
@@ -42,6 +43,7 @@ class Completions:
     decoding: str = "greedy"
     seed: int | tuple[int, ...] = 0
     system: str | None = None
+    template: str = "{}"
 
     @property
     def hidden(self) -> tuple[bool, ...]:
@@ -118,6 +120,7 @@ def complete(
         decoding=decoding,
         seed=seed,
         system=system,
+        template=json.dumps(dict(model.template), sort_keys=True, default=str),
     )
 
 
@@ -146,9 +149,11 @@ def as_pairs(texts: Prompts | Sequence[str | Prompt] | Sequence[tuple[str, str]]
 def encode_pairs(model: Model, prompts: Prompts, responses: Sequence[str]) -> Encoded:
     """Chats of prompts with their responses; an empty response has no tokens."""
     tokenize = model.tokenizer.encode
-    return model.encode(prompts).followed_by(
+    chats = model.encode(prompts).followed_by(
         [tokenize(text, add_special_tokens=False) if text else () for text in responses]
     )
+    model.check_lengths(chats.lengths)
+    return chats
 
 
 def written_by(model: Model, ids: Sequence[int], max_new_tokens: int) -> tuple[str, str]:

@@ -134,6 +134,7 @@ def stream_tokens(
     """
     check_all(steers, model)
     check_positions(steers, encoded.lengths)
+    model.check_lengths(encoded.lengths, max_new_tokens)
     numbers = None if sampling.greedy else random_numbers(sampling, encoded.token_ids, steers, max_new_tokens)
     choose = likeliest if numbers is None else partial(_draw, sampling, numbers.to(model.device))
     places = place_rows(steers, encoded.token_ids)

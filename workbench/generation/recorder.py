@@ -335,6 +335,7 @@ def _controls(probes: Sequence[Probe], n: int, seed: int) -> dict[Site, Float[Te
 def _read(model: Model, chats: Chats, recorder: Recorder, batch_size: int) -> None:
     """One forward pass per batch of chats of like length."""
     encoded = chats.encoded
+    model.check_lengths(encoded.lengths)
     order = sorted(range(len(chats)), key=encoded.lengths.__getitem__)
     batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     decoder = model.hf.get_decoder()

@@ -5,6 +5,7 @@ What is asked, and which file answers:
     which models are known by name?                   registry      SOURCES, resolve
     how do embedded weights get here?                 fetch         fetch, offline
     what is a loaded model, what is an encoded chat?  model         Model, Encoded
+    how is a chat written, what may it not hold?      chats         check_template, render, control_tokens
     how is one loaded?                                load          load, from_modules
     is it what it should be?                          checks        preflight
     where in a module is a site?                      hooks         reading, writing

@@ -36,10 +36,14 @@ def preflight(model: Model) -> list[Check]:
     Returns:
         Four checks. Differences are relative to the largest logit (or activation) of the prompt.
 
+    Raises:
+        WorkbenchError: a chat template that does not keep the prompt, or does not end an answer with a stop token.
+
     >>> [check.passed for check in preflight(model)]
     [True, True, True, True]
     """
     tolerance = _TOLERANCE[model.dtype]
+    model.check_chat()
     prompts = _encode(model)
     ids, mask = prompts.padded(device=model.device)
     with torch.no_grad():

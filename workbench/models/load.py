@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from workbench._errors import WorkbenchError
+from workbench.models.chats import check_template, template_options
 from workbench.models.checks import preflight, report
 from workbench.models.families import refuse_other_family
 from workbench.models.fetch import Files, files_of, offline, one_line, quiet, read_gguf
@@ -33,6 +34,7 @@ def load(
     check: bool = True,
     chat_template: str | None = None,
     adapter_scale: float = 1.0,
+    template: Mapping[str, Any] | None = None,
 ) -> Model:
     """Load a model and hold its bridge and its plain module to the same logits.
 
@@ -48,6 +50,8 @@ def load(
         chat_template: a Jinja chat template, for a model that has none or to replace its own; or the name of one of several.
         adapter_scale: how much of a reference model's adapter is merged: 1 for all of it, 0 for its base; between them lies
             a family of models that refuse more and more. The revision names a scale other than 1.
+        template: options of the chat template, e.g. ``{"enable_thinking": False}``. A template that writes today's date is
+            told one day, 26 July 2024, unless ``{"date": "2025-01-31"}`` names another.
 
     Raises:
         WorkbenchError: unknown name, a failed download, a broken file, a family that is not supported, code of the model's own,
@@ -59,6 +63,8 @@ def load(
     (3, 32, torch.float32)
     """
     source = resolve(name)
+    if chat_template is not None and not str(chat_template).isidentifier():  # that may be the name of one of several
+        check_template(chat_template)
     if revision is not None and not isinstance(source, Hub):
         raise WorkbenchError(f"revision= is for models of a hub; {name} is pinned by its sha256")
     has_adapter = isinstance(source, Reference) or (isinstance(source, Path) and source.is_dir() and is_adapter(source))
@@ -78,9 +84,10 @@ def load(
     _choose_template(tokenizer, chat_template, label)
     named = str(source) if isinstance(source, Path) else name
     pinned = files.commit if isinstance(source, Hub) else None
-    loading = Loading(named, torch_dtype, device_map, pinned, chat_template, adapter_scale)
+    loading = Loading(named, torch_dtype, device_map, pinned, chat_template, adapter_scale, template)
+    options = template_options(tokenizer, label, template)
     booted = _boot(hf.eval(), tokenizer, label, files.revision(chat_template, adapter_scale), str(files.folder))
-    model = replace(booted, loading=loading)
+    model = replace(booted, loading=loading, template=options)
     if check:
         results = preflight(model)
         if not all(result.passed for result in results):
@@ -88,7 +95,9 @@ def load(
     return model
 
 
-def from_modules(hf: Any, tokenizer: Any, name: str, revision: str = "") -> Model:
+def from_modules(
+    hf: Any, tokenizer: Any, name: str, revision: str = "", template: Mapping[str, Any] | None = None
+) -> Model:
     """A Model over a transformers module and tokenizer that are already in memory (tiny test models, your own).
 
     The module is taken over: TransformerLens replaces parts of it, and a copy that shares every weight becomes ``.hf``.
@@ -100,7 +109,8 @@ def from_modules(hf: Any, tokenizer: Any, name: str, revision: str = "") -> Mode
     Raises:
         WorkbenchError: a family that is not supported, quantised weights, or a tokenizer without end and padding.
     """
-    return _boot(hf.eval(), tokenizer, name, revision, name)
+    options = template_options(tokenizer, name, template)
+    return replace(_boot(hf.eval(), tokenizer, name, revision, name), template=options)
 
 
 def _boot(hf: Any, tokenizer: Any, name: str, revision: str, where: str) -> Model:
@@ -207,9 +217,9 @@ def _choose_template(tokenizer: Any, said: str | None, label: str) -> None:
                 f"{label} has several chat templates ({', '.join(own)}) and none called default; choose one: "
                 f"wb.load(..., chat_template={next(iter(own), '')!r})"
             )
-        tokenizer.chat_template = own.get(name, said)
+        tokenizer.chat_template = own[name] if name in own else check_template(said)
     elif said is not None:
-        tokenizer.chat_template = said
+        tokenizer.chat_template = check_template(said)
 
 
 def dtype_of(dtype: str | torch.dtype, device: str | None) -> torch.dtype:

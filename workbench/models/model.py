@@ -5,9 +5,9 @@
 holds the two to the same logits each time a model is loaded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,17 @@ from torch import Tensor
 
 from workbench._errors import WorkbenchError
 from workbench._files import content_key
+from workbench.models.chats import (
+    ControlTokens,
+    check_chat,
+    check_kept,
+    control_tokens,
+    empty_thoughts,
+    render,
+    template_of,
+    template_options,
+    writes_system,
+)
 from workbench.models.identity import Revision, Seal, stop_tokens
 from workbench.models.prompts import Prompt, Prompts, as_prompts
 
@@ -35,11 +46,12 @@ class Loading:
     revision: str | None
     chat_template: str | None
     adapter_scale: float = 1.0
+    template: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Chats as token ids: the prompt, with its template and generation prompt, and the response where there is one.
+    """Chats as token ids: the prompt, with its template, generation prompt and prefill, and the response if there is one.
 
     Attributes:
         prompts: the user turns. token_ids: of each whole chat. pad_id: what fills a batch up.
@@ -114,7 +126,8 @@ class Model:
     """A loaded model.
 
     ``revision`` is a hash of everything that decides what it writes, as it is now (see ``identity``): that of the files it came
-    from, after their commit if they are of a hub, or of its memory.
+    from, after their commit if they are of a hub, or of its memory. ``template`` holds the options of its chat
+    template, and ``date``, the day it is told, where it writes today's.
     """
 
     name: str
@@ -129,6 +142,7 @@ class Model:
     d_model: int = 0
     loading: Loading | None = field(default=None, repr=False)  # None: made in memory
     seal: Seal = field(default_factory=Seal, repr=False)
+    template: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def device(self) -> torch.device:
@@ -153,29 +167,81 @@ class Model:
     @cached_property
     def has_system_role(self) -> bool:
         """Whether the chat template writes a system message."""
-        from jinja2.exceptions import TemplateError
+        return writes_system(self.tokenizer, self.name, self.template)
 
-        messages = [{"role": "system", "content": "The quick brown fox."}, {"role": "user", "content": "Hello."}]
-        try:
-            text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        except TemplateError:
-            return False
-        return "The quick brown fox." in text
+    @cached_property
+    def context(self) -> int | None:
+        """The most tokens that the model reads of one chat, or None if it does not say.
+
+        A rotary embedding that is stretched beyond a length by how long the batch is (dynamic, longrope) ends there: the
+        same chat would be read otherwise in another batch.
+        """
+        config = self.hf.config.get_text_config()
+        longest = getattr(config, "max_position_embeddings", None)
+        rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+        kind, trained = rope.get("rope_type", rope.get("type")), rope.get("original_max_position_embeddings")
+        if kind in ("dynamic", "longrope"):
+            return trained or longest
+        if kind == "yarn" and trained:
+            return max(longest or 0, int(trained * rope.get("factor", 1)))
+        return int(longest * rope.get("factor", 1)) if kind == "linear" and longest else longest
+
+    def check_lengths(self, lengths: Sequence[int], new: int = 0) -> None:
+        """Refuse chats that are longer than the context, with ``new`` tokens of a response to come."""
+        for number, length in enumerate(lengths, 1):
+            if self.context is not None and length + new > self.context:
+                rest = f" and max_new_tokens is {new}: {length + new} together" if new else ""
+                raise WorkbenchError(
+                    f"chat {number} has {length} tokens (template included){rest}; {self.name} reads at most {self.context}. "
+                    f"Shorten it{', or lower max_new_tokens' if new else ''}"
+                )
+
+    def check_chat(self) -> None:
+        """Refuse a chat template that does not keep the prompt, or does not end an answer with a stop token."""
+        check_chat(self.tokenizer, self.name, self.template, self.stop_ids)
+
+    @cached_property
+    def _empty_thoughts(self) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+        tokenize = partial(self.tokenizer.encode, add_special_tokens=False)
+        ends = empty_thoughts(self.tokenizer, self.name) if self.tokenizer.chat_template else {}
+        return [(tuple(tokenize(tail)), tuple(tokenize(end))) for tail, end in ends.items()]
+
+    def at_answer(self, chats: Encoded) -> Encoded:
+        """Chats up to where the answer begins: a thinking model's get an empty thought; all others are as they are.
+
+        The empty thought is part of the prompt, as it is where the template is told ``enable_thinking=False``. A chat with
+        a prefill is left as it is.
+
+        >>> chats = model.encode(["write a song"])
+        >>> model.at_answer(chats) is chats
+        True
+        """
+        ends = [
+            next((end for tail, end in self._empty_thoughts if ids[-len(tail) :] == tail), ())
+            for ids in chats.token_ids
+        ]
+        return chats.followed_by(ends).whole() if any(ends) else chats
 
     def encode(
-        self, prompts: Sequence[str | Prompt] | Prompts, system: str | None = None, system_in_user: bool = False
+        self,
+        prompts: Sequence[str | Prompt] | Prompts,
+        system: str | None = None,
+        system_in_user: bool = False,
+        template: Mapping[str, Any] | None = None,
     ) -> Encoded:
-        """Chats as token ids: the model's own template, rendered straight to ids, so that there is one BOS.
+        """Chats as token ids: the model's own template, which alone writes the BOS, and behind it the prefill if there is one.
 
         Args:
-            prompts: user turns; a ``Prompt`` that has a system prompt of its own brings it along.
+            prompts: user turns; a ``Prompt`` brings a system prompt, several turns or a prefill along.
             system: a system prompt for all of them.
             system_in_user: allow a system prompt on a model whose template has no system role, by putting it before
                 the user's text.
+            template: options of the chat template, e.g. ``{"enable_thinking": False}``, over those that ``load`` was given.
 
         Raises:
-            WorkbenchError: no prompts, a blank prompt, no chat template, a system prompt that the template drops, or
-                two system prompts for one prompt.
+            WorkbenchError: no prompts, a blank prompt, no chat template, a turn that the template drops or refuses, an option
+                that it does not read, two system prompts for one prompt, a control token in a prompt that does not ask for
+                it, or a chat that is longer than the context.
 
         >>> chats = model.encode(["write a song", "tell me about the river"])
         >>> len(chats), chats.lengths
@@ -183,25 +249,37 @@ class Model:
         """
         items = as_prompts(prompts).items
         texts = [prompt.text for prompt in items]
-        if not self.tokenizer.chat_template:
-            raise WorkbenchError(
-                f"{self.name} has no chat template (a pretrained model?); give one: wb.load(..., chat_template='...')"
-            )
+        template_of(self.tokenizer, self.name)
+        options = self.template
+        if template is not None:
+            options = template_options(self.tokenizer, self.name, {**self.template, **template})
         if system is not None and (twice := [prompt.id for prompt in items if prompt.system]):
             raise WorkbenchError(f"prompt {twice[0]!r} has a system prompt of its own; leave system= out")
         systems = [prompt.system or system for prompt in items]
-        if any(s is not None for s in systems) and not self.has_system_role and not system_in_user:
+        has_role = all(own is None for own in systems) or writes_system(self.tokenizer, self.name, options)
+        if not has_role and not system_in_user:
             raise WorkbenchError(
                 f"the chat template of {self.name} has no system role; pass system_in_user=True to put it before the user's "
                 "text, or, where prompts bring their own, prompts.system_in_user()"
             )
-        rows = tuple(tuple(self._render(text, own)) for text, own in zip(texts, systems, strict=True))
+        if not has_role:
+            own = tuple(replace(p, system=s or "") for p, s in zip(items, systems, strict=True))
+            items, systems = Prompts("", own).system_in_user().items, [None] * len(items)
+        control = control_tokens(self.tokenizer, self.name)
+        written = [self._write(prompt, own, options, control) for prompt, own in zip(items, systems, strict=True)]
+        tokenize = partial(self.tokenizer.encode, add_special_tokens=False)
+        starts = [tuple(tokenize(prompt.prefill)) if prompt.prefill else () for prompt in items]
+        rows = tuple((*tokenize(text), *start) for text, start in zip(written, starts, strict=True))
+        self.check_lengths([len(ids) for ids in rows])
         return Encoded(tuple(texts), rows, self.tokenizer.pad_token_id)
 
-    def _render(self, text: str, system: str | None) -> list[int]:
-        messages = [{"role": "user", "content": text}]
-        if system is not None and self.has_system_role:
-            messages.insert(0, {"role": "system", "content": system})
-        elif system is not None:
-            messages[0]["content"] = f"{system}\n\n{text}"
-        return self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+    def _write(self, prompt: Prompt, system: str | None, options: Mapping[str, Any], control: ControlTokens) -> str:
+        """One chat as text, without its prefill."""
+        turns = (*(() if system is None else (("system", system),)), *prompt.turns)
+        whose = f"prompt {prompt.id!r}"
+        if not prompt.control_tokens:
+            control.check([content for _, content in turns], prompt.prefill, self.name, whose)
+        messages = [{"role": role, "content": content} for role, content in turns]
+        text = render(self.tokenizer, self.name, messages, options, whose=whose)
+        check_kept(text, messages, self.name, whose)
+        return text

@@ -5,10 +5,14 @@ direction or an adapter is ever used to judge it.
 """
 
 import csv
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from workbench._errors import WorkbenchError, unknown
 from workbench._files import data_folder
@@ -47,9 +51,10 @@ def pairs(name: str) -> Pairs:
 def prompts(name: str | Path) -> Prompts:
     """A bundled prompt set (``"refusal/harmful"``) or a user's file (``.jsonl`` or ``.csv``).
 
-    A line of a JSONL file is a string or an object with ``text`` and, optionally, the other fields of ``Prompt``: ``id``,
-    ``category``, ``base``, ``split``, ``topic``, ``language``, ``elicitation``, ``system``, ``answer``, ``harmful``. A CSV file
-    has a header with the same names. Ids must be unique; where absent they are line numbers.
+    A line of a JSONL file is a string or an object with ``text`` (or ``messages``) and, optionally, the other fields of
+    ``Prompt``: ``id``, ``category``, ``base``, ``split``, ``topic``, ``language``, ``elicitation``, ``system``, ``answer``,
+    ``prefill``, ``harmful``, ``control_tokens``. A CSV file has a header with the same names, but for ``messages``. Other names
+    are left out, unless they look like one of these mistyped. Ids must be unique; where absent they are line numbers.
 
     Raises:
         WorkbenchError: no such set or file, or a line that is broken; the message names the file and the line.
@@ -74,14 +79,15 @@ def bundled_files() -> list[Path]:
     return sorted((data_folder() / "prompts").rglob("*.jsonl"))
 
 
-#: what a line may carry beside its text
-OPTIONAL = tuple(field.name for field in fields(Prompt) if field.name not in ("text", "harmful"))
+#: what a line may carry, as text and as a flag
+FLAGS = ("harmful", "control_tokens")
+TEXTS = tuple(field.name for field in fields(Prompt) if field.name not in (*FLAGS, "messages"))
 
 
 def read_prompts(path: Path, name: str) -> Prompts:
     """The prompts of a ``.jsonl`` or ``.csv`` file; see ``prompts``."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")  # line ends as they are: a quoted cell of a CSV file may hold some
     except UnicodeDecodeError as error:
         raise WorkbenchError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
     if path.suffix == ".jsonl":
@@ -105,7 +111,7 @@ def _jsonl_rows(path: Path, text: str) -> Iterator[tuple[int, object]]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
-                yield number, json.loads(line)
+                yield number, json.loads(line, object_pairs_hook=partial(_once, f"{path}, line {number}"))
             except json.JSONDecodeError as error:
                 raise WorkbenchError(
                     f"{path}, line {number}: not JSON ({error.msg} at character {error.colno}): {line[:60]!r}; "
@@ -114,8 +120,9 @@ def _jsonl_rows(path: Path, text: str) -> Iterator[tuple[int, object]]:
 
 
 def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, object]]:
-    reader = csv.DictReader(text.splitlines(keepends=True), strict=True)
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
+        _once(f"{path}, line 1", [(name, None) for name in reader.fieldnames or []])
         if "text" not in (reader.fieldnames or []):
             raise WorkbenchError(f"{path}, line 1: no column 'text'; the header is {reader.fieldnames}")
         for row in reader:
@@ -129,18 +136,36 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, object]]:
         raise WorkbenchError(f"{path}, line {reader.line_num}: not CSV ({error})") from error
 
 
+def _once(where: str, pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of its names and values. Refuses a name that occurs twice, of which a reader would take the last."""
+    names = [name for name, _ in pairs]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise WorkbenchError(f"{where}: {twice!r} occurs twice")
+    return dict(pairs)
+
+
 def _prompt(row: object, where: str, default_id: str) -> Prompt:
     if isinstance(row, str):
         row = {"text": row}
     if not isinstance(row, dict):
         raise WorkbenchError(f"{where}: expected a string or an object with 'text', not {type(row).__name__}")
+    known = (*TEXTS, *FLAGS, "messages")
+    for name in row.keys() - known:
+        if near := get_close_matches(name.strip().lower(), known, n=1, cutoff=0.8):
+            raise WorkbenchError(f"{where}: unknown field {name!r}; did you mean {near[0]!r}?")
     text = row.get("text")
-    if not isinstance(text, str) or not text.strip():
+    if "messages" not in row and (not isinstance(text, str) or not text.strip()):
         raise WorkbenchError(f"{where}: 'text' is {text!r}; expected a prompt")
-    values = {key: row.get(key) or "" for key in OPTIONAL}
+    values: dict[str, Any] = {key: "" if row.get(key) is None else row[key] for key in TEXTS}
     for key, value in values.items():
         if not isinstance(value, str):
             raise WorkbenchError(f"{where}: {key!r} is {value!r}; expected text")
     identity = values["id"] or default_id
-    harmful = row.get("harmful", False) in (True, "true")
-    return Prompt(text, **{**values, "id": identity, "base": values["base"] or identity}, harmful=harmful)
+    flags: dict[str, Any] = {key: row[key] for key in FLAGS if key in row}
+    messages = row.get("messages", ())
+    if "messages" in row and not isinstance(messages, list):
+        raise WorkbenchError(f"{where}: 'messages' is {messages!r:.60}; expected a list of objects, in a .jsonl file")
+    try:
+        return Prompt(**{**values, "id": identity, "base": values["base"] or identity}, **flags, messages=messages)
+    except WorkbenchError as error:
+        raise WorkbenchError(f"{where}: {error}") from error

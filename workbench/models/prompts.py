@@ -1,7 +1,8 @@
 """What a prompt, a set of prompts and a contrast set are."""
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from workbench._errors import WorkbenchError
@@ -26,10 +27,23 @@ class Prompt:
         answer: a written answer, where there is one, for reading under teacher forcing.
         harmful: marks a harmful request: what it gets under steering is counted and not displayed, unless asked.
         system: the system prompt that belongs to this prompt; ``model.encode`` puts it into the chat.
+        messages: a conversation of several turns, as ``{"role": ..., "content": ...}``, the last of them the user's; ``text``
+            is then written from it. Kept as (role, content); one turn alone becomes ``text``, a system message ``system``.
+        prefill: a start of the answer that the model goes on from. It is part of the prompt: ``PROMPT[-1]`` is its last token.
+        control_tokens: says that control tokens in the prompt are meant as such; otherwise ``model.encode`` refuses them.
+
+    Raises:
+        WorkbenchError: messages that are no conversation, a flag that is neither true nor false, or a lone surrogate.
+
+    >>> chat = Prompt(messages=[
+    ...     {"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello."}, {"role": "user", "content": "Bye."}
+    ... ])
+    >>> chat.turns[-1], chat.text.count("user:")
+    (('user', 'Bye.'), 2)
     """
 
-    text: str
-    id: str
+    text: str = ""
+    id: str = ""
     category: str = ""
     base: str = ""
     split: str = ""
@@ -39,6 +53,48 @@ class Prompt:
     system: str = ""
     answer: str = ""
     harmful: bool = False
+    messages: Sequence[Mapping[str, str] | tuple[str, str]] = ()
+    prefill: str = ""
+    control_tokens: bool = False
+
+    def __post_init__(self) -> None:
+        for flag in ("harmful", "control_tokens"):
+            object.__setattr__(self, flag, as_flag(getattr(self, flag), flag))
+        if isinstance(self.messages, str | Mapping) or not isinstance(self.messages, Sequence):
+            raise WorkbenchError(f"messages={self.messages!r:.60}: expected a list of messages, one a turn")
+        if self.messages:
+            self._settle(tuple(_as_turn(message, i) for i, message in enumerate(self.messages, 1)))
+        object.__setattr__(self, "messages", tuple(self.messages))
+        for name, value in vars(self).items():
+            if isinstance(value, str) and (lone := re.search(r"[\ud800-\udfff]", value)):
+                raise WorkbenchError(
+                    f"prompt {self.id!a}: {name!r} holds half a character, {lone[0]!a} (a lone surrogate), at "
+                    f"character {lone.start() + 1}; no tokenizer reads it"
+                )
+
+    def _settle(self, turns: tuple[tuple[str, str], ...]) -> None:
+        """Keep a conversation in its one form: the system message as ``system``, a single turn as ``text``."""
+        if turns[0][0] == "system":
+            if self.system:
+                raise WorkbenchError(f"prompt {self.id!r} has a system prompt and a system message; give one of them")
+            object.__setattr__(self, "system", turns[0][1])
+            turns = turns[1:]
+        if "system" in (role for role, _ in turns):
+            raise WorkbenchError(f"prompt {self.id!r}: a system message comes first, or not at all")
+        if not turns or turns[-1][0] != "user":
+            raise WorkbenchError(
+                f"prompt {self.id!r}: the last message is not the user's; a start of the answer is prefill='...'"
+            )
+        text = turns[0][1] if len(turns) == 1 else "\n\n".join(f"{role}: {content}" for role, content in turns)
+        if self.text not in ("", text):
+            raise WorkbenchError(f"prompt {self.id!r} has text and messages; give one of them")
+        object.__setattr__(self, "text", text)
+        object.__setattr__(self, "messages", turns if len(turns) > 1 else ())
+
+    @property
+    def turns(self) -> tuple[tuple[str, str], ...]:
+        """The conversation without the system prompt, as (role, content)."""
+        return tuple(self.messages) or (("user", self.text),)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
         return self.text
@@ -134,9 +190,14 @@ class Prompts(Sequence[Prompt]):
         return Prompts(self.name, tuple(items))
 
     def system_in_user(self) -> "Prompts":
-        """Each system prompt put before its text, for a model whose chat template has no system role."""
-        items = (replace(p, text=f"{p.system}\n\n{p.text}", system="") if p.system else p for p in self.items)
-        return Prompts(self.name, tuple(items))
+        """Each system prompt put before its first turn, for a model whose chat template has no system role."""
+
+        def merged(prompt: Prompt) -> Prompt:
+            (role, first), *rest = prompt.turns
+            turns = ((role, f"{prompt.system}\n\n{first}"), *rest)
+            return replace(prompt, text="", messages=turns, system="")
+
+        return Prompts(self.name, tuple(merged(p) if p.system else p for p in self.items))
 
 
 @dataclass(frozen=True)
@@ -215,10 +276,41 @@ def as_prompts(texts: Sequence[str | Prompt] | Prompts, name: str = "prompts") -
     elif isinstance(texts, str):
         raise WorkbenchError(f"{name}: got one string; expected a list of prompts, e.g. [{texts[:30]!r}]")
     else:
-        items = tuple(t if isinstance(t, Prompt) else Prompt(t, f"{name}-{i}") for i, t in enumerate(texts, 1))
+        items = tuple(
+            replace(t, id=t.id or f"{name}-{i}") if isinstance(t, Prompt) else Prompt(t, f"{name}-{i}")
+            for i, t in enumerate(texts, 1)
+        )
     if not items:
         raise WorkbenchError(f"{name}: the list of prompts is empty; expected at least one")
     for i, prompt in enumerate(items, 1):
         if not isinstance(prompt.text, str) or not prompt.text.strip():
-            raise WorkbenchError(f"{name}: prompt {i} is {prompt.text!r}; expected text")
+            raise WorkbenchError(f"{name}: prompt {i} is {prompt.text!r}; expected text, or wb.Prompt(messages=[...])")
     return Prompts(name, items)
+
+
+def as_flag(value: object, name: str = "flag") -> bool:
+    """A flag as it comes from files and frames. What is not clearly true or false is an error, so that nothing is shown by mistake.
+
+    >>> as_flag("True"), as_flag(1), as_flag("no")
+    (True, True, False)
+    """
+    said = str(value).strip().lower()
+    if said in ("true", "1", "1.0", "yes", "y", "t", "on"):
+        return True
+    if said in ("false", "0", "0.0", "no", "n", "f", "off"):
+        return False
+    raise WorkbenchError(f"{name!r} is {value!r:.60}; expected true or false")
+
+
+def _as_turn(message: object, number: int) -> tuple[str, str]:
+    """Role and content of a message. Raises WorkbenchError for anything else."""
+    role, content = None, None
+    if isinstance(message, Mapping) and set(message) == {"role", "content"}:
+        role, content = message["role"], message["content"]
+    elif isinstance(message, tuple) and len(message) == 2:
+        role, content = message
+    if role not in ("system", "user", "assistant") or not isinstance(content, str) or not content.strip():
+        raise WorkbenchError(
+            f"message {number} is {message!r:.80}; expected {{'role': 'system', 'user' or 'assistant', 'content': '...'}}"
+        )
+    return role, content

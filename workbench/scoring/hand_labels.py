@@ -48,7 +48,7 @@ def read_labelled(path: str | Path | None = None) -> tuple[Labelled, ...]:
     return tuple(
         _row(line, f"{file.name} line {number}")
         for file in files
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
+        for number, line in enumerate(file.read_text(encoding="utf-8-sig").split("\n"), 1)
         if line.strip()
     )
 

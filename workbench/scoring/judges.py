@@ -282,7 +282,8 @@ def local_ratings(
         WorkbenchError: the tokenizer writes some rating in several tokens.
     """
     ratings = rating_tokens(model, scale)
-    chats = model.encode([Prompt(text, str(i), system=system) for i, text in enumerate(questions)], system_in_user=True)
+    asked = [Prompt(text, str(i), system=system) for i, text in enumerate(questions)]
+    chats = model.at_answer(model.encode(asked, system_in_user=True))
     ratings_of: list[tuple[float, float]] = [(float("nan"), 0.0)] * len(questions)
     for rows, logits in first_logits(model, chats, batch_size=batch_size):
         p = logits.softmax(-1)

@@ -1,4 +1,4 @@
-"""The refusal margin of the first response token: one forward pass, nothing generated."""
+"""The refusal margin of the first token of the answer: one forward pass, nothing generated."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,9 @@ def refusal_margin(
     steer: Steer | Sequence[Steer] = Steer(),  # noqa: B008 (frozen)
     batch_size: int = 32,
 ) -> Float[np.ndarray, " prompt"]:
-    """Log-odds that the first response token opens a refusal: one forward pass, nothing is generated.
+    """Log-odds that the first token of the answer opens a refusal: one forward pass, nothing is generated.
+
+    A model that thinks first is read behind an empty thought (``Model.at_answer``), which counts as part of the prompt.
 
     Args:
         model, steer: as for ``generate``.
@@ -45,6 +47,7 @@ def refusal_margin(
     (2,)
     """
     chats = prompts if isinstance(prompts, Encoded) else model.encode(prompts)
+    chats = model.at_answer(chats)
     openings = torch.tensor(opening_tokens(model), device=model.device)
     margins = np.empty(len(chats))
     for rows, logits in first_logits(model, chats, steer, batch_size):

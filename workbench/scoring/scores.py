@@ -100,6 +100,6 @@ class Score:
         return [by_row[row] for row in rows]
 
 
-def _asked(prompt: str | Prompt) -> tuple[str, str]:
-    """What the model saw of a prompt: its text, and the system prompt it brings."""
-    return (prompt.text, prompt.system) if isinstance(prompt, Prompt) else (prompt, "")
+def _asked(prompt: str | Prompt) -> tuple[str, str, str]:
+    """What the model saw of a prompt: its text, the system prompt and the start of an answer that it brings."""
+    return (prompt.text, prompt.system, prompt.prefill) if isinstance(prompt, Prompt) else (prompt, "", "")

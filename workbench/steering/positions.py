@@ -1,8 +1,9 @@
 """Which tokens of a chat are meant: a small algebra over prompt and response.
 
 Positions are by token identity, never by forward call. The prompt is everything the template writes before the
-response, up to and including the generation prompt; the response is what the model writes. The same tokens are meant
-with and without a KV cache, alone or in a padded batch, while generating or while re-reading a text.
+response, up to and including the generation prompt, and behind it the prefill, where an answer is begun for the model: so
+``PROMPT[-1]`` is the last token of the prefill. The response is what the model writes. The same tokens
+are meant with and without a KV cache, alone or in a padded batch, while generating or while re-reading a text.
 """
 
 import re
@@ -50,6 +51,7 @@ class Positions:
     """A union of runs of tokens.
 
     ``PROMPT[-1]`` is the position whose output is the first response token; ``RESPONSE[0]`` is that token once it is read.
+    Earlier turns of a conversation and a prefill (``Prompt(prefill=...)``) lie in the prompt.
 
     >>> PROMPT[-1] | RESPONSE[:5]
     prompt[-1] | response[:5]

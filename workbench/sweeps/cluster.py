@@ -7,7 +7,7 @@ to its store, so that no file system need be shared. Ray starts a dead worker ag
 import copy
 import pickle
 import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -161,19 +161,20 @@ class _ShippedModel:
     weights: dict[str, torch.Tensor]
     tokenizer: Any
     dtype: torch.dtype
+    template: Mapping[str, Any]
 
     @classmethod
     def of(cls, model: Model) -> "_ShippedModel":
         hf = model.hf
         weights = {name: tensor.cpu() for name, tensor in hf.state_dict().items()}
-        return cls(type(hf), hf.config, hf.generation_config, weights, model.tokenizer, model.dtype)
+        return cls(type(hf), hf.config, hf.generation_config, weights, model.tokenizer, model.dtype, model.template)
 
     def unpack(self, name: str, revision: str) -> Model:
         hf = self.kind(copy.deepcopy(self.config)).to(self.dtype)
         hf.load_state_dict(self.weights)
         hf.generation_config = self.generation_config
         place = "cuda" if torch.cuda.is_available() else "cpu"
-        return from_modules(hf.to(place), self.tokenizer, name, revision)
+        return from_modules(hf.to(place), self.tokenizer, name, revision, self.template)
 
 
 class _Worker:
@@ -207,6 +208,7 @@ def _load_again(source: Loading) -> Model:
         revision=source.revision,
         chat_template=source.chat_template,
         adapter_scale=source.adapter_scale,
+        template=source.template,
     )
 
 

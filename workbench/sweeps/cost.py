@@ -158,12 +158,14 @@ def plan(
         steers, assumed = [add(direction, 1e-6, on=on)] * arms, (f"every arm edits layer {sizes.layers // 2}",)
     else:
         steers = list({arm.steer.key: arm.steer for arm in arms}.values())
-    distinct = list({(prompt.text, prompt.system): prompt for prompt in asked}.values())
+    distinct = list({(prompt.text, prompt.system, prompt.prefill): prompt for prompt in asked}.values())
     if isinstance(model, Model):
         check_all(steers, model)
         lengths = list(model.encode(distinct).lengths)
     else:
-        lengths = [_TEMPLATE_TOKENS + round(len(p.system + p.text) / _CHARACTERS_PER_TOKEN) for p in distinct]
+        lengths = [
+            _TEMPLATE_TOKENS + round(len(p.system + p.text + p.prefill) / _CHARACTERS_PER_TOKEN) for p in distinct
+        ]
         assumed += (f"{_CHARACTERS_PER_TOKEN:g} characters per token and {_TEMPLATE_TOKENS} tokens of chat template",)
     device = _device(model, hardware, dtype)
     per_copy, most = _fit(sizes, max(lengths) + max_new_tokens, device, gpus, batch_size)

@@ -102,7 +102,9 @@ def sweep_rows(model: Model, sets: Mapping[str, Prompts], arms: Sequence[Arm], d
     how = f"{decoding} {model.dtype} v{GENERATION_VERSION}"
     revision, rows = revision_now(model, every_byte=True), []
     for name, prompts in sets.items():
-        for prompt, ids in zip(prompts, model.encode(prompts).token_ids, strict=True):
+        chats = model.encode(prompts)
+        model.check_lengths(chats.lengths, decoding.max_new_tokens)
+        for prompt, ids in zip(prompts, chats.token_ids, strict=True):
             for arm in arms:
                 key = content_key([model.name, revision, ids, steers[arm], how])
                 rows.append(Job(name, prompt, arm, key, ids))
