@@ -214,10 +214,10 @@ def steering_search(
 
     >>> direction = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
     >>> dev, test = tiny_pairs.positive, tiny_pairs.negative
-    >>> options = {"floor": 0.0, "doses": 3, "controls": 2, "store": folder, "max_new_tokens": 8}
+    >>> options = {"floor": 0.0, "doses": 2, "controls": 1, "store": folder, "max_new_tokens": 3}
     >>> search = steering_search(model, direction, dev, test, wb.refusal, "compliance", **options)
-    >>> len(search.tried), len(search.controls), search.effect.n  # two random and two orthogonal directions, three prompts
-    (3, 4, 3)
+    >>> len(search.tried), len(search.controls), search.effect.n  # a random and an orthogonal direction, three prompts
+    (2, 2, 3)
     """
     rehearsal, final = as_prompts(dev, "dev"), as_prompts(test, "test")
     _check(rehearsal, final, sign, smallest, largest, doses)
