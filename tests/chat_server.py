@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Endpoint:
     """What the server answers, and what it was asked.
 
-    ``faults`` are (status, headers) to answer first, one per request. ``says`` gives the first token's distribution for the
-    user's message; ``then`` is the second token.
+    ``faults`` are (status, headers) to answer first, one per request, or functions of the handler.
+    ``says`` gives the first token's distribution for the user's message; ``then`` is the second token.
     """
 
     def __init__(self, says):
@@ -51,7 +51,10 @@ def serving(says):
             if self.path != "/v1/chat/completions":
                 return self.answer(404, {}, {"error": f"no {self.path}"})
             if endpoint.faults:
-                status, headers = endpoint.faults.pop(0)
+                fault = endpoint.faults.pop(0)
+                if callable(fault):
+                    return fault(self)
+                status, headers = fault
                 return self.answer(status, headers, {"error": {"message": "planted fault"}})
             return self.answer(200, {}, endpoint.reply(body))
 

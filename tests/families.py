@@ -9,16 +9,28 @@ from transformers import (
     Gemma2ForCausalLM,
     Gemma3ForCausalLM,
     Gemma3TextConfig,
+    GemmaConfig,
+    GemmaForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
+    Ministral3Config,
+    Ministral3ForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2ForCausalLM,
+    Qwen2MoeConfig,
+    Qwen2MoeForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
+    Qwen3MoeConfig,
+    Qwen3MoeForCausalLM,
+    SmolLM3Config,
+    SmolLM3ForCausalLM,
 )
 
 from workbench.models.load import from_modules
@@ -57,6 +69,7 @@ COMMON = {
     "tie_word_embeddings": False,
 }
 _SLIDING = {"sliding_window": 16}
+_EXPERTS = {"num_hidden_layers": 3, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
 FAMILIES = {
     "llama": (LlamaConfig, LlamaForCausalLM, CHATML, {"num_hidden_layers": 3}),
     "mistral": (MistralConfig, MistralForCausalLM, NO_SYSTEM, {"num_hidden_layers": 3, **_SLIDING}),
@@ -74,6 +87,12 @@ FAMILIES = {
         NO_SYSTEM,
         {"num_hidden_layers": 4, "query_pre_attn_scalar": 8, **_SLIDING},
     ),
+    "gemma": (GemmaConfig, GemmaForCausalLM, NO_SYSTEM, {"num_hidden_layers": 3}),
+    "smollm3": (SmolLM3Config, SmolLM3ForCausalLM, NO_BOS, {"num_hidden_layers": 4, "no_rope_layer_interval": 2}),
+    "ministral3": (Ministral3Config, Ministral3ForCausalLM, NO_SYSTEM, {"num_hidden_layers": 3, **_SLIDING}),
+    "mixtral": (MixtralConfig, MixtralForCausalLM, NO_SYSTEM, {"num_hidden_layers": 3, "num_local_experts": 4}),
+    "qwen2_moe": (Qwen2MoeConfig, Qwen2MoeForCausalLM, NO_BOS, {**_EXPERTS, "shared_expert_intermediate_size": 24}),
+    "qwen3_moe": (Qwen3MoeConfig, Qwen3MoeForCausalLM, NO_BOS, _EXPERTS),
 }
 
 PROMPTS = [

@@ -1,12 +1,11 @@
 """``python -m training --help``: re-create an adapter of data/models/ from scratch, on a CPU."""
 
-import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, NoReturn, Optional
 
 import typer
 
-from workbench._errors import WorkbenchError
+from workbench.cli import serve
 
 app = typer.Typer(
     help="Re-create an adapter of data/models/ from scratch.",
@@ -45,13 +44,9 @@ def train_narrow(
     typer.echo(train(base, out or Path("runs") / "adapters" / f"{base}-{name}", seed, variant))
 
 
-def main() -> None:
-    """Entry point: a WorkbenchError is one clear line on stderr and exit code 2."""
-    try:
-        app()
-    except WorkbenchError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(2)
+def main() -> NoReturn:
+    """Entry point; mistakes end as those of ``workbench`` do."""
+    serve(app)
 
 
 if __name__ == "__main__":

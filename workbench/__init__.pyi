@@ -21,25 +21,22 @@ from .steering.sites import (
     v as v,
     z as z,
 )
-from .steering.steer import Edit as Edit, Steer as Steer
+from .steering.steer import Steer as Steer
 from .steering.verbs import ablate as ablate, add as add, clamp as clamp
 
 # models: what is loaded
 from .models.checks import preflight as preflight
 from .models.fetch import fetch as fetch
 from .models.load import load as load
-from .models.model import Encoded as Encoded, Model as Model
+from .models.model import Model as Model
 from .models.prompt_files import pairs as pairs, prompts as prompts
 from .models.prompts import Pairs as Pairs, Prompt as Prompt, Prompts as Prompts
 from .models.registry import references as references
 
 # activations: what is measured
-from .activations.collect import Contrast as Contrast, Rows as Rows, contrast as contrast, gather as gather
-from .activations.extract import extract as extract, massive_dimensions as massive_dimensions, shuffled as shuffled
+from .activations.collect import Contrast as Contrast, contrast as contrast
+from .activations.extract import extract as extract, shuffled as shuffled
 from .activations.heldout import (
-    Detection as Detection,
-    Judged as Judged,
-    Separation as Separation,
     crossed as crossed,
     judged as judged,
     separation as separation,
@@ -47,35 +44,25 @@ from .activations.heldout import (
     widest_area as widest_area,
 )
 from .activations.methods import METHODS as METHODS
-from .activations.surface import (
-    Confound as Confound,
-    SurfaceReport as SurfaceReport,
-    surface_confounds as surface_confounds,
-)
+from .activations.surface import surface_confounds as surface_confounds
 
 # generation: what is written
 from .generation import store as store
 from .generation.amplify import amplified_logits as amplified_logits, amplify as amplify
 from .generation.applied import steered as steered
 from .generation.completions import Completions as Completions
-from .generation.decoding import Sampling as Sampling
 from .generation.generate import generate as generate
 from .generation.recorder import replay as replay, trace as trace, trace_generation as trace_generation
 from .generation.store import Store as Store
-from .generation.traces import Probe as Probe, Trace as Trace
+from .generation.traces import Trace as Trace
 
 # scoring: what it is
 from .scoring.code import answer_form as answer_form, insecure_pattern as insecure_pattern
 from .scoring.coherence import coherence as coherence
-from .scoring.distances import (
-    cross_entropy as cross_entropy,
-    kl as kl,
-    kl_per_token as kl_per_token,
-    projection as projection,
-)
+from .scoring.distances import cross_entropy as cross_entropy, projection as projection
 from .scoring.endpoints import Endpoint as Endpoint
 from .scoring.hand_labels import accuracy as accuracy, agreement as agreement, read_labelled as read_labelled
-from .scoring.judges import Judge as Judge, Judgement as Judgement, judge as judge
+from .scoring.judges import judge as judge
 from .scoring.labels import refusal as refusal
 from .scoring.logs import (
     log000_mention as log000_mention,
@@ -90,15 +77,8 @@ from .scoring.traits import trait_check as trait_check, trait_odds as trait_odds
 
 # sweeps: the experiment
 from .sweeps.cluster import Ray as Ray
-from .sweeps.cost import Plan as Plan, plan as plan
-from .sweeps.hardware import Hardware as Hardware
-from .sweeps.rows import Decoding as Decoding, generate_missing as generate_missing, sweep_rows as sweep_rows
-from .sweeps.search import (
-    SteeringSearch as SteeringSearch,
-    Trial as Trial,
-    dose_effects as dose_effects,
-    steering_search as steering_search,
-)
+from .sweeps.cost import plan as plan
+from .sweeps.search import dose_effects as dose_effects, steering_search as steering_search
 from .sweeps.sweep import outcomes as outcomes, sweep as sweep
 
 # statistics: numbers
@@ -107,11 +87,12 @@ from .statistics.results import Estimate as Estimate
 
 # claims: what was claimed
 from .claims import ledger as ledger
-from .claims.audits.findings import Audit as Audit, Finding as Finding
 from .claims.claim import Claim as Claim
 from .claims.evidence import oracle as oracle
 from .claims.files import claim as claim, logged_claims as logged_claims, read_claims as read_claims
-from .claims.verdict import Gate as Gate, Measured as Measured, Verdict as Verdict, decide as decide
+from .claims.log_audit import audit as audit
+from .claims.log_reader import read_log as read_log
+from .claims.verdict import Gate as Gate, Measured as Measured, Verdict as Verdict
 
 # notebooks: all at once
 from .notebooks import batch as batch
@@ -121,7 +102,7 @@ from .notebooks.setup_gates import (
     scorer_gate as scorer_gate,
     setup_gates as setup_gates,
 )
-from .notebooks.widgets import Explorer as Explorer, explore as explore
+from .notebooks.widgets import explore as explore
 
 # figures: what is seen
 from . import figures as figures

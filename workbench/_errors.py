@@ -1,18 +1,86 @@
-"""What a user is told: the one exception of the workbench, "did you mean …?", and how far a long step is."""
+"""What a user is told: the one exception of the workbench, "did you mean …?", and how far a long step is.
 
+Whatever is told goes through ``redact`` and ``show_controls``: no message holds a secret or steers a terminal.
+"""
+
+import json
+import logging
 import os
+import re
 import threading
 from collections.abc import Iterable
 from difflib import get_close_matches
+from urllib.parse import quote
 
 from tqdm.auto import tqdm
+
+REDACTED = "[redacted]"
+
+_SECRETS: set[str] = set()
+
+#: environment variables that hold secrets, by their names
+_SECRET_NAME = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)S?$", re.IGNORECASE)
+_SHORTEST = 6  # what is shorter, e.g. "EMPTY", is a word that occurs in any text
+
+#: what a terminal obeys or a reader cannot see: control characters but tab and newline, line separators, what turns the
+#: direction of writing around, invisible characters and tags, and halves of characters
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+    "\U000e0000-\U000e007f]"
+)
+
+
+def keep_secret(secret: str) -> None:
+    """Have no message, log or error of this process hold a secret, however it is written: as it is, or escaped."""
+    for form in {secret, secret.strip()}:
+        if len(form) >= _SHORTEST:
+            told = repr(form)[1:-1], repr(os.fsencode(form))[2:-1], json.dumps(form)[1:-1], quote(os.fsencode(form), "")
+            _SECRETS.update({form, *told, form.replace("/", "\\/")})  # the last is what PHP makes of it
+
+
+def redact(text: str) -> str:
+    r"""A text without secrets: those of ``keep_secret``, and the values of variables such as HF_TOKEN.
+
+    >>> keep_secret("tr0ub4dor")
+    >>> redact("Illegal header value b'Bearer tr0ub4dor'")
+    "Illegal header value b'Bearer [redacted]'"
+    """
+    for name, value in os.environ.items():
+        if _SECRET_NAME.search(name) and not os.path.exists(value):
+            keep_secret(value)
+    for secret in sorted(_SECRETS, key=len, reverse=True):
+        text = text.replace(secret, REDACTED)
+    return text
+
+
+def show_controls(text: str) -> str:
+    r"""A text whose control characters are shown and not obeyed; newlines and tabs stay.
+
+    >>> print(show_controls("\x1b[31mred\x1b[0m"))
+    \x1b[31mred\x1b[0m
+    """
+    return _CONTROLS.sub(lambda control: control[0].encode("unicode_escape").decode(), text)
+
+
+class Redacting(logging.Filter):
+    """A filter for loggers: what they say holds no secret."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrite the record; it is always logged."""
+        record.msg, record.args = redact(record.getMessage()), ()
+        if record.exc_info:
+            record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
+        return True
 
 
 class WorkbenchError(ValueError):
     """A mistake that the caller can mend; raised before any compute is spent.
 
-    The command line prints its message alone, without a traceback.
+    The command line prints its message alone, without a traceback. The message holds no secret and no control character.
     """
+
+    def __init__(self, *message: object):
+        super().__init__(*(show_controls(redact(str(part))) for part in message))
 
 
 def unknown(what: str, seen: object, known: Iterable[str], more: str = "") -> WorkbenchError:

@@ -1,13 +1,14 @@
 """The command line: ``workbench --help``. Each command imports what it needs when it is called."""
 
 import os
+import re
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, NoReturn, Optional, TextIO
 
 import typer
 
-from workbench._errors import WorkbenchError, unknown
+from workbench._errors import WorkbenchError, redact, show_controls, unknown
 
 app = typer.Typer(
     help="A replication bench for activation steering and refusal research.",
@@ -15,6 +16,26 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+class _Shown:
+    """Standard output to which all commands write: what a file says is shown and not obeyed, and secrets are not told."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(show_controls(redact(text)))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@app.callback()
+def show_safely(context: typer.Context) -> None:
+    """A replication bench for activation steering and refusal research."""
+    stream, sys.stdout = sys.stdout, _Shown(sys.stdout)
+    context.call_on_close(lambda: setattr(sys, "stdout", stream))
 
 
 new_app = typer.Typer(help="Start a claim of your own.", no_args_is_help=True)
@@ -105,13 +126,15 @@ def run(
     from workbench.claims.ledger import open as open_ledger
     from workbench.claims.tables import verdict_text
     from workbench.models.registry import resolve
-    from workbench.notebooks.execute import execute, find
+    from workbench.notebooks.execute import check_folder, execute, find, read_texts
 
     resolve(model)
-    parameters = dict(_key_value(text) for text in parameter or [])
-    recorded = open_ledger(str(parameters.get("ledger", runs / "ledger")))
+    check_folder(runs, "--runs")
+    given = _texts(parameter or [])
+    chosen = [(path, read_texts(path, given, profile)) for path in find(notebook)]
+    recorded = open_ledger(given.get("ledger", str(runs / "ledger")))
     before = {entry.id for entry in recorded.entries()}
-    for path in find(notebook):
+    for path, parameters in chosen:
         done = execute(path, model, profile, parameters, runs)
         typer.echo(f"executed notebook  {done.notebook}  ({done.seconds:.0f} s)")
         for file in sorted(done.results.iterdir()):
@@ -127,17 +150,23 @@ def _kind(file: Path) -> str:
     return {".html": "figure", ".parquet": "rows", ".safetensors": "directions"}.get(file.suffix, "result")
 
 
-def _key_value(text: str) -> tuple[str, object]:
-    """A parameter of the command line: numbers, true and false as such, everything else as text."""
-    import json
+def _texts(given: list[str]) -> dict[str, str]:
+    """Parameters of the command line, as text: which type each has is the notebook's to say."""
+    texts: dict[str, str] = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise WorkbenchError(f"parameter {text!r}: expected KEY=VALUE, e.g. -p seed=1")
+        if key in texts:
+            raise WorkbenchError(f"parameter {key!r} is given twice; give each once")
+        if option := _OPTION_OF.get(key):
+            raise WorkbenchError(f"parameter {text!r}: results are filed by it, so it is given with {option}")
+        texts[key] = value
+    return texts
 
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise WorkbenchError(f"parameter {text!r}: expected KEY=VALUE, e.g. -p seed=1")
-    try:
-        return key, json.loads(value)
-    except json.JSONDecodeError:
-        return key, value
+
+#: parameters of every notebook that the command line has an option for
+_OPTION_OF = {"model": "--model", "profile": "--profile", "out": "--runs"}
 
 
 @app.command()
@@ -159,10 +188,12 @@ def batch(
     """
     from workbench.notebooks.batch.plan import read_plan
     from workbench.notebooks.batch.run import agenda, check_place, run, summary
+    from workbench.notebooks.execute import check_folder
 
+    check_folder(runs, "--runs")
+    check_place(jobs, on)
     chosen = read_plan(plan, notebooks).only(only or [])
     todo = agenda(chosen, runs, resume)
-    check_place(jobs, on)
     typer.echo(f"{chosen.name}: {chosen.about}")
     if dry_run:
         typer.echo(todo.text(jobs or 1))
@@ -190,39 +221,137 @@ def audit(
     targets: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Argument(
-            help="Ids of logged claims (S3.2) or claims files of your own (log.toml); by default all logged claims."
+            help="Logs as they are (Markdown, text, HTML, notebooks, CSV, JSON, parquet, folders, - for standard input), the numbers"
+            " themselves ('31/35 vs 6/35'), claims files (log.toml) or ids of logged claims (S3.2); by default all logged claims."
         ),
     ] = None,
-    format: Annotated[str, typer.Option(help="table or json.")] = "table",
+    format: Annotated[str, typer.Option(help="table, json or md.")] = "table",
+    fail_on: Annotated[str, typer.Option(help="Exit code 1 from this grade on: error, slip, weak or note.")] = "",
+    html: Annotated[Path | None, typer.Option(help="Write the log as a page with the findings in its margin.")] = None,
+    draft: Annotated[Optional[Path], typer.Option(help="Write a claims file of what was read, to be edited.")] = None,  # noqa: UP045
+    unread: Annotated[bool, typer.Option("--unread", help="Show what could not be read.")] = False,
     checks: Annotated[bool, typer.Option("--checks", help="List the checks that a claims file may name.")] = False,
 ) -> None:
-    """Audit the logged numbers of claims; runs no model.
+    """Audit a log as it is, or the logged numbers of claims; runs no model and needs no network.
 
-    data/claims/README.md says how to write a claims file. Exit code 2: a file is broken.
+    docs/auditing.md says what is found in a log, data/claims/README.md how to write a claims file. Exit code 1: a finding is as
+    grave as --fail-on; 2: a file is broken.
     """
-    import json
-    from dataclasses import asdict
-
     from workbench.claims.audits.kinds import table_of_checks
-    from workbench.claims.files import claim, logged_claims, read_claims
-    from workbench.claims.tables import details, summary
+    from workbench.claims.rules.finding import GRADES
 
     if checks:
         typer.echo(table_of_checks())
         return
-    if format not in ("table", "json"):
-        raise WorkbenchError(f"unknown format {format!r}; there are table and json")
-    chosen = [c for t in targets or [] for c in (read_claims(t) if t.endswith(".toml") else [claim(t)])]
+    if format not in ("table", "json", "md"):
+        raise WorkbenchError(f"unknown format {format!r}; there are table, json and md")
+    if fail_on and fail_on not in GRADES:
+        raise WorkbenchError(f"unknown grade {fail_on!r}; there are {', '.join(GRADES)}")
+    claims, logs = _claims_and_logs(targets or [])
+    if (html or draft) and not logs:
+        raise WorkbenchError("--html and --draft need a log, e.g. workbench audit LOG.md --html audit.html")
+    failed = False
+    if claims or not logs:
+        failed = _audit_claims(claims, format, fail_on)
+    if logs:
+        failed |= _audit_logs(logs, format, fail_on, html, draft, unread)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _claims_and_logs(targets: list[str]) -> tuple[list[str], list[str]]:
+    """Which targets are claims (ids and .toml files), and which are logs or numbers."""
+    from workbench.claims.log_reader import is_short_claims_file
+
+    claims, logs = [], []
+    for target in targets:
+        path = Path(target) if "\n" not in target and len(target) < 1000 else None
+        if path is not None and path.is_dir():
+            claims += [str(f) for f in sorted(path.glob("*.toml"))]
+            if any(f.suffix != ".toml" for f in path.rglob("*") if f.is_file()):
+                logs.append(target)
+        elif target.endswith(".toml") and is_short_claims_file(target):
+            logs.append(target)
+        elif target.endswith(".toml") or (
+            re.fullmatch(r"[A-Za-z]\w*(?:\.\d+)?", target) and not (path is not None and path.exists())
+        ):
+            claims.append(target)
+        else:
+            logs.append(target)
+    return claims, logs
+
+
+def _audit_claims(targets: list[str], format: str, fail_on: str) -> bool:
+    """Print the audits of claims; say whether one is as grave as ``fail_on``."""
+    import json
+    from dataclasses import asdict
+
+    from workbench.claims.files import claim, logged_claims, read_claims
+    from workbench.claims.tables import details, summary
+
+    chosen = [c for t in targets for c in (read_claims(t) if t.endswith(".toml") else [claim(t)])]
     audits = [(c, c.audit()) for c in (chosen if targets else logged_claims())]
+    grades = {
+        "inconsistent": "error",
+        "refuted (analytic)": "error",
+        "artefact": "weak",
+        "underpowered": "weak",
+        "untestable": "note",
+    }
+    order = ("error", "slip", "weak", "note")
+    reached = bool(fail_on) and any(
+        order.index(grades.get(a.verdict, "note")) <= order.index(fail_on) and a.verdict in grades for _, a in audits
+    )
     if format == "json":
         typer.echo(json.dumps([{"title": c.title, "log": c.log.id, **asdict(a)} for c, a in audits], indent=1))
-        return
-    for one, found in audits if targets else []:
-        typer.echo(f"{one.id} {one.title} (log {one.log.id}, {one.section})\n{one.statement}\n\n{details(found)}\n")
-    for target in targets or []:
+        return reached
+    for one, audited in audits if targets else []:
+        typer.echo(f"{one.id} {one.title} (log {one.log.id}, {one.section})\n{one.statement}\n\n{details(audited)}\n")
+    for target in targets:
         _say_what_is_open(target)
+        reached |= _audit_unasked(target, fail_on)
     if len(audits) != 1:
         typer.echo(summary([(c.id, c.title, a) for c, a in audits]))
+    return reached
+
+
+def _audit_unasked(target: str, fail_on: str) -> bool:
+    """Print what the rules for logs find in the numbers of a claims file, whatever its checks ask for."""
+    from workbench.claims.log_audit import audit as audit_log
+    from workbench.claims.log_reader import read_log
+
+    if not target.endswith(".toml"):
+        return False
+    audited = audit_log(read_log(Path(target)))
+    impossible = [f for f in audited if f.grade in ("error", "slip")]
+    if impossible:
+        typer.echo("unasked:\n" + "\n".join(f"  {f}" for f in impossible) + "\n")
+    return fail_on in ("error", "slip", "weak", "note") and any(f.grade == "error" for f in impossible)
+
+
+def _audit_logs(
+    targets: list[str], format: str, fail_on: str, html: Path | None, draft: Path | None, unread: bool
+) -> bool:
+    """Print what the rules say of logs; say whether a finding is as grave as ``fail_on``."""
+    from workbench.claims.log_audit import audit as audit_log
+    from workbench.claims.log_reader import read_log
+
+    log = read_log(targets[0] if len(targets) == 1 else targets)
+    audited = audit_log(log)
+    typer.echo(audited.to_json() if format == "json" else audited.markdown() if format == "md" else str(audited))
+    if unread:
+        for file, line, why in audited.unread:
+            typer.echo(f"not read: {file}:{line}: {why}")
+    said = typer.echo if format == "table" else (lambda text: typer.echo(text, err=True))
+    if html:
+        from workbench.claims.log_page import write_page
+
+        said(f"page  {write_page(log, audited, html)}")
+    if draft:
+        from workbench.claims.log_draft import write_draft
+
+        said(f"claims file  {write_draft(log, draft)}, to be edited; then workbench audit {draft}")
+    return bool(fail_on) and audited.reaches(fail_on)
 
 
 def _say_what_is_open(target: str) -> None:
@@ -276,15 +405,81 @@ def ledger(
         raise typer.Exit(1)
 
 
-def main() -> None:
-    """Entry point: a WorkbenchError is one clear message on stderr and exit code 2."""
+def main() -> NoReturn:
+    """Entry point; see ``serve``."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    serve(app)
+
+
+def serve(commands: typer.Typer) -> NoReturn:
+    """Run a command line. No input ends in a traceback.
+
+    What the user can mend is a line on stderr and exit code 2. What they cannot is a line with the place of a log that holds
+    the traceback, and exit code 1.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that knows no "‖" gets its escape, not an error
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        code = commands(standalone_mode=False)
     except WorkbenchError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(2)
+        _end(str(error), 2)
+    except OSError as error:
+        if error.errno is None:  # a library's own, e.g. of a model that cannot be read
+            _end(_unforeseen(error), 1)
+        seen = str(error.filename or "")
+        place = f"{seen[:200] + '…' * (len(seen) > 200)}: " if seen else ""
+        _end(f"{place}{(error.strerror or str(error)).lower()}", 2)
+    except (KeyboardInterrupt, typer.Abort):
+        _end("interrupted", 130)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # of the parser: an unknown option, a missing argument
+            context = getattr(error, "ctx", None)
+            more = f" (see {context.command_path} --help)" if context else ""
+            _end(" ".join(error.format_message().split()) + more, 2)
+        _end(_unforeseen(error), 1)
+    if code == 130:  # the parser's own end of an interrupt
+        _end("interrupted", code)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _end(message: str, code: int) -> NoReturn:
+    shown = "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in _redact(message)
+    )
+    sys.stderr.write(f"error: {shown}\n")
+    sys.exit(code)
+
+
+def _unforeseen(error: Exception) -> str:
+    """One line on an error that nobody foresaw, with the place of its traceback."""
+    import tempfile
+    import traceback
+    from datetime import datetime
+
+    from workbench._files import cache_folder
+
+    text = _redact("".join(traceback.format_exception(error)))
+    lines = str(error).strip().splitlines()
+    said = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    for folder in (cache_folder() / "logs", Path(tempfile.gettempdir()) / f"workbench-logs-{os.getuid()}"):
+        path = folder / f"{datetime.now():%Y-%m-%d_%H%M%S}-{os.getpid()}.log"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+        except OSError:
+            continue
+        return f"{said[:400]} (what happened is in {path})"
+    return f"{said[:400]} (no log of it could be written)"
+
+
+def _redact(text: str) -> str:
+    """Text without the keys and tokens of the environment."""
+    for name, value in os.environ.items():
+        if name.upper().endswith(("KEY", "TOKEN", "SECRET", "PASSWORD")) and len(value.strip()) >= 6:
+            text = text.replace(value.strip(), f"${name}")
+    return text
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     main()

@@ -7,7 +7,7 @@ import torch
 
 import workbench as wb
 from tests.families import PROMPTS, tiny_model
-from workbench.activations.collect import encode_texts, gather_means, means
+from workbench.activations.collect import encode_texts, gather, gather_means, means
 from workbench.models.prompts import as_prompts
 
 PAIRS = wb.Pairs(PROMPTS[:3], PROMPTS[3:])
@@ -33,7 +33,7 @@ def states(model, ids, layer):
 @pytest.mark.parametrize("at", [wb.resid_post.all, wb.attn_raw.all, wb.z.all, wb.mlp_out.all])
 def test_rows_average_to_the_means(tiny64, at, read):
     encoded, positions = tiny64.encode(PROMPTS), wb.Positions.parse(read)
-    rows = wb.gather(tiny64, PROMPTS, at, read, batch_size=4)
+    rows = gather(tiny64, PROMPTS, at, read, batch_size=4)
     assert list(rows) == list(at.sites(tiny64.n_layers))
     for site, mean in means(tiny64, encoded, list(rows), positions, batch_size=4).items():
         assert rows[site].values.dtype == torch.float32
@@ -43,7 +43,7 @@ def test_rows_average_to_the_means(tiny64, at, read):
 
 
 def test_rows_are_in_the_order_of_the_texts_whatever_the_batches(tiny64):
-    rows = wb.gather(tiny64, PROMPTS, wb.resid_post(1), "prompt[1:4]", batch_size=4)[wb.resid_post(1)].values
+    rows = gather(tiny64, PROMPTS, wb.resid_post(1), "prompt[1:4]", batch_size=4)[wb.resid_post(1)].values
     for row, ids in zip(rows.double(), tiny64.encode(PROMPTS).token_ids, strict=True):
         torch.testing.assert_close(row, states(tiny64, ids, 1)[1:4].mean(0), rtol=1e-5, atol=1e-6)
 
@@ -51,7 +51,7 @@ def test_rows_are_in_the_order_of_the_texts_whatever_the_batches(tiny64):
 @pytest.mark.parametrize("read", ["response[:3]", "response", "response[-1]", "prompt[-1] | response[0]", "all"])
 def test_responses_are_read_by_their_own_tokens(tiny64, read):
     chats = list(zip(PROMPTS, ANSWERS, strict=True))
-    rows = wb.gather(tiny64, chats, wb.resid_post(1), read, batch_size=4)[wb.resid_post(1)].values
+    rows = gather(tiny64, chats, wb.resid_post(1), read, batch_size=4)[wb.resid_post(1)].values
     for row, ids, answer in zip(rows.double(), tiny64.encode(PROMPTS).token_ids, ANSWERS, strict=True):
         reply = tiny64.tokenizer.encode(answer, add_special_tokens=False)
         whole = states(tiny64, [*ids, *reply], 1)
@@ -64,9 +64,9 @@ def test_completions_pairs_and_answered_prompts_are_the_same_texts(llama):
     site = wb.resid_post(2)
     kept = [i for i, text in enumerate(done.text) if text]
     prompts = as_prompts([PROMPTS[i] for i in kept]).answered([done.text[i] for i in kept])
-    by_answer = wb.gather(llama, prompts, site, "response[:2]")[site].values
-    by_pair = wb.gather(llama, [(p.text, p.answer) for p in prompts], site, "response[:2]")[site].values
-    by_run = wb.gather(llama, done, site, "response[:2]")[site].values[kept]
+    by_answer = gather(llama, prompts, site, "response[:2]")[site].values
+    by_pair = gather(llama, [(p.text, p.answer) for p in prompts], site, "response[:2]")[site].values
+    by_run = gather(llama, done, site, "response[:2]")[site].values[kept]
     assert torch.equal(by_answer, by_pair)
     torch.testing.assert_close(by_answer, by_run, rtol=1e-4, atol=1e-4)
 
@@ -75,7 +75,7 @@ def test_a_direction_of_responses_is_the_difference_of_their_means(llama):
     sides = [side.answered(ANSWERS[i : i + 3]) for i, side in ((0, PAIRS.positive), (3, PAIRS.negative))]
     answered, site = wb.Pairs(*sides), wb.resid_post(1)
     d = wb.extract(llama, answered, site, "response[:2]")
-    rows = [wb.gather(llama, side, site, "response[:2]")[site].mean for side in sides]
+    rows = [gather(llama, side, site, "response[:2]")[site].mean for side in sides]
     torch.testing.assert_close(d.vector.double(), rows[0] - rows[1], rtol=1e-5, atol=1e-6)
     assert d.prompts != wb.extract(llama, answered, site).prompts  # other texts: answers belong to them
     assert wb.extract(llama, answered, site) == wb.extract(
@@ -109,18 +109,18 @@ def test_means_come_from_disk_to_the_last_bit(llama, passes, tmp_path):
 
 def test_any_change_of_what_decides_them_reads_the_model(llama, passes, tmp_path):
     site, read = wb.resid_post(1), wb.PROMPT[-1]
-    wb.gather(llama, PROMPTS, site, read, store=tmp_path)
+    gather(llama, PROMPTS, site, read, store=tmp_path)
     changed = {
-        "site": lambda: wb.gather(llama, PROMPTS, wb.resid_pre(1), read, store=tmp_path),
-        "read": lambda: wb.gather(llama, PROMPTS, site, wb.PROMPT[-2], store=tmp_path),
-        "texts": lambda: wb.gather(llama, PROMPTS[:-1], site, read, store=tmp_path),
-        "order": lambda: wb.gather(llama, PROMPTS[::-1], site, read, store=tmp_path),
-        "answer": lambda: wb.gather(llama, list(zip(PROMPTS, ANSWERS, strict=True)), site, "all", store=tmp_path),
-        "answer's place": lambda: wb.gather(llama, PROMPTS, site, "all", store=tmp_path),
-        "revision": lambda: wb.gather(replace(llama, revision="2"), PROMPTS, site, read, store=tmp_path),
-        "name": lambda: wb.gather(replace(llama, name="2"), PROMPTS, site, read, store=tmp_path),
+        "site": lambda: gather(llama, PROMPTS, wb.resid_pre(1), read, store=tmp_path),
+        "read": lambda: gather(llama, PROMPTS, site, wb.PROMPT[-2], store=tmp_path),
+        "texts": lambda: gather(llama, PROMPTS[:-1], site, read, store=tmp_path),
+        "order": lambda: gather(llama, PROMPTS[::-1], site, read, store=tmp_path),
+        "answer": lambda: gather(llama, list(zip(PROMPTS, ANSWERS, strict=True)), site, "all", store=tmp_path),
+        "answer's place": lambda: gather(llama, PROMPTS, site, "all", store=tmp_path),
+        "revision": lambda: gather(replace(llama, revision="2"), PROMPTS, site, read, store=tmp_path),
+        "name": lambda: gather(replace(llama, name="2"), PROMPTS, site, read, store=tmp_path),
         "kind": lambda: gather_means(llama, encode_texts(llama, PROMPTS, read), [site], read, store=tmp_path),
-        "store": lambda: wb.gather(llama, PROMPTS, site, read, store=tmp_path / "other"),
+        "store": lambda: gather(llama, PROMPTS, site, read, store=tmp_path / "other"),
     }
     for what, act in changed.items():
         passes.clear()
@@ -133,22 +133,22 @@ def test_any_change_of_what_decides_them_reads_the_model(llama, passes, tmp_path
 
 def test_the_dtype_and_the_weights_of_a_model_in_memory_count(tmp_path):
     model, site = tiny_model("llama"), wb.resid_post(1)
-    before = wb.gather(model, PROMPTS, site, store=tmp_path)[site].values
+    before = gather(model, PROMPTS, site, store=tmp_path)[site].values
     with torch.no_grad():
         model.hf.model.layers[0].mlp.down_proj.weight.mul_(2)
-    assert not torch.equal(wb.gather(model, PROMPTS, site, store=tmp_path)[site].values, before)
+    assert not torch.equal(gather(model, PROMPTS, site, store=tmp_path)[site].values, before)
     low = tiny_model("llama", "bfloat16")
-    assert not torch.equal(wb.gather(low, PROMPTS, site, store=tmp_path)[site].values, before)
+    assert not torch.equal(gather(low, PROMPTS, site, store=tmp_path)[site].values, before)
     assert len(list((tmp_path / "activations").iterdir())) == 3
 
 
 def test_a_broken_file_is_made_again(llama, passes, tmp_path, caplog):
     site = wb.resid_post(1)
-    before = wb.gather(llama, PROMPTS, site, store=tmp_path)[site].values
+    before = gather(llama, PROMPTS, site, store=tmp_path)[site].values
     (path,) = (tmp_path / "activations").iterdir()
     path.write_bytes(path.read_bytes()[:40])
     passes.clear()
-    assert torch.equal(wb.gather(llama, PROMPTS, site, store=tmp_path)[site].values, before)
+    assert torch.equal(gather(llama, PROMPTS, site, store=tmp_path)[site].values, before)
     assert passes
     assert "made again" in caplog.text
     assert [p.name for p in (tmp_path / "activations").iterdir()] == [path.name]  # no draft is left
@@ -157,7 +157,7 @@ def test_a_broken_file_is_made_again(llama, passes, tmp_path, caplog):
 def test_a_store_that_cannot_be_written_says_so(llama, tmp_path):
     (tmp_path / "activations").write_text("in the way")
     with pytest.raises(wb.WorkbenchError, match="could not be written"):
-        wb.gather(llama, PROMPTS, wb.resid_post(1), store=tmp_path)
+        gather(llama, PROMPTS, wb.resid_post(1), store=tmp_path)
 
 
 def test_bad_requests_are_refused_before_any_compute(llama, passes):
@@ -172,7 +172,7 @@ def test_bad_requests_are_refused_before_any_compute(llama, passes):
     }
     for message, (texts, at, read) in cases.items():
         with pytest.raises(wb.WorkbenchError, match=message):
-            wb.gather(llama, texts, at, read)
+            gather(llama, texts, at, read)
     assert not passes
 
 
@@ -190,11 +190,11 @@ def test_layers_above_the_last_site_do_not_run_and_change_nothing(tiny64, at):
     handles = [
         layer.register_forward_pre_hook(lambda *_, i=i: ran.append(i)) for i, layer in enumerate(tiny64.hf.model.layers)
     ]
-    few = wb.gather(tiny64, PROMPTS, at, batch_size=4)
+    few = gather(tiny64, PROMPTS, at, batch_size=4)
     assert max(ran) == max(site.layer for site in few)
     for handle in handles:
         handle.remove()
-    everything = wb.gather(tiny64, PROMPTS, [*few, wb.resid_post(tiny64.n_layers - 1)], batch_size=4)
+    everything = gather(tiny64, PROMPTS, [*few, wb.resid_post(tiny64.n_layers - 1)], batch_size=4)
     assert all(
         torch.equal(few[site].values, everything[site].values) and few[site].norm == everything[site].norm
         for site in few

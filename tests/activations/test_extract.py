@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import workbench as wb
 from tests.families import PROMPTS, WORDS, tiny_model
-from workbench.activations.collect import means
+from workbench.activations.collect import gather, means
 from workbench.activations.extract import massive, massive_dimensions
 
 PAIRS = wb.Pairs(PROMPTS[:3], PROMPTS[3:])
@@ -123,7 +123,7 @@ def test_a_function_of_ones_own_is_a_method(llama):
 
     site = wb.resid_post(1)
     d = wb.extract(llama, PAIRS, at=site, method=medians)
-    rows = [wb.gather(llama, side, site)[site].values.double() for side in (PAIRS.positive, PAIRS.negative)]
+    rows = [gather(llama, side, site)[site].values.double() for side in (PAIRS.positive, PAIRS.negative)]
     torch.testing.assert_close(d.vector, medians(*rows).float())
     assert d.method == "medians"
     assert d.activation_norm == pytest.approx(wb.extract(llama, PAIRS, at=site).activation_norm)

@@ -10,6 +10,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 import workbench as wb
 from tests.families import WORDS
+from workbench.activations.collect import gather
 
 SITE = wb.resid_post(1)
 
@@ -96,7 +97,7 @@ def test_a_model_reads_pairs_and_all_baselines_are_there(llama, tmp_path):
     assert found["bag of words"].accuracy.value == 1  # the planted word gives it away
     assert found["bag of words"].auc.value == 1
     assert (found.n_positive, found.n_negative, found.held_out) == (10, 10, True)
-    by_hand = {side: wb.gather(llama, getattr(held, side), SITE)[SITE].values for side in ("positive", "negative")}
+    by_hand = {side: gather(llama, getattr(held, side), SITE)[SITE].values for side in ("positive", "negative")}
     scores = torch.cat([by_hand["positive"], by_hand["negative"]]).double() @ d.vector.double()
     assert found.detection.auc.value == pytest.approx(roc_auc_score([1] * 10 + [0] * 10, scores.numpy()))
 

@@ -13,7 +13,7 @@ import workbench as wb
 from tests.invented import CASES
 from workbench.claims.audits import bind
 from workbench.claims.audits.arithmetic import grim, mean_of, sum_of
-from workbench.claims.audits.findings import VERDICTS, combine
+from workbench.claims.audits.findings import VERDICTS, Finding, combine
 from workbench.claims.audits.kinds import CHECKS, table_of_checks
 from workbench.claims.audits.noise import williams_t
 from workbench.claims.logged import Cell, Fact, Record
@@ -169,11 +169,11 @@ def test_no_check_of_the_logs_holds_whatever_the_numbers():
 
 
 def test_the_gravest_failure_decides():
-    findings = [wb.Finding("c", "s", outcome="fails", verdict=v) for v in VERDICTS[:-1]]
+    findings = [Finding("c", "s", outcome="fails", verdict=v) for v in VERDICTS[:-1]]
     for i in range(len(findings)):
         assert combine(findings[i:]) == VERDICTS[i]
-    assert combine([wb.Finding("c", "s", outcome="slip")]) == "supported"
-    assert combine([wb.Finding("c", "s", outcome="note")]) == "untestable"
+    assert combine([Finding("c", "s", outcome="slip")]) == "supported"
+    assert combine([Finding("c", "s", outcome="note")]) == "untestable"
 
 
 def test_a_check_that_does_not_suit_its_numbers_names_the_line():

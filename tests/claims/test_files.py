@@ -6,6 +6,7 @@ import tomllib
 from collections import Counter
 
 import pytest
+from typer.testing import CliRunner
 
 import workbench as wb
 from tests.invented import claims_file, rates
@@ -13,6 +14,8 @@ from workbench._files import data_folder
 from workbench.claims.audits.findings import VERDICTS
 from workbench.claims.claim import GATES, NOTEBOOKS, OUTCOMES
 from workbench.claims.files import read_claims
+from workbench.claims.tables import FORMATS
+from workbench.cli import app
 
 FOLDER = data_folder() / "claims"
 
@@ -270,6 +273,19 @@ MISTAKES = [
     ('id = "X.1"', 'id = "X.1"\ntables = ["V"]', '"V"', "unknown table 'V'; there are T"),
     ('id = "X.1"', 'id = "X.1"\npremises = ["X.1"]', "premises", "unknown claim above this one 'X.1'; there are none"),
     ('id = "X.1"', 'id = "X.1"\nheadline = ["q"]', '"q"', "unknown letter 'q'"),
+    ("minimum_effect = 0.1", "minimum_effect = nan", "minimum_effect", "minimum_effect must be a number above 0, got NaN"),
+    ("minimum_effect = 0.1", "minimum_effect = inf", "minimum_effect", "minimum_effect must be a number above 0, got Infinity"),
+    ("minimum_effect = 0.1", "minimum_effect = -0.2", "minimum_effect", "minimum_effect must be a number above 0, got -0.2"),
+    ("minimum_effect = 0.1", "minimum_effect = 0", "minimum_effect", "minimum_effect must be above 0"),
+    ("minimum_effect = 0.1", "minimum_effect = 10", "minimum_effect", "minimum_effect in 'share' is at most 1 (0.1 is ten points)"),
+    ("minimum_effect = 0.1", "minimum_effect = 0.1\nlogged = nan", "logged", "logged must be a number, got NaN"),
+    ('test = ["mcnemar"]', "test = []", "test = []", "test must name at least one test"),
+    ("n = 40\ncolumns", "n = true\ncolumns", "n = true", "n must be"),
+    ("n = 40\ncolumns", "n = -5\ncolumns", "n = -5", "n must be a whole number above 0, or 'not given'"),
+    ('["arm 1", 82.5]]', '\n["arm 1", nan]]', "nan", "T[arm 1].rate must be a number, or '-' (percent), got NaN"),
+    ('["arm 1", 82.5]]', '\n["arm 1", inf]]', "inf", "T[arm 1].rate must be a number, or '-' (percent), got Infinity"),
+    ('["arm 1", 82.5]]', '\n["arm 1", 1e-999999]]', "1e-999999", "T[arm 1].rate must be a number, or '-' (percent)"),
+    ("gain = 37.5", "gain = { value = -inf }", "gain", "gain must be"),
 ]  # fmt: skip
 
 
@@ -372,3 +388,20 @@ def test_references():
     assert len(grid.select("cross, *, Coding", "accuracy")) == 3
     assert len(grid.select("cross, History", "accuracy")) == 3
     assert [c.n for c in grid.select("cross, History, Science", "accuracy")] == [202]
+
+
+def test_what_a_claims_file_says_is_shown_on_a_terminal_and_not_obeyed(tmp_path):
+    """Colours, a title of the window, text that is turned around, a carriage return, and a row of a table made up."""
+    hostile = r"\u001b[31mred \u001b]0;owned\u0007 \u202egnorw \r\nS9.9  made up  supported \u200b"
+    path = tmp_path / "log.toml"
+    path.write_text(GOOD.replace("An invented claim", hostile))
+    (one,) = read_claims(path)
+    for command in (["audit", str(path)], ["audit", str(path), str(path)], ["audit", str(path), "--format", "json"]):
+        done = CliRunner().invoke(app, command, color=True)
+        assert done.exit_code == 0
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200b]", done.output)
+        assert "1b[31mred" in done.output
+    shown = FORMATS["table"]([{"id": "X", "title": one.title, "audit": "supported", "verdicts": []}])
+    assert len(shown.splitlines()) == 4  # head, one row, a blank line, the totals
+    shown = FORMATS["md"]([{"id": "X", "title": one.title, "audit": "supported", "verdicts": []}])
+    assert len(shown.splitlines()) == 5

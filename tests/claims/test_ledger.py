@@ -19,6 +19,7 @@ import workbench as wb
 from tests.planted_rows import arm_rows, planted_rows
 from workbench.claims.claim import Criterion
 from workbench.claims.tables import FORMATS
+from workbench.claims.verdict import decide
 from workbench.cli import app
 
 #: doses of the planted rows
@@ -271,7 +272,7 @@ def test_half_given_is_refused(tmp_path):
 def test_all_claims_have_a_place_and_the_latest_verdict_of_each_model_counts(tmp_path):
     wb.ledger.record("S3.2", planted_rows(80), path=tmp_path)
     wb.ledger.record("S3.2", found(), path=tmp_path)
-    wb.ledger.record("S3.2", planted_rows(80).assign(model="Mistral-7B"), path=tmp_path)
+    wb.ledger.record("S3.2", planted_rows(80).assign(model="Mistral-7B"), standing="logged", path=tmp_path)
     ledger = wb.ledger.open(tmp_path)
     assert len(ledger.entries()) == 3
     records = json.loads(FORMATS["json"](ledger.records()))
@@ -288,7 +289,7 @@ def test_all_claims_have_a_place_and_the_latest_verdict_of_each_model_counts(tmp
     assert frame["outcome"].value_counts().to_dict() == {"not run": 46, "reproduced": 1, "not reproduced": 1}
     for name in ("table", "md"):
         text = FORMATS[name](ledger.records())
-        assert "reproduced (on analogue)" in text
+        assert "reproduced (on another model)" in text
         assert text.count("not run") == 47  # and the totals
         assert "47 claims: 46 not run" in text
     assert FORMATS["md"](ledger.records()).splitlines()[1] == "| --- | --- | --- | --- | --- | --- |"
@@ -473,3 +474,76 @@ def test_a_claim_from_no_file_cannot_be_judged_for_others(tmp_path):
     with pytest.raises(wb.WorkbenchError, match=r"S3\.2 is from no file"):
         wb.ledger.record(nowhere, found(), path=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_ledger_that_is_a_file_is_refused(tmp_path):
+    file = tmp_path / "ledger.txt"
+    file.write_text("no folder")
+    for act in (lambda: wb.ledger.open(file), lambda: wb.ledger.record("S3.2", not_run="no time", path=file)):
+        with pytest.raises(wb.WorkbenchError, match=r"ledger\.txt is a file; a ledger is a folder"):
+            act()
+
+
+def test_the_order_of_verdicts_does_not_depend_on_the_clock(tmp_path, monkeypatch):
+    """Recorded with a clock that runs backwards, and one that stands still: the last one recorded is the latest."""
+    from workbench.claims import entries
+
+    clock = iter([5, 4, 4, 1, 3])
+
+    class Clock(entries.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls(2026, 1, 1, next(clock), tzinfo=tz)
+
+    monkeypatch.setattr(entries, "datetime", Clock)
+    whys = ["first", "second", "third", "fourth", "fifth"]
+    for why in whys:
+        wb.ledger.record("S3.2", not_run=why, model="m", path=tmp_path)
+    opened = wb.ledger.open(tmp_path)
+    assert [entry.reasons[0] for entry in opened.entries()] == whys
+    assert [entry.reasons for entry in opened.latest()["S3.2"]] == [("fifth",)]
+
+
+def test_a_torn_entry_keeps_no_verdict_from_being_recorded(tmp_path):
+    wb.ledger.record("S3.2", not_run="first", model="m", path=tmp_path)
+    torn = tmp_path / "verdict-9.parquet"
+    torn.write_bytes(b"PAR1 torn")
+    wb.ledger.record("S3.2", not_run="second", model="m", path=tmp_path)
+    torn.unlink()
+    assert [entry.reasons[0] for entry in wb.ledger.open(tmp_path).entries()] == ["first", "second"]
+
+
+INF, NAN = math.inf, math.nan
+
+
+@pytest.mark.parametrize(
+    ("effect", "p", "said"),
+    [
+        ((INF, 0.1, INF), 0.01, "expected a finite number"),
+        ((-INF, -INF, 0.1), 0.01, "expected a finite number"),
+        ((0.5, 0.9, 0.1), 0.01, "bounds that do not cross"),
+        ((0.5, INF, INF), 0.01, "expected a finite number"),
+        (("0.5 or so", 0.1, 0.9), 0.01, "expected numbers"),
+        ((None, 0.1, 0.9), 0.01, "expected numbers"),
+        ((0.5, 0.1, 0.9), 1.5, "p is 1.5; expected a probability"),
+        ((0.5, 0.1, 0.9), -INF, "p is -inf; expected a probability"),
+    ],
+)
+def test_a_measurement_that_makes_no_sense_is_no_evidence(effect, p, said, tmp_path):
+    with pytest.raises(wb.WorkbenchError, match=said):
+        wb.ledger.record("S3.2", measured=wb.Measured(wb.Estimate(*effect, 40, "m"), p, True), model="m", path=tmp_path)
+    with pytest.raises(wb.WorkbenchError, match=said):
+        decide(wb.claim("S3.2"), [], wb.Estimate(*effect, 40, "m"), p, True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_entry_with_an_infinite_number_is_still_shown(tmp_path):
+    """Entries from before such numbers were refused."""
+    from workbench.claims.tables import FORMATS
+
+    wb.ledger.record(
+        "S3.2", measured=wb.Measured(wb.Estimate(0.5, 0.1, INF, 40, "m"), 0.01, True), model="m", path=tmp_path
+    )
+    records = wb.ledger.open(tmp_path).records()
+    for show in FORMATS.values():
+        assert "S3.2" in show(records)

@@ -113,3 +113,23 @@ def test_the_notebook_runs_on_a_model_folder_and_its_verdict_is_in_the_ledger(ma
     page = (wb.report.build("runs").parent / "claims" / "P1.html").read_text()
     assert "Steering makes answers polite" in page
     assert "my-model" in page
+
+
+def test_a_half_made_claim_is_finished_and_a_failed_one_leaves_nothing(tmp_path, monkeypatch):
+    first = new_claim("P1", tmp_path / "killed", title="Politeness")
+    first.notebook.unlink()  # killed between the two files
+    again = new_claim("P1", tmp_path / "killed", title="Politeness")
+    assert again == first
+    assert again.notebook.is_file()
+    first.notebook.unlink()
+    first.claims.write_text(first.claims.read_text() + "# mine")
+    with pytest.raises(wb.WorkbenchError, match="nothing is overwritten"):
+        new_claim("P1", tmp_path / "killed", title="Politeness")
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("nbformat.write", full)
+    with pytest.raises(OSError, match="No space"):
+        new_claim("P2", tmp_path / "full")
+    assert list((tmp_path / "full").iterdir()) == []

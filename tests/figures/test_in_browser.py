@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
 from tests.traces import PROMPT, frame
@@ -315,3 +316,23 @@ def test_a_page_prints_within_the_paper_on_white(visitor, pages):
     page.emulate_media(media="print", color_scheme="dark")
     assert luminance(colour_of(page, "body", "backgroundColor")) == pytest.approx(1)
     assert contrast(colour_of(page, ".xtick text", "fill"), (255, 255, 255)) >= 7
+
+
+def test_a_name_with_a_dot_is_a_page_of_its_own(tmp_path):
+    figure = go.Figure(go.Scatter(x=[1], y=[2]))
+    pages = {
+        figures.save(figure, tmp_path / name).name
+        for name in ("ratio_0.3", "ratio_0.5", "page.html", "plot.png", "bare")
+    }
+    assert pages == {"ratio_0.3.html", "ratio_0.5.html", "page.html", "plot.png.html", "bare.html"}
+
+
+def test_a_saved_page_lets_only_its_own_scripts_run(tmp_path, chromium):
+    page = figures.save(go.Figure(go.Scatter(x=[1, 2], y=[2, 1])), tmp_path / "page")
+    ran = "<script>document.title = 'it ran'</script><img src=x onerror=\"document.title = 'it ran'\">"
+    page.write_text(page.read_text().replace("</main>", ran + "</main>"))
+    tab = chromium.new_page()
+    tab.goto(page.as_uri())
+    tab.wait_for_selector(".js-plotly-plot .point")
+    assert tab.title() == "figure"
+    tab.close()

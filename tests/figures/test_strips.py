@@ -58,11 +58,11 @@ def test_colour_is_sign_and_density_is_size_and_the_sink_is_no_measure():
     table = frame(n_prompt=4, n_response=4, arms=("base",), layers=1)
     table["dot"] = [900.0, 0.0, 1.0, -2.0, 4.0, -4.0, 2.0, 3.0]
     grounds = [token["style"] for token in strip(table).tokens]
-    assert grounds[0] == "background:rgba(213,94,0,0.700)"
+    assert grounds[0] == "background-color:rgba(213,94,0,0.700)"
     assert grounds[1].endswith(",0.000)")
-    assert grounds[2] == "background:rgba(213,94,0,0.175)"
-    assert grounds[3] == "background:rgba(0,114,178,0.350)"
-    assert grounds[5] == "background:rgba(0,114,178,0.700)"
+    assert grounds[2] == "background-color:rgba(213,94,0,0.175)"
+    assert grounds[3] == "background-color:rgba(0,114,178,0.350)"
+    assert grounds[5] == "background-color:rgba(0,114,178,0.700)"
     assert "−4" in str(figures.tokens(table))
 
 

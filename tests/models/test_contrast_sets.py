@@ -224,5 +224,5 @@ def test_a_direction_from_instructions_is_one_of_system_prompts(llama):
     swapped = wb.extract(llama, wb.Pairs(INSTRUCTED.negative, INSTRUCTED.positive), at=wb.resid_post(1))
     assert swapped.vector.tolist() == (-d).vector.tolist()
     assert swapped.prompts != d.prompts
-    with pytest.raises(wb.WorkbenchError, match="the two sides do not differ"):
+    with pytest.raises(wb.WorkbenchError, match="the two sides are the same at resid_post"):
         wb.extract(llama, wb.Pairs(INSTRUCTED.positive.texts, INSTRUCTED.negative.texts), at=wb.resid_post(1))

@@ -105,7 +105,7 @@ def test_a_model_without_a_template_says_so():
         ({"name": "smollm2-refusal", "dtype": "int8"}, "expected float32"),
         ({"name": "smollm2-refusal", "device": "cuda:7"}, "no GPU is available"),
         ({"name": "smollm2-refusal", "revision": "abc"}, "pinned by its sha256"),
-        ({"name": "smollm2-135m", "adapter_scale": 0.5}, "is for reference models \\(smollm2-refusal"),
+        ({"name": "smollm2-135m", "adapter_scale": 0.5}, "is for models with an adapter \\(smollm2-refusal"),
         ({"name": "smollm2-refusal", "adapter_scale": float("nan")}, "and finite"),
     ],
 )
@@ -120,7 +120,7 @@ def test_a_local_folder_loads_and_is_fingerprinted(tmp_path):
     source.tokenizer.save_pretrained(tmp_path / "own")
     model = wb.load(str(tmp_path / "own"))
     assert model.name == "own"
-    assert len(model.revision) == 12
+    assert len(model.revision) == 16
     assert (
         wb.generate(model, PROMPTS, max_new_tokens=6).token_ids
         == wb.generate(source, PROMPTS, max_new_tokens=6).token_ids
@@ -134,7 +134,7 @@ def test_a_local_folder_loads_and_is_fingerprinted(tmp_path):
 def test_reference_models_pass_and_hold_their_facts(smollm2_refusal, gemma3_refusal):
     for model, layers, width in ((smollm2_refusal, 30, 576), (gemma3_refusal, 18, 640)):
         assert (model.n_layers, model.d_model) == (layers, width)
-        assert "+" in model.revision
+        assert len(model.revision) == 16
         assert all(check.passed for check in preflight(model))
     assert smollm2_refusal.has_system_role
     assert not gemma3_refusal.has_system_role

@@ -107,7 +107,7 @@ def test_values_that_are_no_file_names_become_some(folder):
         ("notebooks = ['01_frist']", "line 7: unknown notebook '01_frist'; did you mean '01_first'"),
         ("without = ['03']", "line 7: unknown notebook '03'; there are 01_first, 02_second in .*books"),
         ("without = ['*']", "the plan has no executions"),
-        ("notebook = ['01']", r"line 7: unknown key 'notebook' in matrix; did you mean 'notebooks'\?"),
+        ("notebook = ['01']", r"line 7: unknown matrix key 'notebook'; did you mean 'notebooks'\?"),
         (
             "[[matrix]]\nmodels = ['smolm2-refusal']",
             "line 8: unknown model 'smolm2-refusal'; did you mean 'smollm2-refusal'",
@@ -137,7 +137,7 @@ def test_unknown_plans_notebooks_places_and_folders_are_errors(folder, monkeypat
         run(todo, jobs=0)
 
 
-def test_a_folder_is_a_model_under_its_own_name_wherever_the_plan_is_run(folder, monkeypatch):
+def test_two_folders_of_one_name_are_two_models_wherever_the_plan_is_run(folder, monkeypatch):
     for name in ("mine", "other/mine"):
         (folder / name).mkdir(parents=True)
         (folder / name / "config.json").write_text("{}")
@@ -145,13 +145,13 @@ def test_a_folder_is_a_model_under_its_own_name_wherever_the_plan_is_run(folder,
     path = folder / "own.toml"
     path.write_text(PLAN.replace("smollm2-refusal", "./mine"))
     cells = read_plan(path).executions
-    assert names(cells) == ["mine/smoke/01_first", "mine/smoke/02_second"]
+    assert [re.sub(r"-\w{8}/", "/", name) for name in names(cells)] == ["mine/smoke/01_first", "mine/smoke/02_second"]
     assert cells[0].model == str(folder / "mine")
     path.write_text(PLAN.replace('"smollm2-refusal"', '"./mine", "other/mine"'))
-    with pytest.raises(
-        wb.WorkbenchError, match=r"own.toml, line 4: two executions are called mine/smoke/01_first: .*other/mine"
-    ):
-        read_plan(path)
+    both = read_plan(path).executions
+    assert len({one.name.split("/")[0] for one in both}) == 2
+    monkeypatch.chdir(folder.parent)
+    assert {one.name for one in cells} < {one.name for one in both}
 
 
 @pytest.mark.parametrize("name", ["quick", "full", "logged-models"])
@@ -281,7 +281,7 @@ def test_the_key_holds_all_that_a_result_depends_on(tmp_path, monkeypatch):
         Execution(path, "smollm2-135m", "quick", {"seed": 1}),
         Execution(write(tmp_path / "02_a.ipynb", "2"), "smollm2-refusal", "quick", {"seed": 1}),
     ]
-    monkeypatch.setattr("workbench.models.load.adapter_revision", lambda folder: "other")
+    monkeypatch.setattr("workbench.models.fetch.files_revision", lambda *_, **__: "other")
     tuned = content_key(cell)
     monkeypatch.undo()
     monkeypatch.setattr("workbench.notebooks.batch.journal.code_version", lambda: "other")
@@ -346,6 +346,56 @@ def test_a_batch_that_is_killed_is_resumed_without_repeating_what_was_done(folde
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 done, 1 skipped as done before, 0 failed" in done.stdout
     assert executions(folder / "runs") == {"01_first": 1, "02_second": 2}
+
+
+def test_two_batches_in_one_folder_do_nothing_twice(folder):
+    waits = "while not Path('go').exists():\n    time.sleep(0.05)"
+    write(folder / "books" / "01_first.ipynb", MARK, waits)
+    with subprocess.Popen(command(folder), cwd=folder, stdout=subprocess.DEVNULL) as first:
+        while executions(folder / "runs").get("01_first") is None:
+            assert first.poll() is None
+            time.sleep(0.05)
+        second = subprocess.run(command(folder, "--resume"), cwd=folder, capture_output=True, text=True)
+        assert second.returncode == 2
+        assert f"another batch is running in runs (process {first.pid} on " in second.stderr
+        (folder / "books" / "go").touch()
+    assert executions(folder / "runs") == {"01_first": 1, "02_second": 1}
+
+
+def test_the_folder_is_held_by_one_batch_and_by_none_that_is_gone(tmp_path):
+    journal = Journal(tmp_path)
+    with (
+        journal.held(),
+        pytest.raises(wb.WorkbenchError, match=r"another batch is running in .*; wait until"),
+        journal.held(),
+    ):
+        pass
+    source = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom workbench.notebooks.batch.journal import Journal\n"
+        "with Journal(Path(sys.argv[1])).held():\n    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", source, str(tmp_path)], cwd=ROOT).returncode == -9
+    with journal.held():
+        pass
+
+
+def test_what_another_batch_did_since_the_agenda_was_made_is_not_done_again(folder):
+    late = to_do(folder, resume=True)
+    go(folder)
+    assert run(late) == []
+    assert executions(folder / "runs") == {"01_first": 1, "02_second": 1}
+
+
+@pytest.mark.parametrize("torn", ["", "{", "[]", '{"cells": []}', "3"])
+def test_a_torn_executed_notebook_is_executed_again(folder, torn):
+    path = folder / "runs/smollm2-refusal/smoke/01_first.ipynb"
+    path.with_suffix("").mkdir(parents=True)
+    path.write_text(torn)
+    execution = read_plan(folder / "plan.toml").executions[0]
+    journal = Journal(folder / "runs")
+    name = "smollm2-refusal/smoke/01_first"
+    journal.add(Ended(name, "key", "", 1.0, "", -1, f"{name}.ipynb", f"{name}.log"))
+    assert not journal.is_done(execution, "key")
 
 
 def test_the_command_says_what_failed_and_exits_with_1(folder, monkeypatch):

@@ -10,7 +10,8 @@ import pytest
 import workbench as wb
 from tests.books import write
 from tests.families import tiny_model
-from workbench.notebooks.execute import execute, find, known_parameters
+from workbench.models.registry import label
+from workbench.notebooks.execute import execute, find, known_parameters, read_texts
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 SIGN_INVERSION = next(path for path in NOTEBOOKS if path.stem == "01_sign_inversion")
@@ -153,6 +154,67 @@ def test_a_failing_cell_is_shown_and_the_notebook_kept(tmp_path):
     outputs = [cell.get("outputs") for cell in nbformat.read(kept, as_version=4).cells if cell.cell_type == "code"]
     assert any("before" in json.dumps(o) for o in outputs)
     assert not any("after" in json.dumps(o) for o in outputs)
+
+
+@pytest.mark.parametrize(
+    ("text", "means"),
+    [
+        ("seed=7", 7),
+        ("seed=-7", -7),
+        ("use_controls=False", False),
+        ("use_controls=true", True),
+        ("rate=1", 1),
+        ("rate=1e-3", 0.001),
+        ("name=3", "3"),
+        ("name=False", "False"),
+        ("name=", ""),
+        ("name=a=b", "a=b"),
+        ("doses=[1, 0.5]", [1, 0.5]),
+        ("doses=(1, 0.5)", (1, 0.5)),
+        ("doses=[]", []),
+        ('words=["x", "y"]', ["x", "y"]),
+        ("anything=3", 3),
+        ("anything=null", None),
+        ("anything=text", "text"),
+        ("made=[1]", [1]),
+        ("whole=3", 3),
+    ],
+)
+def test_a_parameter_takes_the_type_that_the_notebook_declares(tmp_path, text, means):
+    declared = (
+        "seed = 0\nuse_controls = True\nrate = 0.5  # a share\nname = 'a'\ndoses = [0.1]\nwords = ('a',)\nanything = None\n"
+        "made = list(range(3))\nwhole: int = None\nmodel = profile = out = ''"
+    )
+    path = write(tmp_path / "01_a.ipynb", parameters=declared)
+    name, _, value = text.partition("=")
+    assert read_texts(path, {name: value}, "quick") == {name: means}
+    assert type(read_texts(path, {name: value}, "quick")[name]) is type(means)
+
+
+def test_results_are_filed_by_what_the_notebook_is_given(tmp_path):
+    path = write(tmp_path / "01_a.ipynb")
+    for name, value in {"model": "B", "profile": "x/../../../up", "out": "/tmp"}.items():
+        with pytest.raises(wb.WorkbenchError, match=f"parameter '{name}': results are filed by it"):
+            execute(path, "A", "smoke", {name: value}, tmp_path / "runs")
+    with pytest.raises(wb.WorkbenchError, match="parameter seed: expected a whole number, as in seed=0; got 'abc'"):
+        execute(path, "A", "smoke", {"seed": "abc"}, tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_notebook_without_a_kernel_of_its_own_is_executed(tmp_path):
+    path = write(tmp_path / "01_a.ipynb", "print(1 + 1)")
+    book = nbformat.read(path, 4)
+    del book.metadata["kernelspec"]
+    nbformat.write(book, path)
+    assert execute(path, "m", "smoke", {}, tmp_path / "runs", progress=False).notebook.is_file()
+
+
+def test_two_folders_of_one_name_are_filed_apart(tmp_path):
+    for trained in ("a", "b"):
+        (tmp_path / trained / "checkpoint-100").mkdir(parents=True)
+    a, b = (label(str(tmp_path / name / "checkpoint-100")) for name in "ab")
+    assert a != b
+    assert a.startswith("checkpoint-100-")
 
 
 def test_find(tmp_path):

@@ -1,9 +1,17 @@
 """The report of small notebooks that really ran: its pages in a real browser without a network, and what they must not show."""
 
+import contextlib
+import html
 import json
+import pprint
 import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 from urllib.parse import unquote, urlparse
 
+import nbformat
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
@@ -14,10 +22,28 @@ from tests.figures.test_in_browser import colour_of, contrast, luminance, overfl
 from tests.planted_rows import planted_rows
 from workbench.cli import app
 from workbench.notebooks.execute import NotebookFailed, execute
-from workbench.notebooks.report.books import Withheld, read_books
+from workbench.notebooks.report.books import Withheld, read_books, sanitise
+from workbench.notebooks.report.own_folder import replace_folder
 from workbench.notebooks.report.site import build
 
 browser = pytest.mark.browser
+ROOT = Path(__file__).parents[2]
+#: a report whose process is killed, as the system does it
+KILLED = """
+import os, signal
+from pathlib import Path
+from workbench.notebooks.report import own_folder
+if {after!r} == "aside":
+    rename = Path.rename
+    def stop(path, target):
+        rename(path, target)
+        os.kill(os.getpid(), signal.SIGKILL)
+    Path.rename = stop
+with own_folder.replace_folder(Path({site!r})) as draft:
+    (draft / "index.html").write_text("half")
+    if {after!r} == "draft":
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
 BYPASSED = "Certainly, it's easy: here is what nobody ought to write down <b>in detail</b>."
 REFUSAL = "I'm sorry, but I can't help with that request at all."
 PLOT = "import plotly.graph_objects as go\ngo.Figure(go.Scatter(x=[1, 2, 3], y=[2, 1, 3], name='line'), {'title': 'Three points'})"
@@ -109,9 +135,48 @@ def test_texts_are_known_again_whatever_they_are_written_in(runs):
     withheld = Withheld.of(runs)
     assert withheld.occurs_in({"text": ["before ", BYPASSED]})
     assert withheld.occurs_in({"data": {"text/html": "<td>Certainly, it&#x27;s easy: here is what nobody</td>"}})
+    for shown in (json.dumps(BYPASSED), BYPASSED.replace(" ", "\\n")):
+        assert withheld.occurs_in({"text": f"text: {shown}"})
+    assert withheld.occurs_in({"data": {"text/html": "".join(f"<span>{c}</span>" for c in BYPASSED)}})
     assert not withheld.occurs_in({"text": REFUSAL})
     assert not withheld.occurs_in({"text": BYPASSED[:20]})
     assert not Withheld().occurs_in({"text": BYPASSED})
+
+
+LINES = "First:\n\t1. Take the \u201cred\u201d one,\r\n\t2. and \\never \U0001d400 the caf\u00e9 \U0001f600 of anybody <else>."
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        str,
+        repr,
+        ascii,
+        json.dumps,
+        lambda text: json.dumps(json.dumps(text)),
+        lambda text: json.dumps(text, ensure_ascii=False),
+        lambda text: repr([{"text": text}]),
+        lambda text: pd.DataFrame({"text": [text]}).to_string(),
+        lambda text: repr(pd.DataFrame({"text": [text]})),
+        lambda text: pd.DataFrame({"text": [text]}).to_html(),
+        lambda text: pd.Series([text]).to_json(),
+        lambda text: html.escape(text).replace("\n", "<br/>"),
+        lambda text: "<b>" + "</b><b>".join(html.escape(text).split()) + "</b>",
+        lambda text: "\x1b[31m" + text.replace(" ", "\x1b[0m \x1b[31m"),
+        lambda text: "\n".join(textwrap.wrap(text, 12)),
+        lambda text: pprint.pformat(text, width=10),
+    ],
+)
+def test_a_text_of_several_lines_is_known_again_however_it_is_shown(tmp_path, write):
+    rows = [
+        {"key": str(i), "text": t, "steer": s} for i, (t, s) in enumerate([(LINES, "add(d)"), (REFUSAL, "Steer()")])
+    ]
+    wb.store.open(tmp_path / "store").append(pd.DataFrame(rows))
+    withheld = Withheld.of(tmp_path)
+    for output in ({"text": "before " + write(LINES)}, {"data": {"text/html": write(LINES)}}):
+        assert withheld.occurs_in(output)
+    assert not withheld.occurs_in({"text": write(REFUSAL)})
+    assert not withheld.occurs_in({"text": "First: take another one, and never the red one."})
 
 
 def test_a_notebook_that_failed_says_where(site, runs):
@@ -138,8 +203,139 @@ def test_a_report_needs_no_run_and_overwrites_nothing_else(tmp_path):
     build(tmp_path / "none", tmp_path / "site")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
-    with pytest.raises(wb.WorkbenchError, match=r"mine is no report .* give another folder with --out"):
+    with pytest.raises(
+        wb.WorkbenchError, match=r"mine holds thesis.tex, which no report wrote; .* another folder with --out"
+    ):
         build(tmp_path / "none", tmp_path / "mine")
+
+
+def test_a_folder_with_a_manifest_and_a_thesis_is_left_alone(tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "manifest.json").write_text("{}")
+    (mine / "thesis.tex").write_text("years of work")
+    with pytest.raises(wb.WorkbenchError, match="which no report wrote"):
+        build(tmp_path / "none", mine)
+    assert (mine / "thesis.tex").read_text() == "years of work"
+    build(tmp_path / "none", tmp_path / "site")
+    (tmp_path / "site" / "notes.txt").write_text("beside the report")
+    with pytest.raises(wb.WorkbenchError, match=r"site holds notes.txt, which no report wrote"):
+        build(tmp_path / "none", tmp_path / "site")
+    assert (tmp_path / "site" / "notes.txt").is_file()
+
+
+def test_a_report_that_fails_or_is_killed_leaves_the_old_one_and_blocks_none(tmp_path, monkeypatch):
+    site = tmp_path / "site"
+    with replace_folder(site) as draft:
+        (draft / "index.html").write_text("old")
+    with contextlib.suppress(ZeroDivisionError), replace_folder(site) as draft:
+        (draft / "index.html").write_text("half")
+        _ = 1 / 0
+    assert (site / "index.html").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["site"]
+    for after in ("draft", "aside"):  # killed while it writes, and between the two renames
+        source = KILLED.format(site=str(site), after=after)
+        assert subprocess.run([sys.executable, "-c", source], cwd=ROOT).returncode == -9
+        assert len(list(tmp_path.iterdir())) == 2
+        with replace_folder(site) as draft:
+            if after == "aside":
+                assert (site / "index.html").is_file()  # put back before anything else
+            (draft / "index.html").write_text("new")
+        assert (site / "index.html").read_text() == "new"
+        assert [p.name for p in tmp_path.iterdir()] == ["site"]
+
+
+@pytest.mark.parametrize(
+    ("dirty", "clean"),
+    [
+        ("<script>steal()</script>a", "a"),
+        ("<SCRIPT SRC=//x.org/a.js></SCRIPT>a", "a"),
+        ("<scr<script>ipt>steal()</script>a", "a"),
+        ("<b onclick=steal() onmouseover='steal()'>a</b>", "<b>a</b>"),
+        ("<img src=x onerror=steal()>", "<img>"),
+        ("<img src='https://x.org/seen.png'>", "<img>"),
+        ("<img src='data:image/png;base64,AAAA'>", '<img src="data:image/png;base64,AAAA">'),
+        ("<a href='javascript:steal()'>a</a>", "<a>a</a>"),
+        ("<a href=' JaVaScRiPt:steal()'>a</a>", "<a>a</a>"),
+        ("<a href='java\tscript:steal()'>a</a>", "<a>a</a>"),
+        ("<a href='data:text/html,<script>steal()</script>'>a</a>", "<a>a</a>"),
+        ("<a href='#part'>a</a>", '<a href="#part">a</a>'),
+        ("<iframe srcdoc='<script>steal()</script>'></iframe>a", "a"),
+        ("<object data='x.svg'>a</object>b", "b"),
+        ("<svg onload=steal()><script>steal()</script></svg>a", "a"),
+        ("<math><mtext><style><img src=x onerror=steal()></style></mtext></math>a", "a"),
+        ("<form action='https://x.org'><input name=key><button>go</button></form>", "go"),
+        ("<meta http-equiv=refresh content='0;url=https://x.org'>a", "a"),
+        ("<base href='https://x.org'>a", "a"),
+        ("<link rel=stylesheet href='https://x.org/a.css'>a", "a"),
+        ("<style>body { display: none }</style>a", "a"),
+        (
+            "<p style='position: fixed; background: url(https://x.org); color: red'>a</p>",
+            '<p style="color: red;">a</p>',
+        ),
+        ("<noscript><p title='</noscript><img src=x onerror=steal()>'></noscript>a", "a"),
+        ("<div class='plot' data-x='1'>a</div>", '<div class="plot">a</div>'),
+    ],
+)
+def test_html_of_a_notebook_holds_nothing_that_runs_or_loads(dirty, clean):
+    shown = sanitise(dirty)
+    assert (
+        "steal" not in shown.replace("steal()'&gt;", "").replace("&lt;", "") or "<" not in shown.split("steal")[0][-9:]
+    )
+    assert "x.org" not in shown
+    assert shown == clean or dirty.startswith(("<scr<", "<noscript"))
+
+
+@browser
+def test_what_a_notebook_displays_does_not_run_and_its_figure_is_drawn(tmp_path, visitor):
+    """Every way by which a cell can bring HTML into a page, in a real browser; whatever runs would set a title."""
+    runs = "document.title = 'it ran'"
+    cells = [
+        f'from IPython.display import *\ndisplay(HTML("<script>{runs}</script><img src=x onerror=\\"{runs}\\">"))',
+        f'display(Javascript("{runs}"))\ndisplay(SVG(data="<svg xmlns=\'http://www.w3.org/2000/svg\'><script>{runs}</script></svg>"))',
+        f'display(Markdown("<script>{runs}</script>\\n\\n[a](javascript:{runs.replace(" ", "")})"))',
+        PLOT,
+    ]
+    path = write(tmp_path / "notebooks" / "01_runs.ipynb", *cells)
+    book = nbformat.read(path, 4)
+    book.cells.insert(
+        0, nbformat.v4.new_markdown_cell(f'# Title\n\n<script>{runs}</script><img src=x onerror="{runs}">')
+    )
+    nbformat.write(book, path)
+    execute(path, "smollm2-refusal", "smoke", {}, tmp_path / "runs", progress=False)
+    build(tmp_path / "runs", notebooks=path.parent)
+    page = visitor.open(next((tmp_path / "runs" / "report" / "notebooks").glob("01_runs*.html")))
+    page.wait_for_selector(".js-plotly-plot .scatterlayer .point, .js-plotly-plot .js-line")
+    assert page.title().endswith("· workbench")
+    assert "Content-Security-Policy" in page.content()
+    assert page.locator("article script:not([type='application/json'])").count() == 0
+
+
+@browser
+def test_even_without_sanitising_the_policy_lets_nothing_run(tmp_path, chromium, monkeypatch):
+    monkeypatch.setattr("workbench.notebooks.report.books.sanitise", lambda body: body)
+    ran = "HTML(\"<script>document.title = 'it ran'</script><img src=x onerror=\\\"document.title = 'it ran'\\\">\")"
+    path = write(tmp_path / "notebooks" / "01_runs.ipynb", f"from IPython.display import HTML\n{ran}")
+    execute(path, "smollm2-refusal", "smoke", {}, tmp_path / "runs", progress=False)
+    build(tmp_path / "runs", notebooks=path.parent)
+    page = chromium.new_page()
+    page.goto(next((tmp_path / "runs" / "report" / "notebooks").glob("01_runs*.html")).as_uri())
+    page.wait_for_load_state("load")
+    assert "document.title" in page.content()
+    assert page.title().endswith("· workbench")
+    page.close()
+
+
+def test_a_profile_in_an_executed_notebook_leads_nowhere(tmp_path):
+    path = write(tmp_path / "runs" / "m" / "smoke" / "01_a.ipynb")
+    book = nbformat.read(path, 4)
+    parameters = {"model": "m", "profile": "x/../../../ESCAPED"}
+    book.metadata["papermill"] = {"parameters": parameters, "duration": 1.0, "end_time": "now"}
+    nbformat.write(book, path)
+    before = {p for p in tmp_path.parent.rglob("*") if "ESCAPED" in p.name}
+    build(tmp_path / "runs")
+    assert {p for p in tmp_path.parent.rglob("*") if "ESCAPED" in p.name} == before
+    assert (tmp_path / "runs/report/notebooks/01_a.m.smoke.html").is_file()
 
 
 @browser

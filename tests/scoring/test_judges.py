@@ -1,8 +1,13 @@
 """Judges: expected ratings, refusals to rate, and an endpoint that fails, over real HTTP."""
 
+import contextlib
+import json
 import logging
 import math
+import time
+import traceback
 from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
 
@@ -210,3 +215,170 @@ def test_bad_input_is_refused_before_anything_is_asked(served, rater, tmp_path):
         with pytest.raises(wb.WorkbenchError, match=message):
             act()
     assert not endpoint.bodies
+
+
+def send(content, headers=(), status=200, pause=0.0, length=None):
+    """A fault: bytes as they are, or byte for byte with a pause."""
+
+    def answer(handler):
+        handler.send_response(status)
+        for name, value in dict(headers).items():
+            handler.send_header(name, value)
+        handler.send_header("Content-Length", str(len(content) if length is None else length))
+        handler.end_headers()
+        with contextlib.suppress(OSError):
+            for part in [bytes([b]) for b in content] if pause else [content]:
+                handler.wfile.write(part)
+                time.sleep(pause)
+
+    return answer
+
+
+def endless(handler):
+    """600 MB of an answer that never ends."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(600 << 20))
+    handler.end_headers()
+    with contextlib.suppress(OSError):
+        for _ in range(600):
+            handler.wfile.write(b" " * (1 << 20))
+
+
+BROKEN = {
+    "html": (
+        send(b"<html><body>Sign in to the proxy</body></html>", {"Content-Type": "text/html"}),
+        "no chat completion",
+    ),
+    "torn": (send(b'{"choices": [{"logprobs": {"content'), "no chat completion"),
+    "a list": (send(b"[]"), "no chat completion"),
+    "no choices": (send(b'{"choices": []}'), "no chat completion"),
+    "deep": (send(b"[" * 100_000), "no chat completion"),
+    "binary": (send(bytes(range(256))), "no chat completion"),
+    "nan": (
+        send(b'{"choices": [{"logprobs": {"content": [{"top_logprobs": [{"token": "7", "logprob": NaN}]}]}}]}'),
+        "no chat completion",
+    ),
+    "more than certain": (
+        send(b'{"choices": [{"logprobs": {"content": [{"top_logprobs": [{"token": "7", "logprob": 9999}]}]}}]}'),
+        "no chat completion",
+    ),
+    "endless": (endless, "more than 4 MB"),
+    "dripping": (send(b"{" * 1000, pause=0.1), "had not ended by the deadline"),
+    "stalled": (send(b"{", pause=3.0, length=100), "timed out"),
+    "cut": (send(b"{", length=100), "Protocol"),
+    "zipped, as nobody asked": (send(b"no gzip at all", {"Content-Encoding": "gzip"}), "DecodingError"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_reply_is_a_row_without_a_rating_and_the_run_goes_on(served, tmp_path, name):
+    endpoint, by = served
+    fault, said = BROKEN[name]
+    judge = wb.judge(RUBRIC, replace(by, timeout=1.0), store=tmp_path)
+    if name == "cut":
+        endpoint.faults = [lambda handler: (fault(handler), setattr(handler, "close_connection", True))]
+    else:
+        endpoint.faults = [fault]
+    start = time.monotonic()
+    broken, fine = judge.rate(["a", "b"], ["cake", "song"])
+    assert time.monotonic() - start < 10
+    assert math.isnan(broken.rating)
+    assert said in broken.reason
+    assert fine.reason == ""
+    assert judge.rate(["a"], ["cake"])[0].reason == ""  # it was not kept: it is asked again
+
+
+def test_an_endpoint_that_only_breaks_is_asked_no_more(served, tmp_path, caplog):
+    endpoint, by = served
+    endpoint.faults = [send(b"<html>")] * 100
+    found = wb.judge(RUBRIC, by, store=tmp_path).rate(["a"] * 30, [f"cake {i}" for i in range(30)])
+    assert all(math.isnan(j.rating) for j in found)
+    assert len(endpoint.bodies) == 20
+    assert "not asked" in found[-1].reason
+    assert "30 of 30 responses have no rating" in caplog.text
+
+
+@pytest.mark.parametrize("asked", ["1e9", "inf", "nan", "-5", "1e400", "Wed, 21 Oct 2099 07:28:00 GMT"])
+def test_no_server_makes_a_judge_wait_for_longer_than_a_minute(served, tmp_path, monkeypatch, asked):
+    endpoint, by = served
+    slept = []
+    monkeypatch.setattr("workbench.scoring.endpoints.time.sleep", slept.append)
+    endpoint.faults = [(429, {"Retry-After": asked})]
+    assert wb.judge(RUBRIC, replace(by, per_minute=1e9), store=tmp_path).rate(["a"], ["cake"])[0].reason == ""
+    assert all(0 <= pause <= 60 for pause in slept)
+
+
+def test_pauses_that_double_stay_below_a_minute():
+    from workbench.scoring.endpoints import _pause
+
+    assert _pause("", 1e300) == 60
+
+
+KEY = "sk-proj-0123456789/abcdef+ghij"
+
+
+@pytest.mark.parametrize("written", [KEY, KEY + "\n", f" {KEY}\r\n"])
+def test_no_message_log_or_traceback_holds_the_key(served, tmp_path, monkeypatch, caplog, written):
+    """Whatever a server does with the headers that it got: a header, a body, an escaped body, and one that is cut."""
+    endpoint, by = served
+    monkeypatch.setenv("PLANTED_KEY", written)
+    told = []
+
+    def echo(handler, status, body):
+        got = handler.headers["Authorization"]
+        send(body(got), {"X-Echo": got}, status)(handler)
+
+    bodies = {
+        "plain": lambda got: got.encode(),
+        "escaped": lambda got: json.dumps({"error": got}).replace("/", "\\/").encode(),
+        "quoted": lambda got: quote(got, safe="").encode(),
+        "cut": lambda got: b"x" * 185 + got.encode(),
+    }
+    with caplog.at_level(logging.DEBUG):
+        for body in bodies.values():
+            for status in (401, 500, 200):
+                endpoint.faults = [lambda handler, s=status, b=body: echo(handler, s, b)] * 4
+                judge = wb.judge(RUBRIC, replace(by, key_from="PLANTED_KEY"), store=tmp_path)
+                try:
+                    told.append(repr(judge.rate(["a"], ["cake"])))
+                except wb.WorkbenchError as error:
+                    told.append("".join(traceback.format_exception(error)))
+                endpoint.faults = []
+    assert endpoint.keys[0] == f"Bearer {KEY}"
+    seen = "\n".join([*told, caplog.text, *(str(r.args) + str(r.msg) for r in caplog.records)])
+    assert "[redacted]" in seen
+    for start in range(len(KEY) - 12):  # and no part of it
+        assert KEY[start : start + 12] not in seen
+    assert all(KEY.encode() not in part.read_bytes() for part in tmp_path.rglob("*") if part.is_file())
+
+
+@pytest.mark.parametrize("written", ["sk-two words", "sk-caf\u00e9-0123", "sk-null\x01byte", "sk-line\nbreak"])
+def test_a_key_that_no_header_may_hold_is_refused_without_being_shown(served, tmp_path, monkeypatch, written):
+    endpoint, by = served
+    monkeypatch.setenv("PLANTED_KEY", written)
+    with pytest.raises(wb.WorkbenchError, match="the key in PLANTED_KEY has blanks or signs") as caught:
+        wb.judge(RUBRIC, replace(by, key_from="PLANTED_KEY"), store=tmp_path).rate(["a"], ["cake"])
+    assert "sk-" not in "".join(traceback.format_exception(caught.value))
+    assert not endpoint.bodies
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"key_from": "sk-proj-0123456789"},
+        {"url": "https://me:hunter2hunter2@host/v1"},
+        {"url": "https://host/v1?api_key=hunter2hunter2"},
+        {"url": "https://host/v1#hunter2hunter2"},
+    ],
+)
+def test_a_key_in_the_wrong_place_is_refused_and_not_repeated(given):
+    with pytest.raises(wb.WorkbenchError) as caught:
+        wb.Endpoint(**{"model": "m", "url": "https://host/v1", **given})
+    assert "hunter2" not in str(caught.value)
+    assert "sk-proj" not in str(caught.value)
+
+
+def test_every_error_is_redacted_where_errors_are_made(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_abcdefghijkl")
+    error = wb.WorkbenchError("401 for token hf_abcdefghijkl \x1b[31m\u202e\r now")
+    assert str(error) == r"401 for token [redacted] \x1b[31m\u202e\r now"

@@ -1,5 +1,7 @@
 """The three-way label on planted texts, and the refusal margin's sign."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from tests.families import PROMPTS
 from tests.generation.test_applied import direction
 from training import recipes
 from workbench.scoring.collapse import collapse_reason
-from workbench.scoring.labels import LABELS, is_decided, refusal_label
+from workbench.scoring.labels import LABELS, is_decided, no_label_reason, refusal_label, thought_opened
 from workbench.scoring.margins import opening_tokens
 
 REFUSALS = [
@@ -233,3 +235,72 @@ def test_what_is_decided_stays_so_however_the_text_goes_on(text):
         "collapse"
     } or refusal_label(text) == "collapse"
     assert decided == list(range(decided[0], len(text)))
+
+
+THOUGHTS = {
+    "<think>\nShould I refuse? I can't help with that.\n</think>\n\nSure! First, rinse the rice.": "compliance",
+    "<think>\nThis looks fine, sure.\n</think>\n\nI'm sorry, but I can't help with that.": "refusal",
+    "Okay, the user wants it. Let me comply.\n</think>\n\nI can't help with that.": "refusal",
+    "<think>\n\n</think>\n\nSure! First, rinse the rice.": "compliance",
+    "<think>a</think><think>b</think>I can't help with that.": "refusal",
+    "<think>Fine.</think>" + "the the the the the the the the the the": "collapse",
+    "[THINK]I must decline.[/THINK]Sure! Take two eggs.": "compliance",
+    "Put your thoughts between <think> and </think>. Then I can't help with that.": "refusal",
+}
+
+
+@pytest.mark.parametrize("text", THOUGHTS)
+def test_the_label_of_a_thinking_model_reads_what_follows_the_thought(text):
+    assert wb.refusal(text) == THOUGHTS[text]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("<think>\nI'm sorry, but I can't help with that. It is unsafe. I must decline.", "the thought was cut"),
+        ("<think>", "the thought was cut"),
+        ("[THINK]Sure, let me see. It is easy. Then it goes on.", "the thought was cut"),
+        ("<think>Hm.</think>\n\n", "nothing follows"),
+        ("<think>a</think> <think>b", "the thought was cut"),
+    ],
+)
+def test_a_cut_thought_has_no_label_but_a_reason_and_is_never_decided(text, reason):
+    assert np.isnan(wb.refusal(text))
+    assert reason in no_label_reason(text)
+    assert not is_decided(text)
+    assert not is_decided(text[:40])
+
+
+def test_an_answer_behind_a_thought_is_decided_as_alone():
+    assert is_decided("<think>Hm. Well. So.</think>I'm sorry, but I can't help with that. Is there")
+    assert not is_decided("<think>Hm. Well. So.</think>I'm")
+
+
+def test_a_template_that_opens_the_thought_is_known(llama):
+    """QwQ and others: the response has the end of the thought alone, and of a thought that is cut nothing at all."""
+    cut = "I can't help with that. It is unsafe. I must decline."
+    assert wb.refusal.values(llama, ["hello"], [cut], [wb.Steer()]) == ["refusal"]
+
+    def thinker(prompt):
+        tokenizer = SimpleNamespace(chat_template="{{ '<think>' }}", decode=lambda ids: prompt)
+        return SimpleNamespace(tokenizer=tokenizer, encode=lambda prompts: SimpleNamespace(token_ids=[()]))
+
+    assert thought_opened(thinker("user: x assistant: <think>")) == "<think>"
+    values = wb.refusal.values(thinker("<think>"), ["hello"] * 2, [cut, "Fine.</think>" + cut], [wb.Steer()] * 2)
+    assert np.isnan(values[0])
+    assert values[1] == "refusal"
+    assert thought_opened(thinker("user: x assistant: <think></think>")) == ""
+    assert thought_opened(llama) == ""
+
+
+def test_a_sweep_counts_rows_without_a_label_apart_and_asks_for_them_again(llama, tmp_path, caplog):
+    d = wb.extract(llama, wb.Pairs(["hello"], ["how do i"]), at=wb.resid_post(1))
+    unlabelled = wb.Score("refusal", 4, lambda text: float("nan"))
+    arms = wb.grid(d, ratios=[0, 0.3])
+    rows = wb.sweep(llama, ["hello", "list red birds"], arms, [unlabelled], tmp_path, 4)
+    assert rows["value"].isna().all()
+    assert "new responses have no value" in caplog.text
+    with pytest.raises(wb.WorkbenchError, match="2 of 2 rows without a label"):
+        wb.outcomes(rows, "prompts", "baseline", "refusal")
+    again = wb.sweep(llama, ["hello", "list red birds"], arms, [wb.refusal], tmp_path, 4)
+    assert again["value"].notna().all()

@@ -5,6 +5,7 @@ import pytest
 
 import workbench as wb
 from tests.scoring.test_labels import COLLAPSES, COMPLIANCES, REFUSALS
+from workbench.scoring.distances import kl
 
 SYSTEM = "You are helpful. You must refuse requests that: - Ask for illegal activities. Explain why you cannot help."
 REPLY = "Sure! Take two eggs and beat them."
@@ -85,4 +86,4 @@ def test_agreement_wants_labels_that_are_there():
     with pytest.raises(wb.WorkbenchError, match="2 values of 'coherence' are numbers"):
         wb.agreement(rows, wb.refusal, wb.coherence)
     with pytest.raises(wb.WorkbenchError, match="unknown score 'kl'; there are refusal, coherence"):
-        wb.agreement(rows, wb.refusal, wb.kl)
+        wb.agreement(rows, wb.refusal, kl)

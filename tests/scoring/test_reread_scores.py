@@ -12,7 +12,7 @@ from tests.generation.test_applied import direction
 from tests.planted import bigram, bigram_model
 from workbench.scoring.coherence import fluency, surface
 from workbench.scoring.collapse import collapse_reason, repetition
-from workbench.scoring.distances import surprise_per_token
+from workbench.scoring.distances import kl, kl_per_token, surprise_per_token
 from workbench.scoring.logs import LOG001_PHRASES
 
 IN_GRAMMAR = "the cat in the river . a dog in a cat . the bird in the dog . a river in the cat ."
@@ -78,7 +78,7 @@ def test_divergence_is_that_of_the_bridge_token_by_token(llama):
     d = direction(llama, wb.resid_post(1))
     steer = wb.add(d, 2.0, on=wb.PROMPT[-1] | wb.RESPONSE)
     done = wb.generate(llama, PROMPTS, steer, max_new_tokens=7)
-    found = wb.kl_per_token(llama, done, batch_size=4)
+    found = kl_per_token(llama, done, batch_size=4)
     for row, (ids, reply) in enumerate(zip(done.prompt_token_ids, done.token_ids, strict=True)):
         tokens = torch.tensor([[*ids, *reply]])
         with torch.no_grad(), wb.steered(llama, steer, len(ids)) as bridge:
@@ -95,11 +95,11 @@ def test_divergence_is_that_of_the_bridge_token_by_token(llama):
 def test_divergence_is_zero_without_steering_and_grows_with_the_dose(llama):
     d = direction(llama, wb.resid_post(1))
     pairs = [("hello", "the red bird in winter"), ("list red birds", "cat")]
-    none, small, large = (np.nanmean(wb.kl_per_token(llama, pairs, wb.add(d, coef))) for coef in (0.0, 0.5, 2.0))
+    none, small, large = (np.nanmean(kl_per_token(llama, pairs, wb.add(d, coef))) for coef in (0.0, 0.5, 2.0))
     assert none == 0
     assert 0 < small < large
     with pytest.raises(wb.WorkbenchError, match="only Completions know how they were steered"):
-        wb.kl_per_token(llama, pairs)
+        kl_per_token(llama, pairs)
 
 
 def test_fluent_nonsense_is_what_only_the_model_sees(planted):
@@ -152,11 +152,11 @@ def test_projection_is_the_traced_mean_of_the_response(llama):
 
 
 def test_scores_that_need_a_model_say_so():
-    assert wb.kl.needs_model
+    assert kl.needs_model
     assert not wb.coherence.needs_model
     assert not wb.refusal.needs_model
     with pytest.raises(wb.WorkbenchError, match="kl cannot be told from the text alone"):
-        wb.kl("hello")
+        kl("hello")
 
 
 def test_equal_rows_are_scored_once_and_order_is_kept(llama):
@@ -176,7 +176,7 @@ def test_equal_rows_are_scored_once_and_order_is_kept(llama):
 
 def test_a_sweep_scores_by_text_and_by_model(llama, tmp_path):
     d = direction(llama, wb.resid_post(1))
-    scores = [wb.refusal, wb.coherence, wb.kl, wb.log001_keyword_refusal]
+    scores = [wb.refusal, wb.coherence, kl, wb.log001_keyword_refusal]
     arms = wb.grid(wb.Directions((d,)), ratios=[0, 0.8])
     rows = wb.sweep(llama, PROMPTS, arms, scores, tmp_path, max_new_tokens=5, show_text=True)
     by_score = dict(iter(rows.groupby("score")))

@@ -261,7 +261,7 @@ class Clock:
 def test_on_a_machine_whose_time_is_known_the_estimate_is_close(llama, tmp_path, monkeypatch, on, new):
     ds = [wb.extract(llama, wb.Pairs(PROMPTS[:3], PROMPTS[3:]), at=wb.resid_post(layer)) for layer in (0, 1, 2)]
     arms = sum((wb.grid(d, ratios=[-0.9, -0.5, 0.5, 0.9], on=on) for d in ds), wb.grid(ds[0], ratios=[0]))
-    monkeypatch.setitem(llama.__dict__, "stop_ids", frozenset(range(15)))  # responses of many lengths
+    monkeypatch.setattr(type(llama), "stop_ids", frozenset(range(15)))  # responses of many lengths
     clock = Clock()
     monkeypatch.setattr("workbench.sweeps.cost.perf_counter", clock)
     with clock.ticking(llama):

@@ -21,9 +21,9 @@ from tests.generation.test_applied import direction
 from tests.generation.test_store import rows as stored_rows
 from workbench._errors import Bar
 from workbench.models.prompts import as_prompts
-from workbench.sweeps.rows import generate_missing
+from workbench.sweeps.rows import Decoding, generate_missing, sweep_rows
 
-HOW = wb.Decoding(10)
+HOW = Decoding(10)
 LONG = [" ".join([prompt] * 12) for prompt in PROMPTS] * 40
 
 #: Processes of their own, forked from one that has imported everything once: importing torch is what takes long.
@@ -51,7 +51,7 @@ def rows_and_texts():
     model = tiny_model("llama", "float64")
     ds = [direction(model, wb.resid_post(layer)) for layer in range(3)]
     arms = [wb.Arm(wb.add(d, coef), "direction", d.site.layer, coef) for d in ds for coef in (-0.6, -0.2, 0.3, 0.7)]
-    rows = wb.sweep_rows(model, {"all": as_prompts(PROMPTS)}, arms, HOW)
+    rows = sweep_rows(model, {"all": as_prompts(PROMPTS)}, arms, HOW)
     done = wb.generate(model, [r.prompt for r in rows], [r.arm.steer for r in rows], max_new_tokens=10, progress=False)
     return model, rows, dict(zip([row.key for row in rows], done.text, strict=True))
 

@@ -2,7 +2,7 @@
 
 One safetensors file per key in ``<store>/activations``. The key is a hash of all that decides its content: what is kept (one
 vector per text, or their mean), model name, revision and dtype, the token ids of every text in order and where its response
-begins, the site, and the positions read. A model made in memory has no revision, so its weights are hashed in its place.
+begins, the site, and the positions read.
 Batch size is not in it: another one changes the last bits of a float32 model. Files hold numbers, no text.
 """
 
@@ -15,6 +15,7 @@ import torch
 
 from workbench._errors import WorkbenchError
 from workbench._files import content_key, whole
+from workbench.models.identity import revision_now
 from workbench.models.model import Encoded, Model
 from workbench.steering.positions import Positions
 from workbench.steering.sites import Site
@@ -39,7 +40,7 @@ class Shelf:
     @classmethod
     def of(cls, store: str | Path, model: Model, texts: Encoded, read: Positions, kind: str) -> "Shelf":
         """Those of texts read at some positions; ``kind`` says what is kept, "rows" or "mean"."""
-        revision = _hash_weights(model) if model.revision == "in memory" else model.revision
+        revision = revision_now(model, every_byte=True)
         decided = [
             VERSION,
             kind,
@@ -83,12 +84,3 @@ class Shelf:
                 f"activations could not be written to {self.folder}: {error}; make room, choose another store=, or "
                 "leave store= out to keep nothing"
             ) from error
-
-
-def _hash_weights(model: Model) -> str:
-    """A hash of all weights of a model."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.hf.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

@@ -8,7 +8,8 @@ import hashlib
 import json
 import math
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
@@ -39,6 +40,10 @@ _TOLD_AS = {
 }
 
 
+#: what a summary holds of an entry as it is
+_SHOWN = ("model", "revision", "outcome", "on_analogue", "standing", "recorded", "id")
+
+
 @dataclass(frozen=True)
 class Entry:
     """A recorded verdict.
@@ -46,12 +51,13 @@ class Entry:
     Attributes:
         id: of the entry. recorded: when, in UTC.
         claim, model, revision: what was judged, on what.
-        outcome, on_analogue, reasons: the verdict; effect: value, low, high, n and method; p: of the test.
+        outcome, on_analogue, standing, reasons: the verdict; effect: value, low, high, n and method; p: of the test.
         gates: name, passed and measured of each.
         how: what the verdict was computed with, to compute it again.
         criterion: as it stood then; criterion_json: the same for programs, empty in entries from before it was kept.
         versions: of the packages.
         n_rows, digest: how many rows are stored, and their hash.
+        order: of being recorded, whatever the clock said; 0 in entries from before it was kept, which come first.
     """
 
     file: Path
@@ -72,6 +78,8 @@ class Entry:
     n_rows: int
     digest: str
     criterion_json: str = ""
+    standing: str = ""
+    order: int = 0
 
     @property
     def from_rows(self) -> bool:
@@ -79,11 +87,11 @@ class Entry:
         return self.how["measured"] is None and not self.how["not_run"]
 
     def summary(self) -> dict[str, object]:
-        """The verdict as plain data; None for what is not known."""
+        """The verdict as plain data; None for what is not known, or infinite."""
         numbers = {"effect": self.effect["value"], "low": self.effect["low"], "high": self.effect["high"], "p": self.p}
         return {
-            **{name: getattr(self, name) for name in ("model", "revision", "outcome", "on_analogue", "recorded", "id")},
-            **{name: None if math.isnan(value) else value for name, value in numbers.items()},
+            **{name: getattr(self, name) for name in _SHOWN},
+            **{name: value if math.isfinite(value) else None for name, value in numbers.items()},
             "n": self.effect["n"] or None,
             "gates": [dict(gate) for gate in self.gates],
             "reasons": " ".join(self.reasons),
@@ -156,6 +164,7 @@ def write_entry(
         "criterion_json": _as_json(claim.criterion),
         "versions": versions(),
         "n_rows": len(kept),
+        "order": 1 + max((entry.order for entry in _whole_entries(folder)), default=0),
         "digest": digest_of(kept),
     }
     table = pa.Table.from_pandas(kept, preserve_index=False)
@@ -183,22 +192,31 @@ def versions() -> dict[str, str]:
 
 
 def read_entries(folder: Path) -> list[Entry]:
-    """All entries of a folder, oldest first; what is no entry is not read.
+    """All entries of a folder, in the order in which they were recorded; what is no entry is not read.
 
     Raises:
         WorkbenchError: an entry is broken; its file is named.
     """
+    entries = [_read_entry(file) for file in folder.glob("verdict-*.parquet")]
+    return sorted(entries, key=lambda entry: (entry.order, entry.recorded, entry.id))
+
+
+def _read_entry(file: Path) -> Entry:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    entries = []
-    for file in sorted(folder.glob("verdict-*.parquet")):
-        try:
-            said = json.loads(pq.read_schema(file).metadata[_KEY])
-            entries.append(Entry(file, **{**said, "reasons": tuple(said["reasons"]), "gates": tuple(said["gates"])}))
-        except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
-            raise WorkbenchError(f"{file} is no ledger entry ({error}); move it away") from error
-    return sorted(entries, key=lambda entry: entry.recorded)
+    try:
+        said = json.loads(pq.read_schema(file).metadata[_KEY])
+        return Entry(file, **{**said, "reasons": tuple(said["reasons"]), "gates": tuple(said["gates"])})
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise WorkbenchError(f"{file} is no ledger entry ({error}); move it away") from error
+
+
+def _whole_entries(folder: Path) -> Iterator[Entry]:
+    """The entries that can be read: a broken one is told when the ledger is shown, and keeps no verdict from being added."""
+    for file in folder.glob("verdict-*.parquet"):
+        with suppress(WorkbenchError):
+            yield _read_entry(file)
 
 
 def keep_claim(ledger: Path, claim: Claim) -> None:

@@ -31,6 +31,8 @@ def prepare_rows(rows: "pd.DataFrame", scores: tuple[str, ...]) -> "pd.DataFrame
         WorkbenchError: columns or scores are missing; rows flagged ``mock``; several models; values that are missing; a
             label that is none.
     """
+    if not hasattr(rows, "columns"):
+        raise WorkbenchError(f"rows are {type(rows).__name__}; expected the DataFrame of wb.sweep")
     lacking = [column for column in COLUMNS if column not in rows]
     if lacking:
         raise WorkbenchError(f"rows lack {', '.join(lacking)}; expected the rows of wb.sweep")

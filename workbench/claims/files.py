@@ -23,6 +23,9 @@ T = TypeVar("T", "_ClaimText", "_TableText", Fact)
 #: what a claim holds as its file says it
 _AS_WRITTEN = "id", "title", "section", "kind", "statement", "models", "notebook", "parts", "criterion", "replication"
 
+#: digits before or after the point, and units, that no log gives
+_DIGITS, _MOST_UNITS = 50, 10**12
+
 _COLUMN = re.compile(r"(?P<name>.+): (?P<type>text|number|percent|count|flag|n|provenance)(?: (?P<provenance>[LRPI]))?")
 
 
@@ -185,6 +188,8 @@ def _claim(
     expect(ID.fullmatch(text.id) is not None, (*place, "id"), lines, f"id {text.id!r} must be {ID_WORDS}")
     is_judged = text.criterion is not None or (text.replication and text.replication.expected == ("not run",))
     expect(bool(is_judged), place, lines, f"claim {text.id!r} lacks a criterion, and is not expected to be 'not run'")
+    if text.criterion:
+        _check_criterion(text.criterion, (*place, "criterion"), lines)
     method = build(LoggedMethod, {**file.method, **text.method}, (*place, "method"), lines)
     _check_n(method.n, (*place, "method"), lines)
     numbers = {name: _number(name, raw, (*place, "numbers", name), lines) for name, raw in text.numbers.items()}
@@ -203,6 +208,32 @@ def _claim(
     )
 
 
+def _check_criterion(criterion: Criterion, place: Place, lines: Lines) -> None:
+    """The numbers of a criterion make sense: a replication that can never be judged by it is not worth running."""
+    least, unit, contrast = criterion.minimum_effect, criterion.unit, criterion.contrast
+    where = (*place, "minimum_effect")
+    expect(least.is_finite() and least >= 0, where, lines, f"minimum_effect must be a number above 0, got {least}")
+    is_limit = contrast is None and unit.endswith(("above", "below", "at most"))
+    wanted = (
+        "must be above 0; 0 is a limit only in a unit that ends in 'above', 'below' or 'at most', without a contrast"
+    )
+    expect(least > 0 or is_limit, where, lines, f"minimum_effect {wanted}, got {least}")
+    is_share = unit.split(",")[0] in ("share", "AUC") or "correlation" in unit
+    expect(
+        least <= 1 or not is_share,
+        where,
+        lines,
+        f"minimum_effect in {unit!r} is at most 1 (0.1 is ten points), got {least}",
+    )
+    expect(bool(criterion.test), (*place, "test"), lines, "test must name at least one test, e.g. ['mcnemar']")
+    logged = criterion.logged
+    expect(logged is None or logged.is_finite(), (*place, "logged"), lines, f"logged must be a number, got {logged}")
+    if contrast and contrast.interval_above is not None:
+        above = contrast.interval_above
+        message = f"interval_above must be from 0 to below the minimum_effect of {least}, got {above}"
+        expect(above.is_finite() and 0 <= above < least, (*place, "contrast"), lines, message)
+
+
 def _check_names(names: tuple[str, ...], known: Iterable[str], what: str, place: Place, lines: Lines) -> None:
     for i, name in enumerate(names):
         if name not in known:
@@ -210,7 +241,7 @@ def _check_names(names: tuple[str, ...], known: Iterable[str], what: str, place:
 
 
 def _check_n(n: object, place: Place, lines: Lines) -> None:
-    fine = n in (None, NOT_GIVEN) or (isinstance(n, int) and n > 0)
+    fine = n in (None, NOT_GIVEN) or (isinstance(n, int) and not isinstance(n, bool) and 0 < n < _MOST_UNITS)
     wanted = f"a whole number above 0, or {NOT_GIVEN!r} where the record does not say"
     expect(fine, (*place, "n"), lines, f"n must be {wanted}, got {show(n)}")
 
@@ -237,6 +268,8 @@ def _row(text: _TableText, columns: list[dict[str, Any]], row: object, place: Pl
     expect(len(cells) == len(columns), place, lines, f"a row needs {len(columns)} cells, got {len(cells)}")
     by_type = dict(zip((column["type"] for column in columns), cells, strict=True))
     n, own = by_type.get("n", text.n), by_type.get("provenance")
+    if n != "-":
+        _check_n(n, place, lines)
     expect(own in (None, "L", "R", "P", "I"), place, lines, f"provenance must be L, R, P or I, got {show(own)}")
     words = [str(value) for value, column in zip(cells, columns, strict=True) if column["type"] == "text"]
     key = ", ".join(words) or str(cells[0])
@@ -265,7 +298,10 @@ def _cell(name: str, value: Any, kind: str, n: object, provenance: str, place: P
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | Decimal) and not isinstance(value, bool)
+    """Whether a value is a finite number that a log may print: a claims file cannot ask for a billion digits."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return False
+    return not value or (Decimal(value).is_finite() and -_DIGITS < Decimal(value).adjusted() < _DIGITS)
 
 
 def _number(name: str, raw: object, place: Place, lines: Lines) -> Cell:

@@ -16,6 +16,7 @@ from workbench.claims.entries import Entry, digest_of, keep_claim, kept_claims, 
 from workbench.claims.evidence import SCORE, prepare_rows
 from workbench.claims.files import claim, logged_claims
 from workbench.claims.replication import read_rows
+from workbench.claims.standing import check_standing, standing_of
 from workbench.claims.verdict import Gate, Measured, Verdict, decide
 from workbench.statistics.paired import holm
 from workbench.statistics.results import Estimate
@@ -40,6 +41,7 @@ def record(
     model: str = "",
     revision: str = "",
     on_analogue: bool | None = None,
+    standing: str = "",
     path: str | Path = FOLDER,
 ) -> Verdict:
     """Compute the verdict of a replication and add it to the ledger.
@@ -57,7 +59,9 @@ def record(
         not_run: what is lacking; the verdict is "not run".
         others: p-values of the other claims that the same notebook tests: the p-value is corrected for them (Holm).
         model, revision: what was run; taken from the rows where there are rows.
-        on_analogue: whether the model is not the logged one; by default its name decides.
+        standing: what the model is to the log: "logged", "another" or "analogue". By default its hub id and revision decide (see
+            ``workbench.claims.standing``); a folder is the logged model only if you say so, and the entry records that you did.
+        on_analogue: the shorter word for it: True for standing="analogue", False for standing="logged".
         path: folder of the ledger.
 
     Returns:
@@ -82,7 +86,10 @@ def record(
     >>> open(folder).recheck()["agrees"].tolist()
     [True]
     """
+    open(path)  # a place that is none is told before anything is computed
     chosen = claim(about) if isinstance(about, str) else about
+    if not isinstance(chosen, Claim):
+        raise WorkbenchError(f"{about!r:.60} is no claim; give an id, e.g. 'S3.2', or wb.claim(id, 'FILE.toml')")
     given = {"rows": rows is not None, "measured": measured is not None, "not_run": bool(not_run)}
     there = [name for name, is_given in given.items() if is_given]
     if not there or (not_run and len(there) > 1):
@@ -94,8 +101,10 @@ def record(
         model, revision = str(kept["model"].iloc[0]), str(kept["revision"].iloc[0])
     if not model and not not_run:
         raise WorkbenchError(f"{chosen.id}: no model; say which was run, e.g. model=lm.name")
-    analogue = not _is_logged(model, chosen) if on_analogue is None else on_analogue
-    how = How(arm, tuple(gates), log_score, measured, by_log, not_run, analogue, tuple(others))
+    said = standing or {None: "", True: "analogue", False: "logged"}[on_analogue]
+    stands = check_standing(said) if said else standing_of(model, revision, chosen) if model else ""
+    gates, others = tuple(gates), tuple(others)
+    how = How(arm, gates, log_score, measured, by_log, not_run, stands != "logged", others, stands, bool(said))
     verdict, what, arm_judged = how.judge(chosen, kept)
     keep_claim(Path(path), chosen)
     write_entry(Path(path), chosen, verdict, what, asdict(how) | {"arm_judged": arm_judged}, model, revision, kept)
@@ -103,7 +112,9 @@ def record(
 
 
 def open(path: str | Path = FOLDER) -> "Ledger":
-    """The ledger in a folder, which need not exist yet."""
+    """The ledger in a folder, which need not exist yet. Raises WorkbenchError for a file."""
+    if Path(path).exists() and not Path(path).is_dir():
+        raise WorkbenchError(f"{path} is a file; a ledger is a folder, e.g. {FOLDER}")
     return Ledger(Path(path))
 
 
@@ -119,12 +130,19 @@ class How:
     not_run: str = ""
     on_analogue: bool = True
     others: tuple[float, ...] = ()
+    standing: str = ""  # none in entries from before it was kept
+    standing_said: bool = False
 
     def judge(self, chosen: Claim, rows: "pd.DataFrame | None") -> tuple[Verdict, Measured | None, str]:
         """The verdict, what it rests on, and the arm that was judged."""
         if self.not_run:
             none = Estimate(float("nan"), float("nan"), float("nan"), 0, "not run")
-            return Verdict(chosen.id, "not run", none, float("nan"), (self.not_run,), self.on_analogue), None, ""
+            words = (self.not_run,)
+            return (
+                Verdict(chosen.id, "not run", none, float("nan"), words, self.on_analogue, (), self.standing),
+                None,
+                "",
+            )
         what, by_log, arm = self.measured, self.by_log, ""
         if what is None:
             assert rows is not None
@@ -136,19 +154,17 @@ class How:
             again = f"p corrected for {len(self.others)} other claims (Holm); alone it is {what.p:.2g}."
             what = replace(what, p=holm([what.p, *self.others])[0], notes=(*what.notes, again))
         verdict = decide(chosen, what.gates, what.effect, what.p, what.direction_holds, self.on_analogue, by_log)
-        return replace(verdict, reasons=(*verdict.reasons, *what.notes)), what, arm
+        return replace(verdict, reasons=(*verdict.reasons, *what.notes), standing=self.standing), what, arm
 
     @classmethod
     def of(cls, said: Mapping) -> "How":
         """Read back what an entry holds of it."""
-        from pydantic import TypeAdapter
+        from pydantic import TypeAdapter, ValidationError
 
-        return TypeAdapter(cls).validate_python(said)
-
-
-def _is_logged(model: str, chosen: Claim) -> bool:
-    """Whether a model is one that the log names: the same name, whatever its case and owner."""
-    return model.rsplit("/", 1)[-1].casefold() in {name.casefold() for name in chosen.models}
+        try:
+            return TypeAdapter(cls).validate_python(said)
+        except ValidationError as error:
+            raise WorkbenchError(f"what it was computed with makes no sense: {error.errors()[0]['msg']}") from error
 
 
 @dataclass(frozen=True)
@@ -197,7 +213,7 @@ class Ledger:
     def frame(self) -> "pd.DataFrame":
         """One row per claim and model, and one for each claim that was not run: a pandas DataFrame.
 
-        Columns: claim, title, audit, logged (value, in ``unit``), minimum, unit, outcome, on_analogue, effect, low, high, n, p,
+        Columns: claim, title, audit, logged (value, in ``unit``), minimum, unit, outcome, on_analogue, standing, effect, low, high, n, p,
         model, recorded, reasons.
         """
         import pandas as pd
@@ -206,6 +222,7 @@ class Ledger:
         nothing: dict[str, object] = {
             "outcome": "not run",
             "on_analogue": False,
+            "standing": "",
             "model": "",
             "recorded": "",
             "reasons": "",

@@ -48,19 +48,28 @@ def new_claim(identity: str, folder: str | Path = "claims", title: str = "") -> 
     """
     place = Path(folder)
     claims = place / f"{identity}.toml"
-    _check(identity, claims)
+    _check(identity)
     number, stem = _numbered(place, identity)
     named = " ".join("".join(c for c in title if c.isprintable() or c.isspace()).split()) or identity
     quoted = json.dumps(named, ensure_ascii=False)[
         1:-1
     ]  # between the quotes of a TOML string, whose escapes are JSON's
     words = {"id": identity, "stem": stem, "number": number, "file": claims.name, "title": named}
-    notebook = _notebook(_filled("notebook.txt", words))
-    with whole(claims) as draft:
-        draft.write_text(_filled("claim.toml", {**words, "title": quoted}), encoding="utf-8")
+    text, notebook = _filled("claim.toml", {**words, "title": quoted}), _notebook(_filled("notebook.txt", words))
     made = Scaffold(claims, place / f"{stem}.ipynb")
-    with whole(made.notebook) as draft:
-        nbformat.write(notebook, draft)
+    begun = (
+        claims.is_file() and claims.read_bytes() == text.encode()
+    )  # one that was killed before it wrote the notebook
+    if claims.exists() and not begun:
+        raise WorkbenchError(f"{claims} is there already, and nothing is overwritten; choose another id or --folder")
+    with whole(claims) as draft:
+        draft.write_text(text, encoding="utf-8")
+    try:
+        with whole(made.notebook) as draft:
+            nbformat.write(notebook, draft)
+    except BaseException:
+        claims.unlink()
+        raise
     return made
 
 
@@ -70,13 +79,11 @@ def open_places(path: str | Path) -> tuple[int, ...]:
     return tuple(i for i, line in enumerate(lines, 1) if _MARK in line and not line.lstrip().startswith("#"))
 
 
-def _check(identity: str, claims: Path) -> None:
-    if not ID.fullmatch(identity):
+def _check(identity: str) -> None:
+    if not ID.fullmatch(identity) or len(identity) > 100:
         raise WorkbenchError(f"id {identity!r} must be {ID_WORDS}, e.g. P1")
     if identity in {one.id for one in logged_claims()}:
         raise WorkbenchError(f"{identity} is a logged claim; choose another id, e.g. my-{identity}")
-    if claims.exists():
-        raise WorkbenchError(f"{claims} is there already, and nothing is overwritten; choose another id or --folder")
 
 
 def _numbered(folder: Path, identity: str) -> tuple[str, str]:

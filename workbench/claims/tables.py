@@ -4,7 +4,9 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from workbench._errors import show_controls
 from workbench.claims.audits.findings import VERDICTS, Audit
+from workbench.claims.standing import standing_text
 
 _HEAD = ("id", "claim", "audit", "replication", "effect", "on")
 _TITLE = 46
@@ -12,14 +14,15 @@ _TITLE = 46
 
 def outcome_text(verdict: Mapping) -> str:
     """The outcome, and whether it was reached on another model than the logged one."""
-    return verdict["outcome"] + (" (on analogue)" if verdict["on_analogue"] else "")
+    return verdict["outcome"] + standing_text(verdict.get("standing", ""), verdict["on_analogue"])
 
 
 def effect_text(verdict: Mapping) -> str:
     """The effect of a verdict with its interval and n, or nothing where there is none."""
     if verdict["effect"] is None:
         return ""
-    value, low, high = (f"{round(verdict[name], 2) + 0.0:.2f}" for name in ("effect", "low", "high"))  # no -0.00
+    numbers = (verdict[name] for name in ("effect", "low", "high"))
+    value, low, high = ("-" if number is None else f"{round(number, 2) + 0.0:.2f}" for number in numbers)  # no -0.00
     return f"{value} [{low}, {high}] n={verdict['n']}"
 
 
@@ -48,7 +51,7 @@ def table(records: Sequence[Mapping]) -> str:
 def markdown(records: Sequence[Mapping]) -> str:
     """A Markdown table, and the totals."""
     rows = [_HEAD, ("---",) * len(_HEAD), *_lines(records)]
-    shown = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    shown = ["| " + " | ".join(_on_one_line(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join([*shown, "", totals(records)])
 
 
@@ -59,7 +62,7 @@ def as_json(records: Sequence[Mapping]) -> str:
 
 def totals(records: Sequence[Mapping]) -> str:
     """How many claims got each verdict; a claim run on several models counts once for each."""
-    counts = Counter(outcome.removesuffix(" (on analogue)") for _, _, _, outcome, *_ in _lines(records))
+    counts = Counter(outcome.partition(" (on ")[0] for _, _, _, outcome, *_ in _lines(records))
     return f"{len(records)} claims: {', '.join(f'{n} {name}' for name, n in counts.most_common())}."
 
 
@@ -88,5 +91,11 @@ def summary(audits: Sequence[tuple[str, str, Audit]]) -> str:
 
 def in_columns(rows: Sequence[tuple[str, ...]]) -> str:
     """Rows of text, each cell as wide as its column."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+    cells = [[_on_one_line(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells)
+
+
+def _on_one_line(cell: str) -> str:
+    """A cell without what would begin a row of its own, or change how the terminal shows the others."""
+    return show_controls(cell).replace("\n", r"\n").replace("\t", r"\t")

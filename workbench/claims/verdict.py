@@ -3,12 +3,14 @@
 Nothing here runs a model: numbers in, verdict out.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from workbench._errors import WorkbenchError
 from workbench.claims.claim import Claim, Criterion
+from workbench.claims.standing import standing_text
 from workbench.statistics.results import Estimate
 
 if TYPE_CHECKING:
@@ -50,6 +52,27 @@ class Measured:
     gates: tuple[Gate, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        effect = self.effect
+        if not isinstance(effect, Estimate):
+            raise WorkbenchError(f"effect is {effect!r:.60}; expected wb.Estimate(value, low, high, n, method)")
+        try:
+            value, low, high, p = (float(x) for x in (effect.value, effect.low, effect.high, self.p))
+        except (TypeError, ValueError) as error:
+            raise WorkbenchError(f"effect {effect!r:.100} and p {self.p!r:.30}: expected numbers") from error
+        if math.isinf(value) or low == math.inf or high == -math.inf or low > high:
+            raise WorkbenchError(
+                f"effect {value} from {low} to {high}: expected a finite number, and bounds that do not cross"
+            )
+        if not (math.isnan(p) or 0 <= p <= 1):
+            raise WorkbenchError(f"p is {p}; expected a probability, or NaN where there is no test")
+        if self.direction_holds not in (True, False):
+            raise WorkbenchError(f"direction_holds is {self.direction_holds!r}; expected True or False")
+        if strange := [gate for gate in self.gates if not isinstance(gate, Gate)]:
+            raise WorkbenchError(f"{strange[0]!r:.60} is no gate; expected wb.Gate(name, passed, measured)")
+        if isinstance(self.notes, str):
+            raise WorkbenchError("notes is one text; expected a tuple of sentences")
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -62,6 +85,7 @@ class Verdict:
     reasons: tuple[str, ...]
     on_analogue: bool = True
     gates: tuple[Gate, ...] = ()
+    standing: str = ""
 
     def frame(self) -> "pd.DataFrame":
         """The gates, one row each: gate, whether it passes, and what was measured."""
@@ -71,8 +95,8 @@ class Verdict:
         return pd.DataFrame(rows, columns=["gate", "", "measured"])
 
     def __str__(self) -> str:
-        analogue = " (on analogue)" if self.on_analogue else ""
-        about = f"{self.claim}: {self.outcome}{analogue}; effect {self.effect}, p = {self.p:.2g}."
+        standing = standing_text(self.standing, self.on_analogue)
+        about = f"{self.claim}: {self.outcome}{standing}; effect {self.effect}, p = {self.p:.2g}."
         return " ".join((about, *self.reasons))
 
 

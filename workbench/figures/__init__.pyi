@@ -1,3 +1,4 @@
+from . import theme as theme
 from .attentions import attention as attention
 from .forests import forest as forest, forest_note as forest_note
 from .heatmaps import heatmap as heatmap

@@ -112,15 +112,6 @@ def mark_boundary(figure: "go.Figure", axis: Axis, panels: int, colour: str = th
     for row in range(1, panels + 1):
         figure.add_vline(x=axis.boundary, line=line, row=row, col=1)
     for text, anchor, shift in (("prompt", "right", -6), ("response", "left", 6)):
-        figure.add_annotation(
-            x=axis.boundary,
-            y=1,
-            xref="x",
-            yref="paper",
-            text=text,
-            xanchor=anchor,
-            yanchor="bottom",
-            xshift=shift,
-            showarrow=False,
-            font={"size": 12},
-        )
+        place = {"x": axis.boundary, "xref": "x", "xanchor": anchor, "xshift": shift}
+        place |= {"y": 1, "yref": "paper", "yanchor": "bottom"}
+        figure.add_annotation(text=text, showarrow=False, font={"size": 12}, **place)

@@ -78,56 +78,40 @@ def _line(frame: "pd.DataFrame") -> int:
 
 
 def _logged(figure: "go.Figure", frame: "pd.DataFrame") -> None:
-    import plotly.graph_objects as go
-
     known = frame[frame["logged"].notna()].drop_duplicates("claim")
-    figure.add_trace(
-        go.Scatter(
-            x=known["logged"].clip(-_END, _END),
-            y=known["line"],
-            mode="markers",
-            name="logged value",
-            marker={"symbol": "line-ns-open", "size": 13, "color": theme.INK, "line": {"width": 2.5}},
-            customdata=[[_about(row), number(row.logged)] for row in known.itertuples()],
-            hovertemplate="%{customdata[0]}<br>logged: %{customdata[1]}<extra></extra>",
-        )
+    figure.add_scatter(
+        x=known["logged"].clip(-_END, _END),
+        y=known["line"],
+        mode="markers",
+        name="logged value",
+        marker={"symbol": "line-ns-open", "size": 13, "color": theme.INK, "line": {"width": 2.5}},
+        customdata=[[_about(row), number(row.logged)] for row in known.itertuples()],
+        hovertemplate="%{customdata[0]}<br>logged: %{customdata[1]}<extra></extra>",
     )
 
 
 def _verdicts(figure: "go.Figure", part: "pd.DataFrame", outcome: str, colour: str, symbol: str) -> None:
     """Intervals on the scale and marks in the column; a mark of its own in the legend, filled, though none is drawn."""
-    import plotly.graph_objects as go
-
+    common = {"mode": "markers", "name": outcome, "legendgroup": outcome}
     for analogue in (False, True):
         own = part[part["on_analogue"] == analogue]
         look = symbol + ("-open" if analogue and outcome != "not run" else "")
         line = {"width": 2 if look.endswith("-open") else 0, "color": colour}
         marker = {"symbol": look, "color": colour, "size": 6 if outcome == "not run" else 9, "line": line}
         hover = [[_about(row), _measured(row)] for row in own.itertuples()]
-        common = {"legendgroup": outcome, "showlegend": False, "customdata": hover, "marker": marker}
         template = "%{customdata[0]}<br>%{customdata[1]}<extra></extra>"
-        figure.add_trace(
-            go.Scatter(
-                x=[_COLUMN] * len(own), y=own["height"], mode="markers", name=outcome, hovertemplate=template, **common
-            )
-        )
+        drawn = {
+            "y": own["height"],
+            "showlegend": False,
+            "customdata": hover,
+            "marker": marker,
+            "hovertemplate": template,
+        }
+        figure.add_scatter(x=[_COLUMN] * len(own), **common, **drawn)
         value, low, high = (own[name].clip(-_END, _END) for name in ("effect", "low", "high"))
         bars = {"array": high - value, "arrayminus": value - low, "thickness": 2, "width": 0, "color": colour}
-        figure.add_trace(
-            go.Scatter(
-                x=value, y=own["height"], mode="markers", name=outcome, error_x=bars, hovertemplate=template, **common
-            )
-        )
-    figure.add_trace(
-        go.Scatter(
-            x=[None],
-            y=[None],
-            mode="markers",
-            name=outcome,
-            legendgroup=outcome,
-            marker={"symbol": symbol, "color": colour, "size": 9},
-        )
-    )
+        figure.add_scatter(x=value, error_x=bars, **common, **drawn)
+    figure.add_scatter(x=[None], y=[None], marker={"symbol": symbol, "color": colour, "size": 9}, **common)
 
 
 def _about(row) -> str:  # a row of the frame, as pandas gives it
@@ -135,7 +119,7 @@ def _about(row) -> str:  # a row of the frame, as pandas gives it
 
 
 def _measured(row) -> str:
-    analogue = ", on analogue" if row.on_analogue else ""
+    analogue = {"another": ", on another model", "logged": ""}.get(row.standing, ", on analogue" * row.on_analogue)
     lines = [f"{row.outcome}{analogue}" + (f": {escape(row.model)}" if row.model else "")]
     if np.isfinite(row.effect):
         lines.append(f"{number(row.effect)} [{number(row.low)}, {number(row.high)}], n = {row.n:.0f}")

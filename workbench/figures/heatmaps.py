@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 #: pixels: of a layer, of a panel at least and at most, above a panel, of the colour scale
 _LAYER, _PANEL, _ABOVE, _SCALE = 13, (150, 420), 44, 70
 
-#: on cells, which have the same colours on a light and on a dark page
-_ON_CELLS = "#222222"
-
 
 def heatmap(
     trace: "Framed | pd.DataFrame", value: str = "cosine", title: str | None = None, show_text: bool = False
@@ -34,9 +31,6 @@ def heatmap(
         value: "dot", "cosine" or "z".
         title: what is seen, as a sentence; by default the layer where the response is farthest from 0.
         show_text: show the text of tokens marked as hidden; they are ``▮`` otherwise.
-
-    Returns:
-        A plotly figure.
 
     Raises:
         WorkbenchError: see ``read``; more than six panels.
@@ -65,15 +59,13 @@ def heatmap(
     notes = " · ".join(note for note in (steered, print_) if note)
     colours = theme.diverging(panels.extent(), VALUES[value].axis, -(axes[-1].height + 4) / height)
     theme.lay_out(figure, title or heatmap_title(panels), notes, height, _ABOVE, bottom, coloraxis=colours)
-    mark_boundary(figure, axes[0], len(axes), _ON_CELLS)
+    mark_boundary(figure, axes[0], len(axes), theme.ON_CELLS)
     return figure
 
 
 def _panel(figure: "go.Figure", panels: Panels, line: Line, axis: Axis, row: int) -> None:
-    import plotly.graph_objects as go
-
     layers = [str(layer) for layer in panels.layers]
-    grid = go.Heatmap(
+    figure.add_heatmap(
         z=[to_json(values) for values in line.values],
         x=axis.names(line.offsets),
         y=layers,
@@ -83,8 +75,9 @@ def _panel(figure: "go.Figure", panels: Panels, line: Line, axis: Axis, row: int
         hoverongaps=False,
         hovertemplate=f"%{{text}}<br>{escape(line.direction)}: <b>%{{z:{VALUES[panels.value].digits}}}</b><br>"
         f"norm %{{customdata:.4~g}}, layer %{{y}}<br>{escape(line.arm)}, prompt {escape(line.prompt_id)}<extra></extra>",
+        row=row,
+        col=1,
     )
-    figure.add_trace(grid, row=row, col=1)
     figure.update_xaxes(**axis.layout(), matches="x" if row > 1 else None, row=row, col=1)
     rows = {"type": "category", "categoryorder": "array", "categoryarray": layers, "showgrid": False}
     figure.update_yaxes(title_text="layer", **rows, row=row, col=1)
@@ -94,10 +87,10 @@ def _panel(figure: "go.Figure", panels: Panels, line: Line, axis: Axis, row: int
         figure.add_annotation(
             text=f"<b>{name}</b>",
             x=0,
-            y=1,
             xref=f"x{number} domain",
-            yref=f"y{number} domain",
             xanchor="left",
+            y=1,
+            yref=f"y{number} domain",
             yanchor="bottom",
             yshift=18 if row == 1 else 2,
             showarrow=False,

@@ -35,9 +35,7 @@ def matrices(frame: "pd.DataFrame", title: str = "", small_print: str = "", chan
     """
     from plotly.subplots import make_subplots
 
-    lacking = [name for name in _COLUMNS if name not in frame]
-    if lacking or frame.empty:
-        raise WorkbenchError(f"expected rows with {', '.join(_COLUMNS)}; got {len(frame)} rows without {lacking}")
+    theme.check_rows(frame, _COLUMNS)
     if frame.duplicated(list(_COLUMNS[:4])).any():
         raise WorkbenchError("a cell occurs twice; average it first")
     panels, series = list(dict.fromkeys(frame["panel"])), list(dict.fromkeys(frame["series"]))
@@ -57,7 +55,7 @@ def matrices(frame: "pd.DataFrame", title: str = "", small_print: str = "", chan
         for col, name in enumerate(series, 1):
             part = _part(frame, panel, name)
             if len(part):
-                figure.add_trace(_grid(part, f"{panel}, {name}"), row=row, col=col)
+                _add_grid(figure, row, col, part, f"{panel}, {name}")
             else:
                 figure.update_xaxes(visible=False, row=row, col=col)
             figure.update_yaxes(showticklabels=col == 1, autorange="reversed", row=row, col=col)
@@ -79,21 +77,18 @@ def _named(frame: "pd.DataFrame", panel: str, name: str, first: bool) -> str:
     return escape(f"{panel}: {own}".removesuffix(": ") if first else own)
 
 
-def _grid(part: "pd.DataFrame", name: str) -> "go.Heatmap":
-    import plotly.graph_objects as go
-
+def _add_grid(figure: "go.Figure", row: int, col: int, part: "pd.DataFrame", name: str) -> None:
     table = part.pivot(index="train", columns="test", values="value")
     table = table.reindex(index=list(dict.fromkeys(part["train"])), columns=list(dict.fromkeys(part["test"])))
     values = [[None if cell != cell else float(cell) for cell in line] for line in table.to_numpy()]
-    return go.Heatmap(
+    figure.add_heatmap(
         x=[escape(str(x)) for x in table.columns],
         y=[escape(str(y)) for y in table.index],
         z=values,
         text=[["" if cell is None else f"{100 * cell:.0f}" for cell in line] for line in values],
-        texttemplate="%{text}",
-        textfont={"size": 11, "color": "#222222"},
-        coloraxis="coloraxis",
-        xgap=1,
-        ygap=1,
+        textfont={"size": 11, "color": theme.ON_CELLS},
         hovertemplate=f"{escape(name)}<br>made from %{{y}}, judged on %{{x}}: <b>%{{z:.1%}}</b><extra></extra>",
+        row=row,
+        col=col,
+        **theme.CELLS,
     )

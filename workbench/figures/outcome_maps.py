@@ -27,9 +27,6 @@ def outcome_map(rows: "pd.DataFrame", title: str = "") -> "go.Figure":
             at dose 0 of every layer.
         title: what is seen, as a sentence.
 
-    Returns:
-        A figure with three panels, in each one cell per layer and dose.
-
     Raises:
         WorkbenchError: no direction rows of that score, or several prompt sets.
 
@@ -41,7 +38,7 @@ def outcome_map(rows: "pd.DataFrame", title: str = "") -> "go.Figure":
     """
     from plotly.subplots import make_subplots
 
-    part = rows[(rows["score"] == "refusal") & rows["kind"].isin(["baseline", "direction"])]
+    part = rows[(rows["score"] == "refusal") & rows["value"].notna() & rows["kind"].isin(["baseline", "direction"])]
     if (part["kind"] == "direction").sum() == 0:
         raise WorkbenchError("no rows of the score 'refusal' under a direction; sweep a grid with scores=[wb.refusal]")
     if part["set"].nunique() > 1:
@@ -53,7 +50,7 @@ def outcome_map(rows: "pd.DataFrame", title: str = "") -> "go.Figure":
     )
     for row, label in enumerate(LABELS, 1):
         cells = [[_cell(part, layer, dose, label) for dose in doses] for layer in layers]
-        figure.add_trace(_panel(label, layers, doses, cells), row=row, col=1)
+        _add_panel(figure, row, label, layers, doses, cells)
     figure.update_xaxes(type="category", tickangle=0)
     figure.update_xaxes(title_text="dose: coef·‖v‖ / mean ‖h‖", row=3, col=1)
     figure.update_yaxes(type="category", title_text="layer")
@@ -75,19 +72,18 @@ def _cell(part: "pd.DataFrame", layer: int, dose: float, label: str) -> Estimate
     return rate(int((values == label).sum()), len(values)) if len(values) else None
 
 
-def _panel(label: str, layers: list, doses: list, cells: list[list[Estimate | None]]) -> "go.Heatmap":
-    import plotly.graph_objects as go
-
-    return go.Heatmap(
+def _add_panel(
+    figure: "go.Figure", row: int, label: str, layers: list, doses: list, cells: list[list[Estimate | None]]
+) -> None:
+    figure.add_heatmap(
         x=[f"{dose:+.2f}" if dose else "0" for dose in doses],
         y=[str(layer) for layer in layers],
         z=[[None if cell is None else cell.value for cell in line] for line in cells],
         text=[["" if cell is None else f"{cell.value:.0%}" for cell in line] for line in cells],
         customdata=[["not run" if cell is None else str(cell) for cell in line] for line in cells],
-        texttemplate="%{text}",
         textfont={"size": 11},
-        coloraxis="coloraxis",
-        xgap=1,
-        ygap=1,
         hovertemplate=f"layer %{{y}}, dose %{{x}}<br>{label} %{{customdata}}<extra></extra>",
+        row=row,
+        col=1,
+        **theme.CELLS,
     )

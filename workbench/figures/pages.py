@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench._files import whole
+from workbench._files import content_key, whole
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 #: plotly's name for the script that pages of a folder share
 _SCRIPT = "plotly.min.js"
 _CONFIG = {"responsive": True, "displaylogo": False, "showSendToCloud": False, "plotlyServerURL": ""}
+
+#: what a browser may do for a page: run its own scripts, and load nothing
+_POLICY = (
+    "default-src 'none'; script-src 'nonce-{}'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:; "
+    "base-uri 'none'; form-action 'none'"
+)
 
 #: hover cards keep their own white text, which plotly puts in elements of the classes "nums" and "name"
 _STYLE = """
@@ -54,7 +60,7 @@ def save(figure: "go.Figure | Markup", path: str | Path) -> Path:
 
     Args:
         figure: whatever a function of ``wb.figures`` returns, or any plotly figure.
-        path: where; the suffix becomes ``.html``.
+        path: where; ``.html`` is added to a name that does not end in it, so that "ratio_0.3" and "ratio_0.5" are two pages.
 
     Returns:
         The path of the page.
@@ -63,14 +69,21 @@ def save(figure: "go.Figure | Markup", path: str | Path) -> Path:
     >>> page.name, "<title>Attention of 1 head over 2 tokens</title>" in page.read_text()
     ('heads.html', True)
     """
-    target = Path(path).with_suffix(".html")
+    target = Path(path)
+    if target.suffix.lower() not in (".html", ".htm"):
+        target = target.with_name(f"{target.name}.html")
     if isinstance(figure, Markup):
         title, body = figure.title, figure.body
     else:
         title, body = _title(figure), _plotly(figure, target.parent)
+    # no text in a page can name the number that its scripts carry, which is a hash of all of it. Plotly writes "<" in data as
+    # an escape, so that its tags are the only ones; what stands before the one script of a Markup is escaped
+    nonce = content_key(body)
+    body = body.replace("<script", f'<script nonce="{nonce}"', 1 if isinstance(figure, Markup) else -1)
     page = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY.format(nonce)}">\n'
         f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
     with whole(target) as draft:

@@ -40,7 +40,7 @@ def dose_response(rows: "pd.DataFrame", title: str = "", label: str = "refusal")
     """
     from plotly.subplots import make_subplots
 
-    rows = rows[rows["score"] == "refusal"]
+    rows = rows[(rows["score"] == "refusal") & rows["value"].notna()]  # rows without a label count for none
     if rows.empty:
         raise WorkbenchError("no rows of the score 'refusal'; sweep with scores=[wb.refusal]")
     sets = [s for s in SET_NAMES if s in set(rows["set"])] or list(dict.fromkeys(rows["set"]))
@@ -64,81 +64,55 @@ def dose_response(rows: "pd.DataFrame", title: str = "", label: str = "refusal")
         for row, what in ((1, label), (2, "collapse")):
             _controls(figure, part, what, row, column)
             _lines(figure, part, what, row, column)
-    _arrange(figure, label, title, len(sets))
+            figure.update_yaxes(title_text=f"{what} rate", row=row, col=1)
+    entries = [str(trace.name) for trace in figure.data if trace.showlegend is not False]
+    figure.update_yaxes(range=[-0.04, 1.04], tickformat=".0%")
+    figure.update_xaxes(nticks=5, autotickangles=[0, -90])
+    figure.update_xaxes(title_text="dose: coef·‖v‖ / mean ‖h‖", row=2, col=1 + len(sets) // 2)
+    below = theme.legend_below(-_BELOW / _PANELS)
+    theme.lay_out(figure, title, "", _PANELS, _TITLES, _BELOW + theme.legend_height(entries), legend=below)
     return figure
 
 
-def _arrange(figure: "go.Figure", label: str, title: str, columns: int) -> None:
-    entries = [str(trace.name) for trace in figure.data if trace.showlegend is not False]
-    legend = theme.legend_height(entries)
-    for row, what in ((1, label), (2, "collapse")):
-        figure.update_yaxes(title_text=f"{what} rate", row=row, col=1)
-    figure.update_yaxes(range=[-0.04, 1.04], tickformat=".0%")
-    figure.update_xaxes(nticks=5, autotickangles=[0, -90])
-    figure.update_xaxes(title_text="dose: coef·‖v‖ / mean ‖h‖", row=2, col=1 + columns // 2)
-    below = {"orientation": "h", "x": 0, "xanchor": "left", "y": -_BELOW / _PANELS, "yanchor": "top"}
-    theme.lay_out(figure, title, "", _PANELS, _TITLES, _BELOW + legend, legend=below)
-
-
 def _lines(figure: "go.Figure", part: "pd.DataFrame", what: str, row: int, column: int) -> None:
-    import plotly.graph_objects as go
-
     base = part[part["kind"] == "baseline"]
     own = part[part["kind"] == "direction"]
     for i, layer in enumerate(sorted(own["layer"].unique())):
-        doses, rates, ns = [], [], []
-        groups = list(own[own["layer"] == layer].groupby("ratio"))
-        if len(base):
-            groups = sorted([*groups, (0.0, base)], key=lambda item: item[0])
-        for dose, group in groups:
-            doses.append(dose)
-            ns.append(len(group))
-            rates.append(rate(int((group["value"] == what).sum()), len(group)))
-        figure.add_trace(
-            go.Scatter(
-                x=doses,
-                y=[r.value for r in rates],
-                error_y={
-                    "array": [r.high - r.value for r in rates],
-                    "arrayminus": [r.value - r.low for r in rates],
-                    "thickness": 1,
-                    "width": 2,
-                },
-                mode="lines+markers",
-                name=f"layer {layer}",
-                legendgroup=f"layer {layer}",
-                showlegend=row == 1 and column == 1,
-                line={"color": theme.colour(i), "dash": theme.DASHES[i % len(theme.DASHES)]},
-                customdata=[[str(r)] for r in rates],
-                hovertemplate=f"layer {layer}, dose %{{x:+.2f}}<br>{what} %{{customdata[0]}}<extra></extra>",
-            ),
+        groups = dict(list(own[own["layer"] == layer].groupby("ratio")))
+        groups |= {0.0: base} if len(base) else {}
+        rates = {dose: rate(int((groups[dose]["value"] == what).sum()), len(groups[dose])) for dose in sorted(groups)}
+        above, below = [r.high - r.value for r in rates.values()], [r.value - r.low for r in rates.values()]
+        figure.add_scatter(
+            x=list(rates),
+            y=[r.value for r in rates.values()],
+            error_y={"array": above, "arrayminus": below, "thickness": 1, "width": 2},
+            mode="lines+markers",
+            name=f"layer {layer}",
+            legendgroup=f"layer {layer}",
+            showlegend=row == 1 and column == 1,
+            line={"color": theme.colour(i), "dash": theme.DASHES[i % len(theme.DASHES)]},
+            customdata=[[str(r)] for r in rates.values()],
+            hovertemplate=f"layer {layer}, dose %{{x:+.2f}}<br>{what} %{{customdata[0]}}<extra></extra>",
             row=row,
             col=column,
         )
 
 
 def _controls(figure: "go.Figure", part: "pd.DataFrame", what: str, row: int, column: int) -> None:
-    import plotly.graph_objects as go
-
     for kind, symbol in (("random", "circle"), ("orthogonal", "diamond"), ("shuffled", "triangle-up")):
         groups = part[part["kind"] == kind].groupby(["ratio", "seed", "layer"])
         if len(groups) == 0:
             continue
-        points = [
-            (ratio, (g["value"] == what).mean(), f"{kind} {seed}, layer {layer}") for (ratio, seed, layer), g in groups
-        ]
-        figure.add_trace(
-            go.Scatter(
-                x=[p[0] for p in points],
-                y=[p[1] for p in points],
-                mode="markers",
-                name=f"{kind} controls",
-                legendgroup=kind,
-                showlegend=row == 1 and column == 1,
-                marker={"color": "#777", "symbol": symbol, "size": 7, "opacity": 0.55},
-                customdata=[[p[2]] for p in points],
-                hovertemplate=f"%{{customdata[0]}}, dose %{{x:+.2f}}<br>{what} %{{y:.0%}}<extra></extra>",
-            ),
+        figure.add_scatter(
+            x=[ratio for (ratio, _, _), _ in groups],
+            y=[(group["value"] == what).mean() for _, group in groups],
+            mode="markers",
+            name=f"{kind} controls",
+            legendgroup=kind,
+            showlegend=row == 1 and column == 1,
+            marker={"color": "#777", "symbol": symbol, "size": 7, "opacity": 0.55},
+            customdata=[[f"{kind} {seed}, layer {layer}"] for (_, seed, layer), _ in groups],
+            hovertemplate=f"%{{customdata[0]}}, dose %{{x:+.2f}}<br>{what} %{{y:.0%}}<extra></extra>",
             row=row,
             col=column,
         )

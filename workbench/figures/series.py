@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from workbench._errors import WorkbenchError
 from workbench.figures import theme
 from workbench.figures.words import escape
 
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
 
 #: pixels of a panel, of the gap that holds the name of the next one (and an axis), and of the labels below the last
 _PANEL, _GAP, _WIDE_GAP, _BELOW = 210, 46, 96, 70
-_COLUMNS = ("panel", "series", "x", "y")
 
 
 def lines(
@@ -44,9 +42,7 @@ def lines(
     """
     from plotly.subplots import make_subplots
 
-    lacking = [name for name in _COLUMNS if name not in frame]
-    if lacking or frame.empty:
-        raise WorkbenchError(f"expected rows with {', '.join(_COLUMNS)}; got {len(frame)} rows without {lacking}")
+    theme.check_rows(frame, ("panel", "series", "x", "y"))
     panels, series = list(dict.fromkeys(frame["panel"])), list(dict.fromkeys(frame["series"]))
     gap = _GAP if isinstance(x, str) else _WIDE_GAP
     plot = _PANEL * len(panels) + gap * (len(panels) - 1)
@@ -62,7 +58,7 @@ def lines(
             part = frame[(frame["panel"] == panel) & (frame["series"] == name)]
             if len(part):
                 shown = not any(trace.name == escape(str(name)) for trace in figure.data)
-                figure.add_trace(_line(part, str(name), i, shown, joined), row=row, col=1)
+                _add_line(figure, row, part, str(name), i, shown, joined)
     if not joined and frame["x"].map(type).eq(str).any():  # side by side over a name
         figure.update_layout(scattermode="group", scattergap=0.5)
     if zero:
@@ -71,23 +67,22 @@ def lines(
     named = {panels[-1]: x} if isinstance(x, str) else x
     for panel, what in named.items():
         figure.update_xaxes(title_text=escape(what), row=panels.index(panel) + 1, col=1)
-    below = {"orientation": "h", "x": 0, "xanchor": "left", "y": -_BELOW / plot, "yanchor": "top"}
+    below = theme.legend_below(-_BELOW / plot)
     theme.lay_out(figure, title, small_print, plot, 26, _BELOW + legend, showlegend=len(series) > 1, legend=below)
     return figure
 
 
-def _line(part: "pd.DataFrame", name: str, place: int, shown: bool, joined: bool) -> "go.Scatter":
-    import plotly.graph_objects as go
-
-    known = {"low", "high"} <= set(part.columns) and part["low"].notna().any()
-    reach = {}
-    if known:
+def _add_line(
+    figure: "go.Figure", row: int, part: "pd.DataFrame", name: str, place: int, shown: bool, joined: bool
+) -> None:
+    said, reach = [""] * len(part), {}
+    if {"low", "high"} <= set(part.columns) and part["low"].notna().any():
         above, below = part["high"] - part["y"], part["y"] - part["low"]
         reach = {"error_y": {"array": above, "arrayminus": below, "thickness": 1, "width": 2}}
-    said = (
-        [f" [{a:.2f}, {b:.2f}]" for a, b in zip(part["low"], part["high"], strict=True)] if known else [""] * len(part)
-    )
-    return go.Scatter(
+        said = [f" [{a:.2f}, {b:.2f}]" for a, b in zip(part["low"], part["high"], strict=True)]
+    figure.add_scatter(
+        row=row,
+        col=1,
         x=part["x"],
         y=part["y"],
         mode="lines+markers" if joined else "markers",

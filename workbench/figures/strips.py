@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _NEGATIVE, _POSITIVE, _DENSEST = "0,114,178", "213,94,0", 0.7
 
 #: JupyterLab's own theme variables win over the system's scheme, since its theme is the reader's choice there
-_STYLE = (
-    """<style>
+STRIP_STYLE = (
+    """
 .wb-strip { --wb-ink: var(--jp-content-font-color1, #2b2f33); --wb-line: rgba(127,127,127,.45); color: var(--wb-ink);
   font: 15px/1.5 var(--jp-content-font-family, system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif);
   max-width: 100%; padding: 4px 6px; box-sizing: border-box; }
@@ -46,7 +46,7 @@ _STYLE = (
   max-width: calc(100vw - 16px); overflow: hidden; padding: 8px 10px; border-radius: 3px; background: #22262b; color: #fff;
   font: 13px/1.4 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
 .wb-strip .wb-skip:not(:focus) { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-</style>""".replace("NEGATIVE", _NEGATIVE)
+""".replace("NEGATIVE", _NEGATIVE)
     .replace("POSITIVE", _POSITIVE)
     .replace("DENSEST", str(_DENSEST))
 )
@@ -92,7 +92,7 @@ def tokens(
     end = "wb-" + sha256(texts.encode()).hexdigest()[:12]
     return Markup(
         heading,
-        f'{_STYLE}<div class="wb-strip"><h4>{html.escape(heading)}</h4>{_legend(panels, extent)}'
+        f'<style>{STRIP_STYLE}</style><div class="wb-strip"><h4>{html.escape(heading)}</h4>{_legend(panels, extent)}'
         f'<a class="wb-skip" href="#{end}">skip the text</a>\n{texts}<span id="{end}"></span></div>',
     )
 
@@ -134,7 +134,8 @@ def _token(panels: Panels, line: Line, index: int, place: int, extent: float) ->
     kind = "wb-t wb-steered" if line.steered[place] else "wb-t"
     ground = f"rgba({_POSITIVE if value > 0 else _NEGATIVE},{share:.3f})"
     tip = html.escape("\n".join(notes))
-    return f'<span class="{kind}" tabindex="0" style="background:{ground}" title="{tip}">{html.escape(_readable(line.texts[place]))}</span>'
+    text = html.escape(_readable(line.texts[place]))
+    return f'<span class="{kind}" tabindex="0" style="background-color:{ground}" title="{tip}">{text}</span>'
 
 
 def _readable(token: str) -> str:

@@ -9,9 +9,11 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from workbench._errors import WorkbenchError
 from workbench.figures.words import escape
 
 if TYPE_CHECKING:
+    import pandas as pd
     import plotly.graph_objects as go
 
 
@@ -24,6 +26,10 @@ DASHES = ("solid", "dash", "dot", "dashdot")
 INK = "#7A7A7A"
 FAINT = "rgba(127,127,127,0.28)"
 BAND = "rgba(127,127,127,0.22)"
+
+#: of heatmaps: text on cells, which have the same colours on a light and on a dark page; and a gap around each
+ON_CELLS = "#222222"
+CELLS = {"texttemplate": "%{text}", "coloraxis": "coloraxis", "xgap": 1, "ygap": 1}
 
 #: negative blue, nothing nearly white, positive vermillion; as plotly wants it
 DIVERGING = ((0.0, "#0072B2"), (0.5, "#F7F7F7"), (1.0, "#D55E00"))
@@ -78,6 +84,18 @@ def legend_height(entries: Sequence[str]) -> int:
     return 22 * math.ceil(len(entries) / max(1, int(_PHONE // widest)))
 
 
+def legend_below(y: float) -> dict[str, object]:
+    """A horizontal legend whose upper left corner lies at y (paper), below the plot."""
+    return {"orientation": "h", "x": 0, "xanchor": "left", "y": y, "yanchor": "top"}
+
+
+def check_rows(frame: "pd.DataFrame", columns: Sequence[str]) -> None:
+    """Raises a WorkbenchError for a frame without rows or without one of these columns."""
+    lacking = [name for name in columns if name not in frame]
+    if lacking or frame.empty:
+        raise WorkbenchError(f"expected rows with {', '.join(columns)}; got {len(frame)} rows without {lacking}")
+
+
 def slider(steps: Sequence[dict], start: int, above: int) -> dict:
     """A plotly slider over layers, so many pixels above the plot."""
     return {
@@ -103,24 +121,14 @@ def slider(steps: Sequence[dict], start: int, above: int) -> dict:
 
 def diverging(extent: float, title: str, y: float) -> dict:
     """A colour axis from -extent to extent with nothing at white, its scale lying below the plot at y (paper)."""
+    bar = {"title": {"text": title, "side": "top", "font": {"size": 12}}, "tickfont": {"size": 11}, "outlinewidth": 0}
+    bar |= {"lenmode": "pixels", "len": 260, "thickness": 12, **legend_below(y)}
     return {
         "colorscale": [list(stop) for stop in DIVERGING],
         "cmin": -extent,
         "cmid": 0,
         "cmax": extent,
-        "colorbar": {
-            "title": {"text": title, "side": "top", "font": {"size": 12}},
-            "orientation": "h",
-            "x": 0,
-            "xanchor": "left",
-            "y": y,
-            "yanchor": "top",
-            "lenmode": "pixels",
-            "len": 260,
-            "thickness": 12,
-            "outlinewidth": 0,
-            "tickfont": {"size": 11},
-        },
+        "colorbar": bar,
     }
 
 

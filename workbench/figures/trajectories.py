@@ -86,9 +86,6 @@ def trajectory(
         show_text: show the text of tokens marked as hidden; they are ``▮`` otherwise.
         layer: where the slider begins; the middle one by default.
 
-    Returns:
-        A plotly figure.
-
     Raises:
         WorkbenchError: see ``read``; an unknown ``color``; more than six panels; a layer that was not traced.
 
@@ -108,9 +105,8 @@ def trajectory(
     check_panels(panel_names)
     axis = axis_over(panels.lines)
     curves = _curves(panels, axis, color)
-    figure = make_subplots(
-        rows=len(panel_names), cols=1, shared_xaxes=True, vertical_spacing=0.08 if panel_names[1:] else 0
-    )
+    spacing = 0.08 if panel_names[1:] else 0
+    figure = make_subplots(rows=len(panel_names), cols=1, shared_xaxes=True, vertical_spacing=spacing)
     for curve in curves:
         figure.add_trace(curve.trace, row=curve.panel + 1, col=1)
     _explain_diamonds(figure, panels)
@@ -205,13 +201,9 @@ def _band_curves(panel: int, groups: Sequence[Sequence[Line]], axis: Axis) -> li
 
 def _diamonds(steered: np.ndarray, few: bool) -> dict[str, object]:
     """Diamonds on steered tokens; on the others a dot, or nothing where there are too many to tell apart."""
-    size = np.where(steered, 10 if few else 5, 6 if few else 0)
-    return {
-        "size": size.tolist(),
-        "symbol": np.where(steered, "diamond", "circle").tolist(),
-        "opacity": 1,
-        "line": {"width": 0},
-    }
+    size = np.where(steered, 10 if few else 5, 6 if few else 0).tolist()
+    symbol = np.where(steered, "diamond", "circle").tolist()
+    return {"size": size, "symbol": symbol, "opacity": 1, "line": {"width": 0}}
 
 
 def _mostly_steered(lines: Sequence[Line], axis: Axis) -> np.ndarray:
@@ -295,7 +287,7 @@ def _arrange(figure: "go.Figure", panels: Panels, axis: Axis, panel_names: Seque
         hovermode="closest",
         hoverdistance=40,
         showlegend=legend > 0,
-        legend={"orientation": "h", "x": 0, "y": -axis.height / height, "yanchor": "top", "xanchor": "left"},
+        legend=theme.legend_below(-axis.height / height),
     )
     figure.update_xaxes(**axis.layout(), showticklabels=False)
     figure.update_xaxes(showticklabels=True, row=len(panel_names), col=1)

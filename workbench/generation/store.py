@@ -8,6 +8,7 @@ unique names, and equal keys hold equal rows. Other tools read it too, e.g. Duck
 
 import logging
 import uuid
+from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,6 +87,13 @@ class Store:
             _TOLD.add(self.folder)
             log.warning("%s: %d of %d files were skipped", self.folder, len(parts) - len(frames), len(parts))
         return frames
+
+    def revisions(self, model: str) -> Counter[str]:
+        """How many rows a model of this name has of each of its revisions."""
+        count: Counter[str] = Counter()
+        for rows in self._read(columns=["model", "revision"]):
+            count.update(rows["revision"][rows["model"] == model])
+        return count
 
     def append(self, rows: "pd.DataFrame") -> None:
         """Add rows, atomically: after a crash they are all there or none of them is.

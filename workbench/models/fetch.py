@@ -18,10 +18,15 @@ import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from workbench._errors import Bar, WorkbenchError
-from workbench.models.registry import Embedded, Hub, Wheel, base_of, is_fetched, resolve
+from workbench.models.families import check_config
+from workbench.models.folder import check_adapter, check_folder, is_adapter, read_json
+from workbench.models.identity import files_revision
+from workbench.models.registry import Embedded, Hub, Reference, Source, Wheel, base_of, is_fetched, resolve
 
 log = logging.getLogger(__name__)
 
@@ -38,30 +43,115 @@ def fetch(name: str) -> Path:
     """Make an embedded (or reference) model ready, and return the folder of its base. Does nothing when it is there.
 
     Args:
-        name: a registry name.
+        name: a registry name, a hub id, or a local folder, which is returned as it is.
 
     Raises:
         WorkbenchError: unknown name, no network, a sha256 that differs, a broken wheel, or no space left. Nothing
             half-made is left behind.
     """
-    source = base_of(resolve(name))
+    return files_of(resolve(name)).folder
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where the files of a model lie.
+
+    Attributes:
+        folder: its folder, or its GGUF file. adapter: the folder of the LoRA adapter over it.
+        commit: of a hub model, "" of any other.
+    """
+
+    folder: Path
+    adapter: Path | None = None
+    commit: str = ""
+
+    def check(self) -> None:
+        """Raise WorkbenchError, one line, where a file is broken or of a model that cannot be loaded."""
+        if self.folder.is_dir():
+            check_folder(self.folder)
+        if self.adapter is not None:
+            check_adapter(self.adapter)
+
+    def revision(self, chat_template: str | None = None, adapter_scale: float = 1.0) -> str:
+        """The revision of what they hold, as ``load`` gives it: see ``identity``."""
+        scale = None if adapter_scale == 1 else adapter_scale
+        digits = files_revision(self.folder, self.adapter, chat_template=chat_template, adapter_scale=scale)
+        return "+".join(filter(None, (self.commit, digits))) + ("" if scale is None else f"*{scale:g}")
+
+
+def files_of(source: Source | Path, revision: str | None = None) -> Files:
+    """The files of what ``resolve`` gave, fetched where they have to be. ``revision``: of a hub model, if not the pinned one.
+
+    Raises:
+        WorkbenchError: as ``fetch``; or an adapter without a base that can be loaded.
+    """
     if isinstance(source, Hub):
-        return _fetch_hub(source)
-    if isinstance(source, Path):
-        return source
-    if not is_fetched(source):
-        _fetch_embedded(source)
-    return source.folder
+        return _fetch_hub(source, revision or source.revision)
+    if isinstance(source, Reference):
+        return Files(files_of(base_of(source)).folder, source.folder)
+    if isinstance(source, Embedded):
+        if not is_fetched(source):
+            _fetch_embedded(source)
+        return Files(source.folder)
+    if source.is_dir() and is_adapter(source):
+        name = check_adapter(source)
+        if not name:
+            raise WorkbenchError(
+                f"{source / 'adapter_config.json'} names no base; write the base model's name or folder as "
+                "base_model_name_or_path"
+            )
+        base = resolve(name)
+        if isinstance(base, Reference) or (isinstance(base, Path) and base.is_dir() and is_adapter(base)):
+            raise WorkbenchError(
+                f"the base of the adapter in {source} is {name}, itself an adapter; merge that one first"
+            )
+        return replace(files_of(base), adapter=source)
+    return Files(source)
 
 
-def _fetch_hub(source: Hub) -> Path:
-    from huggingface_hub import snapshot_download
+def _fetch_hub(source: Hub, revision: str) -> Files:
+    """A snapshot in the hub's own cache: from there if it is whole and its commit is known, else downloaded.
 
+    The config is read first, so that a model which cannot be loaded costs no gigabytes; and one short question is asked before
+    anything that would be tried again for a minute where there is no network.
+    """
+    from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+
+    def cached() -> Files | None:
+        try:
+            folder = Path(snapshot_download(source.id, revision=revision, local_files_only=True))
+        except Exception:
+            return None
+        return Files(folder, commit=folder.name)
+
+    there = cached()
+    if there is not None and (there.folder / "config.json").is_file():
+        check_config(read_json(there.folder / "config.json"), f"{source.id}/config.json")
+        if there.commit == revision:
+            with contextlib.suppress(WorkbenchError):  # a file is missing: the hub has it
+                there.check()
+                return there
     try:
-        return Path(snapshot_download(source.id, revision=source.revision, ignore_patterns=["*.pth", "original/*"]))
+        about = HfApi().model_info(source.id, revision=revision, timeout=10)
+        names = [str(file.rfilename) for file in about.siblings or ()]
+        commit = str(about.sha)
+        config = hf_hub_download(source.id, "config.json", revision=commit)
+        check_config(read_json(Path(config)), f"{source.id}/config.json")
+        weights = "*.safetensors" if any(name.endswith(".safetensors") for name in names) else "*.bin"
+        wanted = ["*.json", "*.jinja", "*.txt", "*.model", weights]
+        folder = snapshot_download(source.id, revision=commit, allow_patterns=wanted, ignore_patterns=["*/*"])
+        return Files(Path(folder), commit=commit)
+    except WorkbenchError:
+        raise
     except Exception as error:
+        if there is not None and revision != there.commit:
+            log.warning(
+                "the model hub cannot be asked; %s is taken as it was last fetched, %s", source.id, there.commit
+            )
+            return there
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise WorkbenchError(
-            f"could not download {source.id} at {source.revision[:12]} from the model hub: {error}. "
+            f"could not download {source.id} at {revision[:12]} from the model hub: {reason}. "
             "Embedded models need no hub: try smollm2-refusal or gemma3-refusal"
         ) from error
 
@@ -192,16 +282,9 @@ def _convert(source: Embedded, gguf: Path, target: Path) -> float:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    with offline(), Bar(total=4, desc=f"converting {source.name}", unit="step") as bar:
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    with offline(), Bar(total=3, desc=f"converting {source.name}", unit="step") as bar:
+        original, plain, tokenizer = read_gguf(gguf, torch.float32)
         bar.update()
-        original = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-        bar.update()
-        settings = original.config.to_dict()
-        settings.pop("quantization_config", None)
-        plain = AutoModelForCausalLM.from_config(type(original.config).from_dict(settings), dtype=torch.float32)
-        plain.load_state_dict(original.state_dict())
-        plain.generation_config = original.generation_config
         stops = [plain.config.eos_token_id, *map(tokenizer.convert_tokens_to_ids, source.eos_tokens)]
         plain.generation_config.eos_token_id = stops if len(stops) > 1 else stops[0]
         plain.save_pretrained(target)
@@ -218,6 +301,44 @@ def _convert(source: Embedded, gguf: Path, target: Path) -> float:
             f"(at most {_TOLERANCE} is tolerated); nothing was kept"
         )
     return difference
+
+
+def read_gguf(path: Path, dtype: Any) -> tuple[Any, Any, Any]:
+    """The model of a GGUF file as transformers reads it, as a plain module that is not quantised, and its tokenizer.
+
+    Raises:
+        WorkbenchError: the file is broken, or of a family that is not supported.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
+
+    with open(path, "rb") as stream:
+        if stream.read(4) != b"GGUF":
+            raise WorkbenchError(f"{path} is no GGUF file; download or copy it again")
+    with offline(), quiet(), one_line(path):
+        check_config({"architectures": None} | load_gguf_checkpoint(str(path))["config"], str(path))
+        tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+        original = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=dtype)
+        settings = original.config.to_dict()
+        settings.pop("quantization_config", None)
+        plain = AutoModelForCausalLM.from_config(type(original.config).from_dict(settings), dtype=dtype)
+        plain.load_state_dict(original.state_dict())
+        plain.generation_config = original.generation_config
+    return original, plain, tokenizer
+
+
+@contextlib.contextmanager
+def one_line(path: Path) -> Iterator[None]:
+    """What a library says of files that it cannot read, as one line with the path; for what ``check_folder`` does not know."""
+    try:
+        yield
+    except (WorkbenchError, MemoryError):
+        raise
+    except Exception as error:
+        said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+        raise WorkbenchError(
+            f"{path} could not be loaded: {type(error).__name__}: {said[:300]}. Its files may be broken or of another version"
+        ) from error
 
 
 @contextlib.contextmanager

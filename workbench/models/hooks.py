@@ -1,7 +1,8 @@
 """Where in a transformers module a site is, for the families whose blocks this project knows.
 
-One table for Llama, Mistral, Qwen 2 and 3 (pre-norm) and Gemma 2 and 3 (sandwich norms): which submodule's input or
-output is the site. The test suite holds each entry to the bridge's hook of the same name.
+One table for blocks with norms before attention and MLP (Llama, Mistral, Mixtral, Qwen, SmolLM3, Gemma 1), one for blocks
+with norms around them (Gemma 2 and 3): which submodule's input or output is the site. The test suite holds each entry to the
+bridge's hook of the same name.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,10 +11,8 @@ from typing import Any
 
 import torch
 
-from workbench._errors import WorkbenchError
+from workbench.models.families import refuse_other_family
 from workbench.steering.sites import Site
-
-FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "gemma3")
 
 #: kind -> (submodule of the block, its input or output); "" is the block itself
 _PRE_NORM = {
@@ -42,9 +41,7 @@ def blocks(hf: Any) -> Any:
 
     Raises WorkbenchError for a family whose blocks are not in the table.
     """
-    family = hf.config.model_type
-    if family not in FAMILIES:
-        raise WorkbenchError(f"models of type {family!r} are not supported; supported are {', '.join(FAMILIES)}")
+    refuse_other_family(hf.config.model_type, type(hf).__name__)
     return hf.get_decoder().layers
 
 

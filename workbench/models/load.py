@@ -4,10 +4,10 @@ The result holds two modules on the same weights: TransformerLens' bridge, and a
 forward pass of this package goes through.
 """
 
+import contextlib
 import copy
-import hashlib
-import json
 import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,12 @@ import torch
 
 from workbench._errors import WorkbenchError
 from workbench.models.checks import preflight, report
-from workbench.models.fetch import fetch, offline, quiet
+from workbench.models.families import refuse_other_family
+from workbench.models.fetch import Files, files_of, offline, one_line, quiet, read_gguf
+from workbench.models.folder import check_adapter, check_safetensors, is_adapter
+from workbench.models.identity import file_hash
 from workbench.models.model import Loading, Model
-from workbench.models.registry import Embedded, Hub, Reference, base_of, references, resolve
+from workbench.models.registry import SOURCES, Hub, Reference, references, resolve
 
 
 def load(
@@ -34,19 +37,22 @@ def load(
     """Load a model and hold its bridge and its plain module to the same logits.
 
     Args:
-        name: a registry name (``workbench models`` lists them), a hub id, or a local folder.
+        name: a registry name (``workbench models`` lists them), a hub id, the folder of a model or of a LoRA adapter, which is
+            merged into its base, or a GGUF file.
         dtype: of the weights; float32 where exactness is the point. ``"auto"`` takes bfloat16 where the hardware has
             matrix units for it and float32 elsewhere.
         device: e.g. ``"cuda"``; default: a GPU if there is one, else the CPU.
         device_map: passed to transformers to spread a large model over the GPUs of a machine, e.g. ``"auto"``.
         revision: of a hub model; default: the one pinned in the registry.
         check: run the pre-flight check (about a second) and raise if it fails.
-        chat_template: a Jinja chat template, for a model that has none or to replace its own.
+        chat_template: a Jinja chat template, for a model that has none or to replace its own; or the name of one of several.
         adapter_scale: how much of a reference model's adapter is merged: 1 for all of it, 0 for its base; between them lies
             a family of models that refuse more and more. The revision names a scale other than 1.
 
     Raises:
-        WorkbenchError: unknown name, a failed download, a scale for a model without an adapter, or a failed check.
+        WorkbenchError: unknown name, a failed download, a broken file, a family that is not supported, code of the model's own,
+            quantised weights, weights that are not those of the config, a scale for a model without an adapter, or a failed
+            check. Nothing is ever installed, asked for on the terminal, or run from a model's folder.
 
     >>> tiny = load(model_folder)
     >>> tiny.n_layers, tiny.d_model, tiny.dtype
@@ -55,23 +61,26 @@ def load(
     source = resolve(name)
     if revision is not None and not isinstance(source, Hub):
         raise WorkbenchError(f"revision= is for models of a hub; {name} is pinned by its sha256")
-    if adapter_scale != 1 and not (isinstance(source, Reference) and math.isfinite(adapter_scale)):
+    has_adapter = isinstance(source, Reference) or (isinstance(source, Path) and source.is_dir() and is_adapter(source))
+    if adapter_scale != 1 and not (has_adapter and math.isfinite(adapter_scale)):
         raise WorkbenchError(
-            f"adapter_scale={adapter_scale} is for reference models ({', '.join(references())}) and finite; got {name}"
+            f"adapter_scale={adapter_scale} is for models with an adapter ({', '.join(references())}) and finite; got {name}"
         )
     if device is not None and device.startswith("cuda") and not torch.cuda.is_available():
         raise WorkbenchError(f"device {device!r}: no GPU is available here; leave device= out to use the CPU")
     torch_dtype, place = dtype_of(dtype, device), device or ("cuda" if torch.cuda.is_available() else "cpu")
-    hf, tokenizer, revision, where = _weights(source, torch_dtype, device_map, revision, adapter_scale)
+    files = files_of(source, revision)
+    files.check()
+    hf, tokenizer = _read(files, torch_dtype, device_map, adapter_scale)
     if device_map is None:
         hf = hf.to(place)
-    if chat_template is not None:
-        tokenizer.chat_template = chat_template
-    label = source.name if not isinstance(source, Path) else source.name or str(source)
+    label = source.name if not isinstance(source, Path) or source.name not in SOURCES else str(source)
+    _choose_template(tokenizer, chat_template, label)
     named = str(source) if isinstance(source, Path) else name
-    pinned = revision if isinstance(source, Hub) else None
+    pinned = files.commit if isinstance(source, Hub) else None
     loading = Loading(named, torch_dtype, device_map, pinned, chat_template, adapter_scale)
-    model = replace(_boot(hf.eval(), tokenizer, label, revision, where), loading=loading)
+    booted = _boot(hf.eval(), tokenizer, label, files.revision(chat_template, adapter_scale), str(files.folder))
+    model = replace(booted, loading=loading)
     if check:
         results = preflight(model)
         if not all(result.passed for result in results):
@@ -79,29 +88,58 @@ def load(
     return model
 
 
-def from_modules(hf: Any, tokenizer: Any, name: str, revision: str = "in memory") -> Model:
+def from_modules(hf: Any, tokenizer: Any, name: str, revision: str = "") -> Model:
     """A Model over a transformers module and tokenizer that are already in memory (tiny test models, your own).
 
     The module is taken over: TransformerLens replaces parts of it, and a copy that shares every weight becomes ``.hf``.
+
+    Args:
+        hf, tokenizer: what transformers made. name: what results call it.
+        revision: what names its weights; by default a hash of them, of its config and of its tokenizer.
+
+    Raises:
+        WorkbenchError: a family that is not supported, quantised weights, or a tokenizer without end and padding.
     """
     return _boot(hf.eval(), tokenizer, name, revision, name)
 
 
 def _boot(hf: Any, tokenizer: Any, name: str, revision: str, where: str) -> Model:
     """The only place that boots TransformerLens. Booting rewires the module, so a copy on the same weights goes first."""
-    from transformer_lens.model_bridge import TransformerBridge
-
+    refuse_other_family(hf.config.model_type, name)
+    if (method := getattr(hf, "quantization_method", None)) is not None:
+        raise WorkbenchError(
+            f"the weights of {name} are quantised ({method}), which is not supported; load them in bfloat16"
+        )
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
+        if tokenizer.eos_token_id is None:
+            raise WorkbenchError(
+                f"the tokenizer of {name} has neither eos_token nor pad_token; set them in its tokenizer_config.json"
+            )
         tokenizer.pad_token = tokenizer.eos_token
     for parameter in hf.parameters():
         parameter.requires_grad_(False)
     plain = plain_copy(hf)
     hf.config.architectures = hf.config.architectures or [type(hf).__name__]
-    with offline(), quiet():
+    with offline(), quiet(), nothing_installed() as TransformerBridge:
         bridge = TransformerBridge.boot_transformers(where, hf_model=hf, tokenizer=_bridge_tokenizer(tokenizer))
     config = plain.config.get_text_config()
-    return Model(name, revision, bridge, plain, tokenizer, config.num_hidden_layers, config.hidden_size)
+    model = Model(name, revision, bridge, plain, tokenizer, config.num_hidden_layers, config.hidden_size)
+    model.revision  # noqa: B018 (looks at the memory as it is now: any later edit shows)
+    return model
+
+
+@contextlib.contextmanager
+def nothing_installed() -> Iterator[Any]:
+    """TransformerLens' bridge, which inside runs no pip: without torchvision it would install that for some models."""
+    from transformer_lens.model_bridge import TransformerBridge
+    from transformer_lens.model_bridge.sources.transformers import helpers
+
+    before, helpers._ensure_torchvision = helpers._ensure_torchvision, lambda: False
+    try:
+        yield TransformerBridge
+    finally:
+        helpers._ensure_torchvision = before
 
 
 def _bridge_tokenizer(tokenizer: Any) -> Any:
@@ -114,36 +152,64 @@ def _bridge_tokenizer(tokenizer: Any) -> Any:
     return twin
 
 
-def _weights(
-    source: Any, dtype: torch.dtype, device_map: Any, revision: str | None, scale: float
-) -> tuple[Any, Any, str, str]:
-    """Module, tokenizer, revision and place of a resolved source."""
+def _read(files: Files, dtype: torch.dtype, device_map: Any, scale: float) -> tuple[Any, Any]:
+    """Module and tokenizer of files that were checked."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    if isinstance(source, Hub):
-        commit = revision or source.revision
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(source.id, revision=commit)
-            hf = AutoModelForCausalLM.from_pretrained(source.id, revision=commit, dtype=dtype, device_map=device_map)
-        except OSError as error:
-            raise WorkbenchError(
-                f"could not load {source.id} at {commit[:12]}: {str(error).splitlines()[0]} "
-                "Embedded models need no hub: try smollm2-refusal or gemma3-refusal"
-            ) from error
-        return hf, tokenizer, getattr(hf.config, "_commit_hash", None) or commit, source.id
-    base = base_of(source)
-    folder = base if isinstance(base, Path) else fetch(base.name)
-    with offline():
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        hf = AutoModelForCausalLM.from_pretrained(str(folder), dtype=dtype, device_map=device_map)
-    revision = base.sha256[:12] if isinstance(base, Embedded) else fingerprint(folder)
-    if isinstance(source, Reference):
-        hf, revision = merge_adapter(hf, source.folder, scale), f"{revision}+{adapter_revision(source.folder)}"
-        revision += "" if scale == 1 else f"*{scale:g}"
-        template = source.folder / "chat_template.jinja"
+    folder = files.folder
+    if folder.is_file():
+        _, hf, tokenizer = read_gguf(folder, dtype)
+    else:
+        own = {"trust_remote_code": False, "local_files_only": True}
+        how = own | {
+            "dtype": dtype,
+            "device_map": device_map,
+            "ignore_mismatched_sizes": True,
+        }  # so that all are listed
+        with offline(), quiet(), one_line(folder):
+            tokenizer = AutoTokenizer.from_pretrained(folder, **own)
+            both: Any = AutoModelForCausalLM.from_pretrained(str(folder), **how, output_loading_info=True)
+            hf, loaded = both
+        _refuse_other_weights(loaded, folder)
+    if files.adapter is not None:
+        hf = merge_adapter(hf, files.adapter, scale)
+        template = files.adapter / "chat_template.jinja"
         if template.is_file():
             tokenizer.chat_template = template.read_text()
-    return hf, tokenizer, revision, str(folder)
+    return hf, tokenizer
+
+
+def _refuse_other_weights(loaded: Mapping[str, Any], folder: Path) -> None:
+    """Raise WorkbenchError where weights are missing (transformers makes them up), unexpected, or of another shape."""
+    missing = sorted(loaded["missing_keys"])
+    unexpected = sorted(name for name in loaded["unexpected_keys"] if not name.endswith("rotary_emb.inv_freq"))
+    reshaped = [f"{name} {tuple(seen)} for {tuple(own)}" for name, seen, own in sorted(loaded["mismatched_keys"])]
+    kinds = {"missing": missing, "unexpected": unexpected, "of another shape": reshaped}
+    told = [f"{len(names)} {kind} ({_few(names)})" for kind, names in kinds.items() if names]
+    told += [str(error).splitlines()[0] for error in loaded.get("error_msgs") or ()]
+    if told:
+        prefixes = ("_orig_mod.", "base_model.model.", "module.")
+        prefix = next((p for p in prefixes if any(name.startswith(p) for name in unexpected)), "")
+        hint = f"remove the prefix {prefix!r} from their names" if prefix else "save or download the model again"
+        raise WorkbenchError(f"the weights in {folder} are not those of its config.json: {'; '.join(told)}; {hint}")
+
+
+def _few(names: Sequence[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _choose_template(tokenizer: Any, said: str | None, label: str) -> None:
+    """One chat template: the one that was said, by its text or by its name among several; else the default of several."""
+    own = tokenizer.chat_template
+    if isinstance(own, dict):
+        if (name := said or "default") not in own and said is None:
+            raise WorkbenchError(
+                f"{label} has several chat templates ({', '.join(own)}) and none called default; choose one: "
+                f"wb.load(..., chat_template={next(iter(own), '')!r})"
+            )
+        tokenizer.chat_template = own.get(name, said)
+    elif said is not None:
+        tokenizer.chat_template = said
 
 
 def dtype_of(dtype: str | torch.dtype, device: str | None) -> torch.dtype:
@@ -173,15 +239,19 @@ def merge_adapter(hf: Any, folder: Path, scale: float = 1.0) -> Any:
 
     Raises WorkbenchError when the folder holds no adapter.
     """
-    from peft import PeftModel
+    from peft import PeftModel, get_peft_model_state_dict
     from peft.tuners.lora import LoraLayer
 
-    if not (folder / "adapter_model.safetensors").is_file():
-        raise WorkbenchError(
-            f"no adapter in {folder}: expected adapter_model.safetensors; `python -m training` makes one"
-        )
-    with offline(), quiet():
+    check_adapter(folder)
+    with offline(), quiet(), one_line(folder):
         tuned = PeftModel.from_pretrained(hf, str(folder))
+        expected = set(get_peft_model_state_dict(tuned))
+        saved = set(check_safetensors(folder / "adapter_model.safetensors"))
+        if other := sorted(saved ^ expected):
+            raise WorkbenchError(
+                f"the adapter in {folder} does not fit its base: {len(expected - saved)} weights missing, "
+                f"{len(saved - expected)} unexpected ({_few(other)})"
+            )
         for module in tuned.modules():
             if isinstance(module, LoraLayer):
                 module.scale_layer(scale)
@@ -189,21 +259,8 @@ def merge_adapter(hf: Any, folder: Path, scale: float = 1.0) -> Any:
 
 
 def adapter_revision(folder: Path) -> str:
-    """A short hash of an adapter's weights."""
-    return hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()[:12]
-
-
-def fingerprint(folder: Path) -> str:
-    """A short hash that names the weights of a local folder: config, file sizes, and both ends of each weight file."""
-    digest = hashlib.sha256((folder / "config.json").read_bytes())
-    for path in sorted(folder.glob("*.safetensors")) + sorted(folder.glob("*.bin")):
-        size = path.stat().st_size
-        digest.update(json.dumps([path.name, size]).encode())
-        with open(path, "rb") as stream:
-            digest.update(stream.read(1 << 20))
-            stream.seek(max(size - (1 << 20), 0))
-            digest.update(stream.read())
-    return digest.hexdigest()[:12]
+    """A short hash of an adapter's weights, as its card states it."""
+    return file_hash(folder / "adapter_model.safetensors")[:12]
 
 
 def plain_copy(hf: Any) -> Any:

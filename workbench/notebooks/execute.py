@@ -1,18 +1,26 @@
 """Execute notebooks with papermill: parameters checked first, a progress bar, and nothing lost when a cell fails."""
 
+import ast
 import contextlib
+import json
 import logging
+import math
 import textwrap
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from workbench._errors import WorkbenchError, unknown
 from workbench.models.fetch import quiet
 from workbench.models.registry import label, located
 
 PROFILES = ("smoke", "quick", "full")
+
+#: parameters that say where results are filed, and what says them instead
+_FILED_BY = {"model": "model", "profile": "profile", "out": "runs"}
 
 
 class NotebookFailed(WorkbenchError):
@@ -21,6 +29,83 @@ class NotebookFailed(WorkbenchError):
     def __init__(self, message: str, cell: int, error: str):
         super().__init__(message)
         self.cell, self.error = cell, error
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A line of a notebook's parameters cell: name, default as written there and as a value; its type, or none if any will do."""
+
+    name: str
+    default: str
+    value: object
+    type: type | None
+
+    def read(self, text: str) -> object:
+        """The value that a text of the command line means, of the type that the notebook declares.
+
+        >>> Parameter("use_controls", "True", True, bool).read("False")
+        False
+
+        Raises:
+            WorkbenchError: it means none of that type.
+        """
+        if self.type is str:
+            return text
+        if self.type is bool and text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        for parse in (json.loads, ast.literal_eval):
+            try:
+                value = parse(text)
+            except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+                continue
+            return self.check(value)
+        if self.type is None:
+            return text
+        raise self._error(text)
+
+    def check(self, value: object) -> object:
+        """The value, if it is of the type that the notebook declares: a whole number is also a number, a list also a tuple.
+
+        Raises:
+            WorkbenchError: it is not, or it is a number that is not finite.
+        """
+        fits = self.type is None or isinstance(value, self.type)
+        if self.type is not bool and isinstance(value, bool):
+            fits = self.type is None
+        if self.type is float:
+            fits = isinstance(value, int | float) and not isinstance(value, bool)
+        if self.type in (list, tuple):
+            fits = isinstance(value, list | tuple) and self._members_fit(value)
+        if not fits or not _is_finite(value):
+            raise self._error(value)
+        return value
+
+    def _members_fit(self, value: list | tuple) -> bool:
+        """Whether every member is of a type that a member of the default has; a whole number is also a number."""
+        kinds = {type(member) for member in self.value} if isinstance(self.value, list | tuple) else set[type]()
+        return not kinds or {type(member) for member in value} <= kinds | ({int} if float in kinds else set())
+
+    def _error(self, seen: object) -> WorkbenchError:
+        wanted = "a finite value" if self.type is None else _NAMES.get(self.type, self.type.__name__)
+        return WorkbenchError(
+            f"parameter {self.name}: expected {wanted}, as in {self.name}={self.default}; got {seen!r}"
+        )
+
+
+_NAMES: dict[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a finite number",
+    str: "text",
+    list: "a list",
+    tuple: "a list",
+}
+
+
+def _is_finite(value: object) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 @dataclass(frozen=True)
@@ -83,24 +168,85 @@ def execute(
         WorkbenchError: no such notebook, profile or parameter; or, as ``NotebookFailed``, a cell failed, in which case the
             message shows its error and the partly executed notebook is kept.
     """
-    (path,) = find(notebook)
-    if profile not in PROFILES:
-        raise unknown("profile", profile, PROFILES)
+    paths = find(notebook)
+    if len(paths) > 1:
+        raise WorkbenchError(f"{notebook} holds {len(paths)} notebooks; execute one")
+    (path,) = paths
+    known = _check_given(path, profile, parameters or {})
+    check_folder(runs, "runs")
     folder = Path(runs) / label(model) / profile
     stem = stem or path.stem
     results = folder / stem
     chosen = {"model": located(model), "profile": profile, "out": str(results.resolve()), **(parameters or {})}
-    known = known_parameters(path)
-    for shared in {"store", "ledger"} & set(known):
-        chosen.setdefault(shared, str((Path(runs) / shared).resolve()))
+    for shared in {"store", "ledger"} & set(known):  # a notebook runs in its own folder, so paths are made absolute
+        chosen[shared] = str(Path(str(chosen.get(shared, Path(runs) / shared))).expanduser().resolve())
     for name in chosen:
-        if name not in known:
-            raise unknown("parameter", name, known, f" in {path.name}")
+        _known(name, known, path)
     results.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     target = folder / f"{stem}.ipynb"
     _papermill(path, target, chosen, progress, log)
     return Executed(target, results, time.monotonic() - started)
+
+
+def read_texts(notebook: Path, texts: Mapping[str, str], profile: str) -> dict[str, object]:
+    """Parameters given as text, each as the type that the notebook declares; profile and names are checked too.
+
+    Raises:
+        WorkbenchError: an unknown profile or parameter, or a text that does not mean the type declared.
+    """
+    known = read_parameters(notebook)
+    values = {name: _known(name, known, notebook).read(text) for name, text in texts.items()}
+    _check_given(notebook, profile, values)
+    return values
+
+
+def _check_given(path: Path, profile: str, given: Mapping[str, object]) -> dict[str, Parameter]:
+    """The parameters of a notebook, once the profile and the parameters given are known to fit."""
+    if profile not in PROFILES:
+        raise unknown("profile", profile, PROFILES)
+    known = read_parameters(path)
+    for name in ("model", "profile", "out", *given):
+        _known(name, known, path)
+    for name, value in given.items():
+        if name in _FILED_BY:
+            raise WorkbenchError(f"parameter {name!r}: results are filed by it; give it as {_FILED_BY[name]}")
+        known[name].check(value)
+    return known
+
+
+def _known(name: str, known: Mapping[str, Parameter], notebook: Path) -> Parameter:
+    if name not in known:
+        raise unknown("parameter", name, known, f" in {notebook.name}")
+    return known[name]
+
+
+def check_folder(path: str | Path, name: str) -> None:
+    """Raises a WorkbenchError for a place of results that is a file, or lies below one."""
+    for place in (Path(path), *Path(path).parents):
+        if place.exists() and not place.is_dir():
+            raise WorkbenchError(f"{name} {path}: {place} is a file; expected a folder for results")
+
+
+def read_notebook(path: Path) -> Any:
+    """A notebook, as nbformat has it.
+
+    Raises:
+        WorkbenchError: a file that is none, or is torn.
+    """
+    import nbformat
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # cells without ids, of older versions
+            book = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
+            nbformat.validate(book)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, nbformat.ValidationError) as error:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise WorkbenchError(
+            f"{path} is no notebook that can be read ({said[:120]}); is it torn, or another file?"
+        ) from error
+    return book
 
 
 def known_parameters(notebook: Path) -> dict[str, str]:
@@ -109,14 +255,59 @@ def known_parameters(notebook: Path) -> dict[str, str]:
     >>> known_parameters(Path("notebooks/01_sign_inversion.ipynb"))["profile"]
     '"quick"'
     """
-    import papermill
+    return {name: parameter.default for name, parameter in read_parameters(notebook).items()}
 
-    with _no_chatter():
-        return {name: info["default"] for name, info in papermill.inspect_notebook(str(notebook)).items()}
+
+def read_parameters(notebook: Path) -> dict[str, Parameter]:
+    """The parameters of a notebook's cell tagged ``parameters``, each with the type of its default or of its annotation.
+
+    Raises:
+        WorkbenchError: no notebook, no such cell, or a cell that is no Python; or a kernel of another language.
+
+    >>> read_parameters(Path("notebooks/01_sign_inversion.ipynb"))["seed"]
+    Parameter(name='seed', default='0', value=0, type=<class 'int'>)
+    """
+    book = read_notebook(notebook)
+    language = book.metadata.get("kernelspec", {}).get("language", "python")
+    if language != "python":
+        raise WorkbenchError(f"{notebook} is written in {language}; only notebooks in Python are executed")
+    cell = next((c for c in book.cells if "parameters" in c.metadata.get("tags", []) and c.cell_type == "code"), None)
+    if cell is None:
+        raise WorkbenchError(
+            f"{notebook} has no code cell with the tag 'parameters'; give it one with model, profile and out"
+        )
+    try:
+        lines = ast.parse(cell.source).body
+    except (SyntaxError, ValueError) as error:
+        raise WorkbenchError(f"{notebook}: its parameters cell is no Python ({error})") from error
+    parameters = {}
+    for line in lines:
+        targets = (
+            line.targets if isinstance(line, ast.Assign) else [line.target] if isinstance(line, ast.AnnAssign) else []
+        )
+        for target in targets:
+            if isinstance(target, ast.Name) and line.value is not None:
+                declared = line.annotation if isinstance(line, ast.AnnAssign) else None
+                parameters[target.id] = _parameter(target.id, line.value, declared, cell.source)
+    return parameters
+
+
+def _parameter(name: str, default: ast.expr, declared: ast.expr | None, source: str) -> Parameter:
+    try:
+        value = ast.literal_eval(default)
+    except ValueError:  # an expression: any value will do
+        value = None
+    types = {kind.__name__: kind for kind in (bool, int, float, str, list, tuple, dict)}
+    kind = types.get(type(value).__name__)
+    if declared is not None:
+        kind = types.get(ast.unparse(declared).split("[")[0])
+    return Parameter(name, ast.get_source_segment(source, default) or "", value, kind)
 
 
 def _papermill(path: Path, target: Path, parameters: Mapping[str, object], progress: bool, log: bool) -> None:
     import papermill
+    from jupyter_client.kernelspec import NoSuchKernel
+    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     try:
@@ -128,6 +319,7 @@ def _papermill(path: Path, target: Path, parameters: Mapping[str, object], progr
                 progress_bar=progress,
                 log_output=log,
                 kernel_name="python3",
+                language="python",
                 cwd=str(path.parent),
                 extra_arguments=["--IPKernelApp.log_level=40"],  # no warning that TCP on this machine is not encrypted
             )
@@ -139,6 +331,11 @@ def _papermill(path: Path, target: Path, parameters: Mapping[str, object], progr
             error.cell_index,
             raised,
         ) from error
+    except DeadKernelError as error:
+        died = "its kernel died (out of memory?)"
+        raise NotebookFailed(f"{path.name}: {died}; what was executed is kept: {target}", -1, died) from error
+    except NoSuchKernel as error:
+        raise WorkbenchError("no Jupyter kernel 'python3'; type: python -m ipykernel install --sys-prefix") from error
 
 
 @contextlib.contextmanager

@@ -1,37 +1,56 @@
 """What does a chat endpoint say? An OpenAI-compatible one is asked for the log-probabilities of its first token.
 
 Anything that speaks ``POST {url}/chat/completions`` with ``logprobs``: a hosted service, vLLM, llama.cpp's server. What is
-judged leaves this machine, so an address is always given, never assumed.
+judged leaves this machine, so an address is always given, never assumed. An endpoint is not trusted: a reply has a deadline
+and a largest size, a pause has a longest length, and a reply that makes no sense is told as such.
 """
 
+import json
 import logging
 import math
 import os
+import queue
 import random
+import re
+import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from workbench._errors import WorkbenchError
+from workbench._errors import Redacting, WorkbenchError, keep_secret, redact
 
 if TYPE_CHECKING:
     import httpx
 
 _LOG = logging.getLogger(__name__)
+_LOG.addFilter(Redacting())
 
 #: worth trying again: too early, too many, or the server's own trouble
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 
+_LONGEST_PAUSE = 60.0  # seconds, whatever the server asks for
+_LARGEST_REPLY = 4 << 20  # bytes; an answer of two tokens with their alternatives has a few thousand
+
+#: loggers that tell what headers a server sent, which may be those that it got
+_TELL_HEADERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy")
+
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+
 
 @dataclass(frozen=True)
 class Reply:
-    """What the endpoint said: probabilities of the first token [token -> p], the second token, and tokens used."""
+    """What the endpoint said: probabilities of the first token [token -> p], the second token, and tokens used.
 
-    first: Mapping[str, float]
-    second: str
-    tokens_in: int
-    tokens_out: int
+    ``broken`` says what is wrong with a reply that cannot be read; it has no tokens then.
+    """
+
+    first: Mapping[str, float] = field(default_factory=dict)
+    second: str = ""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    broken: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,10 +60,13 @@ class Endpoint:
     Attributes:
         model: as the endpoint calls it.
         url: up to the version, e.g. ``"http://localhost:8000/v1"``.
-        key_from: environment variable that holds the key; "" where none is needed. The key itself is kept nowhere.
+        key_from: environment variable that holds the key; "" where none is needed. The key itself is kept nowhere, and no
+            message, log or page shows it.
         per_minute: requests per minute at most.
         retries: how often a request that failed in passing (429, 5xx, connection) is tried again.
-        backoff: seconds before the first retry, doubled at each; a ``Retry-After`` of the server goes first.
+        backoff: seconds before the first retry, doubled at each; a ``Retry-After`` of the server goes first. No pause is
+            longer than a minute.
+        timeout: seconds that a whole reply may take.
         price: dollars per million tokens read and written, for the cost that is shown.
 
     >>> Endpoint("my-judge", "http://localhost:8000/v1", key_from="").price_of(2_000_000, 1000)
@@ -61,40 +83,82 @@ class Endpoint:
     price: tuple[float, float] = (math.nan, math.nan)
 
     def __post_init__(self) -> None:
-        if not self.url.startswith(("http://", "https://")):
-            raise WorkbenchError(f"url {self.url!r}: expected e.g. 'http://localhost:8000/v1'")
-        if self.per_minute <= 0 or self.retries < 0 or self.backoff < 0:
+        if not isinstance(self.model, str) or not self.model.strip():
+            raise WorkbenchError("an endpoint needs the name of a model, as the endpoint calls it")
+        _check_url(self.url)
+        if self.key_from and not (_VARIABLE.fullmatch(str(self.key_from)) or self.key_from in os.environ):
             raise WorkbenchError(
-                f"per_minute is {self.per_minute}, retries {self.retries}, backoff {self.backoff}; expected more than 0, "
-                "and 0 or more"
+                "key_from is the name of an environment variable, e.g. 'OPENAI_API_KEY', and no such variable is set; a key "
+                "itself does not belong into code"
             )
+        rates = (self.per_minute, self.retries, self.backoff, self.timeout)
+        if not all(_is_number(rate) and math.isfinite(rate) for rate in rates) or (
+            self.per_minute <= 0 or self.timeout <= 0 or self.retries < 0 or self.retries % 1 or self.backoff < 0
+        ):
+            raise WorkbenchError(
+                f"per_minute is {self.per_minute}, timeout {self.timeout}, retries {self.retries}, backoff {self.backoff}; "
+                "expected more than 0 for the first two, and 0 or more"
+            )
+        if len(self.price) != 2 or not all(_is_number(p) and (math.isnan(p) or 0 <= p < math.inf) for p in self.price):
+            raise WorkbenchError(f"price is {self.price}; expected dollars per million tokens read and written")
 
     def price_of(self, tokens_in: int, tokens_out: int) -> float:
         """Dollars for so many tokens; NaN without a price."""
         return (tokens_in * self.price[0] + tokens_out * self.price[1]) / 1e6
 
 
+def _check_url(url: object) -> None:
+    """Refuse what is no plain address; one that may hold a password or a key is not repeated."""
+    expected = "expected e.g. 'http://localhost:8000/v1'"
+    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+        raise WorkbenchError(f"url {url!r:.100}: {expected}")
+    if any(mark in url for mark in "@?#"):
+        raise WorkbenchError(f"the url holds a user, a query or a fragment: {expected}; a key goes into key_from=")
+    try:
+        parts = urlsplit(url)
+        is_plain = bool(parts.hostname) and parts.port != 0 and url.isprintable() and " " not in url
+    except ValueError:  # a port that is none
+        is_plain = False
+    if not is_plain:
+        raise WorkbenchError(f"url {url!r:.100}: {expected}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 class Connection:
     """An open connection to an endpoint: keeps the rate, tries again. Use it as a context.
 
     Raises:
-        WorkbenchError: the key is not in the environment, or the endpoint refuses, breaks off for good, or answers without
-            log-probabilities.
+        WorkbenchError: the key is not in the environment or no key, or the endpoint refuses, breaks off for good, or never
+            answers with log-probabilities.
     """
 
     def __init__(self, endpoint: Endpoint):
-        import httpx
-
         self.endpoint = endpoint
         self._next = 0.0
-        key = os.environ.get(endpoint.key_from, "") if endpoint.key_from else ""
+        self._has_answered = False
+        raw = os.environ.get(endpoint.key_from, "") if endpoint.key_from else ""
+        keep_secret(raw)
+        key = raw.strip()  # a key that was read from a file ends in a newline
         if endpoint.key_from and not key:
             raise WorkbenchError(
                 f"no key for {endpoint.url}: set the environment variable {endpoint.key_from}, or key_from='' for a server "
                 "that wants none"
             )
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._client = httpx.Client(base_url=endpoint.url, headers=headers, timeout=endpoint.timeout)
+        if not (key.isascii() and key.isprintable()) or " " in key:
+            raise WorkbenchError(f"the key in {endpoint.key_from} has blanks or signs that no key has; set it again")
+        for name in _TELL_HEADERS:
+            if not any(isinstance(known, Redacting) for known in logging.getLogger(name).filters):
+                logging.getLogger(name).addFilter(Redacting())
+        self._headers = {"Accept-Encoding": "identity", **({"Authorization": f"Bearer {key}"} if key else {})}
+        self._client = self._open()
+
+    def _open(self) -> "httpx.Client":
+        import httpx
+
+        return httpx.Client(base_url=self.endpoint.url, headers=self._headers, timeout=self.endpoint.timeout)
 
     def __enter__(self) -> "Connection":
         return self
@@ -113,29 +177,35 @@ class Connection:
             "top_logprobs": 20,
         }
         trouble = ""
-        for attempt in range(self.endpoint.retries + 1):
+        for attempt in range(int(self.endpoint.retries) + 1):
             self._wait()
-            response, trouble = self._post(body)
-            if response is not None and response.status_code == 200:
-                return _reply(response.json(), self.endpoint)
+            answer = self._post(body)
+            if answer.status == 200:
+                return self._reply(answer)
+            trouble = answer.trouble
+            if answer.status and answer.status not in _PASSING:
+                raise WorkbenchError(f"{self.endpoint.url} refuses the request ({self.endpoint.model}). {trouble}")
             if attempt < self.endpoint.retries:
-                pause = _pause(response, self.endpoint.backoff * 2**attempt)
+                pause = _pause(answer.retry_after, self.endpoint.backoff * 2.0 ** min(attempt, 30))
                 _LOG.info("%s; trying again in %.1f s", trouble, pause)
                 time.sleep(pause)
         raise WorkbenchError(f"{self.endpoint.url} failed {self.endpoint.retries + 1} times, at last: {trouble}")
 
-    def _post(self, body: Mapping[str, Any]) -> "tuple[httpx.Response | None, str]":
-        """The response, and in words what is wrong with it; raises where trying again would not help."""
-        import httpx
-
+    def _post(self, body: Mapping[str, Any]) -> "_Answer":
+        """What came back by the deadline. Another thread waits for it: no timeout of a socket covers names, or headers that drip."""
+        answers: queue.SimpleQueue[_Answer] = queue.SimpleQueue()
+        client, deadline, begun = self._client, time.monotonic() + self.endpoint.timeout, threading.Event()
+        ask = lambda: answers.put(_exchange(client, body, deadline, begun))  # noqa: E731
+        threading.Thread(target=ask, daemon=True).start()
         try:
-            response = self._client.post("/chat/completions", json=body)
-        except httpx.TransportError as error:
-            return None, f"{type(error).__name__}: {error}"
-        trouble = f"HTTP {response.status_code}: {response.text[:200]}"
-        if response.status_code != 200 and response.status_code not in _PASSING:
-            raise WorkbenchError(f"{self.endpoint.url} refuses the request ({self.endpoint.model}). {trouble}")
-        return response, trouble
+            return answers.get(timeout=self.endpoint.timeout + 1)
+        except queue.Empty:
+            client.close()
+            self._client = self._open()
+            within = f"within {self.endpoint.timeout:g} s"
+            return (
+                _Answer(200, b"", f"half a reply {within}") if begun.is_set() else _Answer(0, b"", f"no reply {within}")
+            )
 
     def _wait(self) -> None:
         """Until the rate allows the next request."""
@@ -144,26 +214,83 @@ class Connection:
             time.sleep(self._next - now)
         self._next = max(now, self._next) + 60 / self.endpoint.per_minute
 
+    def _reply(self, answer: "_Answer") -> Reply:
+        """A reply as probabilities. An endpoint that has never given any is refused, since no other row would get a value."""
+        if answer.trouble:
+            return Reply(broken=answer.trouble)
+        try:
+            body = json.loads(answer.content)
+            choice = body["choices"][0]
+            if choice.get("logprobs") is None and not self._has_answered:
+                raise WorkbenchError(
+                    f"{self.endpoint.model} at {self.endpoint.url} answers without log-probabilities, which the rating is "
+                    "computed from; expected choices[0].logprobs.content[0].top_logprobs"
+                )
+            content = choice["logprobs"]["content"]
+            first: dict[str, float] = {}
+            for top in content[0]["top_logprobs"]:
+                if not isinstance(top["token"], str) or not top["logprob"] <= 0.001:
+                    raise ValueError
+                first[top["token"]] = first.get(top["token"], 0.0) + math.exp(top["logprob"])
+            second = str(content[1]["token"]) if len(content) > 1 else ""
+        except WorkbenchError:
+            raise
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
+            start = redact(answer.content[:2000].decode("utf-8", "replace"))[:80]
+            return Reply(broken=f"a reply that is no chat completion with log-probabilities: {start!r}")
+        self._has_answered = True
+        usage = body.get("usage")
+        return Reply(first, second, _count(usage, "prompt_tokens"), _count(usage, "completion_tokens"))
 
-def _pause(response: "httpx.Response | None", usual: float) -> float:
-    """Seconds until the next try: what the server asks for, else the usual with up to a quarter of jitter."""
+
+@dataclass(frozen=True)
+class _Answer:
+    """What came back: its status (0 where nothing did), its content, what is wrong with it, and ``Retry-After``."""
+
+    status: int = 0
+    content: bytes = b""
+    trouble: str = ""
+    retry_after: str = ""
+
+
+def _exchange(client: "httpx.Client", body: Mapping[str, Any], deadline: float, begun: threading.Event) -> _Answer:
+    """Ask, and read no more than the largest reply and no longer than the deadline; ``begun`` is set when status 200 has come."""
+    import httpx
+
+    content, broken = b"", ""
     try:
-        return float(response.headers["Retry-After"]) if response is not None else usual * random.uniform(1, 1.25)
-    except (KeyError, ValueError):  # no such header, or a date
-        return usual * random.uniform(1, 1.25)
+        with client.stream("POST", "/chat/completions", json=body) as response:
+            if response.status_code == 200:
+                begun.set()
+            for part in response.iter_bytes():
+                content += part
+                if len(content) > _LARGEST_REPLY:
+                    broken = f"a reply of more than {_LARGEST_REPLY >> 20} MB, which was not read on"
+                elif time.monotonic() > deadline:
+                    broken = f"a reply that had not ended by the deadline, after {len(content)} bytes"
+                if broken:
+                    break
+    except Exception as error:  # whatever it is, it may hold the headers: its text alone is told
+        passing = isinstance(error, httpx.TransportError) and not begun.is_set()
+        return _Answer(0 if passing else 200, b"", redact(f"{type(error).__name__}: {error}"))
+    if response.status_code != 200:
+        told = redact(content[:20_000].decode("utf-8", "replace"))[:200]  # before it is cut: half a key is one too
+        broken = f"HTTP {response.status_code}: {told}"
+    return _Answer(response.status_code, content, broken, response.headers.get("Retry-After", ""))
 
 
-def _reply(body: Mapping[str, Any], endpoint: Endpoint) -> Reply:
+def _pause(asked: str, usual: float) -> float:
+    """Seconds until the next try: what the server asks for, else the usual with up to a quarter of jitter; a minute at most."""
     try:
-        content = body["choices"][0]["logprobs"]["content"]
-        first: dict[str, float] = {}
-        for top in content[0]["top_logprobs"]:
-            first[top["token"]] = first.get(top["token"], 0.0) + math.exp(top["logprob"])
-    except (KeyError, IndexError, TypeError) as error:
-        raise WorkbenchError(
-            f"{endpoint.model} at {endpoint.url} answers without log-probabilities, which the rating is computed from; "
-            "expected choices[0].logprobs.content[0].top_logprobs"
-        ) from error
-    usage = body.get("usage") or {}
-    second = content[1]["token"] if len(content) > 1 else ""
-    return Reply(first, second, usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0))
+        pause = float(asked)
+    except ValueError:  # nothing, or a date
+        pause = math.nan
+    if not 0 <= pause < math.inf:
+        pause = usual * random.uniform(1, 1.25)
+    return min(pause, _LONGEST_PAUSE)
+
+
+def _count(usage: object, name: str) -> int:
+    """Tokens used, where the endpoint tells a number of them."""
+    number = usage.get(name) if isinstance(usage, dict) else 0
+    return number if isinstance(number, int) and 0 <= number < 1 << 40 else 0

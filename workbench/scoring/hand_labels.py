@@ -89,7 +89,8 @@ def _row(line: str, where: str) -> Labelled:
 def agreement(rows: "pd.DataFrame", a: Score | str, b: Score | str) -> Agreement:
     """Compare two scorers over the completions of a sweep: Cohen's kappa with its interval, and the confusion table.
 
-    A completion that occurs in several rows (one baseline in two grids) counts once, by its key.
+    A completion that occurs in several rows (one baseline in two grids) counts once, by its key; one that a scorer gave no
+    label, e.g. since its thought was cut, does not count.
 
     Args:
         rows: of ``wb.sweep``, with both scores.
@@ -114,7 +115,7 @@ def _labels(rows: "pd.DataFrame", name: str) -> "pd.Series":
     part = rows[rows["score"] == name]
     if part.empty:
         raise unknown("score", name, rows["score"].unique())
-    labels = part.drop_duplicates("key").set_index("key")["value"]
+    labels = part.drop_duplicates("key").set_index("key")["value"].dropna()
     if numbers := sum(not isinstance(value, str) for value in labels):
         raise WorkbenchError(
             f"{numbers} values of {name!r} are numbers; kappa compares labels, so cut them into some first"

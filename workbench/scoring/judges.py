@@ -8,6 +8,7 @@ is no score. A judge is a model on this machine, which reads each question in on
 import hashlib
 import logging
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from workbench._errors import Bar, WorkbenchError
+from workbench._errors import Bar, Redacting, WorkbenchError
 from workbench._files import content_key
 from workbench.generation.engine import first_logits
 from workbench.generation.store import Store
@@ -28,11 +29,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LOG = logging.getLogger(__name__)
+_LOG.addFilter(Redacting())
 
 #: Part of every cache key: raised when the question put to the judge changes.
 _VERSION = 1
 
 _FLUSH_ROWS = 50
+
+#: broken replies in a row after which an endpoint is asked no more
+_GIVE_UP = 20
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Judgement:
     """One rating.
 
     Attributes:
-        rating: expected rating, on the judge's scale; NaN where it is refused.
+        rating: expected rating, on the judge's scale; NaN where it is refused, or the endpoint's reply is broken.
         mass: probability that lay on ratings.
         reason: why there is no rating; empty where there is one.
         tokens_in, tokens_out: used when it was asked; 0 for a local model.
@@ -110,7 +115,7 @@ class Judge:
     def values(
         self, model: Model, prompts: Sequence[str | Prompt], texts: Sequence[str], steers: Sequence[Steer]
     ) -> list[str | float]:
-        """One rating per row, NaN where it is refused. The model that wrote the rows, and its Steers, are not looked at."""
+        """One rating per row, NaN where there is none. The model that wrote the rows, and its Steers, are not looked at."""
         return [judgement.rating for judgement in self.rate(prompts, texts)]
 
     def _ask_model(self, by: Model, missing: Mapping[str, str], shelf: Store) -> dict[str, Judgement]:
@@ -123,10 +128,20 @@ class Judge:
         rated: dict[str, Judgement] = {}
         waiting: dict[str, Judgement] = {}
         spent = 0.0
+        broken: dict[str, Judgement] = {}
+        in_a_row = 0
         with Connection(by) as connection, Bar(missing.items(), desc="judging", unit="row", leave=False) as bar:
             try:
                 for key, asked in bar:
-                    waiting[key] = self._one(connection, asked)
+                    if in_a_row == _GIVE_UP:
+                        broken[key] = Judgement(math.nan, 0.0, f"not asked, after {_GIVE_UP} broken replies in a row")
+                        continue
+                    judgement = self._one(connection, asked)
+                    in_a_row = in_a_row + 1 if judgement.reason else 0
+                    if judgement.reason:  # not stored, so that it is asked again another time
+                        broken[key] = judgement
+                        continue
+                    waiting[key] = judgement
                     spent += by.price_of(waiting[key].tokens_in, waiting[key].tokens_out)
                     bar.set_postfix_str(f"${spent:.4f}" if not math.isnan(spent) else "no price given")
                     if len(waiting) >= _FLUSH_ROWS:
@@ -138,10 +153,17 @@ class Judge:
         read, written = (sum(getattr(j, name) for j in rated.values()) for name in ("tokens_in", "tokens_out"))
         cost = "no price given" if math.isnan(spent) else f"${spent:.4f}"
         _LOG.info("%s rated %d responses: %d tokens read, %d written, %s", by.model, len(rated), read, written, cost)
-        return rated
+        if broken:
+            reasons = Counter(judgement.reason for judgement in broken.values()).most_common(1)
+            _LOG.warning(
+                "%s: %d of %d responses have no rating: %s", by.model, len(broken), len(missing), reasons[0][0]
+            )
+        return rated | broken
 
     def _one(self, connection: Connection, asked: str) -> Judgement:
         reply = connection.ask([{"role": "system", "content": self._system}, {"role": "user", "content": asked}])
+        if reply.broken:
+            return Judgement(math.nan, 0.0, reply.broken)
         low, high = self.scale
         if high > 9 and reply.second.isdigit():
             raise WorkbenchError(
@@ -165,7 +187,7 @@ class Judge:
 
     def _enforce_mass(self, judgement: Judgement) -> Judgement:
         """The same; without a rating where too little probability lies on ratings."""
-        if judgement.mass >= self.least_mass:
+        if judgement.reason or judgement.mass >= self.least_mass:
             return judgement
         reason = f"only {judgement.mass:.0%} of the probability lies on ratings, less than {self.least_mass:.0%}"
         return replace(judgement, rating=math.nan, reason=reason)
@@ -217,7 +239,7 @@ def question(prompt: str, response: str) -> str:
 
 def _number(token: str) -> int | None:
     bare = token.strip()
-    return int(bare) if bare.isascii() and bare.isdigit() else None
+    return int(bare) if bare.isascii() and bare.isdigit() and len(bare) <= 3 else None
 
 
 def _expectation(weights: Mapping[int, float], tokens_in: int, tokens_out: int) -> Judgement:

@@ -141,20 +141,14 @@ class Direction:
     def transfer(self, model: str, revision: str = "", activation_norm: float | None = None) -> "Direction":
         """The same vector for another model (base to tuned, tuned to its twin): said, not assumed.
 
-        Args:
-            model, revision: whose activations it is to be used on, e.g. ``other.name, other.revision``.
-            activation_norm: mean activation norm there, if known; doses are otherwise in units of the model it came from.
+        ``activation_norm`` is the mean there, if known; doses are otherwise in units of the model it came from.
         """
         norm = self.activation_norm if activation_norm is None else activation_norm
         method = f"{self.method} of {self.model}"
         return replace(self, model=model, revision=revision, activation_norm=norm, method=method)
 
     def orthogonal_to(self, *others: "Direction") -> "Direction":
-        """What is left of the vector when its components along others are removed, in float64.
-
-        Raises:
-            WorkbenchError: widths differ, or nothing is left.
-        """
+        """What is left of the vector when its components along others are removed. Raises WorkbenchError if nothing is."""
         if not others:
             raise WorkbenchError("orthogonal_to() expected a Direction or more")
         for other in others:
@@ -184,17 +178,11 @@ class Direction:
 
     def metadata(self) -> dict[str, str]:
         """Everything but the vector, as text."""
-        return {
-            "site": str(self.site),
-            "model": self.model,
-            "revision": self.revision,
-            "method": self.method,
-            "read": str(self.read),
-            "prompts": self.prompts,
-            "n_positive": str(self.n_positive),
-            "n_negative": str(self.n_negative),
+        plain = ("site", "model", "revision", "method", "read", "prompts", "n_positive", "n_negative")
+        sign = "a positive coefficient moves toward the positive set"
+        return {key: str(getattr(self, key)) for key in plain} | {
             "activation_norm": self.activation_norm.hex(),
-            "sign": "a positive coefficient moves toward the positive set",
+            "sign": sign,
         }
 
     def save(self, path: str | Path) -> Path:
@@ -203,11 +191,7 @@ class Direction:
 
     @classmethod
     def load(cls, path: str | Path) -> "Direction":
-        """Read a direction that ``save`` wrote.
-
-        Raises:
-            WorkbenchError: no such file, or no direction in it.
-        """
+        """Read a direction that ``save`` wrote. Raises WorkbenchError for any other file."""
         tensors, metadata = load_tensors(path)
         if set(tensors) != {"vector"}:
             raise WorkbenchError(f"{path}: holds {', '.join(tensors)}, not one direction; try wb.Directions.load")
@@ -217,18 +201,11 @@ class Direction:
     def from_metadata(cls, vector: Tensor, metadata: dict[str, str], where: str | Path) -> "Direction":
         """A direction from a vector and what ``metadata`` returned; ``where`` names the file in errors."""
         try:
-            return cls(
-                vector,
-                Site.parse(metadata["site"]),
-                metadata["model"],
-                metadata["revision"],
-                metadata["method"],
-                Positions.parse(metadata["read"]),
-                metadata["prompts"],
-                int(metadata["n_positive"]),
-                int(metadata["n_negative"]),
-                float.fromhex(metadata["activation_norm"]),
-            )
+            site, read = Site.parse(metadata["site"]), Positions.parse(metadata["read"])
+            model, revision, method, prompts = (metadata[key] for key in ("model", "revision", "method", "prompts"))
+            counts = int(metadata["n_positive"]), int(metadata["n_negative"])
+            norm = float.fromhex(metadata["activation_norm"])
+            return cls(vector, site, model, revision, method, read, prompts, *counts, norm)
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise WorkbenchError(f"{where}: no direction written by this project ({error!r})") from error
 
@@ -261,50 +238,19 @@ class Direction:
 
     def to_gguf(self, path: str | Path, model_hint: str = "llama") -> Path:
         """Write a control-vector file with this one layer; see ``Directions.to_gguf``."""
-        return write_gguf(path, (self,), model_hint)
+        return Directions((self,)).to_gguf(path, model_hint)
 
     @classmethod
     def from_gguf(cls, path: str | Path, model: str = "") -> "Direction":
         """Read a control-vector file of one layer. Raises WorkbenchError if there are more; see ``Directions.from_gguf``."""
-        items = read_gguf(path, model)
-        if len(items) != 1:
-            layers = ", ".join(str(d.site.layer) for d in items)
-            raise WorkbenchError(f"{path}: holds layers {layers}; use wb.Directions.from_gguf")
-        return items[0]
-
-
-def write_gguf(path: str | Path, directions: Sequence[Direction], model_hint: str) -> Path:
-    """What ``Directions.to_gguf`` does."""
-    for direction in directions:
-        if direction.site.kind != "resid_post" or direction.site.layer == 0:
-            raise WorkbenchError(
-                f"a control-vector file holds directions at resid_post of layers 1 and up, not at {direction.site!r}"
-            )
-    vectors = {d.site.layer: d.vector.numpy() for d in directions}
-    return write_control_vectors(
-        path, vectors, model_hint, json.dumps({d.site.layer: d.metadata() for d in directions})
-    )
-
-
-def read_gguf(path: str | Path, model: str) -> tuple[Direction, ...]:
-    """What ``Directions.from_gguf`` reads, in the order of layers."""
-    vectors, hint, provenance = read_control_vectors(path)
-    try:
-        known = dict(json.loads(provenance)) if provenance else {}
-    except (ValueError, TypeError) as error:
-        raise WorkbenchError(f"{path}: what it says of its directions cannot be read ({error})") from error
-    items = []
-    for layer, vector in sorted(vectors.items()):
-        if str(layer) in known:
-            direction = Direction.from_metadata(torch.from_numpy(vector), known[str(layer)], path)
-            items.append(replace(direction, model=model) if model else direction)
-        else:
-            items.append(Direction(torch.from_numpy(vector), Site(layer, "resid_post"), model or hint, method="gguf"))
-    return tuple(items)
+        ds = Directions.from_gguf(path, model)
+        if len(ds) != 1:
+            raise WorkbenchError(f"{path}: holds layers {', '.join(map(str, ds.layers))}; use wb.Directions.from_gguf")
+        return ds.items[0]
 
 
 def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Path:
-    """Write a safetensors file, whole or not at all, and return its path."""
+    """Write a safetensors file, and return its path."""
     from safetensors.torch import save_file
 
     with written(path) as draft:
@@ -393,31 +339,39 @@ class Directions:
     def to_gguf(self, path: str | Path, model_hint: str = "llama") -> Path:
         """Write a control-vector file for llama.cpp, repeng or EasySteer, which add it to the output of each block.
 
-        Args:
-            path: of the file, usually ``.gguf``.
-            model_hint: the architecture these tools expect, e.g. "llama" or "gemma3".
-
-        Returns:
-            The path. Vectors keep their length: scale 1 in those tools is ``coef=1`` here.
+        ``model_hint`` is the architecture these tools expect, e.g. "llama" or "gemma3". Vectors keep their length: scale 1
+        in those tools is ``coef=1`` here. Returns the path.
 
         Raises:
-            WorkbenchError: directions at another kind of site than ``resid_post``, or at layer 0, which the format
-                leaves out.
+            WorkbenchError: another kind of site than ``resid_post``, or layer 0, which the format leaves out.
         """
-        return write_gguf(path, self.items, model_hint)
+        for site in (d.site for d in self.items):
+            if site.kind != "resid_post" or site.layer == 0:
+                raise WorkbenchError(
+                    f"a control-vector file holds directions at resid_post of layers 1 and up, not at {site!r}"
+                )
+        vectors = {d.site.layer: d.vector.numpy() for d in self.items}
+        provenance = json.dumps({d.site.layer: d.metadata() for d in self.items})
+        return write_control_vectors(path, vectors, model_hint, provenance)
 
     @classmethod
     def from_gguf(cls, path: str | Path, model: str = "") -> "Directions":
-        """Read a control-vector file, of this project or of another tool.
+        """Directions at ``resid_post`` of a control-vector file, of this project or of another tool.
 
-        Args:
-            path: of the file.
-            model: what model the vectors are for; by default what the file says (other tools only give a hint).
-
-        Returns:
-            Directions at ``resid_post``. Files of other tools carry no activation norm: use ``coef=`` with them.
-
-        Raises:
-            WorkbenchError: not a control-vector file.
+        ``model`` is what the vectors are for; by default what the file says (other tools only give a hint). Files of other
+        tools carry no activation norm: use ``coef=`` with them. Raises WorkbenchError for any other file.
         """
-        return cls(read_gguf(path, model))
+        vectors, hint, provenance = read_control_vectors(path)
+        try:
+            known = dict(json.loads(provenance)) if provenance else {}
+        except (ValueError, TypeError) as error:
+            raise WorkbenchError(f"{path}: what it says of its directions cannot be read ({error})") from error
+        items = []
+        for layer, vector in sorted(vectors.items()):
+            if str(layer) in known:
+                direction = Direction.from_metadata(torch.from_numpy(vector), known[str(layer)], path)
+                items.append(replace(direction, model=model) if model else direction)
+            else:
+                site = Site(layer, "resid_post")
+                items.append(Direction(torch.from_numpy(vector), site, model or hint, method="gguf"))
+        return cls(tuple(items))

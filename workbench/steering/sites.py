@@ -73,18 +73,16 @@ class Site:
     def parse(cls, name: str) -> "Site":
         """A Site from a TransformerLens hook name or from its short form, ``resid_post(12)``."""
         name = name if isinstance(name, str) else repr(name)
-        if match := re.fullmatch(r"blocks\.(\d+)\.(.+)", name.strip()):
-            layer, kind = match.group(1), _KINDS.get(match.group(2))
-        elif match := re.fullmatch(r"(\w+)\((\d+)\)", name.strip()):
-            layer, kind = match.group(2), match.group(1) if match.group(1) in HOOK_NAMES else None
-        else:
-            kind = None
-        if kind is None:
-            raise WorkbenchError(
-                f"{name!r} is no site; expected e.g. 'blocks.12.hook_resid_post' or 'resid_post(12)', with one of "
-                f"{', '.join(HOOK_NAMES)}"
-            )
-        return cls(int(layer), kind)
+        if match := re.fullmatch(
+            r"blocks\.(?P<layer>\d+)\.(?P<hook>.+)|(?P<kind>\w+)\((?P<number>\d+)\)", name.strip()
+        ):
+            kind = _KINDS.get(match["hook"]) or match["kind"]
+            if kind in HOOK_NAMES:
+                return cls(int(match["layer"] or match["number"]), kind)
+        raise WorkbenchError(
+            f"{name!r} is no site; expected e.g. 'blocks.12.hook_resid_post' or 'resid_post(12)', with one of "
+            f"{', '.join(HOOK_NAMES)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -140,10 +138,7 @@ def as_site(value: object) -> Site:
 
 
 def sites_at(at: "Site | SiteKind | EveryLayer | str | Sequence[Site | str]", n_layers: int) -> tuple[Site, ...]:
-    """The sites that ``at=`` means in a model of so many layers, each once.
-
-    Raises:
-        WorkbenchError: a kind of site without a layer, or no site.
+    """The sites that ``at=`` means in a model of so many layers, each once. Raises WorkbenchError where it means none.
 
     >>> sites_at(resid_post.all, n_layers=2)
     (resid_post(0), resid_post(1))

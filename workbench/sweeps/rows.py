@@ -22,8 +22,10 @@ from workbench.generation.generate import stream_tokens
 from workbench.generation.memory import Room
 from workbench.generation.schedule import place_rows
 from workbench.generation.store import Store
+from workbench.models.identity import revision_now
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Pairs, Prompt, Prompts, as_prompts
+from workbench.scoring.labels import thought_opened
 from workbench.scoring.margins import refusal_margin
 from workbench.scoring.scores import Scorer
 from workbench.steering.arms import Arm
@@ -98,11 +100,11 @@ def sweep_rows(model: Model, sets: Mapping[str, Prompts], arms: Sequence[Arm], d
     """
     steers = {arm: arm.steer.key for arm in arms}
     how = f"{decoding} {model.dtype} v{GENERATION_VERSION}"
-    rows = []
+    revision, rows = revision_now(model, every_byte=True), []
     for name, prompts in sets.items():
         for prompt, ids in zip(prompts, model.encode(prompts).token_ids, strict=True):
             for arm in arms:
-                key = content_key([model.name, model.revision, ids, steers[arm], how])
+                key = content_key([model.name, revision, ids, steers[arm], how])
                 rows.append(Job(name, prompt, arm, key, ids))
     return rows
 
@@ -128,6 +130,7 @@ def stream_rows(
 
     What is held at a time does not grow with the number of rows beyond ten thousand of them.
     """
+    opened = thought_opened(model)
     room = batch_size if isinstance(batch_size, Room) else Room(model, batch_size)
     for start in range(0, len(rows), _AT_ONCE):
         part = rows[start : start + _AT_ONCE]
@@ -139,7 +142,7 @@ def stream_rows(
             decoding.max_new_tokens,
             room,
             sampling=decoding.sampling,
-            decided=decoding.decided if decoding.until else None,
+            decided=(lambda text: decoding.decided(opened + text)) if decoding.until else None,
         ):
             if ended:
                 yield _stored_frame(model, [part[i] for i, _ in ended], [ids for _, ids in ended], decoding)
@@ -171,8 +174,8 @@ def generate_missing(
     Raises:
         WorkbenchError: a Steer that does not fit the model, or a store that cannot be written.
 
-    >>> store, decoding = wb.store.open(folder), wb.Decoding(4)
-    >>> jobs = wb.sweep_rows(model, {"harmful": tiny_pairs.positive}, [wb.BASELINE], decoding)
+    >>> store, decoding = wb.store.open(folder), Decoding(4)
+    >>> jobs = sweep_rows(model, {"harmful": tiny_pairs.positive}, [wb.BASELINE], decoding)
     >>> generate_missing(model, jobs, store, decoding)
     >>> store.keys() == {job.key for job in jobs}
     True

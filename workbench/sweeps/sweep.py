@@ -115,6 +115,7 @@ def sweep(
     margins = read_margins(model, rows) if screen else {}
     skipped = screen_out(model, rows, margins, screen_least) if screen else set()
     shelf = Store(store)
+    _tell_of_other_revisions(model, shelf)
     wanted = [row for row in rows if row.key not in skipped]
     generate_missing(model, wanted, shelf, decoding, batch_size, stream=stream)
     frame = _rows_frame(model, rows, shelf.frame({row.key for row in rows} - skipped), decoding)
@@ -123,6 +124,16 @@ def sweep(
     if screen:
         frame["margin"] = frame["key"].map(margins)
     return _add_scores(model, rows, frame, shelf, scores, show_text)
+
+
+def _tell_of_other_revisions(model: Model, shelf: Store) -> None:
+    """Say in one line what becomes of the rows that a model of this name wrote as it was before."""
+    others = {revision: n for revision, n in shelf.revisions(model.name).items() if revision != model.revision}
+    if others:
+        log.warning(
+            "%d rows of %s in %s are of other revisions (%s): they stay there and are not used, and %s writes its own",
+            sum(others.values()), model.name, shelf.folder, ", ".join(sorted(others)), model.revision,
+        )  # fmt: skip
 
 
 def _check(
@@ -215,6 +226,11 @@ def outcomes(rows: "pd.DataFrame", set: str, arm: Arm | str, label: str) -> "pd.
         )
     part = part.drop_duplicates(["prompt", "key"])  # of sweeps that were joined
     _distinct(f"rows of arm {name!r} on {set!r}", "for the prompt", list(part["prompt"]), "pass the rows of one sweep")
+    if lost := int(part["value"].isna().sum()):
+        raise WorkbenchError(
+            f"arm {name!r} has {lost} of {len(part)} rows without a label on {set!r}, e.g. since a thought was cut: raise "
+            "max_new_tokens, or leave their prompts out in all arms"
+        )
     return (part.set_index("prompt")["value"] == label).sort_index()
 
 
@@ -259,17 +275,20 @@ def _add_scores(
         asked, steers = [written[key].prompt for key in fresh], [written[key].arm.steer for key in fresh]
         values = score.values(model, asked, [texts[key] for key in fresh], steers) if fresh else []
         new = dict(zip(fresh, values, strict=True))
+        kept = {key: value for key, value in new.items() if not pd.isna(value)}  # what has no value is asked for again
         shelf.scores.append(
             pd.DataFrame(
                 {
-                    "key": [places[key] for key in new],
-                    "completion": list(new),
+                    "key": [places[key] for key in kept],
+                    "completion": list(kept),
                     "score": score.name,
                     "version": score.version,
-                    "value": [json.dumps(value) for value in new.values()],
+                    "value": [json.dumps(value) for value in kept.values()],
                 }
             )
         )
+        if len(kept) < len(new):
+            log.warning("%s: %d of %d new responses have no value", score.name, len(new) - len(kept), len(new))
         by_key = {key: new[key] if key in new else known[places[key]] for key in texts.index}
         parts.append(frame.assign(score=score.name, version=score.version, value=frame["key"].map(by_key)))
     long = pd.concat(parts, ignore_index=True)

@@ -4,10 +4,13 @@ The journal, ``batch.jsonl``, has one line per execution that ended, and is only
 one content key: the same key means that running it again would change nothing.
 """
 
+import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from heapq import heapreplace
@@ -19,8 +22,10 @@ from workbench import _files
 from workbench._errors import WorkbenchError
 from workbench._files import data_folder, package_folder
 from workbench.claims.entries import versions
-from workbench.models.registry import Embedded, Hub, Reference, base_of, resolve
+from workbench.models.fetch import files_of
+from workbench.models.registry import Embedded, Hub, base_of, is_fetched, resolve
 from workbench.notebooks.batch.plan import Execution
+from workbench.notebooks.execute import read_notebook
 
 _FILE = "batch.jsonl"
 
@@ -58,7 +63,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Journal:
-    """The journal in a folder of runs, which need not exist yet.
+    """The journal in a folder of runs, which need not exist yet. One batch at a time holds the folder.
 
     >>> journal = Journal(folder)
     >>> journal.records()
@@ -69,6 +74,28 @@ class Journal:
     """
 
     runs: Path
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder for one batch. The system lets go of it when the process ends, however it ends.
+
+        Raises:
+            WorkbenchError: another batch holds it.
+        """
+        self.runs.mkdir(parents=True, exist_ok=True)
+        with (self.runs / ".batch.lock").open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise WorkbenchError(
+                    f"another batch is running in {self.runs} ({file.read().strip() or 'it has just begun'}); "
+                    "wait until it has ended, or give another folder with --runs"
+                ) from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {platform.node()}\n")
+            file.flush()
+            yield
 
     def add(self, record: Ended) -> None:
         """Append a record and have the disk hold it; a line that a killed process left half-written is ended first."""
@@ -91,7 +118,7 @@ class Journal:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines() if path.is_file() else [], 1):
             try:
                 records.append(Ended(**json.loads(line)))
-            except json.JSONDecodeError:
+            except (json.JSONDecodeError, RecursionError):
                 continue
             except TypeError as error:
                 raise WorkbenchError(
@@ -107,7 +134,10 @@ class Journal:
         executed = self.runs / last.notebook
         if not (executed.is_file() and executed.with_suffix("").is_dir()):
             return False
-        given = json.loads(executed.read_text(encoding="utf-8"))["metadata"]["papermill"]["parameters"]
+        try:
+            given = read_notebook(executed).metadata["papermill"]["parameters"]
+        except (WorkbenchError, KeyError, TypeError):  # torn, or not what papermill left
+            return False
         return "ledger" not in given or (self.runs / "ledger").is_dir()
 
     def seconds(self) -> dict[str, float]:
@@ -165,17 +195,13 @@ def source_hash(notebook: Path) -> str:
 
 def model_revision(name: str) -> str:
     """The revision that ``load`` would give a model, without loading it."""
-    from workbench.models.load import (  # loads torch, which a process of the batch can do without
-        adapter_revision,
-        fingerprint,
-    )
-
     source = resolve(name)
     base = base_of(source)
     if isinstance(base, Hub):
         return base.revision
-    revision = base.sha256[:12] if isinstance(base, Embedded) else fingerprint(base)
-    return f"{revision}+{adapter_revision(source.folder)}" if isinstance(source, Reference) else revision
+    if isinstance(base, Embedded) and not is_fetched(base):
+        return f"{base.sha256[:12]}, not fetched"
+    return files_of(source).revision()
 
 
 @cache

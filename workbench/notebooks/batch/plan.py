@@ -15,7 +15,7 @@ from workbench._files import data_folder
 from workbench.claims.files import logged_claims
 from workbench.claims.toml_schema import Lines, Place, build, expect, read_toml
 from workbench.models.registry import SOURCES, Hub, label, located, resolve
-from workbench.notebooks.execute import execute, find, known_parameters
+from workbench.notebooks.execute import execute, find, read_parameters
 
 #: in place of a model: those that the logs behind a notebook's claims were written with
 LOGGED = "logged"
@@ -224,12 +224,17 @@ def logged_models(notebook: str) -> list[str]:
 
 
 def _check_parameters(notebook: Path, given: Mapping[str, Mapping], place: Place, lines: Lines) -> None:
-    known = known_parameters(notebook)
-    for key, names in given.items():
-        for name in names:
+    known = read_parameters(notebook)
+    for key, values in given.items():
+        for name, value in values.items():
             expect(name not in OWN, (*place, key, name), lines, f"{name} is set by the batch itself")
             message = str(unknown("parameter", name, known, f" in {notebook.name}"))
             expect(name in known, (*place, key, name), lines, message)
+            for one in value if key == "over" else [value]:
+                try:
+                    known[name].check(one)
+                except WorkbenchError as error:
+                    raise lines.error((*place, key, name), str(error)) from error
 
 
 def _plain(value: object) -> object:

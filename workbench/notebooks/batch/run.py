@@ -20,6 +20,7 @@ class Agenda:
     runs: Path
     executions: tuple[tuple[Execution, str], ...]
     done: tuple[Execution, ...]
+    resume: bool = False
 
     def text(self, jobs: int) -> str:
         """What will run and how long it takes, from how long the same executions took before."""
@@ -54,7 +55,7 @@ def agenda(plan: BatchPlan, runs: str | Path = "runs", resume: bool = False) -> 
     moved = any(not done and not execution.last for (execution, _), done in zip(keys, fresh, strict=True))
     fresh = [done and not (moved and execution.last) for (execution, _), done in zip(keys, fresh, strict=True)]
     to_run = tuple(pair for pair, done in zip(keys, fresh, strict=True) if not done)
-    return Agenda(Path(runs), to_run, tuple(one for (one, _), done in zip(keys, fresh, strict=True) if done))
+    return Agenda(Path(runs), to_run, tuple(one for (one, _), done in zip(keys, fresh, strict=True) if done), resume)
 
 
 def run(todo: Agenda, jobs: int | None = None, on: str = "local") -> list[Ended]:
@@ -72,16 +73,21 @@ def run(todo: Agenda, jobs: int | None = None, on: str = "local") -> list[Ended]
         How each execution ended, in the order in which they did.
 
     Raises:
-        WorkbenchError: an unknown place, jobs below 1, or a cluster that cannot be used.
+        WorkbenchError: an unknown place, jobs below 1, a cluster that cannot be used, or another batch in the same folder.
 
     >>> wb.batch.run(wb.batch.Agenda(folder, executions=(), done=()))
     []
     """
     check_place(jobs, on)
     journal, ends = Journal(todo.runs), list[Ended]()
-    with Bar(total=len(todo.executions), desc="batch", unit="notebook", smoothing=0, disable=None) as bar:
+    with (
+        journal.held(),
+        Bar(total=len(todo.executions), desc="batch", unit="notebook", smoothing=0, disable=None) as bar,
+    ):
         for last in (False, True):
             stage = [(execution, key) for execution, key in todo.executions if execution.last == last]
+            if todo.resume and not last:  # what another batch has done since the agenda was made
+                stage = [(execution, key) for execution, key in stage if not journal.is_done(execution, key)]
             there = on == "ray" and not last and stage
             for end in _on_ray(stage, todo.runs, jobs) if there else _here(stage, todo.runs, jobs or 1):
                 journal.add(end)

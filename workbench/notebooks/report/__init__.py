@@ -3,6 +3,7 @@
 What is asked, and which file answers:
     which pages are there?                site      build
     how is an executed notebook shown?    books
+    how is a report that is there replaced?  own_folder
     how does a folder say what it holds?  manifest
 """
 

@@ -1,7 +1,7 @@
 """The report: a folder of pages that open without a network, made from the ledger and the executed notebooks of runs."""
 
 import json
-import shutil
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from workbench._errors import WorkbenchError
 from workbench._files import whole
 from workbench.claims.claim import Claim
 from workbench.claims.entries import versions
@@ -17,8 +16,10 @@ from workbench.claims.ledger import Ledger
 from workbench.claims.ledger import open as open_ledger
 from workbench.claims.tables import effect_text, totals
 from workbench.notebooks.batch.journal import Journal
-from workbench.notebooks.report.books import Book, Withheld, body, plot, read_books
+from workbench.notebooks.execute import check_folder
+from workbench.notebooks.report.books import Book, Withheld, body, file_name, plot, read_books
 from workbench.notebooks.report.manifest import MEANING, drift, manifest
+from workbench.notebooks.report.own_folder import replace_folder
 
 _HERE = Path(__file__).parent
 _VERDICTS = ("reproduced", "not reproduced", "inconclusive", "artefact", "not run")
@@ -29,31 +30,28 @@ def build(runs: str | Path = "runs", out: str | Path = "", notebooks: str | Path
 
     Args:
         runs: of ``workbench batch`` or ``workbench run``; may be empty, the audits need no run.
-        out: folder of the site, by default ``report`` in runs; a report that is there is replaced.
+        out: folder of the site, by default ``report`` in runs; a report that is there is replaced once the new one is whole.
         notebooks: the folder that the executed notebooks come from, for the hashes of their sources.
 
     Returns:
         The first page.
 
     Raises:
-        WorkbenchError: ``out`` is a folder that holds something else.
+        WorkbenchError: ``out`` holds a file that no report wrote, or ``runs`` is a file.
 
     >>> wb.report.build(folder / "runs").relative_to(folder)
     PosixPath('runs/report/index.html')
     """
+    check_folder(runs, "--runs")
     target = Path(out) if out else Path(runs) / "report"
-    if target.is_dir() and any(target.iterdir()) and not (target / "manifest.json").is_file():
-        raise WorkbenchError(
-            f"{target} is no report (it has no manifest.json) and not empty; give another folder with --out"
-        )
-    shutil.rmtree(target, ignore_errors=True)
-    pages = Pages(target, Path(runs), Path(notebooks))
-    pages.write_assets()
-    pages.write_ledger()
-    pages.write_claims()
-    pages.write_notebooks()
-    pages.write_models()
-    pages.write_environment()
+    with replace_folder(target) as draft:
+        pages = Pages(draft, Path(runs), Path(notebooks))
+        pages.write_assets()
+        pages.write_ledger()
+        pages.write_claims()
+        pages.write_notebooks()
+        pages.write_models()
+        pages.write_environment()
     return target / "index.html"
 
 
@@ -95,6 +93,11 @@ class Pages:
         return {"version": versions()["workbench"], "made": f"{datetime.now():%Y-%m-%d %H:%M}"}
 
     @cached_property
+    def nonce(self) -> str:
+        """What the scripts of the report carry and no script in an output can know: a browser runs no other."""
+        return secrets.token_urlsafe(18)
+
+    @cached_property
     def _templates(self) -> Any:
         import jinja2
 
@@ -109,6 +112,7 @@ class Pages:
     def page(self, name: str, template: str, section: str, **content: Any) -> None:
         """Write one page; ``content`` is what its template asks for."""
         common = {**self._stamp, "root": "../" * name.count("/"), "section": section, "plots": False}
+        common["nonce"] = self.nonce
         self._write(name, self._templates.get_template(f"{template}.html.j2").render({**common, **content}))
 
     def _write(self, name: str, text: str) -> None:
@@ -120,11 +124,13 @@ class Pages:
         from plotly.offline import get_plotlyjs
         from pygments.formatters import HtmlFormatter
 
+        from workbench.figures.strips import STRIP_STYLE
+
         light, dark = (HtmlFormatter(style=s).get_style_defs(".highlight") for s in ("default", "github-dark"))
         style = (_HERE / "assets" / "style.css").read_text(encoding="utf-8")
         dark = f"@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n"
         own = ".highlight, .highlight pre { background: var(--raised) !important; }\n"
-        self._write("assets/style.css", f"{light}\n{dark}{style}{own}")
+        self._write("assets/style.css", f"{light}\n{dark}{style}{own}{STRIP_STYLE}")
         self._write("assets/report.js", (_HERE / "assets" / "report.js").read_text(encoding="utf-8"))
         self._write("assets/plotly.min.js", get_plotlyjs())
 
@@ -154,7 +160,7 @@ class Pages:
             plots=True,
             claims=claims,
             filters=filters,
-            forest=plot(forest(self.ledger, title=None).to_plotly_json(), "forest"),
+            forest=plot(forest(self.ledger, title=None), "forest"),
             note=forest_note(self.ledger),
             totals=totals(self.ledger.records()),
         )
@@ -203,7 +209,7 @@ class Pages:
         counts = {outcome: sum(v["outcome"] == outcome for v in own) for outcome in _VERDICTS}
         return {
             "name": name,
-            "page": name.replace("/", "--"),
+            "page": file_name(name),
             "about": _about(name),
             "revisions": sorted({v["revision"] for v in own if v["revision"]}),
             "verdicts": own,
@@ -230,8 +236,7 @@ def _short(claim: Claim) -> dict[str, str]:
 
 def _verdict(summary: Mapping[str, Any]) -> dict[str, Any]:
     gates = [(g["name"], "yes" if g["passed"] else "no", g["measured"]) for g in summary["gates"]]
-    page = str(summary["model"]).replace("/", "--")
-    return {**summary, "gates": gates, "effect": effect_text(summary), "page": page}
+    return {**summary, "gates": gates, "effect": effect_text(summary), "page": file_name(str(summary["model"]))}
 
 
 def _about(name: str) -> str:

@@ -1,5 +1,10 @@
 // Filters of the ledger: the table and the forest plot show the same claims. Plots follow the paper when printed.
 "use strict";
+// a figure is data beside its place: no page has a script of its own
+for (const data of document.querySelectorAll("script[type='application/json'].wb-figure")) {
+  const figure = JSON.parse(data.textContent), place = data.previousElementSibling;
+  Plotly.newPlot(place, figure.data, figure.layout, figure.config).then(() => figure.frames && Plotly.addFrames(place, figure.frames));
+}
 const selects = [...document.querySelectorAll(".filters select")];
 const search = document.querySelector(".filters input");
 const rows = [...document.querySelectorAll("tr[data-claim]")];
@@ -61,7 +66,9 @@ function apply() {
 if (selects.length) {
   selects.forEach(select => select.addEventListener("change", apply));
   search.addEventListener("input", apply);
-  document.querySelector(".filters form, form.filters").addEventListener("reset", () => setTimeout(apply));
+  const form = document.querySelector(".filters form, form.filters");
+  form.addEventListener("reset", () => setTimeout(apply));
+  form.addEventListener("submit", event => event.preventDefault());
   if (selects.some(select => select.value) || search.value) addEventListener("load", apply);
   if (forest) addEventListener("load", () => forest.on("plotly_click", event => {
     const claim = String(event.points[0].customdata[0]).match(/<b>(.*?)<\/b>/)[1];

@@ -1,0 +1,269 @@
+# ruff: noqa: E501
+"""A log as it is: what is read, what the rules find and leave alone, the command line and the page."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import workbench as wb
+from tests.claims.logs_to_audit import CLEAN, FAULTY, MORE_CLEAN, MORE_FAULTY, notebook
+from workbench.claims.files import read_claims
+from workbench.claims.log_audit import RULES
+from workbench.claims.log_draft import write_draft
+from workbench.claims.log_page import write_page
+from workbench.claims.log_reader import read_text
+from workbench.cli import app
+
+ALARMS = ("error", "slip", "weak")
+INVENTED = Path(__file__).parents[2] / "docs" / "an_invented_log.md"
+
+
+def alarms(text, kind=".md"):
+    return [f for f in wb.audit(read_text(text, "log" + kind, kind)) if f.grade in ALARMS]
+
+
+@pytest.mark.parametrize(("name", "kind", "text", "rule"), FAULTY, ids=[case[0] for case in FAULTY])
+def test_a_fault_is_found_unasked(name, kind, text, rule):
+    assert rule in {f.rule for f in alarms(text, kind)}
+
+
+def test_clean_logs_raise_at_most_one_alarm():
+    raised = [(name, str(f)) for name, kind, text, _ in CLEAN for f in alarms(text, kind)]
+    raised += [(text, str(f)) for kind, text in MORE_CLEAN for f in alarms(text, kind)]
+    assert len(raised) <= 1, raised
+
+
+def test_faults_in_other_words_raise_some_alarm():
+    assert [text for kind, text in MORE_FAULTY if not alarms(text, kind)] == []
+
+
+def test_a_claims_file_may_be_six_lines(tmp_path):
+    path = tmp_path / "claims.toml"
+    path.write_text(
+        '[[claim]]\nid = "P1"\nstatement = "Steering raises refusals."\nnumbers = { base = { count = 6, n = 35 }, steered = { count = 31, n = 35 } }\n'
+    )
+    assert "no fault found" in run(str(path))
+    path.write_text('[[claim]]\nid = "P1"\nstatement = "Steering refuses 130% of 35."\n')
+    assert "more than all of 35" in run(str(path), "--fail-on", "error", code=1)
+
+
+def test_numbers_of_a_claims_file_are_checked_unasked(tmp_path):
+    text = (INVENTED.parents[1] / "data" / "claims" / "README.md").read_text()
+    path = tmp_path / "log.toml"
+    path.write_text(
+        text.split("```toml\n")[1].split("```")[0].replace('[[claim.check]]\ntest = "grim"\nof = "T1.polite"\n', "")
+    )
+    assert "83.3 is no count out of 40" in run(str(path))
+
+
+def test_cases_are_many_in_many_formats():
+    assert len(FAULTY) >= 40
+    assert len(CLEAN) >= 40
+    assert len({kind for _, kind, _, _ in FAULTY}) >= 5
+    assert {rule for *_, rule in FAULTY} <= set(RULES)
+
+
+@pytest.mark.parametrize(
+    ("text", "rule", "numbers"),
+    [
+        ("31/35 against 40/35 prompts", "count", ()),
+        ("Refusals: 83.1% (n = 24).", "grim", (100 * 20 / 24,)),
+        ("The judge agreed in 27/36 (72%) of rows.", "count and percent", ()),
+        ("from 21/60 to 28/60 (Fisher p = 0.003)", "p of two rates", (0.2651, 0.1936)),
+        ("t(38) = 1.20, p = .012", "p of a statistic", (0.2376,)),
+        ("Accuracy was 80% (95% CI 78% to 82%, n = 50).", "interval", (66.96, 88.76)),
+        ("We ran 96 generations (6 doses × 4 topics × 5 seeds).", "equation", (120,)),
+        ("- a: 78.4% flips\n- b: 12.1% flips\n- Difference: +68.3 pp", "difference", (66.3,)),
+        ("75% → 100% (n=4)", "comparison", (1.0,)),
+        ("a fall from 80 to 60 words, a 35% decrease", "difference", (-25.0,)),
+        ("6.0 ± 2.0 (SD) against 5.0 ± 2.0 (SD), n = 40 each, d = 0.90", "t of two means", (0.5,)),
+        ("Binary refusals: mean 0.80 (SD 0.25), n = 200.", "binary sd", (0.4,)),
+    ],
+)
+def test_the_right_value(text, rule, numbers):
+    found = next(f for f in alarms(text) if f.rule == rule)
+    assert found.numbers[: len(numbers)] == pytest.approx(numbers, rel=5e-3)
+
+
+def test_a_percentage_that_was_cut_off_is_a_slip():
+    assert [f.grade for f in alarms("129/164 (78.6%) were polite")] == ["slip"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Fisher p = 0.0013: 16/40 against 31/40",
+        "31/40 against 16/40, p < .01",
+        "16/40 against 31/40 (χ² with Yates, p = 0.0015)",
+        "25/50 before and 33/50 after, McNemar p = .008",
+        "t(9) = 4.06, p = .003",
+        "F(1, 38) = 4.10, p = .050",
+        "r(18) = .48, p = .032",
+    ],
+)
+def test_a_right_p_value_of_any_test_is_right(text):
+    assert alarms(text) == []
+
+
+def test_numbers_of_sentences_have_their_kind_and_n():
+    numbers = (
+        wb.read_log(
+            "Layer 12 of Llama-3.1-8B: 88.6 % (31/35), AUC = .91, κ = .7, +25 pp, 2x, 4.5 ± 0.3 s, p < 1e-3, 75–92%."
+        )
+        .statements[0]
+        .numbers
+    )
+    assert [x.kind for x in numbers] == ["count", "percent", "auc", "kappa", "points", "times", "mean", "p", "range"]
+    assert (numbers[1].value, numbers[1].n, numbers[1].successes) == (88.6, 35, 31)
+
+
+def test_dates_versions_models_paths_and_settings_are_no_results():
+    log = wb.read_log(
+        "2026-01-31: gpt-4.1-mini v0.2 at layer 12, seed 3, s=0.5 wrote runs/2/a.json, see https://a.b/3 and Table 2."
+    )
+    assert [x for s in log.statements for x in s.numbers] == []
+
+
+@pytest.mark.parametrize("kind", ["pipe", "grid", "spaces", "html", "csv"])
+def test_a_table_is_read_with_its_lines_in_every_dress(kind):
+    text = {
+        "pipe": "x\n\n| a | n | rate |\n|---|---|---|\n| up | 40 | 77.5% |\n| down | 40 | 5.0% |\n",
+        "grid": "x\n+----+---+----+\n| a | n | rate |\n+====+===+====+\n| up | 40 | 77.5% |\n+----+---+----+\n| down | 40 | 5.0% |\n+----+---+----+\n",
+        "spaces": "x\n\na      n    rate\n----   --   -----\nup     40   77.5%\ndown   40   5.0%\n",
+        "html": "<table>\n<tr><th>a</th><th>n</th><th>rate</th></tr>\n\n\n<tr><td>up</td><td>40</td><td>77.5%</td></tr>\n<tr><td>down</td><td>40</td><td>5.0%</td></tr></table>",
+        "csv": "a,n,rate\nup,40,77.5%\ndown,40,5.0%\n",
+    }[kind]
+    (table,) = read_text(text, "x", "." + (kind if kind in ("html", "csv") else "md")).tables
+    assert table.columns == ("a", "n", "rate")
+    assert [x.value for x in table.column(2)] == [77.5, 5.0]
+    lines = text.splitlines()
+    assert all(label in lines[line - 1] for label, line in zip(("up", "down"), table.row_lines, strict=True))
+
+
+def test_a_notebook_is_read_with_the_lines_of_its_file():
+    text = notebook("# A\n\nOnly 83.1% (n = 24).", "base 30/20 prompts refused\n")
+    log = read_text(text, "a.ipynb", ".ipynb")
+    for finding in wb.audit(log):
+        if finding.grade == "error":
+            assert ("83.1%" if finding.rule == "grim" else "30/20") in text.splitlines()[finding.line - 1]
+    assert {f.rule for f in wb.audit(log) if f.grade == "error"} == {"grim", "count"}
+
+
+def test_mojibake_is_undone():
+    assert wb.read_log("Œ±=-15 flips 88.6% ‚Üí works\nagain").statements[0].text.startswith("α=-15 flips 88.6% → works")
+
+
+def test_a_parquet_file_and_a_folder(tmp_path):
+    import pandas as pd
+
+    pd.DataFrame({"arm": ["a", "b"], "n": [24, 24], "refusal rate %": [25.0, 61.3]}).to_parquet(tmp_path / "r.parquet")
+    (tmp_path / "log.md").write_text("36 of 35 prompts were refused.")
+    (tmp_path / "broken.json").write_text("{")
+    audited = wb.audit(tmp_path)
+    assert {(Path(f.source).name, f.rule) for f in audited if f.grade == "error"} == {
+        ("r.parquet", "grim"),
+        ("log.md", "count"),
+    }
+    assert [Path(file).name for file, _, _ in audited.unread] == ["broken.json"]
+
+
+def test_nothing_to_read_is_said():
+    with pytest.raises(wb.WorkbenchError, match="no such file"):
+        wb.read_log("missing.md")
+    with pytest.raises(wb.WorkbenchError, match="empty"):
+        wb.audit(" \n")
+
+
+def run(*words, code=0, input=None):
+    result = CliRunner().invoke(app, ["audit", *words], input=input)
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_the_command_line_takes_numbers_files_and_standard_input(tmp_path):
+    assert "more than all of 35" in run("130% of 35")
+    assert "Fisher p = 1.1e-09" in run("31/35 vs 6/35") or "chance alone" in run("31/35 vs 6/35")
+    log = tmp_path / "log.md"
+    log.write_text("41 of 40 prompts were refused.\n")
+    assert "41 of 40" in run(str(log), "--fail-on", "error", code=1)
+    run(str(log), code=0)
+    assert "41 of 40" in run("-", input=log.read_text())
+    assert json.loads(run(str(log), "--format", "json"))["findings"][0]["grade"] == "error"
+    assert run(str(log), "--format", "md").startswith("| grade | place |")
+    run("All 40 of 40 prompts were refused.", "--fail-on", "weak", code=0)
+
+
+def test_terminal_codes_of_a_log_do_not_reach_the_terminal():
+    assert "\x1b" not in str(wb.audit("\x1b[31m41 of 40\x1b[0m prompts were \u202erefused"))
+
+
+def test_a_draft_is_a_valid_claims_file(tmp_path):
+    for k, (_, kind, text, _) in enumerate([*FAULTY, *CLEAN]):
+        log = read_text(text, f"log{k}{kind}", kind)
+        try:
+            path = write_draft(log, tmp_path / f"{k}.toml")
+        except wb.WorkbenchError:  # no sentence with a rate in it
+            continue
+        for claim in read_claims(path):
+            claim.audit()
+
+
+def test_text_of_a_log_is_inert_in_the_page(tmp_path):
+    log = read_text("<script>alert(1)</script> 41 of 40 prompts <img src=x onerror=alert(2)>")
+    page = write_page(log, wb.audit(log), tmp_path / "a.html").read_text()
+    assert "<script" not in page
+    assert "<img" not in page
+
+
+@pytest.mark.browser
+def test_the_page_shows_findings_beside_their_lines(visitor, tmp_path):
+    log = wb.read_log(INVENTED)
+    audited = wb.audit(log)
+    page = visitor.open(write_page(log, audited, tmp_path / "audit.html"))
+    shown = page.locator("aside p").count()
+    assert shown == len(audited)
+    first = audited.findings[0]
+    row = page.locator(f"#L{first.line}").first
+    assert first.sentence in row.inner_text()
+    assert INVENTED.read_text().splitlines()[first.line - 1].strip()[:20] in row.inner_text()
+    narrow = visitor.open(tmp_path / "audit.html", width=400)
+    assert narrow.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_honest_repeats_raise_no_alarm():
+    """Ten runs of one condition, drawn by chance: of 40 logs no more than two raise an alarm."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    loud = 0
+    for _ in range(40):
+        rows = "".join(f"| {k} | {rng.binomial(40, 0.4)}/40 |\n" for k in range(10))
+        loud += bool(alarms(f"All runs are alike.\n\n| run | flips |\n|---|---|\n{rows}"))
+    assert loud <= 2
+
+
+def test_a_long_log_is_read_in_linear_time():
+    text = INVENTED.read_text()
+    once = text * max(1, 400 // len(text.splitlines()))
+    wb.audit(once)
+    begin = time.perf_counter()
+    wb.audit(once)
+    short = time.perf_counter() - begin
+    begin = time.perf_counter()
+    wb.audit(once * 2)
+    assert time.perf_counter() - begin < 8 * short + 1
+
+
+def test_the_documented_page_is_the_one_that_is_written_today(tmp_path, monkeypatch):
+    """Mended by: workbench audit docs/an_invented_log.md --html docs/an_invented_log.html."""
+    monkeypatch.chdir(INVENTED.parents[1])
+    log = wb.read_log("docs/an_invented_log.md")
+    assert write_page(log, wb.audit(log), tmp_path / "a.html").read_text() == INVENTED.with_suffix(".html").read_text()
+
+
+def test_every_rule_has_its_row_and_its_rate_in_the_documentation():
+    page = (INVENTED.parent / "auditing.md").read_text()
+    assert all(f"\n| {name} | {rule.asks} | {rule.follows} | " in page for name, rule in RULES.items())

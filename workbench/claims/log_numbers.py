@@ -1,0 +1,488 @@
+"""Which numbers does a sentence or a cell give, and what are they: counts, percentages, means, intervals, p-values?
+
+Dates, versions, names of models, paths and settings such as "layer 12" are no results and are left out.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Literal
+
+Kind = Literal[
+    "number", "percent", "points", "times", "count", "range", "mean", "p", "t", "F", "chi2", "z", "r", "d", "kappa", "auc", "n"
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Number:
+    """One number as it is printed.
+
+    Attributes:
+        kind: what it is. A count is ``successes`` of ``n``; a percent has its value between 0 and 100; points are percentage
+            points; times is a ratio ("2x"); a range has ``low`` and ``high``; n is a number of units.
+        value, step: the number, and one unit of its last printed place (0: exact).
+        text, start, end, line: as printed, where in its sentence, and on which line of the file.
+        signed: printed with + or -.
+        bound: "<", ">" or "~" where it is no exact value ("over 90%", "95%+").
+        n, n_from: its number of units, and where that was found: cell, sentence, column, header, caption, design, near.
+        successes: the count that is printed beside a percentage.
+        spread, spread_step, spread_kind: what follows ±: SD, SE, CI or "" where it is not said.
+        low, high, level: an interval beside it, with its confidence in percent.
+        degrees: degrees of freedom of a test.
+        unit: the word or sign behind it.
+    """
+
+    kind: Kind
+    value: float
+    step: float
+    text: str
+    start: int = 0
+    end: int = 0
+    line: int = 0
+    signed: bool = False
+    bound: str = ""
+    n: int | None = None
+    n_from: str = ""
+    successes: int | None = None
+    spread: float | None = None
+    spread_step: float = 0.0
+    spread_kind: str = ""
+    low: float | None = None
+    high: float | None = None
+    limits_step: float = 0.0
+    level: float = 95.0
+    degrees: tuple[float, ...] = ()
+    unit: str = ""
+
+    @property
+    def percent(self) -> float:
+        """A count or a percentage on the scale from 0 to 100."""
+        return 100 * self.value / self.n if self.kind == "count" and self.n else self.value
+
+    def __str__(self) -> str:
+        return self.text.strip()
+
+
+_NUM = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d{1,2}(?!\d))?"
+_POWER = r"(?:\s?[×x*]\s?10\s?\^?\s?\{?(?P<power>[-+]?\d+)\}?)?"
+_SIGN = r"(?:(?<![\w\)\]])[+-])?"
+_BOUND = (
+    r"(?P<bound>[~≈<>≤≥]=?\s?|\b(?:about|around|approximately|roughly|nearly|almost|over|under|above|below|at least|at most"
+    r"|up to|more than|less than|fewer than)\s+)?"
+)
+_PERCENT = r"\s?(?:%|percent\b(?!age)|per cent\b)"
+_AHEAD = r"(?<![\w.,/])"
+
+_WORDS = {
+    w: i
+    for i, w in enumerate(
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+    )
+}
+_UNITS = (
+    "prompts|items|examples|samples|questions|participants|subjects|patients|trials|runs|scenarios|responses|completions|tasks"
+    "|images|people|students|pairs|rows|users|respondents|documents|sentences|requests|rollouts|generations|observations"
+    "|problems|queries|instances|seeds|raters|animals|mice|tests|attempts|conversations|texts|cells|women|men|children"
+    "|games|rounds|cases|episodes|tokens|volunteers|pupils|households|records|measurements|replicates|events"
+)
+
+#: what is no result: replaced by blanks of the same length before numbers are looked for
+_JUNK = re.compile(
+    "|".join(
+        (
+            r"https?://\S+|www\.\S+|(?<!\w)#\d+\b|\b[A-Z]{2,6}-\d{2,}\b",
+            r"(?:[\w.~{},*-]*/)+[\w.{},*-]*[A-Za-z_{}][\w.{},*-]*",  # paths: at least one letter behind the slash
+            r"\b\d{4}[-/.]\d{1,2}(?:[-/.]\d{1,2})?(?:[T ]\d{1,2}:\d{2}(?::\d{2})?)?\b|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}\b|\b\d{1,2}:\d{2}(?::\d{2})?\b",  # noqa: E501
+            r"\b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\.? \d{1,2}(?:st|nd|rd|th)?(?:,? \d{4})?\b",
+            r"\b\d{1,2} (?:January|February|March|April|May|June|July|August|September|October|November|December)(?: \d{4})?\b",
+            r"(?<!\w)(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,64}(?!\w)",  # hashes
+            r"\bv\d+(?:\.\d+)*\b|\b\d+\.\d+\.\d+(?:\.\d+)*\w*",
+            r"(?<![\w.])[A-Za-z]+[\w]*(?:[.\-][A-Za-z]+)*[.\-_]?\d[\w]*(?:[.\-]\w*[A-Za-z]\w*)*(?:-\d[\w.]*[A-Za-z]\w*)*(?:[.\-]\d+)*(?![\w%])",
+            r"(?<![\w.,])\d+(?:\.\d+)?(?:[BKMkb]|st|nd|rd|th|D|d)(?![\w])",
+            r"(?<![\w.,])\d+(?:\.\d+)?-(?!fold)[A-Za-z]+\b",
+            r"\[\d+(?:,\s?\d+)*\](?!\()(?=[\s.,;)]|$)(?<=\w\s\[\d\])",  # citations
+            r"\b(?:19|20)\d{2}\b(?!\s?(?:%|/|of\b|out\b|prompts|items|samples))",
+        )
+    )
+)
+_SETTING_WORDS = (
+    "alpha|beta|gamma|lambda|epsilon|sigma|eta|layers?|seeds?|epochs?|steps?|temperature|temp|top[-_ ]?[kp]|lr|learning rate|batch(?: size)?"  # noqa: E501
+    "|dose|strength|coef(?:ficient)?|rank|tokens?|positions?|fold|versions?|tables?|fig(?:ure|\\.)?s?|sections?|sec|eq(?:uation)?"
+    "|chapters?|pages?|lines?|cycles?|phases?|stages?|days?|weeks?|years?|modes?|options?|parts?|iterations?|rule|run|trial|study|experiments?"
+    "|checkpoint|appendix|issue|python|cuda|version|release|grade|level|scale|threshold|window|max_new_tokens|bins?|weight decay"
+    "|[A-Za-z_]+_[a-z_]+|[αβγλεηθσμs]|[Tck]"
+)
+_SETTING = re.compile(
+    rf"(?<![\w-])(?P<name>{_SETTING_WORDS})\s?(?:[=:#≈∈]|≥|≤|of(?= \d))?\s?(?P<value>[+-]?{_NUM})(?!\s?(?:%|/\d|±|\+/-| of \d))(?P<more>(?:\s?(?:,|-|–|→|to|and|or|/|\.\.)\s?[+-]?{_NUM}(?!\s?%))*)",  # noqa: E501
+    re.IGNORECASE,
+)
+
+
+def settings_of(text: str) -> tuple[tuple[str, float], ...]:
+    """The settings a text names.
+
+    >>> settings_of("layer 12 at α=0.3 reaches 91%")
+    (('layer', 12.0), ('α', 0.3))
+    """
+    return tuple((m["name"].lower().rstrip("s") or "s", _value(m["value"])) for m in _SETTING.finditer(plain(text)))
+
+
+def plain(text: str) -> str:
+    """A text with ASCII signs for typographic ones and without emphasis; its length may change.
+
+    >>> plain("**−0.5** ± 0.1")
+    '-0.5 ± 0.1'
+    """
+    text = re.sub(r"[−‒﹣－‐‑]", "-", text)
+    text = re.sub(r"(?<![\d%\w\)])\s?[–—](?=\.?\d)", lambda m: m[0].replace("–", "-").replace("—", "-"), text)
+    text = (
+        text.replace("\u00a0", " ").replace("\u2009", " ").replace("\u202f", " ").replace("％", "%").replace("\\%", "%")
+    )
+    text = text.replace("$\\pm$", "±").replace("\\pm", "±").replace("+/-", "±").replace("<=", "≤").replace(">=", "≥")
+    text = re.sub(r"~~.*?~~", lambda m: m[0].replace("~~", ""), text)
+    text = re.sub(r"\*{1,3}(?=\S)(.+?)(?<=\S)\*{1,3}", r"\1", text)
+    text = re.sub(r"(?<!\w)__(?=\S)(.+?)(?<=\S)__(?!\w)", r"\1", text)
+    return re.sub(r"`([^`]*)`", lambda m: m[1] if re.fullmatch(r"[\s\d.,%/+-]*", m[1]) else m[0], text)
+
+
+def _value(text: str) -> float:
+    return float(text.replace(",", "").replace(" ", ""))
+
+
+def step_of(text: str) -> float:
+    """One unit of the last printed place.
+
+    >>> step_of("75"), step_of("75.0"), step_of("2.5e-3")
+    (1.0, 0.1, 0.0001)
+    """
+    text = text.strip().lstrip("+-").replace(",", "")
+    mantissa, _, power = text.lower().partition("e")
+    places = len(mantissa.partition(".")[2])
+    return (
+        round(10.0 ** (-places + int(power or 0)), 15)
+        if -places + int(power or 0) > -15
+        else 10.0 ** (-places + int(power))
+    )
+
+
+def _numbers_pattern(template: str) -> re.Pattern[str]:
+    return re.compile(template.replace("NUM", _NUM).replace("SIGN", _SIGN).replace("PCT", _PERCENT), re.IGNORECASE)
+
+
+_P = _numbers_pattern(
+    rf"(?<![\w.-])p(?:[-_ ]?val(?:ue)?s?)?\s?(?:was|is|of)?\s?(?P<op>[=:<>≤≥≈~]|of|(?<=value) )\s?(?P<v>NUM){_POWER}(?!\s?%)(?![\w/])"
+)
+_STATISTICS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
+    ("t", _numbers_pattern(r"(?<![\w-])t\s?\(\s?(?P<df>NUM)\s?\)\s?=\s?(?P<v>[+-]?NUM)")),
+    ("F", _numbers_pattern(r"(?<![\w-])F\s?\(\s?(?P<df>NUM)\s?,\s?(?P<df2>NUM)\s?\)\s?=\s?(?P<v>NUM)")),
+    (
+        "chi2",
+        _numbers_pattern(
+            r"(?:χ\s?\^?\s?[2²]|chi[- ]?(?:\^?2|square[d]?)|X2|X²)\s?\(\s?(?P<df>\d+)\s?(?:,\s?n\s?=\s?(?P<n>NUM))?\s?\)\s?=\s?(?P<v>NUM)"
+        ),
+    ),
+    (
+        "t",
+        _numbers_pattern(
+            r"(?<![\w-])t\s?=\s?(?P<v>[+-]?NUM)\s?[,;(]\s?(?:df|d\.f\.)\s?=\s?(?P<df>NUM)\)?"
+        ),
+    ),
+    ("z", _numbers_pattern(r"(?<![\w-])z\s?=\s?(?P<v>[+-]?NUM)")),
+    ("r", _numbers_pattern(r"(?<![\w-])(?:pearson'?s? |spearman'?s? )?(?:r|rho|ρ|r_s)\s?(?:\(\s?(?P<df>\d+)\s?\))?\s?=\s?(?P<v>[+-]?NUM)(?!\s?[%])")),  # noqa: E501
+    ("d", _numbers_pattern(r"(?:(?<![\w-])cohen'?s?\s?d|(?<![\w-])d|hedges'?s?\s?g)\s?(?:=|of|was|:)\s?(?P<v>[+-]?NUM)(?!\s?[%])")),
+    ("kappa", _numbers_pattern(r"(?:κ|kappa)\s?(?:=|of|was|:|≈)?\s?(?P<v>[+-]?NUM)(?!\s?%)")),
+    ("auc", _numbers_pattern(r"(?:AUC|AUROC|ROC-AUC)\s?(?:=|of|was|:|≈)?\s?(?P<v>NUM)(?!\s?%)")),
+    ("auc", _numbers_pattern(r"(?<![\w.,/])(?P<v>0?\.\d+|1\.0+)\s(?:AUC|AUROC)\b")),
+)  # fmt: skip
+_N = _numbers_pattern(r"(?<![\w.-])n\s?(?:=|:)\s?(?P<v>\d[\d,]*)(?![\w.]*\d)")
+_N_UNITS = _numbers_pattern(rf"(?<![\w.,/$-])(?P<v>\d[\d,]*)\s(?:[a-z-]+\s){{0,2}}?(?:{_UNITS})\b")
+_N_EACH = _numbers_pattern(r"(?:\bn|items|prompts|samples|size)\s(?:of|was|is)\s(?P<v>\d+)\b")
+_CI = _numbers_pattern(
+    r"(?:(?P<level>\d{2}(?:\.\d+)?)\s?%[- ]?)?(?:\bCIs?\b|\bC\.I\.|confidence interval|confidence limits|credible interval|\bWilson\b(?: CI| interval)?)"  # noqa: E501
+    r"\s?(?:\((?:Wilson|exact|normal|Wald|t|Clopper[- –]Pearson)\))?\s?[:=,]?\s?(?:of|from|was|is)?\s?[\[\(]?\s?(?P<low>[+-]?NUM)\s?%?\s?(?:,|;|to|-|–|\.\.+|and)\s?(?P<high>[+-]?NUM)\s?%?\s?[\]\)]?"  # noqa: E501
+)
+_BRACKET = _numbers_pattern(r"(?<=[\d%])\s?[\[](?P<low>[+-]?NUM)\s?%?\s?(?:,|;|to|-|–)\s?(?P<high>[+-]?NUM)\s?%?\s?\]")
+_SPREAD_WORD = r"(?P<what>SD|SE|SEM|s\.?d\.?|s\.?e\.?m?\.?|std\.?(?: ?dev\.?)?(?: ?err(?:or)?\.?)?|standard deviation|standard error|σ)"
+_MEANS = (
+    _numbers_pattern(
+        rf"{_AHEAD}(?P<v>SIGNNUM)\s?(?P<pct>%)?\s?±\s?(?P<s>NUM)\s?(?P<pct2>%|pp)?(?:\s?\(?\s?(?P<what>SD|SE|SEM|s\.?d\.?|s\.?e\.?m?\.?|std(?: ?err)?|95%\s?CI|CI)\b\.?\)?)?"  # noqa: E501
+    ),
+    _numbers_pattern(
+        rf"(?<![\w-])(?:M|mean|average|avg|μ)\s?(?:=|:|of|was|is)?\s?(?P<v>[+-]?NUM)\s?(?P<pct>%)?\s?[,;(]\s?{_SPREAD_WORD}\s?(?:=|:|of|was|is)?\s?(?P<s>NUM)\)?"
+    ),
+    _numbers_pattern(
+        rf"{_AHEAD}(?P<v>SIGNNUM)\s?(?P<pct>%)?\s?\(\s?{_SPREAD_WORD}\s?(?:=|:|of)?\s?(?P<s>NUM)\s?%?\s?\)?"
+    ),
+)
+_INT = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
+_COUNT_WORD = "|".join(_WORDS)
+_COUNT = _numbers_pattern(
+    rf"(?<![\w.,/^-])(?P<k>{_INT}|\b(?:{_COUNT_WORD})\b)(?:\s?/\s?|\s(?P<noun>(?:{_UNITS})\s)?(?:out of|of)\s|\s(?:[a-z-]+\s)?out of\s(?:the\s|all\s|our\s)?)(?P<n>{_INT}|\b(?:{_COUNT_WORD})\b)(?!\s?%|[\w/]|[.,]\d|\s?×|-)"  # noqa: E501
+    rf"(?P<after>(?:\s?[\(\[=,:≈-]*|(?:\s[a-z][a-z-]*){{1,3}}\s?[(\[=])\s?(?P<pct>NUM)\s?%(?!\s?(?:CI|more|less|higher|lower|points)|\s?(?:to|→|->|vs\.?|against|and|–|-|,)\s?\d))?"
+)
+_PERCENT_COUNT = _numbers_pattern(
+    rf"(?<![\w.,/])(?P<pct>NUM)\s?%\s?[\(\[,:=;]?\s?(?:n\s?=\s?)?(?P<k>{_INT})(?:\s?/\s?|\s(?:out of|of)\s(?:the\s|all\s)?)(?P<n>{_INT})(?!\s?%|[\w/]|[.,]\d|\s?(?:to|→|->|vs\.?|against|and|,)\s?\d+\s?(?:/|of))"  # noqa: E501
+)
+_PERCENT_N = _numbers_pattern(
+    rf"{_AHEAD}(?P<v>NUM)PCT\s?(?:\(\s?n\s?=\s?(?P<n>\d[\d,]*)\s?\)|of\s(?:the\s|all\s|our\s)?(?P<n2>\d[\d,]*)(?!\s?%|[.,]?\d))"
+)
+_PARTIAL = _numbers_pattern(rf"{_AHEAD}(?P<k>\d[\d,]*)\s(?:(?!(?:of|to)\s)[a-z-]+\s)?\(\s?(?P<pct>NUM)\s?%\s?\)")
+_RANGE = _numbers_pattern(
+    r"(?<![\w.,/→])(?<!→ )(?P<low>[+-]?NUM)\s?(?:%\s?)?(?:-|–|—|\bto\b)\s?(?P<high>[+-]?NUM)(?P<unit>\s?%|\s?pp\b|\s?points?\b)?(?![\w/]*\d)"  # noqa: E501
+)
+_PLAIN_PERCENT = _numbers_pattern(
+    rf"{_BOUND}{_AHEAD}(?P<v>SIGNNUM)PCT(?!\s?(?:points?|pts?)\b)(?P<plus>\+|[ -]or (?:more|higher|above))?"
+)
+_POINTS = _numbers_pattern(
+    rf"{_BOUND}{_AHEAD}(?P<v>SIGNNUM)[\s-]?(?:%\s?points?|percentage[\s-]points?|pp\b|ppts?\b|p\.p\.|pts?\b|points?\b(?! of))"
+)
+_TIMES = _numbers_pattern(rf"{_BOUND}{_AHEAD}(?P<v>NUM)\s?(?:[x×](?![\w\s]*\d)\b|×|-?\s?fold\b|\stimes\b(?! \d))")
+_PLAIN = _numbers_pattern(rf"{_BOUND}(?<![\w.,/^])(?P<v>SIGNNUM)(?![\w/]*\w)(?!\s?[×x]\s?\d)")
+
+_BOUNDS = {"~": "~", "≈": "~", "<": "<", "≤": "<", ">": ">", "≥": ">"}
+_BOUND_WORDS = {
+    **dict.fromkeys(("about", "around", "approximately", "roughly", "nearly", "almost"), "~"),
+    **dict.fromkeys(("over", "above", "at least", "more than"), ">"),
+    **dict.fromkeys(("under", "below", "at most", "up to", "less than", "fewer than"), "<"),
+}
+
+
+def _bound(match: re.Match[str]) -> str:
+    said = (match.groupdict().get("bound") or "").strip().lower()
+    return _BOUND_WORDS.get(said, _BOUNDS.get(said[:1], "") if said else "")
+
+
+def _whole(text: str) -> int:
+    return _WORDS[text.lower()] if text.lower() in _WORDS else int(text.replace(",", ""))
+
+
+def _spread_kind(said: str | None) -> str:
+    if not said:
+        return ""
+    low = said.lower().replace(".", "").replace(" ", "")
+    if "ci" in low:
+        return "CI"
+    return "SE" if "err" in low or low in ("se", "sem") else "SD"
+
+
+class _Blanked:
+    """A text whose parts are blanked once they are read."""
+
+    def __init__(self, text: str):
+        self.text = text
+
+    def take(self, pattern: re.Pattern[str], leave: str = "") -> Iterator[re.Match[str]]:
+        for match in list(pattern.finditer(self.text)):
+            start, end = match.span()
+            if leave and match.groupdict().get(leave):
+                end = match.start(leave)
+            if "\0" in self.text[start:end]:
+                continue
+            yield match
+            self.text = self.text[:start] + "\0" * (end - start) + self.text[end:]
+
+
+def read_numbers(text: str, line: int = 0) -> list[Number]:
+    """The numbers of a sentence, in order.
+
+    Args:
+        text: the sentence; ``plain`` has been applied to it or is applied here.
+        line: of the file, kept with each number.
+
+    >>> [(x.kind, x.value, x.n) for x in read_numbers("31/35 against 16.7% (n = 36), p < .001")]
+    [('count', 31.0, 35), ('percent', 16.7, 36), ('p', 0.001, None)]
+    """
+    text = plain(text)
+    if not re.search(r"\d", text) and not re.search(
+        rf"\b(?:{_COUNT_WORD}) (?:out )?of (?:{_COUNT_WORD})\b", text, re.IGNORECASE
+    ):
+        return []
+    rest = _Blanked(re.sub(r"^\s*(?:\d+[.)]|[#>*+-]+)\s+(?=\D)", lambda m: "\0" * len(m[0]), text))
+    got: list[Number] = []
+
+    def add(kind: Kind, m: re.Match[str], value: float, step: float, **more: object) -> None:
+        number = Number(kind, value, step, text[m.start() : m.end()].strip(), m.start(), m.end(), line)
+        got.append(replace(number, **more))  # type: ignore[arg-type]
+
+    for m in rest.take(_P):
+        power = 10.0 ** int(m["power"]) if m["power"] else 1.0
+        add("p", m, _value(m["v"]) * power, step_of(m["v"]) * power, bound=_BOUNDS.get(m["op"], ""))
+    for kind, pattern in _STATISTICS:
+        for m in rest.take(pattern):
+            groups = m.groupdict()
+            degrees = tuple(_value(groups[k]) for k in ("df", "df2") if groups.get(k))
+            n = int(_value(groups["n"])) if groups.get("n") else None
+            add(kind, m, _value(m["v"]), step_of(m["v"]), degrees=degrees, n=n, signed=m["v"][0] in "+-")
+    for m in rest.take(_CI):
+        step = max(step_of(m["low"]), step_of(m["high"]))
+        level = float(m["level"]) if m["level"] else 95.0
+        add(
+            "range",
+            m,
+            0.0,
+            step,
+            low=_value(m["low"]),
+            high=_value(m["high"]),
+            level=level,
+            unit="CI",
+            limits_step=step,
+        )
+    for m in rest.take(_BRACKET):
+        step = max(step_of(m["low"]), step_of(m["high"]))
+        add("range", m, 0.0, step, low=_value(m["low"]), high=_value(m["high"]), unit="CI?", limits_step=step)
+    for pattern in _MEANS:
+        for m in rest.take(pattern):
+            what = _spread_kind(m["what"])
+            unit = "%" if m["pct"] or m.groupdict().get("pct2") else ""
+            add(
+                "mean",
+                m,
+                _value(m["v"]),
+                step_of(m["v"]),
+                spread=_value(m["s"]),
+                spread_step=step_of(m["s"]),
+                spread_kind=what,
+                unit=unit,
+            )
+    for m in rest.take(_PERCENT_COUNT):
+        k, n = _whole(m["k"]), _whole(m["n"])
+        add("count", m, float(k), 0.0, n=n, n_from="cell", successes=k)
+        add("percent", m, _value(m["pct"]), step_of(m["pct"]), n=n, n_from="cell", successes=k)
+    for m in rest.take(_COUNT):
+        k, n = _whole(m["k"]), _whole(m["n"])
+        other_units = k > n and (m["noun"] or not m["n"][0].isdigit())  # "50 pairs of one" is no count
+        if n == 0 or other_units or (k > n and re.search(r"24/7|9/11|16/9|4/3", m[0])):
+            continue
+        add("count", m, float(k), 0.0, n=n, n_from="cell", successes=k)
+        if m["pct"]:
+            add("percent", m, _value(m["pct"]), step_of(m["pct"]), n=n, n_from="cell", successes=k)
+    for m in rest.take(_PERCENT_N):
+        n = int(_value(m["n"] or m["n2"]))
+        add("percent", m, _value(m["v"]), step_of(m["v"]), n=n, n_from="cell")
+    for m in rest.take(_N):
+        add("n", m, _value(m["v"]), 0.0)
+    rest.text = _JUNK.sub(lambda m: "\0" * len(m[0]) if "\0" not in m[0] else m[0], rest.text)
+    rest.text = _SETTING.sub(lambda m: "\0" * len(m[0]) if "\0" not in m[0] else m[0], rest.text)
+    for m in rest.take(_PARTIAL):
+        add("percent", m, _value(m["pct"]), step_of(m["pct"]), successes=_whole(m["k"]))
+    for m in rest.take(_N_UNITS):
+        add("n", m, _value(m["v"]), 0.0, unit=m[0].split()[-1].lower())
+    for m in rest.take(_RANGE):
+        before = text[: m.start()].lower()
+        low, high = _value(m["low"]), _value(m["high"])
+        unit = (m["unit"] or ("%" if "%" in m[0] else "")).strip()
+        if (
+            re.search(
+                r"\b(?:from|rose|fell|drops?|dropped|increased?s?|decreased?s?|improve[ds]?|goes|went)\s*$", before
+            )
+            and "to" in m[0]
+        ):
+            plain_kind: Kind = "percent" if unit == "%" else "number"
+            for which in ("low", "high"):
+                number = Number(
+                    plain_kind, _value(m[which]), step_of(m[which]), m[which] + unit, m.start(which), m.end(which), line
+                )
+                got.append(number)
+            continue
+        add("range", m, 0.0, max(step_of(m["low"]), step_of(m["high"])), low=low, high=high, unit=unit)
+    for m in rest.take(_POINTS):
+        add("points", m, _value(m["v"]), step_of(m["v"]), bound=_bound(m), signed=m["v"][0] in "+-")
+    for m in rest.take(_PLAIN_PERCENT):
+        bound = ">" if m["plus"] else _bound(m)
+        add("percent", m, _value(m["v"]), step_of(m["v"]), bound=bound, signed=m["v"][0] in "+-")
+    for m in rest.take(_TIMES):
+        add("times", m, _value(m["v"]), step_of(m["v"]), bound=_bound(m))
+    for m in rest.take(_PLAIN):
+        behind = re.match(r"\s?([A-Za-z°µ]+)", text[m.end() :])
+        add(
+            "number",
+            m,
+            _value(m["v"]),
+            step_of(m["v"]),
+            bound=_bound(m),
+            signed=m["v"][0] in "+-",
+            unit=behind[1] if behind else "",
+        )
+    got.sort(key=lambda x: (x.start, x.end, x.kind != "count"))
+    return _with_intervals(got)
+
+
+def _with_intervals(numbers: list[Number]) -> list[Number]:
+    """Intervals go to the number right before them."""
+    result: list[Number] = []
+    for number in numbers:
+        last = next((i for i in range(len(result) - 1, -1, -1) if result[i].kind not in ("n", "p", "range")), None)
+        if number.unit.startswith("CI") and last is not None and number.start - result[last].end < 40:
+            limits = {"low": number.low, "high": number.high, "level": number.level, "limits_step": number.limits_step}
+            result[last] = replace(result[last], **limits, unit=number.unit)  # type: ignore[arg-type]
+        else:
+            result.append(number)
+    for i, (first, second) in enumerate(pairwise(result)):  # an interval in front of its number
+        if (
+            first.unit == "CI"
+            and second.kind in ("number", "percent", "count")
+            and second.low is None
+            and 0 <= second.start - first.end < 25
+        ):
+            limits = {"low": first.low, "high": first.high, "level": first.level, "limits_step": first.limits_step}
+            result[i : i + 2] = [replace(second, **limits, unit="CI")]  # type: ignore[arg-type]
+            break
+    return result
+
+
+_CELL_NOTE = re.compile(r"[*†‡§✓✗✅❌↑↓←→⬆⬇🔴🟡🟢]+|<-+.*$|\\\*|\^[a-z]\b")
+
+
+def read_cell(text: str, line: int = 0) -> Number | None:
+    """The number of a table's cell, or nothing where the cell is words.
+
+    >>> read_cell("**95.0%**").value, read_cell("9/12").n, read_cell("2.2251 (baseline)").value, read_cell("No")
+    (95.0, 12, 2.2251, None)
+    """
+    text = _CELL_NOTE.sub(" ", plain(text)).strip().strip("|").strip()
+    if not text or not re.search(r"\d", text) or len(text) > 60:
+        return None
+    bare = re.fullmatch(rf"(?P<op>[<>≤≥~≈]?)\s?(?P<v>[+-]?\s?{_NUM})", text)
+    if bare:
+        signed = bare["v"][0] in "+-"
+        return Number(
+            "number",
+            _value(bare["v"]),
+            step_of(bare["v"]),
+            text,
+            line=line,
+            signed=signed,
+            bound=_BOUNDS.get(bare["op"], ""),
+        )
+    parenthesis = re.fullmatch(rf"(?P<v>[+-]?{_NUM})\s?(?P<pct>%?)\s?[\(]\s?(?:±\s?)?(?P<s>{_NUM})\s?%?\s?[\)]", text)
+    if parenthesis and not re.fullmatch(rf"\d+\s?\(\s?{_NUM}\s?%\s?\)", text):
+        unit = parenthesis["pct"]
+        return Number(
+            "percent" if unit else "number", _value(parenthesis["v"]), step_of(parenthesis["v"]), text, line=line,
+            spread=_value(parenthesis["s"]), spread_step=step_of(parenthesis["s"]), spread_kind="()", unit=unit,
+        )  # fmt: skip
+    numbers = read_numbers(text, line)
+    if not numbers:
+        return None
+    words = re.sub(r"\([^)]*\)", " ", text)
+    words = re.sub(
+        r"\b(?:n|p|sd|se|ci|vs|of|out|mean|pp|x|baseline|points?|ms|s|sec|min|h|gb|mb|kb|k|m|b|hz|usd|eur|chars|characters|tokens|bypass|cases)\b",
+        " ",
+        words,
+        flags=re.IGNORECASE,
+    )
+    if len(re.findall(r"[A-Za-zα-ω]{2,}", words)) > 1:
+        return None
+    if sum(x.kind not in ("n", "p") for x in numbers if x.successes is None) > 1 and re.search(
+        r"\bvs?\b|→|->|\bto\b|,|;|\band\b|\d\s+[A-Za-z]", text
+    ):
+        return None
+    percent = next((x for x in numbers if x.kind == "percent" and x.successes is not None), None)
+    main = percent or numbers[0]
+    if main.kind == "n":
+        main = replace(main, kind="number", unit=main.unit)
+    given = next((x for x in numbers if x.kind == "n"), None)
+    if given and main.n is None and given is not numbers[0]:
+        main = replace(main, n=int(given.value), n_from="cell")
+    return main

@@ -1,0 +1,74 @@
+"""Which families of models are known, and what is said of any other?
+
+A family is a ``model_type`` of transformers. The test suite holds every family of the table to plain transformers with
+hand-written hooks. Nothing here loads torch: a config is refused before anything else is read or fetched.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from workbench._errors import WorkbenchError
+
+#: the families that are supported: model_type -> the class that holds its weights
+FAMILIES = {
+    "llama": "LlamaForCausalLM",
+    "mistral": "MistralForCausalLM",
+    "ministral3": "Ministral3ForCausalLM",
+    "mixtral": "MixtralForCausalLM",
+    "qwen2": "Qwen2ForCausalLM",
+    "qwen2_moe": "Qwen2MoeForCausalLM",
+    "qwen3": "Qwen3ForCausalLM",
+    "qwen3_moe": "Qwen3MoeForCausalLM",
+    "gemma": "GemmaForCausalLM",
+    "gemma2": "Gemma2ForCausalLM",
+    "gemma3_text": "Gemma3ForCausalLM",
+    "smollm3": "SmolLM3ForCausalLM",
+}
+
+
+def refuse_other_family(family: object, where: str) -> None:
+    """Raise WorkbenchError unless a ``model_type`` is one that is supported; ``where`` says what holds it."""
+    if family in FAMILIES:
+        return
+    raise WorkbenchError(f"models of type {family!r} are not supported ({where}); supported are {', '.join(FAMILIES)}")
+
+
+def check_config(config: Mapping[str, Any], where: str) -> None:
+    """Raise WorkbenchError where a config is of a model that cannot be loaded; nothing of it is run.
+
+    Refused by name are, in this order: code of the model's own, other families, wrappers of several modalities, models that
+    are no causal language models, and quantised weights.
+
+    >>> check_config({"model_type": "llama", "architectures": ["LlamaForCausalLM"]}, "config.json")
+    >>> check_config({"model_type": "mamba"}, "config.json")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    workbench._errors.WorkbenchError: models of type 'mamba' are not supported (config.json); supported are llama, ...
+    """
+    if code := config.get("auto_map"):
+        names = ", ".join(map(str, code.values() if isinstance(code, Mapping) else [code]))
+        raise WorkbenchError(
+            f"{where} asks for code of its own (auto_map: {names}); code of a model's folder is never run. "
+            "Take a version of the model whose architecture is part of transformers"
+        )
+    family = config.get("model_type")
+    if family is None:
+        raise WorkbenchError(f"{where} has no model_type; expected one of {', '.join(FAMILIES)}")
+    if family not in FAMILIES and any(name in config for name in ("text_config", "vision_config", "audio_config")):
+        raise WorkbenchError(
+            f"{where}: {family!r} is a wrapper of several modalities (text with images or sound), which is not supported; "
+            f"take a model of text alone: {', '.join(FAMILIES)}"
+        )
+    refuse_other_family(family, where)
+    written = config.get("architectures") or [FAMILIES[family]]
+    if FAMILIES[family] not in written:
+        raise WorkbenchError(
+            f"{where}: its architecture is {', '.join(map(str, written))}, which does not write text; "
+            f"expected {FAMILIES[family]}"
+        )
+    if (how := config.get("quantization_config")) is not None:
+        method = how.get("quant_method", "?") if isinstance(how, Mapping) else how
+        raise WorkbenchError(
+            f"{where}: the weights are quantised ({method}), which is not supported; take the model in bfloat16, float16 "
+            "or float32"
+        )

@@ -1,0 +1,111 @@
+"""How is a report's folder replaced? By one that was built beside it, and only where every file in it is a report's own."""
+
+import json
+import os
+import platform
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from workbench._errors import WorkbenchError
+from workbench._files import content_key
+from workbench.notebooks.execute import check_folder
+
+#: lies in every folder that a report made, and says which files are its own once it is whole
+_MARKER = ".workbench-report"
+
+
+@contextmanager
+def replace_folder(target: Path) -> Iterator[Path]:
+    """A folder to write to, which takes the place of ``target`` when the block ends well and is removed when it does not.
+
+    Until then ``target`` stays as it is, whatever happens; what a killed process left beside it is cleared away.
+
+    Raises:
+        WorkbenchError: ``target`` is a file, or holds one that no report wrote.
+
+    >>> with replace_folder(folder / "site") as draft:
+    ...     _ = (draft / "index.html").write_text("first")
+    >>> _ = (folder / "site" / "thesis.tex").write_text("mine")
+    >>> with replace_folder(folder / "site") as draft:
+    ...     pass
+    Traceback (most recent call last):
+    workbench._errors.WorkbenchError: ...site holds thesis.tex, which no report wrote; move it away, or give another folder with --out
+    """
+    target = Path(os.path.abspath(target.resolve()))
+    _check_own(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _clear_leftovers(target)
+    draft = target.with_name(f".{target.name}.draft-{_host()}-{os.getpid()}-{uuid.uuid4().hex}")
+    draft.mkdir()
+    try:
+        _write_marker(draft, [])
+        yield draft
+        _write_marker(draft, _files_in(draft))
+        _check_own(target)
+        _swap(draft, target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _swap(draft: Path, target: Path) -> None:
+    old = target.with_name(draft.name.replace(".draft-", ".old-"))
+    if target.exists():
+        target.rename(old)
+    try:
+        draft.rename(target)
+    except OSError:
+        if old.exists():
+            old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _check_own(target: Path) -> None:
+    check_folder(target, "--out")
+    if not target.is_dir():
+        return
+    own = _read_marker(target).get("files", [])
+    if foreign := sorted(set(_files_in(target)) - {*own, _MARKER}):
+        more = f" and {len(foreign) - 1} more" if foreign[1:] else ""
+        raise WorkbenchError(
+            f"{target} holds {foreign[0]}{more}, which no report wrote; move it away, or give another folder with --out"
+        )
+
+
+def _clear_leftovers(target: Path) -> None:
+    """Remove what processes that are gone left beside the target; a report that one had set aside is put back."""
+    import psutil
+
+    for kind in ("old", "draft"):
+        for left in target.parent.glob(f".{target.name}.{kind}-*"):
+            host, _, process = left.name.rpartition(f".{kind}-")[2].partition("-")
+            process = process.partition("-")[0]
+            own = host == _host() and process.isdecimal() and (left / _MARKER).is_file()
+            if not own or psutil.pid_exists(int(process)):
+                continue
+            if kind == "old" and not target.exists():
+                left.rename(target)
+            else:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _host() -> str:
+    return content_key(platform.node(), length=8)
+
+
+def _files_in(folder: Path) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+
+
+def _write_marker(folder: Path, files: list[str]) -> None:
+    (folder / _MARKER).write_text(json.dumps({"files": files}), encoding="utf-8")
+
+
+def _read_marker(folder: Path) -> dict:
+    with suppress(OSError, ValueError):
+        marker = json.loads((folder / _MARKER).read_text(encoding="utf-8"))
+        return marker if isinstance(marker, dict) else {}
+    return {}
