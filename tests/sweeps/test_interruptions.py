@@ -89,7 +89,7 @@ def count_calls(action, die_at=None):
     return calls
 
 
-def die_twenty_times(folder):
+def die_thirty_times(folder):
     model, rows, expected = rows_and_texts()
     store, dice = wb.store.open(folder / "store"), random.Random(0)
 
@@ -98,7 +98,7 @@ def die_twenty_times(folder):
 
     calls = count_calls(lambda: finish(wb.store.open(folder / "whole")))
     held, kills, interrupted = set(), 0, 0
-    for _ in range(100):  # twenty deaths and as many ends as come between them; most draws are a death
+    for _ in range(150):  # thirty deaths and as many ends as come between them; most draws are a death
         die_at = dice.randrange(1, calls // 2)
         child = fork(lambda at=die_at: count_calls(lambda: finish(store), at))
         status = os.waitpid(child, 0)[1]
@@ -112,9 +112,9 @@ def die_twenty_times(folder):
             "a row was torn"
         )
         interrupted += status == signal.SIGKILL and 0 < len(keys) < len(expected)
-        if kills == 20:
+        if kills == 30:
             break
-        if len(keys) == len(expected):  # finished before the twentieth death: begin again
+        if len(keys) == len(expected):  # finished before the thirtieth death: begin again
             for part in store.folder.glob("*.parquet"):
                 part.unlink()
             keys = set()
@@ -200,13 +200,42 @@ def fill_disk(folder, limited):
     return str(raised.value)
 
 
+def fill_disk_under_steers(folder):
+    """Every writer of directions and Steers, over an old file, where a file may hold only a thousand bytes."""
+    d = wb.Direction(torch.ones(2000), wb.resid_post(1), "tiny")
+    old, new = wb.add(d, 1), wb.add(-d, 2)
+    writers = {
+        "s.json": (old.save, new.save),
+        "s.safetensors": (old.save, new.save),
+        "d.safetensors": (d.save, (-d).save),
+        "ds.safetensors": (wb.Directions((d,)).save, wb.Directions((-d,)).save),
+        "d.gguf": (d.to_gguf, (-d).to_gguf),
+    }
+    for name, (first, _) in writers.items():
+        first(folder / name)
+    before = {name: (folder / name).read_bytes() for name in writers}
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+    for name, (_, second) in writers.items():
+        with pytest.raises(wb.WorkbenchError, match="cannot be written"):
+            second(folder / name)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before, (
+        "an old file was touched, or a draft left"
+    )
+    return len(before)
+
+
+def test_a_full_disk_leaves_the_old_steers_and_directions_as_they_were(tmp_path):
+    assert alone(fill_disk_under_steers, tmp_path) == 5
+
+
 def test_a_killed_process_takes_no_lock_of_a_bar_with_it():
     assert alone(die_with_locks) == 0
 
 
-def test_twenty_deaths_lose_and_double_nothing(tmp_path):
-    kills, interrupted = alone(die_twenty_times, tmp_path)
-    assert kills == 20
+def test_thirty_deaths_lose_and_double_nothing(tmp_path):
+    kills, interrupted = alone(die_thirty_times, tmp_path)
+    assert kills == 30
     assert interrupted > 5  # they died in the middle of a sweep, not before its first row
 
 

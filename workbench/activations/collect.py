@@ -19,7 +19,7 @@ import torch
 
 from workbench._errors import Bar, WorkbenchError
 from workbench.activations.on_disk import Shelf
-from workbench.generation.applied import alone
+from workbench.generation.applied import alone, check_model
 from workbench.generation.completions import Completions, Texts, as_pairs, encode_pairs
 from workbench.models.hooks import reading
 from workbench.models.model import Encoded, Model
@@ -404,6 +404,7 @@ def surface(prompt: Prompt, answers: bool) -> str:
 
 def sites_of(model: Model, at: Places) -> tuple[Site, ...]:
     """The sites meant, each once. Raises WorkbenchError for a kind of site without a layer, or for none."""
+    check_model(model)
     return sites_at(at, model.n_layers)
 
 

@@ -34,7 +34,7 @@ from workbench.activations.collect import (
     stream,
 )
 from workbench.activations.methods import METHODS, Method, mean_diff
-from workbench.generation.applied import check_sizes
+from workbench.generation.applied import check_model, check_sizes
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Pairs, Prompt, Prompts
 from workbench.steering.directions import Direction, Directions
@@ -101,6 +101,7 @@ def extract(
     (0, 1, 2)
     """
     name, function = _named(method)
+    check_model(model)
     check_sizes(batch_size=batch_size)
     _check(pairs)
     sites, positions = _sites(model, at), as_positions(read)

@@ -55,6 +55,13 @@ def alone(model: Model) -> Iterator[None]:
         yield
 
 
+def check_model(model: object) -> None:
+    """Refuse what is no loaded model, e.g. its name."""
+    if not isinstance(model, Model):
+        example = f"wb.load({model!r})" if isinstance(model, str) else "wb.load('smollm2-refusal')"
+        raise WorkbenchError(f"expected a loaded model, e.g. {example}, not {model!r}")
+
+
 def check(steer: Steer, model: Model) -> None:
     """Refuse, before any compute, a Steer that does not fit the model.
 
@@ -62,6 +69,8 @@ def check(steer: Steer, model: Model) -> None:
         WorkbenchError: a layer the model does not have, a vector of the wrong width or of another model, or positions that
             depend on where the response ends.
     """
+    if not isinstance(steer, Steer):
+        raise WorkbenchError(f"expected a Steer, e.g. wb.add(direction, ratio=0.3), not {steer!r}")
     for edit in steer.edits:
         check_direction(edit.direction, edit.site, model)
         if edit.condition is not None:
@@ -75,7 +84,8 @@ def check(steer: Steer, model: Model) -> None:
 
 def check_all(steers: Iterable[Steer], model: Model) -> None:
     """Check each of these Steers once."""
-    for steer in set(steers):
+    each = list(steers)
+    for steer in set(each) if all(isinstance(steer, Steer) for steer in each) else each:
         check(steer, model)
 
 

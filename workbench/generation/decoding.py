@@ -25,7 +25,7 @@ class Sampling:
             all rows together, or one for each, so that one prompt can be answered several times.
 
     Raises:
-        WorkbenchError: a temperature below 0 or not finite, or a top_p outside (0, 1].
+        WorkbenchError: a temperature below 0 or not finite, a top_p outside (0, 1], or a seed that is no whole number.
 
     >>> str(Sampling()), str(Sampling(0.7, top_p=0.9, seed=3))
     ('greedy', 'sampled at temperature 0.7, top_p 0.9, seed 3')
@@ -36,10 +36,13 @@ class Sampling:
     seed: int | tuple[int, ...] = 0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.temperature) and self.temperature >= 0):
+        if not (_is_number(self.temperature) and math.isfinite(self.temperature) and self.temperature >= 0):
             raise WorkbenchError(f"temperature is {self.temperature}; expected 0 (greedy) or a finite number above it")
-        if not 0 < self.top_p <= 1:
+        if not (_is_number(self.top_p) and 0 < self.top_p <= 1):
             raise WorkbenchError(f"top_p is {self.top_p}; expected a share above 0 and at most 1")
+        seeds = self.seed if isinstance(self.seed, tuple) else (self.seed,)
+        if not all(isinstance(seed, int) and not isinstance(seed, bool) for seed in seeds):
+            raise WorkbenchError(f"seed is {self.seed!r}; expected a whole number, or a list of one per prompt")
 
     @property
     def greedy(self) -> bool:
@@ -58,6 +61,10 @@ class Sampling:
         if len(seeds) != rows:
             raise WorkbenchError(f"{len(seeds)} seeds for {rows} prompts; expected one, or one per prompt")
         return seeds
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 GREEDY = Sampling()

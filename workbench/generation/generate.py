@@ -13,7 +13,7 @@ from functools import partial
 import torch
 
 from workbench._errors import Bar, WorkbenchError
-from workbench.generation.applied import Applied, alone, check_all, check_positions, check_sizes
+from workbench.generation.applied import Applied, alone, check_all, check_model, check_positions, check_sizes
 from workbench.generation.completions import Completions, complete
 from workbench.generation.decoding import GREEDY, Sampling, draw, random_numbers
 from workbench.generation.engine import Batch, Choose, Decided, Ended, Writer, likeliest, mark_failed, read_shared
@@ -73,10 +73,11 @@ def generate(
     >>> plain.token_ids == none.token_ids
     True
     """
+    check_model(model)
     check_sizes(
         max_new_tokens=max_new_tokens, batch_size=batch_size.most if isinstance(batch_size, Room) else batch_size
     )
-    sampling = Sampling(temperature, top_p, seed if isinstance(seed, int) else tuple(seed))
+    sampling = Sampling(temperature, top_p, tuple(seed) if isinstance(seed, Sequence) else seed)
     asked = as_prompts(prompts)
     sampling.seeds(len(asked))
     encoded = model.encode(asked, system, system_in_user)

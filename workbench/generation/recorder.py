@@ -16,7 +16,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from workbench._errors import Bar, WorkbenchError
-from workbench.generation.applied import Applied, check_all, check_direction
+from workbench.generation.applied import (
+    Applied,
+    check,
+    check_all,
+    check_direction,
+    check_model,
+    check_positions,
+    check_sizes,
+)
 from workbench.generation.completions import Completions, Texts, as_pairs, encode_pairs
 from workbench.generation.generate import generate
 from workbench.generation.traces import Neutral, Probe, Trace, arm_name
@@ -112,8 +120,7 @@ class Recorder:
 
     def trace(self, chats: Chats, arms: Sequence[str] | None) -> Trace:
         """The Trace of all rows, each cut to its tokens."""
-        if arms is not None and len(arms) != len(chats):
-            raise WorkbenchError(f"{len(arms)} names in arms= for {len(chats)} rows")
+        _check_names(arms, len(chats))
         ids, lengths = chats.encoded.token_ids, chats.encoded.lengths
         stacked = [self._stack([self._rows[row][part] for row in range(len(chats))], lengths) for part in range(4)]
         return Trace(
@@ -216,14 +223,20 @@ def trace(
     >>> bool(np.allclose(steered.dot - plain.dot, 2 * d.norm, rtol=1e-4))
     True
     """
+    check_model(model)
+    check_sizes(batch_size=batch_size)
     if isinstance(texts, Completions) and (texts.model, texts.revision) != (model.name, model.revision):
         raise WorkbenchError(
             f"these completions were written by {texts.model} {texts.revision}, not by {model.name} {model.revision}; "
             "to read one model's text in another: wb.replay(model, completions, directions)"
         )
+    if steer is not None:
+        check(steer, model)
     chats = Chats.of(model, texts, steer)
     recorder = _recorder(model, directions, sites, envelope, seed)
     check_all(chats.steers, model)
+    check_positions(chats.steers, chats.encoded.prompt_lengths)
+    _check_names(arms, len(chats))
     _read(model, chats, recorder, batch_size)
     traced = recorder.trace(chats, arms)
     if neutral is None:
@@ -285,6 +298,8 @@ def replay(
     Raises:
         WorkbenchError: the tokenizers differ, or a direction does not fit.
     """
+    if not isinstance(completions, Completions):
+        raise WorkbenchError(f"expected Completions, as wb.generate returns them, not {completions!r}")
     if completions.vocabulary != model.vocabulary:
         raise WorkbenchError(
             f"{completions.model} and {model.name} have different tokenizers: their tokens do not line up, so one's text "
@@ -296,8 +311,14 @@ def replay(
     return replace(traced, arms=(f"{completions.model} read by {model.name}",) * len(traced))
 
 
+def _check_names(arms: Sequence[str] | None, rows: int) -> None:
+    if arms is not None and len(arms) != rows:
+        raise WorkbenchError(f"{len(arms)} names in arms= for {rows} rows")
+
+
 def _listed(directions: Direction | Directions | Sequence[Direction]) -> list[Direction]:
-    items = [directions] if isinstance(directions, Direction) else list(directions)
+    several = isinstance(directions, Sequence | Directions) and not isinstance(directions, str)
+    items = [directions] if isinstance(directions, Direction) else list(directions) if several else []
     if not items or not all(isinstance(item, Direction) for item in items):
         raise WorkbenchError(f"trace needs one or more Directions; got {directions!r}")
     return items
@@ -323,7 +344,7 @@ def _recorder(
 
 def _controls(probes: Sequence[Probe], n: int, seed: int) -> dict[Site, Float[Tensor, "direction width"]]:
     """Random unit vectors per site; the same for the same seed, site and width."""
-    if n < 0:
+    if isinstance(n, bool) or not isinstance(n, int) or n < 0:
         raise WorkbenchError(f"envelope={n}: expected a number of random directions, e.g. 20")
     patterns = {probe.site: replace(probe.direction, site=probe.site) for probe in probes} if n else {}
     return {

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from workbench._errors import WorkbenchError, unknown
 from workbench.steering.directions import Direction, Directions
 from workbench.steering.positions import ALL, Positions, as_positions
@@ -52,6 +54,19 @@ class Arm:
 BASELINE = Arm(Steer(), "baseline")
 
 
+def as_arms(arms: object) -> tuple[Arm, ...]:
+    """Arms as they are; anything else is refused.
+
+    >>> as_arms([BASELINE])[0].name
+    'baseline'
+    """
+    if not isinstance(arms, Sequence) or isinstance(arms, str):
+        raise WorkbenchError(f"arms= is a list of arms, as wb.grid(…) makes them, not {arms!r}")
+    if strangers := [arm for arm in arms if not isinstance(arm, Arm) or not isinstance(arm.steer, Steer)]:
+        raise WorkbenchError(f"{strangers[0]!r} is no arm; make arms with wb.grid(…), or wb.Arm(steer, 'direction')")
+    return tuple(arms)
+
+
 def grid(
     directions: Sources,
     ratios: Sequence[float] = (),
@@ -93,9 +108,13 @@ def grid(
     >>> [arm.name for arm in grid(d, coefs=[1], on=["prompt[-1]", "all"], operations=["add", "ablate"])][:2]
     ['direction L1 coef +1 on prompt[-1]', 'direction L1 ablate on prompt[-1]']
     """
+    axes = {"ratios": ratios, "coefs": coefs, "operations": operations, "bounds": bounds, "shuffled": shuffled}
+    for name, values in (axes | {"layers": layers or (), "at": at or ()}).items():
+        if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
+            raise WorkbenchError(f"{name}={values!r}: an axis is a list of values, e.g. {name}=[…]")
     _check_axes(ratios, coefs, operations, bounds, controls)
     named = directions if isinstance(directions, Mapping) else {"": directions}
-    places = [as_positions(p) for p in ([on] if isinstance(on, Positions | str) else on)]
+    places = [as_positions(p) for p in (on if isinstance(on, Sequence) and not isinstance(on, str) else [on])]
     arms = [BASELINE] if any(amount == 0 for amount in (*ratios, *coefs)) else []
     for name, source in named.items():
         for direction in _chosen(source, layers):
@@ -120,12 +139,18 @@ def _check_axes(
     if not operations:
         raise WorkbenchError(f"a grid needs an operation; there are {', '.join(OPERATIONS)}")
     scaled, bounded = (any(getattr(OPERATIONS[o], kind) for o in operations) for kind in ("scaled", "bounded"))
-    if ratios and coefs:
+    if len(ratios) and len(coefs):
         raise WorkbenchError("a grid takes ratios= (units of the activation norm) or coefs= (units of the vector)")
-    if bool(ratios or coefs) != scaled or controls < 0:
+    if isinstance(controls, bool) or not isinstance(controls, int):
+        raise WorkbenchError(f"controls={controls!r}: expected a whole number of random directions")
+    if bool(len(ratios) or len(coefs)) != scaled or controls < 0:
         raise WorkbenchError(
             f"a grid needs at least one ratio or coef where it adds, none where it does not, and controls >= 0; got "
             f"ratios={list(ratios)}, coefs={list(coefs)}, operations={list(operations)} and controls={controls}"
+        )
+    if not all(isinstance(pair, Sequence) and len(pair) == 2 for pair in bounds):
+        raise WorkbenchError(
+            f"bounds={list(bounds)}: expected pairs of low and high, None for no bound, e.g. [(None, 0.0)]"
         )
     if bool(bounds) != bounded:
         raise WorkbenchError(
@@ -134,6 +159,8 @@ def _check_axes(
 
 
 def _chosen(source: Direction | Directions, layers: Sequence[int] | None) -> list[Direction]:
+    if not isinstance(source, Direction | Directions):
+        raise WorkbenchError(f"expected a Direction or Directions, or several by name, not {source!r}")
     items = Directions((source,)) if isinstance(source, Direction) else source
     return [items[layer] for layer in (items.layers if layers is None else layers)]
 

@@ -4,7 +4,8 @@ Keys: ``general.architecture`` is ``controlvector``; ``controlvector.model_hint`
 float32 tensor ``direction.N`` per layer, which the tools add to the output of block N (their loaders know no layer 0).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,18 @@ from workbench._files import whole
 
 _ARCHITECTURE = "controlvector"
 _PROVENANCE = "workbench.directions"
+
+
+@contextmanager
+def written(path: str | Path) -> Iterator[Path]:
+    """As ``whole``. Raises WorkbenchError where the file cannot be written, e.g. on a full disk: the old one stays as it was."""
+    from safetensors import SafetensorError
+
+    try:
+        with whole(path) as draft:
+            yield draft
+    except (OSError, SafetensorError) as error:
+        raise WorkbenchError(f"{path}: cannot be written ({error}); what was there before is as it was") from error
 
 
 def write_control_vectors(
@@ -30,7 +43,7 @@ def write_control_vectors(
     """
     import gguf
 
-    with whole(path) as draft:
+    with written(path) as draft:
         writer = gguf.GGUFWriter(str(draft), _ARCHITECTURE)
         writer.add_string(f"{_ARCHITECTURE}.model_hint", model_hint)
         writer.add_uint32(f"{_ARCHITECTURE}.layer_count", len(vectors))

@@ -18,8 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from workbench._errors import WorkbenchError, unknown
-from workbench._files import whole
-from workbench.steering.control_vectors import read_control_vectors, write_control_vectors
+from workbench.steering.control_vectors import read_control_vectors, write_control_vectors, written
 from workbench.steering.positions import PROMPT, Positions
 from workbench.steering.sites import Site
 
@@ -150,6 +149,8 @@ class Direction:
 
     def orthogonal_to(self, *others: "Direction") -> "Direction":
         """What is left of the vector when its components along others are removed. Raises WorkbenchError if nothing is."""
+        if not others:
+            raise WorkbenchError("orthogonal_to() expected a Direction or more")
         for other in others:
             self._check_width(other)
         spanned = torch.linalg.qr(torch.stack([o.vector.double() for o in others], dim=1)).Q
@@ -168,6 +169,8 @@ class Direction:
         return torch.randn(len(self.vector), generator=generator, dtype=torch.float64)
 
     def _check_width(self, other: "Direction") -> None:
+        if not isinstance(other, Direction):
+            raise WorkbenchError(f"expected a Direction, as wb.extract makes them, not {other!r}")
         if len(self.vector) != len(other.vector):
             raise WorkbenchError(
                 f"widths differ: {len(self.vector)} at {self.site!r} and {len(other.vector)} at {other.site!r}"
@@ -250,7 +253,7 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapp
     """Write a safetensors file, and return its path."""
     from safetensors.torch import save_file
 
-    with whole(path) as draft:
+    with written(path) as draft:
         save_file(dict(tensors), draft, metadata=dict(metadata))
     return Path(path)
 
@@ -273,8 +276,9 @@ class Directions:
     items: tuple[Direction, ...]
 
     def __post_init__(self) -> None:
-        layers = [d.site.layer for d in self.items]
-        if len(set(layers)) != len(layers) or len({d.site.kind for d in self.items}) > 1:
+        sites = [item.site for item in self.items if isinstance(item, Direction)]
+        layers = {site.layer for site in sites}
+        if len(layers) < len(self.items) or len({site.kind for site in sites}) > 1:
             raise WorkbenchError("Directions hold one direction per layer, all at one kind of site")
 
     def __getitem__(self, layer: int) -> Direction:

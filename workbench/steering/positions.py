@@ -72,12 +72,15 @@ class Positions:
         if len(self.spans) != 1 or self.spans[0] != Span(self.spans[0].region):
             raise WorkbenchError(f"only PROMPT, RESPONSE and ALL can be indexed, not {self}; join parts with |")
         region = self.spans[0].region
-        if isinstance(key, slice):
-            if key.step not in (None, 1):
-                raise WorkbenchError(f"{region}[{key.start}:{key.stop}:{key.step}]: a step is not supported")
-            return Positions((Span(region, key.start, key.stop),))
-        if isinstance(key, bool) or not isinstance(key, int):
+        if isinstance(key, slice) and key.step not in (None, 1):
+            raise WorkbenchError(f"{region}[{key.start}:{key.stop}:{key.step}]: a step is not supported")
+        bounds = (key.start, key.stop) if isinstance(key, slice) else (key,)
+        if any(
+            isinstance(b, bool) or not (isinstance(b, int) or (b is None and isinstance(key, slice))) for b in bounds
+        ):
             raise WorkbenchError(f"{region}[{key!r}]: expected a whole number or a slice, e.g. {region.upper()}[-1]")
+        if isinstance(key, slice):
+            return Positions((Span(region, key.start, key.stop),))
         return Positions((Span(region, index=key),))
 
     def mask(self, prompt_length: int, total_length: int) -> np.ndarray:
@@ -117,6 +120,8 @@ class Positions:
         Raises:
             WorkbenchError: the text is not in the grammar; the message points at the character.
         """
+        if not isinstance(text, str):
+            raise WorkbenchError(f"expected positions as text, e.g. 'prompt[-1]', not {text!r}")
         spans: list[Span] = []
         cursor = 0
         while True:

@@ -53,7 +53,7 @@ class Site:
     kind: str
 
     def __post_init__(self) -> None:
-        if self.kind not in HOOK_NAMES:
+        if not isinstance(self.kind, str) or self.kind not in HOOK_NAMES:
             raise unknown("kind of site", self.kind, HOOK_NAMES)
         if isinstance(self.layer, bool) or not isinstance(self.layer, int) or self.layer < 0:
             raise WorkbenchError(f"a layer is a whole number from 0, not {self.layer!r}; e.g. wb.{self.kind}(12)")
@@ -72,6 +72,7 @@ class Site:
     @classmethod
     def parse(cls, name: str) -> "Site":
         """A Site from a TransformerLens hook name or from its short form, ``resid_post(12)``."""
+        name = name if isinstance(name, str) else repr(name)
         if match := re.fullmatch(
             r"blocks\.(?P<layer>\d+)\.(?P<hook>.+)|(?P<kind>\w+)\((?P<number>\d+)\)", name.strip()
         ):

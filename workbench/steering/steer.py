@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from workbench._errors import WorkbenchError, unknown
-from workbench._files import whole
+from workbench.steering.control_vectors import written
 from workbench.steering.directions import Direction, load_tensors, save_tensors
 from workbench.steering.positions import Positions, as_positions
 from workbench.steering.sites import Site, as_site
@@ -251,7 +251,7 @@ class Steer:
         """Write the Steer: JSON if the name ends in .json, otherwise safetensors with the edits as metadata."""
         target = Path(path)
         if target.suffix == ".json":
-            with whole(target) as draft:
+            with written(target) as draft:
                 draft.write_text(self.to_json(), encoding="utf-8")
             return target
         used = {d.id: d for edit in self.edits for d in (edit.direction, *_gate(edit))}
@@ -280,7 +280,9 @@ class Steer:
 
 def steer_per_row(steers: Steer | Sequence[Steer], rows: int, what: str = "prompt") -> tuple[Steer, ...]:
     """One Steer for each of so many rows, from one for all of them or one each. Raises WorkbenchError for another number."""
-    each = (steers,) * rows if isinstance(steers, Steer) else tuple(steers)
+    each = (steers,) * rows if isinstance(steers, Steer) else tuple(steers) if isinstance(steers, Sequence) else ()
+    if not isinstance(steers, Sequence | Steer) or not all(isinstance(steer, Steer) for steer in each):
+        raise WorkbenchError(f"expected a Steer, e.g. wb.add(direction, ratio=0.3), or one per {what}, not {steers!r}")
     if len(each) != rows:
         raise WorkbenchError(f"{len(each)} Steers for {rows} {what}s; expected one, or one per {what}")
     return each

@@ -15,14 +15,14 @@ from time import perf_counter
 import torch
 
 from workbench._errors import WorkbenchError
-from workbench.generation.applied import check_all, first_edited
+from workbench.generation.applied import check_all, check_model, check_sizes, first_edited
 from workbench.generation.generate import continue_tokens
 from workbench.generation.memory import BATCH_SHARE, free_bytes, row_bytes_of
 from workbench.generation.schedule import lowest_layer, read_tokens
 from workbench.models.model import Model
 from workbench.models.prompts import Pairs, Prompt, Prompts
 from workbench.models.sizes import Shape, shape, shape_of
-from workbench.steering.arms import Arm
+from workbench.steering.arms import Arm, as_arms
 from workbench.steering.directions import Direction
 from workbench.steering.positions import ALL, Positions
 from workbench.steering.sites import resid_post
@@ -147,9 +147,10 @@ def plan(
     >>> sweep_plan.rows, sweep_plan.load.rows, sweep_plan.copies
     (3100, 31, 1)
     """
-    number = arms if isinstance(arms, int) else len(arms)
-    if min(number, gpus, max_new_tokens, batch_size) < 1:
-        raise WorkbenchError(f"{number} arms, {gpus=}, {max_new_tokens=}, {batch_size=}: expected at least 1")
+    number = len(arms) if isinstance(arms, Sequence) else arms
+    check_sizes(arms=number, gpus=gpus, max_new_tokens=max_new_tokens, batch_size=batch_size)
+    if not isinstance(model, str):
+        check_model(model)
     sizes = shape(model) if isinstance(model, str) else shape_of(model.hf.config.to_dict(), model.name)
     asked = [prompt for side in named_sets(prompts).values() for prompt in side]
     assumed: tuple[str, ...] = ()
@@ -157,7 +158,7 @@ def plan(
         direction = Direction(torch.ones(sizes.hidden), resid_post(sizes.layers // 2), sizes.name)
         steers, assumed = [add(direction, 1e-6, on=on)] * arms, (f"every arm edits layer {sizes.layers // 2}",)
     else:
-        steers = list({arm.steer.key: arm.steer for arm in arms}.values())
+        steers = list({arm.steer.key: arm.steer for arm in as_arms(arms)}.values())
     distinct = list({(prompt.text, prompt.system, prompt.prefill): prompt for prompt in asked}.values())
     if isinstance(model, Model):
         check_all(steers, model)

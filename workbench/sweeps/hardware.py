@@ -42,7 +42,7 @@ def gpu(name: str, dtype: str) -> Hardware:
     >>> gpu("RTX 4090", "bfloat16").memory
     24000000000.0
     """
-    key = name.lower().replace(" ", "-").replace("_", "-").removeprefix("nvidia-")
+    key = str(name).lower().replace(" ", "-").replace("_", "-").removeprefix("nvidia-")
     if key not in GPUS:
         raise unknown("hardware", name, ["here", *GPUS])
     if dtype not in BYTES:

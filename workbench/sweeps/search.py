@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, unknown
+from workbench.generation.applied import check, check_model
 from workbench.models.model import Model
 from workbench.models.prompts import Prompt, Prompts, as_prompts
 from workbench.scoring.coherence import coherence
+from workbench.scoring.labels import LABELS, refusal
 from workbench.scoring.scores import Scorer
 from workbench.statistics.means import mean
 from workbench.statistics.paired import paired_difference
@@ -23,6 +25,8 @@ from workbench.statistics.results import Estimate
 from workbench.steering.arms import BASELINE, Arm, grid
 from workbench.steering.directions import Direction
 from workbench.steering.positions import ALL, Positions
+from workbench.steering.steer import number
+from workbench.steering.verbs import add
 from workbench.sweeps.sweep import sweep
 
 if TYPE_CHECKING:
@@ -210,13 +214,22 @@ def steering_search(
 
     >>> direction = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
     >>> dev, test = tiny_pairs.positive, tiny_pairs.negative
-    >>> options = {"floor": 0.0, "doses": 3, "controls": 2, "store": folder, "max_new_tokens": 8}
+    >>> options = {"floor": 0.0, "doses": 2, "controls": 1, "store": folder, "max_new_tokens": 3}
     >>> search = steering_search(model, direction, dev, test, wb.refusal, "compliance", **options)
-    >>> len(search.tried), len(search.controls), search.effect.n  # two random and two orthogonal directions, three prompts
-    (3, 4, 3)
+    >>> len(search.tried), len(search.controls), search.effect.n  # a random and an orthogonal direction, three prompts
+    (2, 2, 3)
     """
     rehearsal, final = as_prompts(dev, "dev"), as_prompts(test, "test")
     _check(rehearsal, final, sign, smallest, largest, doses)
+    number(floor, "floor")
+    check_model(model)
+    check(add(direction, ratio=smallest, on=on), model)
+    if score is refusal and label not in LABELS:
+        raise (
+            WorkbenchError("refusal gives labels; say which one counts, e.g. label='refusal'")
+            if label is None
+            else unknown("label", label, LABELS)
+        )
 
     def compare(prompts: Prompts, arms: Sequence[Arm]) -> list[Trial]:
         rows = sweep(model, prompts, [BASELINE, *arms], [score, fluent], store, max_new_tokens, batch_size)
@@ -254,7 +267,7 @@ def _check(dev: Prompts, test: Prompts, sign: int, smallest: float, largest: flo
         raise WorkbenchError(
             f"{len(shared)} prompts are in dev and in test: a dose chosen on a prompt says too much of itself there"
         )
-    if sign not in (1, -1) or not 0 < smallest < largest or doses < 1:
+    if sign not in (1, -1) or not 0 < number(smallest, "smallest") < number(largest, "largest") or doses < 1:
         raise WorkbenchError(
             f"sign={sign}, smallest={smallest:g}, largest={largest:g}, doses={doses}: expected 1 or -1, 0 < smallest < "
             "largest, and at least one dose"

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 
 from workbench._errors import WorkbenchError, unknown
 from workbench._files import content_key
-from workbench.generation.applied import check_all, check_positions, check_sizes
+from workbench.generation.applied import check_all, check_model, check_positions, check_sizes
 from workbench.generation.decoding import Sampling
 from workbench.generation.store import Store
 from workbench.models.model import Model
 from workbench.models.prompts import Pairs, Prompts
 from workbench.scoring.labels import LABELS
 from workbench.scoring.scores import Scorer
-from workbench.steering.arms import Arm
+from workbench.steering.arms import Arm, as_arms
+from workbench.steering.steer import number
 from workbench.sweeps.cluster import Ray, choose_cluster
 from workbench.sweeps.rows import (
     Decoding,
@@ -97,7 +98,13 @@ def sweep(
     >>> again.equals(rows)  # out of the store: nothing was generated
     True
     """
+    check_model(model)
+    if Path(store).exists() and not Path(store).is_dir():
+        raise WorkbenchError(f"store={str(store)!r} is no folder; name one, which need not exist yet")
     sets = named_sets(prompts)
+    if not sets:
+        raise WorkbenchError("a sweep needs prompts; got no prompts in no set")
+    number(screen_least, "screen_least")
     _check(model, sets, arms, scores, stop, screen)
     check_sizes(max_new_tokens=max_new_tokens, batch_size=batch_size)
     stream = stream_rows if on == "local" else choose_cluster(on).stream
@@ -137,12 +144,10 @@ def _check(
     stop: str,
     screen: str | None,
 ) -> None:
-    if isinstance(arms, Arm) or not isinstance(scores, Sequence) or isinstance(scores, str):
-        raise WorkbenchError("arms= and scores= are lists: sweep(model, prompts, [arm, …], [wb.refusal, …])")
-    if not arms or not scores:
+    if not isinstance(scores, Sequence) or isinstance(scores, str):
+        raise WorkbenchError(f"scores= is a list of scores, e.g. [wb.refusal], not {scores!r}")
+    if not as_arms(arms) or not scores:
         raise WorkbenchError(f"a sweep needs arms and scores; got {len(arms)} arms and {len(scores)} scores")
-    if stranger := [arm for arm in arms if not isinstance(arm, Arm)]:
-        raise WorkbenchError(f"{stranger[0]!r} is no arm; make arms with wb.grid(…), or wb.Arm(steer, 'direction')")
     if odd := [score for score in scores if not (hasattr(score, "values") and hasattr(score, "version"))]:
         raise WorkbenchError(f"{odd[0]!r} is no score; e.g. wb.refusal, or wb.Score('length', 1, len)")
     if stop not in ("end", "verdict") or screen not in (None, "margin"):
@@ -203,7 +208,10 @@ def outcomes(rows: "pd.DataFrame", set: str, arm: Arm | str, label: str) -> "pd.
     """
     if label not in LABELS:
         raise unknown("label", label, LABELS)
-    name = arm if isinstance(arm, str) else arm.name
+    columns = ("set", "arm", "prompt", "score", "value", "finish", "key")
+    if missing := [column for column in columns if column not in getattr(rows, "columns", ())]:
+        raise WorkbenchError(f"expected the rows of wb.sweep; these have no column {', '.join(missing)}")
+    name = arm.name if isinstance(arm, Arm) else arm
     part = rows[(rows["set"] == set) & (rows["arm"] == name) & (rows["score"] == "refusal")]
     if part.empty:
         raise WorkbenchError(f"no rows of arm {name!r} on {set!r}; the arms are {', '.join(rows['arm'].unique()[:12])}")

@@ -1,0 +1,345 @@
+"""What users of the Python API get wrong, in one table: what was given, and what must be said. No model runs for any of it."""
+
+import numpy as np
+import pytest
+import torch
+
+import workbench as wb
+from tests.families import PROMPTS
+from tests.generation.test_applied import direction
+from workbench.steering.steer import Condition, Edit
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.fixture(scope="module")
+def about(llama, tmp_path_factory):
+    """What mistakes are made with: a model that must not run, and good values of all other arguments."""
+    folder = tmp_path_factory.mktemp("mishaps")
+    d = direction(llama, wb.resid_post(1))
+    pairs = wb.Pairs(PROMPTS[:3], PROMPTS[3:])
+    arms = wb.grid(d, ratios=[0, 0.3])
+    rows = wb.sweep(llama, pairs, arms, [wb.refusal, wb.coherence], folder / "store", max_new_tokens=2)
+    done = wb.generate(llama, PROMPTS[:2], max_new_tokens=2)
+    d.save(folder / "d.safetensors")
+    wb.add(d, 1).save(folder / "s.safetensors")
+    (folder / "empty.json").touch()
+    (folder / "notes.gguf").write_text("not a file of vectors")
+    other = wb.Direction(torch.ones(7), wb.resid_post(1), "another")
+    scores = [wb.refusal]
+    return {"m": llama, "d": d, "pairs": pairs, "arms": arms, "rows": rows, "done": done, "f": folder} | {
+        "other": other,
+        "ds": wb.Directions((d, direction(llama, wb.resid_post(2)))),
+        "scores": scores,
+        "texts": PROMPTS,
+    }
+
+
+#: What is typed, in names of ``about``, and a part of what must be said.
+MISHAPS = {
+    # sites
+    "wb.Site(-1, 'resid_post')": "whole number from 0",
+    "wb.Site(1.5, 'resid_post')": "whole number from 0",
+    "wb.Site('1', 'resid_post')": "whole number from 0",
+    "wb.Site(True, 'resid_post')": "whole number from 0",
+    "wb.Site(None, 'resid_post')": "whole number from 0",
+    "wb.Site(1, 'resid_pots')": "did you mean 'resid_post'",
+    "wb.Site(1, 'hook_resid_post')": "did you mean 'resid_post'",
+    "wb.Site(1, None)": "unknown kind of site",
+    "wb.Site(1, ['resid_post'])": "unknown kind of site",
+    "wb.resid_post(-2)": "whole number from 0",
+    "wb.Site.parse('blocks.1.hook_resid')": "is no site",
+    "wb.Site.parse('')": "is no site",
+    "wb.Site.parse(12)": "is no site",
+    "wb.Site.parse(None)": "is no site",
+    # positions
+    "wb.PROMPT['last']": "whole number or a slice",
+    "wb.PROMPT[1.5]": "whole number or a slice",
+    "wb.PROMPT[True]": "whole number or a slice",
+    "wb.PROMPT[::2]": "a step is not supported",
+    "wb.PROMPT['a':'b']": "whole number or a slice",
+    "wb.PROMPT[1.0:2]": "whole number or a slice",
+    "wb.PROMPT[-1][0]": "can be indexed",
+    "wb.Positions.parse('')": "at character 1",
+    "wb.Positions.parse('prompt[')": "expected an index or a slice",
+    "wb.Positions.parse('prompt[-1] &')": "at character",
+    "wb.Positions.parse('prompt[-1] | ')": "at character",
+    "wb.Positions.parse('output')": "at character 1",
+    "wb.Positions.parse(None)": "expected positions",
+    "wb.Positions.parse(-1)": "expected positions",
+    # directions
+    "wb.Direction([[1.0, 2.0]], wb.resid_post(1), 'tiny')": "one vector of shape",
+    "wb.Direction(3.0, wb.resid_post(1), 'tiny')": "one vector of shape",
+    "wb.Direction([], wb.resid_post(1), 'tiny')": "is zero",
+    "wb.Direction([0.0, 0.0], wb.resid_post(1), 'tiny')": "is zero",
+    "wb.Direction([NAN, 1.0], wb.resid_post(1), 'tiny')": "1 NaN or infinite",
+    "wb.Direction([INF, 1.0], wb.resid_post(1), 'tiny')": "1 NaN or infinite",
+    "wb.Direction('abc', wb.resid_post(1), 'tiny')": "one vector of numbers",
+    "wb.Direction(None, wb.resid_post(1), 'tiny')": "one vector of numbers",
+    "wb.Direction(['a'], wb.resid_post(1), 'tiny')": "one vector of numbers",
+    "wb.Direction([1.0], 'resid_post(1)', 'tiny')": "expected a site",
+    "wb.Direction([1.0], wb.resid_post, 'tiny')": "expected a site",
+    "wb.Direction([1.0], wb.resid_post(1), m)": "the name of a model",
+    "wb.Direction([1.0], wb.resid_post(1), 'tiny', activation_norm=-5)": "activation_norm=-5",
+    "wb.Direction([1.0], wb.resid_post(1), 'tiny', activation_norm=0)": "activation_norm=0",
+    "wb.Direction([1.0], wb.resid_post(1), 'tiny', activation_norm=INF)": "activation_norm=inf",
+    "wb.Direction([1.0], wb.resid_post(1), 'tiny', activation_norm='big')": "activation_norm='big'",
+    "wb.Direction([1.0], wb.resid_post(1), 'tiny', read='prompt[-1]x')": "expected",
+    "d * 0": "is zero",
+    "d * NAN": "NaN or infinite",
+    "d.cosine(other)": "widths differ",
+    "d.cosine('refusal')": "expected a Direction",
+    "d.orthogonal_to(d)": "nothing is left",
+    "d.orthogonal_to()": "expected a Direction",
+    "d.transfer('other', activation_norm=-1.0)": "activation_norm=-1",
+    "wb.Direction.load(f / 'none.safetensors')": "none.safetensors",
+    "wb.Direction.load(f / 'empty.json')": "not a safetensors file",
+    "wb.Direction.load(f / 's.safetensors')": "try wb.Directions.load",
+    "wb.Direction.from_json('{}')": "not a Direction",
+    "wb.Direction.from_json('nonsense')": "not a Direction",
+    "wb.Direction.from_json(None)": "not a Direction",
+    "wb.Direction.from_json(d.to_json().replace('sign', 'sing'))": "unknown key 'sing'",
+    "wb.Direction.from_gguf(f / 'notes.gguf')": "cannot be read as GGUF",
+    "wb.Direction.from_gguf(f / 'none.gguf')": "cannot be read as GGUF",
+    "d.to_gguf(f / 'x.gguf') and (-d).random(0).transfer('x').to_gguf(f)": "cannot be written",
+    "wb.Directions((d, d))": "one direction per layer",
+    "wb.Directions((d, 3))": "hold one direction per layer",
+    "wb.Directions(())[0]": "no direction for layer 0",
+    "ds[9]": "no direction for layer 9",
+    "ds['1']": "no direction for layer '1'",
+    "ds.select([1, 9])": "no direction for layer 9",
+    "wb.Directions.load(f / 'd.safetensors')": "not a file of directions",
+    "wb.Directions.load(f / 'none')": "none",
+    # add, ablate, clamp
+    "wb.add(d)": "one of coef= ",
+    "wb.add(d, 1, ratio=1)": "one of coef= ",
+    "wb.add(d, NAN)": "coef=nan",
+    "wb.add(d, INF)": "finite number",
+    "wb.add(d, '1')": "coef='1'",
+    "wb.add(d, [1, 2])": "coef=[1, 2]",
+    "wb.add(d, ratio='strong')": "ratio='strong'",
+    "wb.add(d, ratio=True)": "ratio=True",
+    "wb.add(d, ratio=0.3, at=wb.resid_post(2))": "needs the activation norm",
+    "wb.add(other, ratio=0.3)": "needs the activation norm",
+    "wb.add('refusal', 1)": "expected a Direction",
+    "wb.add(d.vector, 1)": "expected a Direction",
+    "wb.add([d, d], 1)": "expected a Direction",
+    "wb.add(None, 1)": "expected a Direction",
+    "wb.add(d, 1, on=-1)": "expected positions",
+    "wb.add(d, 1, on='last')": "at character 1",
+    "wb.add(d, 1, on=None)": "expected positions",
+    "wb.add(d, 1, at=12)": "not 12",
+    "wb.add(d, 1, at=wb.resid_post)": "wb.resid_post(12)",
+    "wb.add(d, 1, at=wb.resid_post.all)": "site at one layer",
+    "wb.add(d, 1, at=[])": "different sites",
+    "wb.add(d, 1, at=[wb.resid_post(1)] * 2)": "different sites",
+    "wb.add(d, 1, at=[wb.resid_post(1), wb.resid_post(2)], weights=[1])": "expected 2 numbers",
+    "wb.add(d, 1, at=[wb.resid_post(1), wb.resid_post(2)], weights=[1, -1])": "expected 2 numbers",
+    "wb.add(d, 1, at=[wb.resid_post(1), wb.resid_post(2)], weights=[1, 'x'])": "expected a number",
+    "wb.add(d, 1, at=[wb.resid_post(1), wb.resid_post(2)], weights=3)": "one number per site",
+    "wb.add(ds, 1, at=[wb.resid_post(0)])": "no direction for layer 0",
+    "wb.add(ds, 1, at=[wb.mlp_out(1)])": "were read at",
+    "wb.add(wb.Directions(()), 1)": "expected a Direction",
+    "wb.ablate(3)": "expected a Direction",
+    "wb.ablate(d, at='everywhere')": "is no site",
+    "wb.clamp(d)": "low at most high",
+    "wb.clamp(d, low=1, high=0)": "low at most high",
+    "wb.clamp(d, low=NAN)": "low=nan",
+    "wb.clamp(d, high='0')": "high='0'",
+    "wb.clamp(d, low=INF)": "low at most high",
+    # Steers
+    "wb.Steer([])": "tuple of edits",
+    "wb.Steer((3,))": "tuple of edits",
+    "wb.Steer('add')": "tuple of edits",
+    "wb.add(d, 1) + wb.ablate(d)": "in conflict",
+    "wb.add(d, 1).when(d)": "above=, below= or both",
+    "wb.add(d, 1).when(d, above=1, below=0)": "never true",
+    "wb.add(d, 1).when(d, above=NAN)": "above=nan",
+    "wb.add(d, 1).when(d, above='0')": "above='0'",
+    "wb.add(d, 1).when('d', above=0)": "projects onto a Direction",
+    "wb.add(d, 1).when(d, above=0, read='response')": "gated by its prompt",
+    "wb.add(d, 1).when(d, above=0, read=3)": "expected positions",
+    "wb.add(d, 1).when(d, above=0).when(d, above=0)": "conditional already",
+    "wb.add(d, 1).when(ds[2], above=0)": "comes later",
+    "Edit('ad', d, d.site, wb.ALL)": "did you mean 'add'",
+    "Edit('add', 'd', d.site, wb.ALL)": "takes a Direction",
+    "Edit('add', d, 3, wb.ALL)": "site at one layer",
+    "Edit('add', d, d.site, 3)": "expected positions",
+    "Edit('clamp', d, d.site, wb.ALL, low=2.0, high=1.0)": "low at most high",
+    "Condition(d, 2.0, 1.0)": "never true",
+    "wb.Steer.from_json('{}')": "not a Steer",
+    "wb.Steer.from_json('[1]')": "not a Steer",
+    "wb.Steer.from_json(3)": "not a Steer",
+    "wb.Steer.load(f / 'none.json')": "cannot be read",
+    "wb.Steer.load(f / 'empty.json')": "not a Steer",
+    "wb.Steer.load(f / 'd.safetensors')": "holds no Steer",
+    "wb.Steer.load(f)": "not a safetensors file",
+    "wb.add(d, 1).save(f)": "cannot be written",
+    "wb.add(d, 1).save(f / 's.safetensors' / 'x.json')": "cannot be written",
+    "d.save(f)": "cannot be written",
+    # grid
+    "wb.grid(d)": "at least one ratio",
+    "wb.grid(d, ratios=[])": "at least one ratio",
+    "wb.grid(d, ratios=0.3)": "ratios=0.3",
+    "wb.grid(d, ratios=['0.3'])": "ratio='0.3'",
+    "wb.grid(d, ratios=[NAN])": "ratio=nan",
+    "wb.grid(d, ratios=[INF])": "finite number",
+    "wb.grid(d, ratios=[0.3], coefs=[1])": "ratios= (units",
+    "wb.grid(d, ratios=[0.3], controls=-1)": "controls",
+    "wb.grid(d, ratios=[0.3], controls=1.5)": "controls",
+    "wb.grid(d, ratios=[0.3], layers=[9])": "no direction for layer 9",
+    "wb.grid(d, ratios=[0.3], layers=1)": "layers=1",
+    "wb.grid(d, ratios=[0.3], operations=['abblate'])": "did you mean 'ablate'",
+    "wb.grid(d, ratios=[0.3], operations='add')": "operations='add'",
+    "wb.grid(d, operations=['clamp'])": "bounds= and the operation",
+    "wb.grid(d, operations=['clamp'], bounds=[(2, 1)])": "low at most high",
+    "wb.grid(d, operations=['clamp'], bounds=[3])": "bounds",
+    "wb.grid(d, ratios=[0.3], bounds=[(0, 1)])": "bounds= and the operation",
+    "wb.grid(d, ratios=[0.3], on=['all', 'all'])": "axis holds a value twice",
+    "wb.grid(d, ratios=[0.3], on=3)": "expected positions",
+    "wb.grid(d, ratios=[0.3], on='first')": "at character 1",
+    "wb.grid(d, ratios=[0.3], at=['x'])": "is no site",
+    "wb.grid('refusal', ratios=[0.3])": "expected a Direction",
+    "wb.grid({'a': 3}, ratios=[0.3])": "expected a Direction",
+    "wb.grid(other, ratios=[0.3])": "needs the activation norm",
+    "wb.grid(d, ratios=[0.3], shuffled=[ds.select([2])])": "no direction for layer 1",
+    # generate
+    "wb.generate(m, texts, max_new_tokens=0)": "max_new_tokens=0",
+    "wb.generate(m, texts, max_new_tokens=-5)": "max_new_tokens=-5",
+    "wb.generate(m, texts, max_new_tokens=2.5)": "max_new_tokens=2.5",
+    "wb.generate(m, texts, max_new_tokens='9')": "max_new_tokens='9'",
+    "wb.generate(m, texts, max_new_tokens=None)": "max_new_tokens=None",
+    "wb.generate(m, texts, batch_size=0)": "batch_size=0",
+    "wb.generate(m, texts, batch_size='big')": "batch_size='big'",
+    "wb.generate(m, texts, temperature=-1)": "temperature is -1",
+    "wb.generate(m, texts, temperature=NAN)": "temperature is nan",
+    "wb.generate(m, texts, temperature='hot')": "temperature is hot",
+    "wb.generate(m, texts, temperature=1, top_p=0)": "top_p is 0",
+    "wb.generate(m, texts, temperature=1, top_p=1.5)": "top_p is 1.5",
+    "wb.generate(m, texts, temperature=1, seed=[1, 2])": "2 seeds for 6 prompts",
+    "wb.generate(m, texts, temperature=1, seed=0.5)": "seed",
+    "wb.generate(m, texts, temperature=1, seed='a')": "seed",
+    "wb.generate(m, texts, 0.3)": "expected a Steer",
+    "wb.generate(m, texts, d)": "expected a Steer",
+    "wb.generate(m, texts, [wb.add(d, 1)] * 2)": "2 Steers for 6 prompts",
+    "wb.generate(m, texts, [d] * 6)": "expected a Steer",
+    "wb.generate(m, texts, wb.add(other, 1))": "7 dimensions",
+    "wb.generate(m, texts, wb.add(d.transfer('another'), 1))": "was read from another",
+    "wb.generate(m, texts, wb.add(d, 1, at=wb.resid_post(3)))": "which has 3 layers",
+    "wb.generate(m, texts, wb.add(d, 1, on='response[-1]'))": "where the response ends",
+    "wb.generate(m, texts, wb.add(d, 1, on='prompt[99]'))": "outside a prompt of",
+    "wb.generate(m, [])": "prompts",
+    "wb.generate('tiny', texts)": "wb.load",
+    # extract
+    "wb.extract(m, pairs, at=wb.resid_post)": "names no layer",
+    "wb.extract(m, pairs, at=wb.resid_post(3))": "which has 3 layers",
+    "wb.extract(m, pairs, at=1)": "site at one layer",
+    "wb.extract(m, pairs, at=[0, 1])": "site at one layer",
+    "wb.extract(m, pairs, at=[])": "names no site",
+    "wb.extract(m, pairs, at=[wb.resid_post(0), wb.mlp_out(1)])": "of one kind of site",
+    "wb.extract(m, pairs, at='layer 1')": "is no site",
+    "wb.extract(m, pairs, at=wb.resid_post(1), read='last')": "at character 1",
+    "wb.extract(m, pairs, at=wb.resid_post(1), read=-1)": "expected positions",
+    "wb.extract(m, pairs, at=wb.resid_post(1), read='response')": "means no token",
+    "wb.extract(m, pairs, at=wb.resid_post(1), read='prompt[77]')": "outside a prompt of",
+    "wb.extract(m, pairs, at=wb.resid_post(1), method='mean')": "unknown method 'mean'",
+    "wb.extract(m, pairs, at=wb.resid_post(1), method=3)": "a function of two arrays",
+    "wb.extract(m, pairs, at=wb.resid_post(1), batch_size=0)": "batch_size=0",
+    "wb.extract(m, texts, at=wb.resid_post(1))": "expected a contrast set",
+    "wb.extract(m, 'refusal', at=wb.resid_post(1))": "expected a contrast set",
+    "wb.extract('tiny', pairs, at=wb.resid_post(1))": "wb.load",
+    # trace
+    "wb.trace(m, texts, [])": "one or more Directions",
+    "wb.trace(m, texts, 'refusal')": "one or more Directions",
+    "wb.trace(m, texts, None)": "one or more Directions",
+    "wb.trace(m, texts, other)": "7 dimensions",
+    "wb.trace(m, texts, d, envelope=-1)": "envelope=-1",
+    "wb.trace(m, texts, d, envelope=2.5)": "envelope=2.5",
+    "wb.trace(m, texts, d, sites=wb.resid_post)": "names no layer",
+    "wb.trace(m, texts, d, sites=[])": "names no site",
+    "wb.trace(m, texts, d, batch_size=0)": "batch_size=0",
+    "wb.trace(m, texts, d, arms=['one'])": "1 names in arms= for 6 rows",
+    "wb.trace(m, texts, d, steer=3)": "expected a Steer",
+    "wb.trace(m, texts, d, steer=[wb.Steer()] * 6)": "expected a Steer",
+    "wb.trace(m, [('a', 'b', 'c')], d)": "(prompt, response) pairs",
+    "wb.trace('tiny', texts, d)": "wb.load",
+    "wb.trace_generation(m, texts, d, max_new_tokens=0)": "max_new_tokens=0",
+    "wb.replay(m, texts, d)": "expected Completions",
+    # sweep
+    "wb.sweep(m, texts, [], scores, f)": "needs arms and scores",
+    "wb.sweep(m, texts, arms, [], f)": "needs arms and scores",
+    "wb.sweep(m, texts, arms[0], scores, f)": "list of arms",
+    "wb.sweep(m, texts, arms, wb.refusal, f)": "list of scores",
+    "wb.sweep(m, texts, [wb.add(d, 1)], scores, f)": "is no arm",
+    "wb.sweep(m, texts, arms, ['refusal'], f)": "is no score",
+    "wb.sweep(m, texts, arms, [len], f)": "is no score",
+    "wb.sweep(m, texts, arms * 2, scores, f)": "arms called 'baseline'",
+    "wb.sweep(m, texts, arms, scores * 2, f)": "scores called 'refusal'",
+    "wb.sweep(m, texts, arms, scores, f, max_new_tokens=0)": "max_new_tokens=0",
+    "wb.sweep(m, texts, arms, scores, f, batch_size=-1)": "batch_size=-1",
+    "wb.sweep(m, texts, arms, scores, f, batch_size=1.5)": "batch_size=1.5",
+    "wb.sweep(m, texts, arms, scores, f, temperature=-1)": "temperature is -1",
+    "wb.sweep(m, texts, arms, scores, f, top_p=2)": "top_p is 2",
+    "wb.sweep(m, texts, arms, scores, f, stop='now')": "stop='now'",
+    "wb.sweep(m, texts, arms, [wb.coherence], f, stop='verdict')": "only at the end",
+    "wb.sweep(m, texts, arms, scores, f, screen='loss')": "screen='loss'",
+    "wb.sweep(m, texts, arms, scores, f, screen='margin', screen_least=NAN)": "screen_least=nan",
+    "wb.sweep(m, texts, arms, scores, f, on='cloud')": "expected 'local', 'ray'",
+    "wb.sweep(m, texts, arms, scores, f / 'd.safetensors')": "is no folder",
+    "wb.sweep(m, {}, arms, scores, f)": "no prompts",
+    "wb.sweep(m, wb.Prompts('p', (wb.Prompt('a', 'x'), wb.Prompt('b', 'x'))), arms, scores, f)": "'x'",
+    "wb.sweep('tiny', texts, arms, scores, f)": "wb.load",
+    # what is read of a sweep
+    "wb.outcomes(rows, 'positive', 'nonsense', 'refusal')": "no rows of arm 'nonsense'",
+    "wb.outcomes(rows, 'harmful', wb.BASELINE, 'refusal')": "no rows of arm 'baseline' on 'harmful'",
+    "wb.outcomes(rows, 'positive', wb.BASELINE, 'refused')": "did you mean 'refusal'",
+    "wb.outcomes(rows, 'positive', wb.BASELINE, None)": "unknown label",
+    "wb.outcomes(rows, 'positive', 3, 'refusal')": "no rows of arm 3",
+    "wb.outcomes(rows.drop(columns='score'), 'positive', wb.BASELINE, 'refusal')": "rows of wb.sweep",
+    "wb.outcomes(None, 'positive', wb.BASELINE, 'refusal')": "rows of wb.sweep",
+    "wb.dose_effects(rows, 'length')": "rows lack length",
+    "wb.dose_effects(rows, 'refusal')": "gives labels",
+    # plan
+    "wb.plan('qwen9', texts, 3, hardware='h100')": "unknown sizes of 'qwen9'",
+    "wb.plan('qwen2-7b', texts, 3)": "calibrated with a loaded model",
+    "wb.plan('qwen2-7b', texts, 3, hardware='h1000')": "did you mean 'h100'",
+    "wb.plan('qwen2-7b', texts, 0, hardware='h100')": "arms=0",
+    "wb.plan('qwen2-7b', texts, 2.5, hardware='h100')": "arms=2.5",
+    "wb.plan('qwen2-7b', texts, [], hardware='h100')": "arms=0",
+    "wb.plan('qwen2-7b', texts, 3, hardware='h100', gpus=0)": "gpus=0",
+    "wb.plan('qwen2-7b', texts, 3, hardware='h100', gpus=1.5)": "gpus=1.5",
+    "wb.plan('qwen2-7b', texts, 3, hardware='h100', max_new_tokens=0)": "max_new_tokens=0",
+    "wb.plan('qwen2-7b', texts, 3, hardware='h100', dtype='int4')": "dtype 'int4'",
+    "wb.plan('qwen2-7b', texts, 3, hardware=None)": "hardware",
+    "wb.plan(None, texts, 3, hardware='h100')": "wb.load",
+    "wb.plan(m, texts, [wb.add(d, 1)])": "is no arm",
+    # steering_search
+    "wb.steering_search(m, d, texts[:3], texts[2:], wb.refusal, 'refusal')": "are in dev and in test",
+    "wb.steering_search(m, d, texts[:3], texts[3:], wb.refusal)": "gives labels",
+    "wb.steering_search(m, d, texts[:3], texts[3:], wb.refusal, 'refused')": "did you mean 'refusal'",
+    "wb.steering_search(m, d, texts[:3], texts[3:], wb.refusal, 'refusal', sign=2)": "sign",
+    "wb.steering_search(m, d, texts[:3], texts[3:], wb.refusal, 'refusal', smallest=2, largest=1)": "smallest",
+    "wb.steering_search(m, d, texts[:3], texts[3:], wb.refusal, 'refusal', doses=0)": "dose",
+    "wb.steering_search(m, d, texts[:3], texts[3:], wb.refusal, 'refusal', floor=NAN)": "floor",
+    "wb.steering_search(m, other, texts[:3], texts[3:], wb.refusal, 'refusal')": "activation norm",
+    "wb.steering_search(m, 'd', texts[:3], texts[3:], wb.refusal, 'refusal')": "expected a Direction",
+}
+
+
+@pytest.mark.parametrize("typed", MISHAPS)
+def test_what_is_wrong_is_said_before_any_compute(about, typed, monkeypatch):
+    def run(*_, **__):
+        pytest.fail("the model was run")
+
+    handle = about["m"].hf.register_forward_pre_hook(run)
+    try:
+        with pytest.raises(wb.WorkbenchError) as raised:
+            eval(typed, {"wb": wb, "np": np, "NAN": NAN, "INF": INF, "Edit": Edit, "Condition": Condition} | about)
+    finally:
+        handle.remove()
+    assert MISHAPS[typed] in str(raised.value)
+    assert len(str(raised.value)) < 1500
+
+
+def test_the_table_is_long_enough():
+    assert len(MISHAPS) >= 200
