@@ -20,6 +20,7 @@ class Check:
     name: str
     measured: float
     tolerated: float
+    hint: str = ""
 
     @property
     def passed(self) -> bool:
@@ -58,7 +59,7 @@ def preflight(model: Model) -> list[Check]:
     return [
         Check("bridge = transformers (logits)", _difference(bridged, plain[1:]), tolerance),
         Check("resid_pre + attn_out + mlp_out = resid_post", _difference(pre + attn + mlp, post), tolerance / 10),
-        Check("one BOS", float(abs(_leading_bos(model, prompts.token_ids[0]) - _expected_bos(model))), 0.0),
+        _check_bos(model, prompts.token_ids[0]),
         # Rarely, the first forward pass of a process comes out 1.2e-4 away from all later ones (float32, CPU, cause
         # unknown); a mask or position slip is off by a hundred times more.
         Check("padding changes nothing", _difference(plain[:1, -1], alone), 5 * tolerance),
@@ -70,6 +71,7 @@ def report(checks: list[Check]) -> str:
     width = max(len(check.name) for check in checks)
     lines = [
         f"{'ok  ' if check.passed else 'FAIL'}  {check.name:<{width}}  {check.measured:.1e} (at most {check.tolerated:.0e})"
+        + (f"; {check.hint}" if check.hint and not check.passed else "")
         for check in checks
     ]
     return "\n".join(lines)
@@ -81,6 +83,15 @@ def _encode(model: Model) -> Encoded:
         return model.encode([_SHORT, _LONG])
     ids = tuple(tuple(model.tokenizer(text).input_ids) for text in (_SHORT, _LONG))
     return Encoded((_SHORT, _LONG), ids, model.tokenizer.pad_token_id)
+
+
+def _check_bos(model: Model, ids: tuple[int, ...]) -> Check:
+    seen, expected = _leading_bos(model, ids), _expected_bos(model)
+    if seen < expected:
+        hint = "the template writes no BOS, though the tokenizer does: begin it with {{ bos_token }}"
+    else:
+        hint = f"the template writes {seen}: leave all but one {{{{ bos_token }}}} out"
+    return Check("one BOS", float(abs(seen - expected)), 0.0, hint)
 
 
 def _leading_bos(model: Model, ids: tuple[int, ...]) -> int:

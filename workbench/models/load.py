@@ -129,6 +129,8 @@ def _boot(hf: Any, tokenizer: Any, name: str, revision: str, where: str) -> Mode
         tokenizer.pad_token = tokenizer.eos_token
     for parameter in hf.parameters():
         parameter.requires_grad_(False)
+    if hf.dtype == torch.float64 and hasattr(hf.config.get_text_config(), "num_experts_per_tok"):
+        hf.set_experts_implementation("eager")  # the grouped products of the other ways know no float64
     plain = plain_copy(hf)
     hf.config.architectures = hf.config.architectures or [type(hf).__name__]
     with offline(), quiet(), nothing_installed() as TransformerBridge:

@@ -1,0 +1,302 @@
+"""What is loaded is what is there: broken folders are one line, nothing is made up, and a revision holds every byte."""
+
+import json
+import os
+import shutil
+import struct
+import subprocess
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import workbench as wb
+from tests.families import CHATML, PROMPTS, saved_model, tiny_model, tiny_modules
+from workbench.models.checks import preflight, report
+from workbench.models.load import from_modules
+from workbench.models.registry import label, resolve
+
+
+@pytest.fixture(scope="module")
+def whole_folder(tmp_path_factory):
+    return saved_model("llama", tmp_path_factory.mktemp("llama") / "own")
+
+
+@pytest.fixture
+def own(whole_folder, tmp_path):
+    return shutil.copytree(whole_folder, tmp_path / "own")
+
+
+def edit(path, **changes):
+    content = {**json.loads(path.read_text()), **changes}
+    path.write_text(json.dumps({k: v for k, v in content.items() if v is not None}))
+
+
+def weights(folder, change):
+    path = folder / "model.safetensors"
+    save_file(change(load_file(path)), path, metadata={"format": "pt"})
+
+
+def cut(path, share=0.5):
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+
+
+def shards(folder, lost):
+    """The weights in two files, one of which is lost or cut."""
+    tensors = load_file(folder / "model.safetensors")
+    names = sorted(tensors)
+    parts = {"model-1.safetensors": names[::2], "model-2.safetensors": names[1::2]}
+    for file, own_names in parts.items():
+        save_file({n: tensors[n] for n in own_names}, folder / file, metadata={"format": "pt"})
+    index = {"metadata": {}, "weight_map": {n: file for file, own_names in parts.items() for n in own_names}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    (folder / "model.safetensors").unlink()
+    lost(folder / "model-2.safetensors")
+
+
+DOWN = "model.layers.1.mlp.down_proj.weight"
+BROKEN = {
+    "no config": (lambda f: (f / "config.json").unlink(), r"without config\.json"),
+    "cut config": (lambda f: cut(f / "config.json"), r"config\.json is no JSON .*download or copy it again"),
+    "config of a list": (lambda f: (f / "config.json").write_text("[]"), "expected a JSON object"),
+    "no model_type": (lambda f: edit(f / "config.json", model_type=None), "has no model_type"),
+    "unknown model_type": (
+        lambda f: edit(f / "config.json", model_type="lama"),
+        "'lama' are not supported .*llama, mist",
+    ),
+    "another family": (lambda f: edit(f / "config.json", model_type="gpt2"), "'gpt2' are not supported"),
+    "several modalities": (
+        lambda f: edit(f / "config.json", model_type="gemma3", text_config={}),
+        "several modalities",
+    ),
+    "a classifier": (
+        lambda f: edit(f / "config.json", architectures=["LlamaForSequenceClassification"]),
+        "does not write",
+    ),
+    "code of its own": (
+        lambda f: edit(f / "config.json", auto_map={"AutoConfig": "evil.Config"}),
+        r"evil\.Config.*never run",
+    ),
+    "code of its tokenizer": (
+        lambda f: edit(f / "tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.T", None]}),
+        "tokenizer_config.json asks for code",
+    ),
+    **{
+        method: (
+            lambda f, m=method: edit(f / "config.json", quantization_config={"quant_method": m}),
+            f"quantised .{method}",
+        )
+        for method in ("bitsandbytes", "gptq", "awq", "compressed-tensors", "fp8")
+    },
+    "no weights": (lambda f: (f / "model.safetensors").unlink(), "has no weights: expected model.safetensors"),
+    "cut weights": (lambda f: cut(f / "model.safetensors"), r"model\.safetensors is no whole .* bytes; download"),
+    "weights of nothing": (lambda f: (f / "model.safetensors").write_bytes(b""), "end within the header"),
+    "a broken header": (
+        lambda f: (f / "model.safetensors").write_bytes(struct.pack("<Q", 4) + b"nope" + b"0" * 9),
+        "its header is no JSON",
+    ),
+    "a Git LFS pointer": (
+        lambda f: (f / "model.safetensors").write_text(
+            "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+        ),
+        "git lfs pull",
+    ),
+    "a lost shard": (lambda f: shards(f, os.remove), "lacks 1 of the 2 files .* model-2.safetensors"),
+    "a cut shard": (lambda f: shards(f, cut), r"model-2\.safetensors is no whole"),
+    "an index that leaves": (
+        lambda f: (
+            (f / "model.safetensors").unlink(),
+            (f / "model.safetensors.index.json").write_text('{"weight_map": {"a": "../b.safetensors"}}'),
+        ),
+        "does not lie in its folder",
+    ),
+    "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "has no tokenizer"),
+    "cut tokenizer": (lambda f: cut(f / "tokenizer.json"), r"tokenizer\.json is no JSON"),
+    "cut generation config": (lambda f: cut(f / "generation_config.json"), r"generation_config\.json is no JSON"),
+    "more layers than weights": (
+        lambda f: edit(f / "config.json", num_hidden_layers=5),
+        r"18 missing \(model\.layers\.3",
+    ),
+    "more weights than layers": (
+        lambda f: edit(f / "config.json", num_hidden_layers=2),
+        r"9 unexpected \(model\.layers\.2",
+    ),
+    "one tensor deleted": (
+        lambda f: weights(f, lambda t: {k: v for k, v in t.items() if k != DOWN}),
+        rf"1 missing \({DOWN}\)",
+    ),
+    "a prefix": (
+        lambda f: weights(f, lambda t: {f"_orig_mod.{k}": v for k, v in t.items()}),
+        "missing .* unexpected .*remove the prefix '_orig_mod.'",
+    ),
+    "another shape": (
+        lambda f: weights(f, lambda t: t | {DOWN: torch.zeros(32, 40)}),
+        r"1 of another shape \(model\.layers\.1\.mlp\.down_proj\.weight \(32, 40\) for \(32, 48\)\)",
+    ),
+    "no end and no padding": (
+        lambda f: edit(f / "tokenizer_config.json", eos_token=None, pad_token=None),
+        "neither eos_token nor pad_token",
+    ),
+    "whole and an adapter": (
+        lambda f: (f / "adapter_config.json").write_text("{}"),
+        "both a whole model and an adapter",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_folder_is_one_line(own, kind):
+    spoil, message = BROKEN[kind]
+    spoil(own)
+    with pytest.raises(wb.WorkbenchError, match=message) as told:
+        wb.load(str(own))
+    assert "\n" not in str(told.value)
+
+
+def test_a_mistyped_folder_is_not_asked_for_at_a_hub(tmp_path, monkeypatch):
+    (tmp_path / "runs" / "checkpoint-100").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        wb.WorkbenchError, match="unknown folder 'runs/checkpoint-10'; did you mean 'runs/checkpoint-100'"
+    ):
+        resolve("runs/checkpoint-10")
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(wb.WorkbenchError, match="is a file; expected a model's folder"):
+        resolve("notes.txt")
+
+
+def test_two_folders_of_one_name_have_two_labels(tmp_path):
+    names = [tmp_path / run / "checkpoint-100" for run in "ab"]
+    for name in names:
+        name.mkdir(parents=True)
+    assert len({label(str(name)) for name in names}) == 2
+    assert len({label("a/b--c"), label("a--b/c")}) == 2
+
+
+def test_nothing_is_installed(monkeypatch):
+    from transformer_lens.model_bridge.sources.transformers import helpers
+
+    from workbench.models.load import nothing_installed
+
+    calls = []
+    monkeypatch.setattr(subprocess, "check_call", lambda command, **_: calls.append(command))
+    with nothing_installed():
+        helpers._ensure_torchvision()
+    assert calls == []
+    module, words = tiny_modules("llama")
+    module.config.model_type = "gemma3"
+    with pytest.raises(wb.WorkbenchError, match="'gemma3' are not supported"):
+        from_modules(module, words, "wrapper")
+    assert calls == []
+
+
+def test_every_byte_of_a_folder_is_in_its_revision(own):
+    seen = [wb.load(str(own), check=False).revision]
+    assert wb.load(str(own), check=False).revision == seen[0]
+
+    def middle(tensors):
+        tensors[DOWN][3, 7] += 1
+        return tensors
+
+    for change in (
+        lambda: weights(own, middle),
+        lambda: edit(own / "generation_config.json", eos_token_id=[2, 5]),
+        lambda: (own / "chat_template.jinja").write_text(CHATML + " "),
+        lambda: edit(own / "config.json", rms_norm_eps=1e-3),
+    ):
+        change()
+        seen.append(wb.load(str(own), check=False).revision)
+    seen.append(wb.load(str(own), check=False, chat_template=CHATML).revision)
+    assert len(set(seen)) == len(seen)
+    edit(own / "config.json", transformers_version="4.0.0")  # says nothing of the model
+    assert wb.load(str(own), check=False).revision == seen[-2]
+
+
+def test_a_file_is_hashed_once_and_again_when_it_changed(tmp_path, monkeypatch):
+    from workbench.models import identity
+
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(identity, "_SETTLED_SECONDS", -1)
+    path = tmp_path / "weights"
+    path.write_bytes(b"a" * 100)
+    first = identity.file_hash(path)
+    kept = identity._kept_at(path)
+    assert json.loads(kept.read_text())["sha256"] == first
+    kept.write_text(kept.read_text().replace(first, "from the cache"))
+    assert identity.file_hash(path) == "from the cache"
+    times = path.stat()
+    path.write_bytes(b"b" * 100)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # same size, same time of writing
+    assert identity.file_hash(path) not in (first, "from the cache")
+
+
+def test_an_edit_in_memory_changes_the_revision_and_undoing_it_brings_it_back(own):
+    for model in (tiny_model("llama"), wb.load(str(own), check=False)):
+        before = model.revision
+        weight = model.hf.model.layers[1].mlp.down_proj.weight
+        weight.data[3, 7] += 1
+        assert model.revision != before
+        weight.data[3, 7] -= 1
+        assert model.revision == before or weight.data[3, 7] != load_file(own / "model.safetensors")[DOWN][3, 7]
+        model.hf.generation_config.eos_token_id = [2, 5]
+        assert model.revision != before
+        assert 5 in model.stop_ids
+
+
+def test_rows_of_old_weights_stay_and_are_not_used(own, tmp_path, caplog):
+    def rows():
+        model = wb.load(str(own), check=False)
+        return wb.sweep(model, PROMPTS[:2], [wb.BASELINE], [wb.refusal], tmp_path / "store", max_new_tokens=4)
+
+    first = rows()
+    assert rows().equals(first)
+    assert not caplog.records
+    weights(own, lambda tensors: tensors | {DOWN: tensors[DOWN] * 2})
+    second = rows()
+    assert set(first["key"]).isdisjoint(second["key"])
+    assert len(wb.store.open(tmp_path / "store").frame()) == 4
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith("2 rows of own in ")
+    assert "they stay there and are not used" in line
+
+
+def test_named_templates_have_one_default(own):
+    templates = own / "additional_chat_templates"
+    templates.mkdir()
+    (templates / "tool.jinja").write_text(CHATML)
+    model = wb.load(str(own))
+    assert isinstance(model.tokenizer.chat_template, str)
+    (own / "chat_template.jinja").unlink()
+    with pytest.raises(wb.WorkbenchError, match=r"several chat templates \(tool\) and none called default.*'tool'"):
+        wb.load(str(own))
+    assert wb.load(str(own), chat_template="tool").tokenizer.chat_template == CHATML
+
+
+def test_a_template_without_bos_says_how_to_write_one():
+    model = tiny_model("llama")
+    model.tokenizer.chat_template = CHATML.replace("{{ bos_token }}", "")
+    model.tokenizer.add_bos_token = True
+    checks = [check for check in preflight(model) if check.name == "one BOS"]
+    if not checks[0].passed:
+        assert "bos_token" in report(checks)
+
+
+def test_an_adapter_folder_loads_over_its_base_and_must_fit_it(own, tmp_path):
+    from peft import LoraConfig, get_peft_model
+
+    module, _ = tiny_modules("llama")
+    tuned = get_peft_model(module, LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False))
+    tuned.save_pretrained(tmp_path / "adapter")
+    path = tmp_path / "adapter" / "adapter_config.json"
+    with pytest.raises(wb.WorkbenchError, match="names no base"):
+        wb.load(str(tmp_path / "adapter"))
+    edit(path, base_model_name_or_path=str(own))
+    base, model = wb.load(str(own), check=False), wb.load(str(tmp_path / "adapter"))
+    assert (model.name, model.revision == base.revision) == ("adapter", False)
+    q = "model.layers.1.self_attn.q_proj.weight"
+    assert not torch.equal(model.hf.get_parameter(q), base.hf.get_parameter(q))
+    weights_file = tmp_path / "adapter" / "adapter_model.safetensors"
+    tensors = load_file(weights_file)
+    save_file({f"x.{name}": tensor for name, tensor in tensors.items()}, weights_file)
+    with pytest.raises(wb.WorkbenchError, match="does not fit its base: 6 weights missing, 6 unexpected"):
+        wb.load(str(tmp_path / "adapter"))
