@@ -19,6 +19,7 @@ import workbench as wb
 from tests.planted_rows import arm_rows, planted_rows
 from workbench.claims.claim import Criterion
 from workbench.claims.tables import FORMATS
+from workbench.claims.verdict import decide
 from workbench.cli import app
 
 #: doses of the planted rows
@@ -532,14 +533,12 @@ def test_a_measurement_that_makes_no_sense_is_no_evidence(effect, p, said, tmp_p
     with pytest.raises(wb.WorkbenchError, match=said):
         wb.ledger.record("S3.2", measured=wb.Measured(wb.Estimate(*effect, 40, "m"), p, True), model="m", path=tmp_path)
     with pytest.raises(wb.WorkbenchError, match=said):
-        wb.decide(wb.claim("S3.2"), [], wb.Estimate(*effect, 40, "m"), p, True)
+        decide(wb.claim("S3.2"), [], wb.Estimate(*effect, 40, "m"), p, True)
     assert not list(tmp_path.iterdir())
 
 
 def test_an_entry_with_an_infinite_number_is_still_shown(tmp_path):
     """Entries from before such numbers were refused."""
-    from workbench.claims.tables import FORMATS
-
     wb.ledger.record(
         "S3.2", measured=wb.Measured(wb.Estimate(0.5, 0.1, INF, 40, "m"), 0.01, True), model="m", path=tmp_path
     )

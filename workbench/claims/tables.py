@@ -20,7 +20,8 @@ def effect_text(verdict: Mapping) -> str:
     """The effect of a verdict with its interval and n, or nothing where there is none."""
     if verdict["effect"] is None:
         return ""
-    value, low, high = (f"{round(verdict[name], 2) + 0.0:.2f}" for name in ("effect", "low", "high"))  # no -0.00
+    numbers = (verdict[name] for name in ("effect", "low", "high"))
+    value, low, high = ("?" if number is None else f"{round(number, 2) + 0.0:.2f}" for number in numbers)  # no -0.00
     return f"{value} [{low}, {high}] n={verdict['n']}"
 
 
