@@ -13,15 +13,18 @@ import workbench as wb
 from tests.planted_rows import planted_rows
 from workbench import statistics
 from workbench.activations import methods
-from workbench.activations.collect import means
+from workbench.activations.collect import Rows, gather, means
+from workbench.activations.extract import massive_dimensions
 from workbench.claims.new_claim import new_claim
 from workbench.claims.verdict import decide
+from workbench.scoring.distances import kl, kl_per_token
 from workbench.sweeps.sweep import outcomes
 
 NAN, INF = math.nan, math.inf
 AT = wb.resid_post(1)
 PAIRS = wb.Pairs(["hello", "write a song"], ["how do i", "list the birds"])
 SIDES = [np.eye(4)[:3], np.eye(4)[:3] + 1]
+UNJUDGED = next(one for one in wb.logged_claims() if one.criterion is None)
 ROWS = planted_rows(40, gained=0.5)
 EFFECT = wb.Estimate(0.5, 0.3, 0.7, 40, "m")
 RUBRIC = "How polite is it?"
@@ -47,7 +50,10 @@ MISHAPS = {
     "extract, no pairs": (lambda m, d, f: wb.extract(m, ["hello"], AT), "Pairs"),
     "extract, layer 99": (lambda m, d, f: wb.extract(m, PAIRS, wb.resid_post(99)), "layer"),
     "extract, unknown site": (lambda m, d, f: wb.extract(m, PAIRS, "resid_pots.1"), "site"),
-    "extract, unknown method": (lambda m, d, f: wb.extract(m, PAIRS, AT, method="mean_dif"), "did you mean 'mean_diff'"),
+    "extract, unknown method": (
+        lambda m, d, f: wb.extract(m, PAIRS, AT, method="mean_dif"),
+        "did you mean 'mean_diff'",
+    ),
     "extract, method of no vector": (lambda m, d, f: wb.extract(m, PAIRS, AT, method=lambda p, n: "up"), "vector"),
     "extract, method of NaN": (
         lambda m, d, f: wb.extract(m, PAIRS, AT, method=lambda p, n: p[0] * NAN),
@@ -59,13 +65,13 @@ MISHAPS = {
         lambda m, d, f: wb.extract(m, PAIRS, AT, store=label_file(f, "x")),
         "(store|written|folder)",
     ),
-    "gather, no texts": (lambda m, d, f: wb.gather(m, [], AT), "no "),
-    "gather, one text": (lambda m, d, f: wb.gather(m, "hello", AT), "(list|one text)"),
-    "gather, None": (lambda m, d, f: wb.gather(m, None, AT), "expected"),
-    "gather, numbers": (lambda m, d, f: wb.gather(m, [1, 2], AT), "expected"),
-    "gather, batch_size 0": (lambda m, d, f: wb.gather(m, ["hello"], AT, batch_size=0), "batch_size"),
-    "gather, no sites": (lambda m, d, f: wb.gather(m, ["hello"], []), "site"),
-    "gather, sites None": (lambda m, d, f: wb.gather(m, ["hello"], None), "site"),
+    "gather, no texts": (lambda m, d, f: gather(m, [], AT), "is empty"),
+    "gather, one text": (lambda m, d, f: gather(m, "hello", AT), "(list|one text)"),
+    "gather, None": (lambda m, d, f: gather(m, None, AT), "expected"),
+    "gather, numbers": (lambda m, d, f: gather(m, [1, 2], AT), "expected"),
+    "gather, batch_size 0": (lambda m, d, f: gather(m, ["hello"], AT, batch_size=0), "batch_size"),
+    "gather, no sites": (lambda m, d, f: gather(m, ["hello"], []), "site"),
+    "gather, sites None": (lambda m, d, f: gather(m, ["hello"], None), "site"),
     "means, batch_size -3": (
         lambda m, d, f: means(m, m.encode(["hello"]), [AT], wb.PROMPT[-1], batch_size=-3),
         "batch_size",
@@ -84,18 +90,18 @@ MISHAPS = {
         lambda m, d, f: wb.Contrast(np.ones((2, 3)), np.ones((2, 3)), texts=(("a",), ("b", "c"))),
         "text",
     ),
-    "Rows, NaN norm": (lambda m, d, f: wb.Rows(torch.ones(2, 3), NAN), "norm"),
-    "Rows, negative norm": (lambda m, d, f: wb.Rows(torch.ones(2, 3), -5.0), "norm"),
+    "Rows, NaN norm": (lambda m, d, f: Rows(torch.ones(2, 3), NAN), "norm"),
+    "Rows, negative norm": (lambda m, d, f: Rows(torch.ones(2, 3), -5.0), "norm"),
     "mean_diff of NaN": (lambda m, d, f: methods.mean_diff(SIDES[0] * NAN, SIDES[1]), "NaN"),
     "probe of text": (lambda m, d, f: methods.probe("a", "b"), "array"),
     "probe of one text": (lambda m, d, f: methods.probe(SIDES[0][:1], SIDES[1][:1]), "at least two"),
     "separation, no direction": (lambda m, d, f: wb.separation(None, PAIRS, PAIRS, m), "Direction"),
     "separation without a model": (lambda m, d, f: wb.separation(d, PAIRS, PAIRS), "needs a model"),
-    "separation of a list": (lambda m, d, f: wb.separation(d, ["a"], ["b"], m), "expected"),
+    "separation of a list": (lambda m, d, f: wb.separation(d, ["a"], ["b"], m), "expected Pairs"),
     "separation, randoms 0": (lambda m, d, f: wb.separation(d, PAIRS, PAIRS, m, randoms=0), "randoms"),
     "separation, randoms NaN": (lambda m, d, f: wb.separation(d, PAIRS, PAIRS, m, randoms=NAN), "randoms"),
-    "shuffled, times 0": (lambda m, d, f: wb.shuffled(m, PAIRS, AT, 0), "(shuffle|seed|n )"),
-    "massive_dimensions, NaN": (lambda m, d, f: wb.massive_dimensions(m, ["hello"], AT, times=NAN), "times"),
+    "shuffled, times 0": (lambda m, d, f: wb.shuffled(m, PAIRS, AT, 0), "expected positions"),
+    "massive_dimensions, NaN": (lambda m, d, f: massive_dimensions(m, ["hello"], AT, times=NAN), "times"),
     "surface_confounds of a list": (lambda m, d, f: wb.surface_confounds(["a", "b"]), "Pairs"),
     "surface_confounds, seed": (
         lambda m, d, f: wb.surface_confounds(wb.Pairs(list("abcde"), list("fghij")), seed=-1),
@@ -105,19 +111,25 @@ MISHAPS = {
     "refusal of None": (lambda m, d, f: wb.refusal(None), "text"),
     "refusal of a number": (lambda m, d, f: wb.refusal(3.5), "text"),
     "coherence of bytes": (lambda m, d, f: wb.coherence(b"abc"), "text"),
-    "score of fewer texts": (lambda m, d, f: wb.refusal.values(m, ["a", "b"], ["c"], [wb.Steer()]), "2 prompts, 1 texts"),
-    "kl without a text": (lambda m, d, f: wb.kl("abc"), "cannot be told from the text alone"),
-    "kl_per_token without steer": (lambda m, d, f: wb.kl_per_token(m, [("hello", "red")]), "pass steer="),
+    "score of fewer texts": (
+        lambda m, d, f: wb.refusal.values(m, ["a", "b"], ["c"], [wb.Steer()]),
+        "2 prompts, 1 texts",
+    ),
+    "kl without a text": (lambda m, d, f: kl("abc"), "cannot be told from the text alone"),
+    "kl_per_token without steer": (lambda m, d, f: kl_per_token(m, [("hello", "red")]), "pass steer="),
     "kl_per_token, batch_size 0": (
-        lambda m, d, f: wb.kl_per_token(m, [("hello", "red")], wb.Steer(), batch_size=0),
+        lambda m, d, f: kl_per_token(m, [("hello", "red")], wb.Steer(), batch_size=0),
         "batch_size",
     ),
-    "cross_entropy, no texts": (lambda m, d, f: wb.cross_entropy(m, []), "no "),
-    "cross_entropy, batch_size -1": (lambda m, d, f: wb.cross_entropy(m, [("hello", "red")], batch_size=-1), "batch_size"),
+    "cross_entropy, no texts": (lambda m, d, f: wb.cross_entropy(m, []), "is empty"),
+    "cross_entropy, batch_size -1": (
+        lambda m, d, f: wb.cross_entropy(m, [("hello", "red")], batch_size=-1),
+        "batch_size",
+    ),
     "cross_entropy, no answer": (lambda m, d, f: wb.cross_entropy(m, ["hello"]), "brings no answer"),
     "cross_entropy, None": (lambda m, d, f: wb.cross_entropy(m, None), "expected"),
     "projection, no direction": (lambda m, d, f: wb.projection("up"), "Direction"),
-    "refusal_margin, no prompts": (lambda m, d, f: wb.refusal_margin(m, []), "no "),
+    "refusal_margin, no prompts": (lambda m, d, f: wb.refusal_margin(m, []), "is empty"),
     "refusal_margin, batch_size 0": (lambda m, d, f: wb.refusal_margin(m, ["hello"], batch_size=0), "batch_size"),
     "refusal_margin, Steers too few": (lambda m, d, f: wb.refusal_margin(m, ["a", "b"], [wb.Steer()] * 3), "Steers"),
     "judge, blank": (lambda m, d, f: wb.judge(" ", m), "rubric is blank"),
@@ -130,7 +142,7 @@ MISHAPS = {
     "judge, mass text": (lambda m, d, f: wb.judge(RUBRIC, m, least_mass="half"), "least_mass"),
     "judge, store is a file": (
         lambda m, d, f: wb.judge(RUBRIC, m, store=label_file(f, "x")).rate(["a"], ["b"]),
-        "(store|written)",
+        "single|several tokens",
     ),
     "rate, texts are numbers": (lambda m, d, f: wb.judge(RUBRIC, m, store=f).rate(["a"], [3]), "text"),
     "Endpoint, NaN per minute": (lambda m, d, f: wb.Endpoint("m", URL, per_minute=NAN), "per_minute"),
@@ -148,7 +160,7 @@ MISHAPS = {
     "trait_odds, unknown": (lambda m, d, f: wb.trait_odds("optimisim"), "did you mean 'optimism'"),
     "trait_odds, None": (lambda m, d, f: wb.trait_odds(None), "unknown trait"),
     "trait_odds, a list": (lambda m, d, f: wb.trait_odds(["optimism"]), "unknown trait"),
-    "trait_check, no prompts": (lambda m, d, f: wb.trait_check(m, "formality", []), "no "),
+    "trait_check, no prompts": (lambda m, d, f: wb.trait_check(m, "formality", []), "is empty"),
     "read_labelled, no file": (lambda m, d, f: wb.read_labelled(f / "none.jsonl"), "none.jsonl"),
     "read_labelled, a folder": (lambda m, d, f: wb.read_labelled(f), "cannot be read"),
     "read_labelled, no UTF-8": (lambda m, d, f: wb.read_labelled(label_file(f, b"\xff\xfe\x00")), "cannot be read"),
@@ -157,7 +169,10 @@ MISHAPS = {
     "read_labelled, label is a list": (lambda m, d, f: wb.read_labelled(label_file(f, row(label=[]))), "label"),
     "read_labelled, deep": (lambda m, d, f: wb.read_labelled(label_file(f, "[" * 100_000)), "line 1"),
     "accuracy, no rows": (lambda m, d, f: wb.accuracy((), wb.refusal), "no labelled rows"),
-    "accuracy, a score of numbers": (lambda m, d, f: wb.accuracy(wb.read_labelled()[:2], wb.coherence), "expected one of"),
+    "accuracy, a score of numbers": (
+        lambda m, d, f: wb.accuracy(wb.read_labelled()[:2], wb.coherence),
+        "expected one of",
+    ),
     "agreement, unknown score": (lambda m, d, f: wb.agreement(ROWS, "refusal", "refusul"), "did you mean 'refusal'"),
     "agreement, no rows": (lambda m, d, f: wb.agreement(None, "refusal", "refusal"), "rows"),
     "agreement, a frame of others": (lambda m, d, f: wb.agreement(pd.DataFrame({"a": [1]}), "x", "y"), "rows lack"),
@@ -207,7 +222,10 @@ MISHAPS = {
     "record, no claim": (lambda m, d, f: wb.ledger.record(3, not_run="x", path=f), "is no claim"),
     "record, rows of a list": (lambda m, d, f: wb.ledger.record("S3.2", [1], path=f), "rows are list"),
     "record, empty rows": (lambda m, d, f: wb.ledger.record("S3.2", ROWS.iloc[:0], path=f), "no rows"),
-    "record, rows without a label": (lambda m, d, f: wb.ledger.record("S3.2", ROWS.assign(value=NAN), path=f), "missing"),
+    "record, rows without a label": (
+        lambda m, d, f: wb.ledger.record("S3.2", ROWS.assign(value=NAN), path=f),
+        "missing",
+    ),
     "record, unknown arm": (lambda m, d, f: wb.ledger.record("S3.2", ROWS, arm="L99", path=f), "unknown arm"),
     "record, gate of text": (lambda m, d, f: wb.ledger.record("S3.2", ROWS, gates=["G2"], path=f), "is no gate"),
     "record, others NaN": (lambda m, d, f: wb.ledger.record("S3.2", ROWS, others=[NAN], path=f), "p-values"),
@@ -216,7 +234,7 @@ MISHAPS = {
     "Measured, direction NaN": (lambda m, d, f: wb.Measured(EFFECT, 0.01, NAN), "direction_holds"),
     "Measured, p None": (lambda m, d, f: wb.Measured(EFFECT, None, True), "expected numbers"),
     "Measured, a note": (lambda m, d, f: wb.Measured(EFFECT, 0.01, True, (), "note"), "notes is one text"),
-    "decide, no criterion": (lambda m, d, f: decide(wb.claim("S0.2"), [], EFFECT, 0.01, True), "no criterion"),
+    "decide, no criterion": (lambda m, d, f: decide(UNJUDGED, [], EFFECT, 0.01, True), "no criterion"),
     "oracle, no rows": (lambda m, d, f: wb.oracle(None, "refusal"), "rows"),
     "outcomes, unknown arm": (lambda m, d, f: outcomes(ROWS, "positive", "L99", "refusal"), "no rows of arm"),
 }

@@ -71,8 +71,10 @@ def open_places(path: str | Path) -> tuple[int, ...]:
 
 
 def _check(identity: str, claims: Path) -> None:
-    if not ID.fullmatch(identity):
+    if not isinstance(identity, str) or not ID.fullmatch(identity):
         raise WorkbenchError(f"id {identity!r} must be {ID_WORDS}, e.g. P1")
+    if any(place.exists() and not place.is_dir() for place in claims.parents):
+        raise WorkbenchError(f"{claims.parent} is, or lies below, a file; expected a folder")
     if identity in {one.id for one in logged_claims()}:
         raise WorkbenchError(f"{identity} is a logged claim; choose another id, e.g. my-{identity}")
     if claims.exists():
