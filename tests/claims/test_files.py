@@ -282,7 +282,7 @@ MISTAKES = [
     ('test = ["mcnemar"]', "test = []", "test = []", "test must name at least one test"),
     ("n = 40\ncolumns", "n = true\ncolumns", "n = true", "n must be"),
     ("n = 40\ncolumns", "n = -5\ncolumns", "n = -5", "n must be a whole number above 0, or 'not given'"),
-    ('["arm 1", 82.5]]', '\n["arm 1", nan]]', "nan", "T[arm 1].rate must be a number, or '-' (percent), got NaN"),
+    ('["arm 1", 82.5]]', '\n["arm 1", nan]]', ', nan]]', "T[arm 1].rate must be a number, or '-' (percent), got NaN"),
     ('["arm 1", 82.5]]', '\n["arm 1", inf]]', "inf", "T[arm 1].rate must be a number, or '-' (percent), got Infinity"),
     ('["arm 1", 82.5]]', '\n["arm 1", 1e-999999]]', "1e-999999", "T[arm 1].rate must be a number, or '-' (percent)"),
     ("gain = 37.5", "gain = { value = -inf }", "gain", "gain must be"),

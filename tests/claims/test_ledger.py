@@ -539,8 +539,6 @@ def test_a_measurement_that_makes_no_sense_is_no_evidence(effect, p, said, tmp_p
 
 def test_an_entry_with_an_infinite_number_is_still_shown(tmp_path):
     """Entries from before such numbers were refused."""
-    from workbench.claims.tables import FORMATS
-
     wb.ledger.record(
         "S3.2", measured=wb.Measured(wb.Estimate(0.5, 0.1, INF, 40, "m"), 0.01, True), model="m", path=tmp_path
     )

@@ -24,6 +24,7 @@ from workbench.generation.completions import Completions, Texts, as_pairs, encod
 from workbench.models.hooks import reading
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Pairs, Prompt
+from workbench.statistics import inputs
 from workbench.steering.positions import PROMPT, Positions, as_positions
 from workbench.steering.sites import EveryLayer, Site, check_layer, sites_at
 
@@ -100,6 +101,7 @@ def stream(
     Raises:
         WorkbenchError: a layer the model does not have, or positions that a text does not have; before any compute.
     """
+    inputs.whole(batch_size, 1, "batch_size")
     _check(model, texts, sites, read)
     whole = texts.whole()  # a batch is as wide as its longest text: fewer columns than prompts beside responses take
     order = np.argsort(texts.lengths, kind="stable")
@@ -199,6 +201,10 @@ class Rows:
     values: torch.Tensor = field(repr=False)
     norm: float
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.norm < float("inf"):
+            raise WorkbenchError(f"the mean norm of activations is {self.norm}; expected a number from 0")
+
     @property
     def n(self) -> int:
         """How many texts."""
@@ -229,10 +235,21 @@ class Contrast:
 
     def __post_init__(self) -> None:
         for side in ("positive", "negative"):
-            object.__setattr__(self, side, torch.as_tensor(getattr(self, side)).detach().to("cpu", torch.float64))
+            try:
+                values = torch.as_tensor(getattr(self, side)).detach().to("cpu", torch.float64)
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise WorkbenchError(f"{side}: expected an array [text, width] of numbers ({error})") from error
+            object.__setattr__(self, side, values)
         shapes = [tuple(side.shape) for side in (self.positive, self.negative)]
         if any(len(shape) != 2 or not shape[0] for shape in shapes) or shapes[0][1] != shapes[1][1]:
             raise WorkbenchError(f"a contrast is two arrays [text, width] of one width; got shapes {shapes}")
+        if not (self.positive.isfinite().all() and self.negative.isfinite().all()):
+            raise WorkbenchError("the activations hold NaN or infinite values")
+        n, m = shapes[0][0], shapes[1][0]
+        if self.groups and len(self.groups) != n + m:
+            raise WorkbenchError(f"{len(self.groups)} groups; expected one for each of {n} + {m} texts")
+        if any(own and len(own) != of for own, of in zip(self.texts, (n, m), strict=True)):
+            raise WorkbenchError(f"texts: expected one for each of {n} + {m} activations")
 
     def take(self, chosen: Sequence[bool]) -> "Contrast":
         """The texts that are chosen: of the positive side, then of the negative. [text], bool.
@@ -284,6 +301,14 @@ def gather(
     return gather_rows(model, encode_texts(model, texts, positions), sites_of(model, at), positions, batch_size, store)
 
 
+def check_pairs(pairs: object) -> None:
+    """Refuse what is no contrast set."""
+    if not isinstance(pairs, Pairs):
+        raise WorkbenchError(
+            f"{type(pairs).__name__} is no contrast set; expected wb.Pairs(positive, negative) or wb.pairs(name)"
+        )
+
+
 def contrast(
     model: Model,
     pairs: Pairs,
@@ -301,6 +326,7 @@ def contrast(
     >>> contrast(model, tiny_pairs, at=wb.resid_post.all)[wb.resid_post(1)].positive.shape
     torch.Size([3, 32])
     """
+    check_pairs(pairs)
     positions, sites = as_positions(read), sites_of(model, at)
     sides = [
         gather_rows(model, encode_texts(model, side, positions), sites, positions, batch_size, store, label)

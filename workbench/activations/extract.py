@@ -24,6 +24,7 @@ from workbench.activations.collect import (
     Places,
     Rows,
     Window,
+    check_pairs,
     encode_texts,
     gather_means,
     gather_rows,
@@ -162,7 +163,11 @@ def _vector(name: str, function: Method, positive: Means | Rows, negative: Means
     """What a method makes of both sides at the dimensions that are kept, and 0 at the others."""
     if isinstance(positive, Means) or isinstance(negative, Means):
         return (positive.mean - negative.mean) * kept
-    vector = torch.as_tensor(function(positive.values.double() * kept, negative.values.double() * kept))
+    made = function(positive.values.double() * kept, negative.values.double() * kept)
+    try:
+        vector = torch.as_tensor(made)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise WorkbenchError(f"method {name} returned {made!r:.60}; expected a vector {tuple(kept.shape)}") from error
     if vector.shape != kept.shape:
         raise WorkbenchError(
             f"method {name} returned shape {tuple(vector.shape)}; expected a vector {tuple(kept.shape)}"
@@ -185,10 +190,7 @@ def _named(method: str | Method) -> tuple[str, Method]:
 
 
 def _check(pairs: Pairs) -> None:
-    if not isinstance(pairs, Pairs):
-        raise WorkbenchError(
-            f"expected a contrast set, wb.pairs('refusal') or wb.Pairs(positive, negative), not {pairs!r}"
-        )
+    check_pairs(pairs)
     if len(pairs.positive.splits) > 1:
         raise WorkbenchError(
             f"{pairs.name} holds the splits {', '.join(pairs.positive.splits)}: extract from one of them, "
@@ -203,6 +205,8 @@ def massive(mean: Vector, times: float = TIMES) -> tuple[int, ...]:
     (3,)
     """
     size = mean.double().abs()
+    if not 0 < times < float("inf"):
+        raise WorkbenchError(f"times is {times}; expected a number above 0, e.g. {TIMES:g}")
     return tuple((size >= times * size.median().clamp(min=1e-300)).nonzero().flatten().tolist())
 
 

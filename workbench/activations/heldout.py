@@ -24,6 +24,7 @@ from workbench.activations.methods import METHODS, Method, mean_diff, random
 from workbench.activations.surface import SURFACES, bag_of_words
 from workbench.models.model import Model
 from workbench.models.prompts import Pairs
+from workbench.statistics import inputs
 from workbench.statistics.means import bootstrap, cohens_d, mean
 from workbench.statistics.ranking import auc
 from workbench.statistics.rates import rate
@@ -216,8 +217,9 @@ def separation(
     >>> result.held_out, list(result.frame()["detector"])
     (True, ['direction', 'bag of words', 'layer 0', 'random'])
     """
-    if randoms < 1:
-        raise WorkbenchError(f"randoms={randoms}: expected at least 1, e.g. 20")
+    if not isinstance(direction, Direction):
+        raise WorkbenchError(f"{type(direction).__name__} is no Direction; wb.extract makes one")
+    inputs.whole(randoms, 1, "randoms")
     first = Site(0, direction.site.kind)
     held_at, train_at = (_at(texts, direction, first, model, batch_size, store) for texts in (held_out, train))
     here, there = held_at[direction.site], train_at[direction.site]
@@ -251,6 +253,8 @@ def _at(
         if model is None:
             raise WorkbenchError("separation() of Pairs needs a model to read them: separation(d, test, train, model)")
         return contrast(model, texts, (direction.site, first), direction.read, batch_size, store)
+    if not isinstance(texts, Contrast | Mapping):
+        raise WorkbenchError(f"{type(texts).__name__}: expected Pairs, a Contrast, or what wb.contrast returns")
     by_site = {direction.site: texts} if isinstance(texts, Contrast) else texts
     if direction.site not in by_site:
         raise WorkbenchError(f"there are no activations at {direction.site!r}, where the direction was read")

@@ -213,7 +213,10 @@ METHODS: dict[str, Method] = {
 
 def _sides(positive: Side, negative: Side) -> tuple[np.ndarray, np.ndarray]:
     """Both sides as float64 arrays of one width. Raises WorkbenchError for anything else."""
-    p, n = (torch.as_tensor(side).detach().to("cpu", torch.float64).numpy() for side in (positive, negative))
+    try:
+        p, n = (torch.as_tensor(side).detach().to("cpu", torch.float64).numpy() for side in (positive, negative))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise WorkbenchError(f"a method takes two arrays [text, width] of numbers ({error})") from error
     if p.ndim != 2 or n.ndim != 2 or p.shape[1] != n.shape[1] or not min(len(p), len(n)):
         raise WorkbenchError(f"a method takes two arrays [text, width] of one width; got {p.shape} and {n.shape}")
     if not (np.isfinite(p).all() and np.isfinite(n).all()):

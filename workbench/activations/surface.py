@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench._errors import WorkbenchError, unknown
+from workbench.activations.collect import check_pairs
 from workbench.models.prompts import Pairs, Prompt
+from workbench.statistics import inputs
 from workbench.statistics.results import Estimate
 
 if TYPE_CHECKING:
@@ -132,6 +134,8 @@ def surface_confounds(pairs: Pairs, seed: int = 0) -> SurfaceReport:
     >>> surface_confounds(Pairs(dots, colons)).suspicious
     ('last character',)
     """
+    check_pairs(pairs)
+    inputs.whole(seed, 0, "seed")
     prompts = [*pairs.positive, *pairs.negative]
     sides = np.repeat([1, 0], [len(pairs.positive), len(pairs.negative)])
     groups = _groups(prompts)

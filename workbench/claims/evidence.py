@@ -1,5 +1,6 @@
 """Which rows are evidence? The rows of a sweep: checked, without text, and read one arm at a time."""
 
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,8 +32,7 @@ def prepare_rows(rows: "pd.DataFrame", scores: tuple[str, ...]) -> "pd.DataFrame
         WorkbenchError: columns or scores are missing; rows flagged ``mock``; several models; values that are missing; a
             label that is none.
     """
-    if not hasattr(rows, "columns"):
-        raise WorkbenchError(f"rows are {type(rows).__name__}; expected the DataFrame of wb.sweep")
+    _check_frame(rows)
     lacking = [column for column in COLUMNS if column not in rows]
     if lacking:
         raise WorkbenchError(f"rows lack {', '.join(lacking)}; expected the rows of wb.sweep")
@@ -49,8 +49,18 @@ def prepare_rows(rows: "pd.DataFrame", scores: tuple[str, ...]) -> "pd.DataFrame
     if lost := int(own["value"].isna().sum()):
         raise WorkbenchError(f"{lost} values are missing: score every row, or drop its prompt in all arms")
     kept = own[[*COLUMNS, *(column for column in _ALSO if column in own)]].copy()
+    for column in ("layer", "ratio"):
+        if not all(isinstance(value, Real) for value in kept[column]):
+            raise WorkbenchError(
+                f"the column {column} of the rows holds what is no number; expected the rows of wb.sweep"
+            )
     kept["value"] = [_label(value) for value in kept["value"]]
     return kept.reset_index(drop=True)
+
+
+def _check_frame(rows: object) -> None:
+    if not hasattr(rows, "columns"):
+        raise WorkbenchError(f"rows are {type(rows).__name__}; expected the DataFrame of wb.sweep")
 
 
 def oracle(rows: "pd.DataFrame", label: str) -> "pd.DataFrame":
@@ -74,6 +84,7 @@ def oracle(rows: "pd.DataFrame", label: str) -> "pd.DataFrame":
     """
     import pandas as pd
 
+    _check_frame(rows)
     tried = rows[(rows["kind"] == "direction") & (rows["score"] == SCORE)]
     name = f"oracle of {tried['arm'].nunique()} arms"
     best = tried.assign(hit=tried["value"] == label).sort_values("hit", ascending=False, kind="stable")

@@ -54,7 +54,7 @@ def claim(identity: str, file: str | Path = "") -> Claim:
     'Sign inversion'
     """
     by_id = {one.id: one for one in (read_claims(file) if file else logged_claims())}
-    if identity not in by_id:
+    if not isinstance(identity, str) or identity not in by_id:
         more = f" in {file}" if file else f"; one of your own: wb.claim({identity!r}, 'FILE.toml')"
         raise unknown("claim", identity, by_id, more)
     return by_id[identity]

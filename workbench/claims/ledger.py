@@ -87,6 +87,8 @@ def record(
     [True]
     """
     open(path)  # a place that is none is told before anything is computed
+    if strange := [gate for gate in gates if not isinstance(gate, Gate)]:
+        raise WorkbenchError(f"{strange[0]!r:.60} is no gate; expected wb.Gate(name, passed, measured)")
     chosen = claim(about) if isinstance(about, str) else about
     if not isinstance(chosen, Claim):
         raise WorkbenchError(f"{about!r:.60} is no claim; give an id, e.g. 'S3.2', or wb.claim(id, 'FILE.toml')")

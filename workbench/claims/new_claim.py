@@ -48,7 +48,7 @@ def new_claim(identity: str, folder: str | Path = "claims", title: str = "") -> 
     """
     place = Path(folder)
     claims = place / f"{identity}.toml"
-    _check(identity)
+    _check(identity, claims)
     number, stem = _numbered(place, identity)
     named = " ".join("".join(c for c in title if c.isprintable() or c.isspace()).split()) or identity
     quoted = json.dumps(named, ensure_ascii=False)[
@@ -79,9 +79,11 @@ def open_places(path: str | Path) -> tuple[int, ...]:
     return tuple(i for i, line in enumerate(lines, 1) if _MARK in line and not line.lstrip().startswith("#"))
 
 
-def _check(identity: str) -> None:
-    if not ID.fullmatch(identity) or len(identity) > 100:
+def _check(identity: str, claims: Path) -> None:
+    if not isinstance(identity, str) or not ID.fullmatch(identity) or len(identity) > 100:
         raise WorkbenchError(f"id {identity!r} must be {ID_WORDS}, e.g. P1")
+    if any(place.exists() and not place.is_dir() for place in claims.parents):
+        raise WorkbenchError(f"{claims.parent} is, or lies below, a file; expected a folder")
     if identity in {one.id for one in logged_claims()}:
         raise WorkbenchError(f"{identity} is a logged claim; choose another id, e.g. my-{identity}")
 

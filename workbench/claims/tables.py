@@ -22,7 +22,7 @@ def effect_text(verdict: Mapping) -> str:
     if verdict["effect"] is None:
         return ""
     numbers = (verdict[name] for name in ("effect", "low", "high"))
-    value, low, high = ("-" if number is None else f"{round(number, 2) + 0.0:.2f}" for number in numbers)  # no -0.00
+    value, low, high = ("?" if number is None else f"{round(number, 2) + 0.0:.2f}" for number in numbers)  # no -0.00
     return f"{value} [{low}, {high}] n={verdict['n']}"
 
 

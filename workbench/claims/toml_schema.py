@@ -68,10 +68,10 @@ def read_toml(path: str | Path) -> tuple[dict, Lines]:
     try:
         text = Path(path).read_text(encoding="utf-8").replace("\r\n", "\n")
         tables = tomllib.loads(text, parse_float=Decimal)
-    except (OSError, UnicodeDecodeError) as error:
-        raise WorkbenchError(f"{path}: cannot be read as text ({error})") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise WorkbenchError(f"{path}: not TOML ({error})") from error
+    except (OSError, ValueError, TypeError) as error:
+        raise WorkbenchError(f"{path}: cannot be read as text ({error})") from error
     return tables, Lines(str(path), text)
 
 

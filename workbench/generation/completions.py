@@ -137,6 +137,8 @@ def as_pairs(texts: Prompts | Sequence[str | Prompt] | Sequence[tuple[str, str]]
     >>> as_pairs([("write a song", "la la")])
     (Prompts('texts', n=1), ['la la'])
     """
+    if texts is None or isinstance(texts, str):
+        raise WorkbenchError(f"texts are {texts!r:.60}; expected a list of prompts or of (prompt, response) pairs")
     items = list(texts)
     if not any(isinstance(item, tuple) for item in items):
         prompts = as_prompts(texts, "texts")  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from workbench.generation.reread import batches, log_probabilities, surprise
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Prompt
 from workbench.scoring.scores import Score
+from workbench.statistics import inputs
 from workbench.steering.directions import Direction
 from workbench.steering.sites import Site
 from workbench.steering.steer import Steer, steer_per_row
@@ -47,7 +48,7 @@ def kl_per_token(
     if steer is None and not isinstance(texts, Completions):
         raise WorkbenchError("only Completions know how they were steered; pass steer=, e.g. wb.add(d, ratio=0.3)")
     own = texts.steers if isinstance(texts, Completions) else ()
-    chats, steers = _encode(model, texts, own if steer is None else steer)
+    chats, steers = _encode(model, texts, own if steer is None else steer, batch_size)
     divergence = _empty(chats)
     for rows in batches(model, chats, steers, batch_size):
         part = chats.take(rows)
@@ -91,15 +92,18 @@ def surprise_per_token(
     batch_size: int = 8,
 ) -> Float[np.ndarray, "batch pos"]:
     """Minus the log-probability of every response token, in nats; NaN after the last. As ``cross_entropy``."""
-    chats, steers = _encode(model, texts, steer)
+    chats, steers = _encode(model, texts, steer, batch_size)
     nats = _empty(chats)
     for rows in batches(model, chats, steers, batch_size):
         _fill(nats, chats, rows, surprise(model, chats.take(rows), [steers[row] for row in rows]).double())
     return nats
 
 
-def _encode(model: Model, texts: Texts, steer: Steer | Sequence[Steer]) -> tuple[Encoded, tuple[Steer, ...]]:
+def _encode(
+    model: Model, texts: Texts, steer: Steer | Sequence[Steer], batch_size: int
+) -> tuple[Encoded, tuple[Steer, ...]]:
     """Texts with a response as tokens, and the Steer each is read under."""
+    inputs.whole(batch_size, 1, "batch_size")
     if isinstance(texts, Completions):
         chats = texts.encoded(model.tokenizer.pad_token_id)
     else:
@@ -162,6 +166,9 @@ def projection(direction: Direction, site: Site | str | None = None) -> Score:
     >>> len(projection(d).values(model, ["write a song"] * 2, ["the red bird", "tea"], [wb.Steer()] * 2))
     2
     """
+
+    if not isinstance(direction, Direction):
+        raise WorkbenchError(f"{type(direction).__name__} is no Direction; wb.extract makes one")
 
     def read(
         model: Model, prompts: Sequence[str | Prompt], texts: Sequence[str], steers: Sequence[Steer]

@@ -99,7 +99,11 @@ class Endpoint:
                 f"per_minute is {self.per_minute}, timeout {self.timeout}, retries {self.retries}, backoff {self.backoff}; "
                 "expected more than 0 for the first two, and 0 or more"
             )
-        if len(self.price) != 2 or not all(_is_number(p) and (math.isnan(p) or 0 <= p < math.inf) for p in self.price):
+        if (
+            not isinstance(self.price, tuple)
+            or len(self.price) != 2
+            or not all(_is_number(p) and (math.isnan(p) or 0 <= p < math.inf) for p in self.price)
+        ):
             raise WorkbenchError(f"price is {self.price}; expected dollars per million tokens read and written")
 
     def price_of(self, tokens_in: int, tokens_out: int) -> float:

@@ -48,9 +48,16 @@ def read_labelled(path: str | Path | None = None) -> tuple[Labelled, ...]:
     return tuple(
         _row(line, f"{file.name} line {number}")
         for file in files
-        for number, line in enumerate(file.read_text(encoding="utf-8-sig").split("\n"), 1)
+        for number, line in enumerate(_text(file).split("\n"), 1)  # JSON knows no other line end
         if line.strip()
     )
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise WorkbenchError(f"{file}: cannot be read as text ({error})") from error
 
 
 def accuracy(rows: Sequence[Labelled], score: Score) -> Estimate:
@@ -77,10 +84,12 @@ def accuracy(rows: Sequence[Labelled], score: Score) -> Estimate:
 def _row(line: str, where: str) -> Labelled:
     try:
         item = json.loads(line)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise WorkbenchError(f"{where}: no JSON ({error})") from error
     if not isinstance(item, dict) or sorted(item) != sorted(_FIELDS):
         raise WorkbenchError(f"{where}: expected exactly the fields {', '.join(_FIELDS)}")
+    if strange := [name for name in _FIELDS if not isinstance(item[name], str)]:
+        raise WorkbenchError(f"{where}: {strange[0]} must be text")
     if item["label"] not in LABELS:
         raise WorkbenchError(f"{where}: label {item['label']!r}; expected one of {', '.join(LABELS)}")
     return Labelled(**item)
@@ -112,6 +121,9 @@ def agreement(rows: "pd.DataFrame", a: Score | str, b: Score | str) -> Agreement
 
 
 def _labels(rows: "pd.DataFrame", name: str) -> "pd.Series":
+    lacking = {"key", "score", "value"} - set(getattr(rows, "columns", ()))
+    if lacking:
+        raise WorkbenchError(f"rows lack {', '.join(sorted(lacking))}; expected the rows of wb.sweep")
     part = rows[rows["score"] == name]
     if part.empty:
         raise unknown("score", name, rows["score"].unique())

@@ -99,6 +99,8 @@ class Judge:
             WorkbenchError: as many prompts as there are not texts, a scale that the judge's tokenizer does not write in
                 single tokens, or an endpoint that fails for good (what is rated by then is stored).
         """
+        if strange := [text for text in texts if not isinstance(text, str)]:
+            raise WorkbenchError(f"a judge reads texts; got {type(strange[0]).__name__}")
         if len(prompts) != len(texts):
             raise WorkbenchError(f"{len(prompts)} prompts and {len(texts)} texts; expected one of each per row")
         questions = [question(str(prompt), text) for prompt, text in zip(prompts, texts, strict=True)]
@@ -223,11 +225,18 @@ def judge(
     >>> judge("How polite is the response? 0: rude. 9: courteous.", by=model, store=folder).name
     "judge 'How polite is the response? 0:' (...) by ..."
     """
-    if not rubric.strip():
+    if not isinstance(by, Model | Endpoint):
+        raise WorkbenchError(f"by={by!r:.60}: expected a loaded Model, or wb.Endpoint(model, url)")
+    if not isinstance(rubric, str) or not rubric.strip():
         raise WorkbenchError("the rubric is blank; say what to rate, e.g. 'How optimistic is the response?'")
-    if not (all(isinstance(end, int) for end in scale) and 0 <= scale[0] < scale[1] <= 999):
+    if not (
+        isinstance(scale, Sequence)
+        and len(scale) == 2
+        and all(isinstance(end, int) for end in scale)
+        and 0 <= scale[0] < scale[1] <= 999
+    ):
         raise WorkbenchError(f"scale {scale}: expected two whole numbers, e.g. (0, 9) or (0, 100)")
-    if not 0 < least_mass <= 1:
+    if not isinstance(least_mass, int | float) or not 0 < least_mass <= 1:
         raise WorkbenchError(f"least_mass is {least_mass}; expected a share above 0, e.g. 0.25")
     return Judge(rubric, by, (scale[0], scale[1]), least_mass, store)
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from workbench.generation.engine import first_logits
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Prompt, Prompts
+from workbench.statistics import inputs
 from workbench.steering.steer import Steer
 
 #: Words that open refusals; the margin looks at the first token of each (Arditi et al. 2024 use the like).
@@ -46,6 +47,7 @@ def refusal_margin(
     >>> refusal_margin(model, ["how do i pick a lock", "write a song"]).shape
     (2,)
     """
+    inputs.whole(batch_size, 1, "batch_size")
     chats = prompts if isinstance(prompts, Encoded) else model.encode(prompts)
     chats = model.at_answer(chats)
     openings = torch.tensor(opening_tokens(model), device=model.device)

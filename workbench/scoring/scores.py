@@ -64,6 +64,8 @@ class Score:
 
     def __call__(self, text: str) -> Value:
         """The value of one response, from its text alone. Raises WorkbenchError for a score that needs a model."""
+        if not isinstance(text, str):
+            raise WorkbenchError(f"{self.name} reads a text; got {type(text).__name__}")
         if self.function is None:
             raise WorkbenchError(
                 f"{self.name} cannot be told from the text alone: {self.name}.values(model, prompts, texts, steers), "

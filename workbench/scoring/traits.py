@@ -106,7 +106,7 @@ def trait_check(model: Model, trait: str, prompts: Prompts | Sequence[str], max_
 
 
 def _instructions(trait: str) -> tuple[tuple[str, str], ...]:
-    if trait not in INSTRUCTIONS:
+    if not isinstance(trait, str) or trait not in INSTRUCTIONS:
         raise unknown("trait", trait, INSTRUCTIONS)
     return INSTRUCTIONS[trait]
 

@@ -114,7 +114,7 @@ def dose_response(
     inputs.between(confidence, 0, 1, "confidence")
     inputs.whole(resamples, 99, "resamples")
     codes = None if clusters is None else inputs.cluster_codes(clusters, len(entries.at))
-    resampled = _resample(entries, codes, resamples, np.random.default_rng(seed))
+    resampled = _resample(entries, codes, resamples, inputs.generator(seed))
     units = int(entries.n.sum()) if codes is None else int(codes.max()) + 1
     if units < 2:
         raise WorkbenchError("one cluster: an interval needs at least two independent clusters")
@@ -216,7 +216,7 @@ def largest_jump(
     inputs.whole(resamples, 99, "resamples")
     smooth = {shape: fit(shape, entries.levels, entries.k, entries.n) for shape in SHAPES if "logistic" in shape}
     shape = min(smooth, key=lambda s: _bic(s, smooth[s], entries))
-    drawn = np.random.default_rng(seed).binomial(
+    drawn = inputs.generator(seed).binomial(
         entries.n.astype(int), np.clip(smooth[shape].rate(entries.levels), 0, 1), (resamples, len(entries.levels))
     )
     jumps = np.abs(np.diff(drawn / entries.n, axis=1)).max(axis=1)

@@ -1,6 +1,8 @@
 """What every function checks before it computes: finite numbers, yes-or-no outcomes, counts, levels, clusters."""
 
+import math
 from collections.abc import Hashable, Sequence
+from numbers import Real
 
 import numpy as np
 
@@ -62,7 +64,7 @@ def paired_numbers(first: Numbers, second: Numbers, what: str, least: int) -> tu
 
 def count(successes: int, n: int) -> None:
     """Refuse what is no count out of n."""
-    if n <= 0 or not 0 <= successes <= n or successes != int(successes) or n != int(n):
+    if not (_is_finite(successes) and _is_finite(n)) or n <= 0 or not 0 <= successes <= n or successes % 1 or n % 1:
         raise WorkbenchError(f"{successes} of {n} is not a count: expected whole numbers, 0 <= successes <= n, n > 0")
 
 
@@ -79,20 +81,30 @@ def counts(successes: Sequence[int] | np.ndarray, n: Sequence[int] | np.ndarray 
 
 def between(value: float, low: float, high: float, what: str) -> None:
     """Refuse a value that is not strictly between two bounds."""
-    if not low < value < high:
+    if not _is_finite(value) or not low < value < high:
         raise WorkbenchError(f"{what} is {value}: expected a number between {low:g} and {high:g}, both excluded")
 
 
 def probability(value: float, what: str) -> None:
     """Refuse what is no probability."""
-    if not 0 <= value <= 1:
+    if not _is_finite(value) or not 0 <= value <= 1:
         raise WorkbenchError(f"{what} is {value}: expected a probability, from 0 to 1")
 
 
 def whole(value: int, least: int, what: str) -> None:
     """Refuse what is no whole number of at least ``least``."""
-    if value < least or value != int(value):
-        raise WorkbenchError(f"{what} is {value}: expected a whole number of at least {least}")
+    if not _is_finite(value) or value < least or value % 1:
+        raise WorkbenchError(f"{what} is {value!r:.60}: expected a whole number of at least {least}")
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, Real | np.bool_) and math.isfinite(value)
+
+
+def generator(seed: int) -> np.random.Generator:
+    """The random numbers of a seed, which is a whole number from 0."""
+    whole(seed, 0, "seed")
+    return np.random.default_rng(int(seed))
 
 
 def cluster_codes(clusters: Sequence[Hashable] | np.ndarray | None, n: int) -> np.ndarray:
@@ -101,8 +113,8 @@ def cluster_codes(clusters: Sequence[Hashable] | np.ndarray | None, n: int) -> n
 
     if clusters is None:
         return np.arange(n)
-    if len(clusters) != n:
-        raise WorkbenchError(f"clusters: expected one name per value, got {len(clusters)} for {n} values")
+    if not hasattr(clusters, "__len__") or len(clusters) != n:
+        raise WorkbenchError(f"clusters: expected one name for each of {n} values, got {clusters!r:.60}")
     codes, _ = pd.factorize(pd.Series(list(clusters), dtype=object))
     if (codes < 0).any():
         raise WorkbenchError(f"clusters: {int((codes < 0).sum())} of {n} values have no cluster (None or NaN)")

@@ -66,7 +66,7 @@ def mean(
         confidence_level=widen(confidence, k),
         n_resamples=resamples,
         batch=max(1, _BATCH // k),
-        rng=np.random.default_rng(seed),
+        rng=inputs.generator(seed),
     ).confidence_interval
     low, high = value + scale * float(limits.low), value + scale * float(limits.high)
     return Estimate(value, low, high, k, "cluster bootstrap, BCa")
@@ -148,7 +148,7 @@ def draws(k: int, block: int, resamples: int, seed: int) -> np.ndarray:
     inputs.whole(block, 1, "block")
     if 2 * block > k:
         raise WorkbenchError(f"blocks of {block} from {k} units: expected at least two blocks; choose a smaller block")
-    starts = np.random.default_rng(seed).integers(k, size=(resamples, -(-k // block)))
+    starts = inputs.generator(seed).integers(k, size=(resamples, -(-k // block)))
     return ((starts[:, :, None] + np.arange(block)).reshape(resamples, -1)[:, :k]) % k
 
 

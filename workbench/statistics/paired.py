@@ -105,7 +105,7 @@ def permutation(
     from scipy.special import comb
 
     inputs.whole(resamples, 99, "resamples")
-    rng = np.random.default_rng(seed)
+    rng = inputs.generator(seed)
     if paired:
         x, y = inputs.paired_numbers(before, after, "before and after", 1)
         sums = np.bincount(inputs.cluster_codes(clusters, len(x)), y - x)
@@ -156,7 +156,7 @@ def permutation_maximum(
     inputs.whole(resamples, 99, "resamples")
     codes = inputs.cluster_codes(clusters, len(values))
     sums = np.stack([np.bincount(codes, column) for column in values.T], axis=1)
-    p = _flips(sums, "greater", resamples, np.random.default_rng(seed))
+    p = _flips(sums, "greater", resamples, inputs.generator(seed))
     how = "exact" if 2.0 ** len(sums) <= resamples else f"{resamples} drawn"
     name = f"best of {values.shape[1]}, sign flips, {how}"
     return Comparison(float(values.mean(axis=0).max()), p, len(sums), name)
@@ -219,7 +219,7 @@ def holm(p_values: inputs.Numbers) -> list[float]:
 
 
 def _family(p_values: inputs.Numbers) -> np.ndarray:
-    if len(p_values) == 0:
+    if np.ndim(p_values) == 1 and len(p_values) == 0:
         return np.zeros(0)
     family = inputs.numbers(p_values, "p-values")
     if family.min() < 0 or family.max() > 1:

@@ -162,7 +162,7 @@ def auc_permutation(
     inputs.whole(resamples, 99, "resamples")
     a, b = (rankdata(inputs.numbers(scores, "scores")) for scores in (scores_a, scores_b))
     positive = inputs.outcomes(labels, "labels")
-    swap = np.random.default_rng(seed).random((resamples, len(a))) < 0.5
+    swap = inputs.generator(seed).random((resamples, len(a))) < 0.5
     ranks = (rankdata(np.where(swap, x, y), axis=1)[:, positive].sum(1) for x, y in ((a, b), (b, a)))
     drawn = np.subtract(*ranks) / (positive.sum() * (~positive).sum())
     p = (int((np.abs(drawn) >= abs(value) - 1e-12).sum()) + 1) / (resamples + 1)

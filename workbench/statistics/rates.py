@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, unknown
 from workbench.statistics import inputs
 from workbench.statistics.results import Comparison, Estimate
 
@@ -53,6 +53,8 @@ def fisher(
 
     inputs.count(successes_a, n_a)
     inputs.count(successes_b, n_b)
+    if alternative not in ("two-sided", "less", "greater"):
+        raise unknown("alternative", alternative, ("two-sided", "less", "greater"))
     table = [[successes_a, n_a - successes_a], [successes_b, n_b - successes_b]]
     return float(fisher_exact(table, alternative)[1])
 
