@@ -134,7 +134,8 @@ def _token(panels: Panels, line: Line, index: int, place: int, extent: float) ->
     kind = "wb-t wb-steered" if line.steered[place] else "wb-t"
     ground = f"rgba({_POSITIVE if value > 0 else _NEGATIVE},{share:.3f})"
     tip = html.escape("\n".join(notes))
-    return f'<span class="{kind}" tabindex="0" style="background-color:{ground}" title="{tip}">{html.escape(_readable(line.texts[place]))}</span>'
+    text = html.escape(_readable(line.texts[place]))
+    return f'<span class="{kind}" tabindex="0" style="background-color:{ground}" title="{tip}">{text}</span>'
 
 
 def _readable(token: str) -> str:
