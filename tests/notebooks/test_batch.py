@@ -107,7 +107,7 @@ def test_values_that_are_no_file_names_become_some(folder):
         ("notebooks = ['01_frist']", "line 7: unknown notebook '01_frist'; did you mean '01_first'"),
         ("without = ['03']", "line 7: unknown notebook '03'; there are 01_first, 02_second in .*books"),
         ("without = ['*']", "the plan has no executions"),
-        ("notebook = ['01']", r"line 7: unknown key 'notebook' in matrix; did you mean 'notebooks'\?"),
+        ("notebook = ['01']", r"line 7: unknown matrix key 'notebook'; did you mean 'notebooks'\?"),
         (
             "[[matrix]]\nmodels = ['smolm2-refusal']",
             "line 8: unknown model 'smolm2-refusal'; did you mean 'smollm2-refusal'",
