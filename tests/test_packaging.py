@@ -51,6 +51,7 @@ def test_every_declared_dependency_is_used_and_pinned():
         "ipywidgets": "tqdm.auto",  # its bars in notebooks
         "jupyterlab": "jupyter lab",
         "lazy-loader": "lazy_loader",
+        "beautifulsoup4": "bs4",
     }
     for name in declared:
         assert modules.get(name, name) in code, name
