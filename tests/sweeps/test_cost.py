@@ -170,7 +170,7 @@ def test_plans_scale_as_they_must(name):
         ("qwen2-7b", {"hardware": "h1000"}, "did you mean 'h100'"),
         ("qwen2-7b", {"hardware": "h100", "dtype": "int4"}, "dtype 'int4'"),
         ("qwen2-7b", {}, "calibrated with a loaded model"),
-        ("qwen2-7b", {"hardware": "h100", "gpus": 0}, "expected at least 1"),
+        ("qwen2-7b", {"hardware": "h100", "gpus": 0}, "gpus=0: expected a whole number, at least 1"),
         ("qwen2-7b", {"hardware": "rtx-4090", "dtype": "float32"}, "or dtype='bfloat16'"),
         (
             "llama3.1-70b",

@@ -253,7 +253,7 @@ def test_what_a_sweep_refuses_before_any_compute(llama, ds, tmp_path, monkeypatc
         "2 prompts of 'mine' with the id 'a'": {"prompts": {"mine": same_id}},
         "outside a prompt of": {"arms": wb.grid(ds[1], ratios=[0.5], on="prompt[99]")},
         "is no arm": {"arms": [wb.add(ds[1], 1)]},
-        "are lists": {"arms": arms[0]},
+        "list of arms": {"arms": arms[0]},
         "is no score": {"scores": [len]},
         "expected 'local', 'ray'": {"on": "cloud"},
     }

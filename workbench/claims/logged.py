@@ -4,6 +4,7 @@ Provenance: L printed in the log, R recomputed from logged numbers alone, P read
 I inferred.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -85,6 +86,14 @@ class Cell:
             return 0 <= self.exact <= n
         nearest = round(self.exact * n / 100)
         return 0 <= nearest <= n and abs(Fraction(100 * nearest, n) - self.exact) <= self.unit / 2
+
+    def possible_counts(self) -> tuple[float, float]:
+        """The smallest and the largest count out of n that is printed like this; where none is, what its digits allow."""
+        if self.type == "count":
+            return self.number, self.number
+        low, high = ((self.exact + s * self.unit / 2) * self.units / 100 for s in (-1, 1))
+        least, most = max(math.ceil(low), 0), min(math.floor(high), self.units)
+        return (least, most) if least <= most else (float(low), float(high))
 
     def __str__(self) -> str:
         if self.value is None:

@@ -33,8 +33,7 @@ from workbench.sweeps.rows import named_sets
 
 #: Without a tokenizer: characters per token of English, and tokens of a chat template around a user turn.
 _CHARACTERS_PER_TOKEN, _TEMPLATE_TOKENS = 4.0, 20
-#: The share of a device's memory that is left to the framework and to fragments.
-_RESERVE = 0.1
+_RESERVE = 0.1  # the share of a device's memory that is left to the framework and to fragments
 #: Rows that a calibration runs, at least and at most (on a GPU a whole batch, where a row costs less), and its least prompts.
 _FEW, _SAMPLE, _PROMPTS = 32, 128, 4
 
