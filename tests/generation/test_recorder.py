@@ -51,7 +51,7 @@ def test_reading_again_agrees_with_tracing_while_generating(tiny64, on):
         np.testing.assert_allclose(live.norm[row, :, :n], again.norm[row, :, :n], rtol=1e-4)
         np.testing.assert_allclose(live.random[row, ..., :n], again.random[row, ..., :n], rtol=1e-4, atol=1e-4)
         assert (live.edited[row, :n] == again.edited[row, :n]).all()
-    assert live.edited.any()
+    assert live.edited.any() or on == "prompt[-1]"  # of a few random directions, the gate may open at no last token
 
 
 def test_edited_tokens_are_those_of_the_positions(tiny):

@@ -28,6 +28,9 @@ _TEXT_FILES = (
     *_TOKENIZERS,
 )
 
+#: bytes; of a larger JSON file (a tokenizer) only the end is looked at: transformers reads it whole right after
+_LARGE = 4 << 20
+
 _LFS = b"version https://git-lfs"
 
 
@@ -47,7 +50,10 @@ def check_folder(folder: Path) -> None:
             "tokenizer of the model it was made from there (tokenizer.save_pretrained)"
         )
     for path in text_files(folder):
-        if path.suffix == ".json":
+        if path.suffix == ".json" and path.stat().st_size > _LARGE:
+            if not read_text(path).rstrip().endswith("}"):
+                raise WorkbenchError(f"{path} is cut: it does not end as JSON does; download or copy it again")
+        elif path.suffix == ".json":
             content = read_json(path)
             if path.name == "tokenizer_config.json" and content.get("auto_map"):
                 raise WorkbenchError(

@@ -149,7 +149,11 @@ def _bridge_tokenizer(tokenizer: Any) -> Any:
 
     It also re-reads from disk a tokenizer that does not write a BOS by itself; saying that it does keeps it as it is.
     """
-    twin = copy.deepcopy(tokenizer)
+    held = [*tokenizer.init_kwargs.values(), *vars(tokenizer).values()]
+    large = {
+        id(one): one for one in held if isinstance(one, dict | list) and len(one) > 1000
+    }  # the vocabulary: never changed
+    twin = copy.deepcopy(tokenizer, large)
     twin.init_kwargs = {"name_or_path": "", **tokenizer.init_kwargs, "add_bos_token": True}
     return twin
 

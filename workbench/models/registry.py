@@ -186,7 +186,7 @@ def label(name: str) -> str:
     So two models never share a folder, two checkpoints of one name in different runs included.
 
     >>> label("Qwen/Qwen3-8B"), label("/models/mine")
-    ('Qwen--Qwen3-8B', 'mine-3b4d11f8')
+    ('Qwen--Qwen3-8B', 'mine-f4510eb5')
     """
     path = Path(located(name))
     if path.is_absolute():
