@@ -211,7 +211,7 @@ def report(
     notebooks: Annotated[Path, typer.Option(help="Folder of notebooks.")] = Path("notebooks"),
 ) -> None:
     """Write the report: pages of the ledger, its claims, notebooks and models. They open without a network."""
-    from workbench.notebooks.report.site import build
+    from workbench.notebooks.report.write import build
 
     typer.echo(f"report  {build(runs, out or '', notebooks)}")
 

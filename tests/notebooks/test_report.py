@@ -24,7 +24,7 @@ from workbench.cli import app
 from workbench.notebooks.execute import NotebookFailed, execute
 from workbench.notebooks.report.books import Withheld, read_books, sanitise
 from workbench.notebooks.report.own_folder import replace_folder
-from workbench.notebooks.report.site import build
+from workbench.notebooks.report.write import build
 
 browser = pytest.mark.browser
 ROOT = Path(__file__).parents[2]

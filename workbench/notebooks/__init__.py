@@ -9,7 +9,7 @@ What is asked, and which file answers:
     what does the explorer compute?  explorer     Exploration
     what does it show?               widgets      explore, Explorer
     how are many executed?           batch/       plan, run, process, journal, remote
-    how does the report come about?  report/      site, books, manifest
+    how does the report come about?  report/      write, books, own_folder, manifest
 """
 
 import lazy_loader

@@ -1,7 +1,7 @@
 """The report: a static site of the ledger, the executed notebooks, the models and the environment.
 
 What is asked, and which file answers:
-    which pages are there?                site      build
+    which pages are there?                write     build
     how is an executed notebook shown?    books
     how is a report that is there replaced?  own_folder
     how does a folder say what it holds?  manifest

@@ -1,1 +1,1 @@
-from .site import build as build
+from .write import build as build
