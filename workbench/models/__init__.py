@@ -4,6 +4,9 @@ sites.
 What is asked, and which file answers:
     which models are known by name?                   registry      SOURCES, resolve
     how do embedded weights get here?                 fetch         fetch, offline
+    which families are supported?                     families      FAMILIES, refuse_other_family
+    is a folder or file of a model whole?             folder        check_safetensors, check_adapter
+    which weights, template and stop tokens are they? identity      files_revision, Revision
     what is a loaded model, what is an encoded chat?  model         Model, Encoded
     how is a chat written, what may it not hold?      chats         check_template, render, control_tokens
     how is one loaded?                                load          load, from_modules
