@@ -178,5 +178,5 @@ def test_bad_requests_are_refused(llama):
     for message, arguments in cases.items():
         with pytest.raises(wb.WorkbenchError, match=message):
             wb.separation(*arguments)
-    with pytest.raises(wb.WorkbenchError, match="expected at least 1"):
+    with pytest.raises(wb.WorkbenchError, match="expected a whole number of at least 1"):
         wb.separation(direction(), contrast(0), contrast(1), randoms=0)

@@ -12,6 +12,7 @@ from tests.families import CHATML, PROMPTS, saved_model, tiny_model, tiny_module
 from workbench.models.chats import check_chat, check_template, option_names, render, template_options
 from workbench.models.load import from_modules
 from workbench.models.prompts import as_prompts
+from workbench.sweeps.rows import Decoding, sweep_rows
 
 #: as Qwen 3: thinks unless told not to
 THINKING = CHATML.replace(
@@ -66,7 +67,7 @@ def test_template_options_are_arguments_of_encode_and_of_load(tmp_path):
 
 def test_options_are_part_of_every_key():
     keys = [
-        [job.key for job in wb.sweep_rows(model, {"all": as_prompts(PROMPTS)}, [wb.BASELINE], wb.Decoding(4))]
+        [job.key for job in sweep_rows(model, {"all": as_prompts(PROMPTS)}, [wb.BASELINE], Decoding(4))]
         for model in (thinker(), thinker(enable_thinking=False))
     ]
     assert not set(keys[0]) & set(keys[1])
