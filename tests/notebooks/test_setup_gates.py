@@ -82,9 +82,11 @@ def scored(n, wrong=0):
 
 @pytest.mark.parametrize(("n", "wrong", "passes"), [(120, 5, True), (120, 40, False), (60, 0, False)])
 def test_two_scorers_must_agree_on_enough_rows(llama, n, wrong, passes):
-    calls_collapse = replace(wb.refusal, function=lambda text: "collapse")
+    calls_collapse = replace(wb.refusal, function=lambda text: "collapse", reading=None)
     assert wb.scorer_gate(llama, scored(n, wrong), calls_collapse).passed == passes
-    assert not wb.scorer_gate(llama, scored(n, wrong), replace(wb.refusal, function=lambda text: "compliance")).passed
+    assert not wb.scorer_gate(
+        llama, scored(n, wrong), replace(wb.refusal, function=lambda text: "compliance", reading=None)
+    ).passed
     with pytest.raises(wb.WorkbenchError, match="no rows of the score 'log003_flip'"):
         wb.scorer_gate(llama, scored(n, wrong), calls_collapse, wb.log003_flip)
 
