@@ -245,8 +245,8 @@ MISHAPS = {
     "wb.extract(m, pairs, at=wb.resid_post(1), method='mean')": "unknown method 'mean'",
     "wb.extract(m, pairs, at=wb.resid_post(1), method=3)": "a function of two arrays",
     "wb.extract(m, pairs, at=wb.resid_post(1), batch_size=0)": "batch_size=0",
-    "wb.extract(m, texts, at=wb.resid_post(1))": "expected a contrast set",
-    "wb.extract(m, 'refusal', at=wb.resid_post(1))": "expected a contrast set",
+    "wb.extract(m, texts, at=wb.resid_post(1))": "is no contrast set",
+    "wb.extract(m, 'refusal', at=wb.resid_post(1))": "is no contrast set",
     "wb.extract('tiny', pairs, at=wb.resid_post(1))": "wb.load",
     # trace
     "wb.trace(m, texts, [])": "one or more Directions",

@@ -172,7 +172,7 @@ MENDABLE = [
     ("check ''", "without config.json"),
     ("check .", "without config.json"),
     ("check empty", "without config.json"),
-    ("check file", "unknown model"),
+    ("check file", "is a file; expected a model's folder"),
     ("check ./missing", "unknown model"),
     ("check /missing/x", "unknown model"),
     ("check a/b/c/d", "unknown model"),

@@ -267,9 +267,10 @@ def _claims_and_logs(targets: list[str]) -> tuple[list[str], list[str]]:
     for target in targets:
         path = Path(target) if "\n" not in target and len(target) < 1000 else None
         if path is not None and path.is_dir():
-            claims += [str(f) for f in sorted(path.glob("*.toml"))]
-            if any(f.suffix != ".toml" for f in path.rglob("*") if f.is_file()):
-                logs.append(target)
+            files = sorted(path.glob("*.toml"))
+            claims += map(str, files)
+            if not files or any(f.suffix != ".toml" for f in path.rglob("*") if f.is_file()):
+                logs.append(target)  # of a folder that holds nothing, the reader of logs says so
         elif target.endswith(".toml") and is_short_claims_file(target):
             logs.append(target)
         elif target.endswith(".toml") or (

@@ -121,4 +121,4 @@ def test_the_page_is_readable_wide_and_narrow(visitor, figure, tmp_path, width):
     page.wait_for_timeout(300)
     card = page.text_content(".hoverlayer .hovertext")
     assert "S3.2" in card
-    assert "reproduced, on analogue: planted" in card
+    assert "reproduced, on another model: planted" in card

@@ -94,9 +94,10 @@ def test_sizes_by_name_by_id_by_folder_and_of_every_registered_model(tmp_path):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_flops_are_those_that_torch_counts(family):
-    """Twelve equal prompts, so nothing is padded or shared. Eager attention: torch does not count the fused kernel."""
+    """Twelve equal prompts, so nothing is padded or shared. Eager attention and experts: torch counts no fused kernel."""
     tiny = tiny_model(family)
     tiny.hf.set_attn_implementation("eager")
+    tiny.hf.set_experts_implementation("eager")
     sizes = shape_of(tiny.hf.config.to_dict(), tiny.name)
     ids, mask = tiny.encode([PROMPTS[0]] * 12).padded()
     cache = PreallocatedCache(tiny.n_layers, ids.shape[1] + 1)

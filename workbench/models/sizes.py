@@ -16,7 +16,9 @@ from workbench.models.registry import SOURCES, Hub, Reference
 class Shape:
     """Sizes of a decoder with gated MLPs and grouped-query attention (Llama, Mistral, Qwen, Gemma families).
 
-    Norms and biases, under 0.1% of the parameters of any real model, are not counted.
+    Of a mixture of experts, ``intermediate`` is the width of one expert, ``active_experts`` of ``experts`` see a token, and
+    ``shared`` is the width of the expert that sees every token. Norms and biases, under 0.1% of the parameters of any real
+    model, are not counted.
 
     >>> round(shape("llama3.1-70b").parameters / 1e9, 1)
     70.6
@@ -32,17 +34,25 @@ class Shape:
     vocabulary: int
     tied: bool
     source: str
+    experts: int = 0
+    active_experts: int = 0
+    shared: int = 0
 
     @property
     def layer_parameters(self) -> int:
-        """Parameters of the matrices of all layers: queries and outputs, keys and values, and the three of the MLP."""
-        attention = 2 * self.hidden * self.head_dim * (self.heads + self.kv_heads)
-        return self.layers * (attention + 3 * self.hidden * self.intermediate)
+        """Parameters that a token meets in all layers: queries and outputs, keys and values, and the three of the MLP."""
+        return self._layers_with(self.active_experts)
 
     @property
     def parameters(self) -> int:
         """All parameters, the embedding once if it is tied to the output."""
-        return self.layer_parameters + self.vocabulary * self.hidden * (1 if self.tied else 2)
+        return self._layers_with(self.experts) + self.vocabulary * self.hidden * (1 if self.tied else 2)
+
+    def _layers_with(self, experts: int) -> int:
+        attention = 2 * self.hidden * self.head_dim * (self.heads + self.kv_heads)
+        width = experts * self.intermediate + self.shared if self.experts else self.intermediate
+        router = self.hidden * (self.experts + (self.shared > 0))
+        return self.layers * (attention + 3 * self.hidden * width + router)
 
     @property
     def cached_numbers(self) -> int:
@@ -79,6 +89,7 @@ def shape_of(config: dict[str, Any], name: str) -> Shape:
     content = config.get("text_config") or config
     try:
         heads, hidden = content["num_attention_heads"], content["hidden_size"]
+        experts = content.get("num_local_experts") or content.get("num_experts") or 0
         return Shape(
             name,
             content["num_hidden_layers"],
@@ -86,10 +97,13 @@ def shape_of(config: dict[str, Any], name: str) -> Shape:
             heads,
             content.get("num_key_value_heads") or heads,
             content.get("head_dim") or hidden // heads,
-            content["intermediate_size"],
+            (content.get("moe_intermediate_size") if experts else None) or content["intermediate_size"],
             content["vocab_size"],
             bool(content.get("tie_word_embeddings", True)),
             f"config.json of {name}",
+            experts,
+            content.get("num_experts_per_tok") or 0 if experts else 0,
+            content.get("shared_expert_intermediate_size") or 0 if experts else 0,
         )
     except KeyError as error:
         raise WorkbenchError(

@@ -114,7 +114,8 @@ def cluster_codes(clusters: Sequence[Hashable] | np.ndarray | None, n: int) -> n
     if clusters is None:
         return np.arange(n)
     if not hasattr(clusters, "__len__") or len(clusters) != n:
-        raise WorkbenchError(f"clusters: expected one name for each of {n} values, got {clusters!r:.60}")
+        seen = f"{len(clusters)} for {n}" if hasattr(clusters, "__len__") else f"{clusters!r:.60}"
+        raise WorkbenchError(f"clusters: expected one name per value, got {seen}")
     codes, _ = pd.factorize(pd.Series(list(clusters), dtype=object))
     if (codes < 0).any():
         raise WorkbenchError(f"clusters: {int((codes < 0).sum())} of {n} values have no cluster (None or NaN)")
