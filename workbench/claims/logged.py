@@ -4,10 +4,12 @@ Provenance: L printed in the log, R recomputed from logged numbers alone, P read
 I inferred.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from difflib import get_close_matches
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
@@ -22,7 +24,7 @@ Provenance = Literal["L", "R", "P", "I"]
 
 NOT_GIVEN = "not given"
 
-_REFERENCE = re.compile(r"(?P<table>[^\[.]+)(?:\[(?P<row>[^\]]*)\])?(?:\.(?P<column>.+))?")
+_REFERENCE = re.compile(r"(?:\[(?P<row>[^\]]*)\])?(?:\.(?P<column>.+))?")
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,20 @@ class Cell:
         nearest = round(self.exact * n / 100)
         return 0 <= nearest <= n and abs(Fraction(100 * nearest, n) - self.exact) <= self.unit / 2
 
+    def possible_counts(self) -> tuple[float, float]:
+        """The smallest and the largest count out of n that is printed like this; where none is, what its digits allow."""
+        if self.type == "count":
+            return self.number, self.number
+        low, high = ((self.exact + s * self.unit / 2) * self.units / 100 for s in (-1, 1))
+        least, most = max(math.ceil(low), 0), min(math.floor(high), self.units)
+        return (least, most) if least <= most else (float(low), float(high))
+
     def __str__(self) -> str:
         if self.value is None:
             return NOT_GIVEN
         if self.type == "count" and self.n:
             return f"{self.value}/{self.n}"
-        return f"{self.value}%" if self.type == "percent" else str(self.value)
+        return f"{self.value:f}%" if self.type == "percent" else str(self.value)
 
 
 @dataclass(frozen=True)
@@ -115,7 +125,9 @@ class Table:
             wanted = [keys]
         rows = [row for row in self.rows if all(_is(c, key) for c, key in zip(row, wanted, strict=False))]
         if column is not None and column not in self.columns:
-            raise LookupError(f"table {self.id} has no column {column!r}; there are {', '.join(self.columns)}")
+            near = get_close_matches(column, self.columns, n=1)
+            hint = f"; did you mean {near[0]!r}? There" if near else "; there"
+            raise LookupError(f"table {self.id} has no column {column!r}{hint} are {', '.join(self.columns)}")
         if not rows:
             there = ", ".join(str(row[0].value) for row in self.rows)
             raise LookupError(f"table {self.id} has no row [{keys}]; the rows are {there}")
@@ -185,8 +197,15 @@ class Record:
         """
         if reference in self.numbers:
             return (self.numbers[reference],)
-        parts = _REFERENCE.fullmatch(reference)
-        if parts is None or parts["table"] not in self.tables:
-            known = ", ".join([*self.numbers, *self.tables])
-            raise LookupError(f"{reference!r} is no number of this claim and no table; there are {known or 'none'}")
-        return self.tables[parts["table"]].select(parts["row"], parts["column"])
+        for name in sorted(self.tables, key=len, reverse=True):  # an id may hold dots
+            parts = _REFERENCE.fullmatch(reference.removeprefix(name)) if reference.startswith(name) else None
+            if parts is not None:
+                return self.tables[name].select(parts["row"], parts["column"])
+        known = [*self.numbers, *self.tables]
+        near = get_close_matches(reference, known, n=1) or get_close_matches(
+            re.split(r"[.\[]", reference)[0], known, n=1
+        )
+        hint = f"; did you mean {near[0]!r}? There" if near else "; there"
+        raise LookupError(
+            f"{reference!r} is no number of this claim and no table{hint} are {', '.join(known) or 'none'}"
+        )

@@ -5,8 +5,11 @@ what the rounding of its inputs can do) is a slip: shown, but it decides nothing
 """
 
 import math
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from statistics import fmean
 
 from workbench._errors import WorkbenchError
@@ -35,13 +38,32 @@ def grim(of: Cells, n_slack: int = 0) -> Result:
             far += off
         elif off and other is not None:
             moved.append((", ".join(map(str, off)), n, other))
+    cut = [cell for cell in far if _rounded_otherwise(cell)]
+    far = [cell for cell in far if cell not in cut]
     if far:
         listed = "; ".join(f"{c} of n = {c.n} ({c.name})" for c in far[:6]) + ("; …" if len(far) > 6 else "")
         return Result("fails", f"{len(far)} of {len(tested)} percentages are no count out of n: {listed}", (len(far),))
+    if cut:
+        listed = "; ".join(f"{c} of n = {c.n} is {_rounded_otherwise(c)}" for c in cut[:6]) + ("; …" * (len(cut) > 6))
+        return Result("slip", f"{len(cut)} of {len(tested)} percentages are not rounded: {listed}", (len(cut),))
     if moved:
         listed = "; ".join(f"{cells} need n = {other}, not {n}" for cells, n, other in moved)
         return Result("slip", f"counts out of an n that is off by a little: {listed}", tuple(m for _, _, m in moved))
     return Result("holds", f"all {len(tested)} percentages are counts out of their n", (0,))
+
+
+def _rounded_otherwise(cell: Cell) -> str:
+    """How a count out of n was made into this percentage: cut off, or rounded twice; empty where neither does it."""
+    n, exact, unit = cell.units, cell.exact, cell.unit
+    for k in range(max(0, math.floor(exact * n / 100) - 1), min(n, math.ceil((exact + unit) * n / 100) + 1) + 1):
+        share = Fraction(100 * k, n)
+        if unit and exact <= share < exact + unit:
+            return f"{k}/{n} = {float(share):.4g}% cut off"
+        for finer in (unit / 10, unit / 100):
+            once = finer * math.floor(share / finer + Fraction(1, 2)) if unit else share
+            if unit and unit * math.floor(once / unit + Fraction(1, 2)) == exact:
+                return f"{k}/{n} = {float(share):.4g}% rounded twice"
+    return ""
 
 
 def _around(n: int, slack: int) -> list[int]:
@@ -56,6 +78,16 @@ def sum_of(of: Cells, claimed: Cell) -> Result:
 def mean_of(of: Cells, claimed: Cell) -> Result:
     """The numbers have the mean that is printed."""
     return recompute("the mean", lambda *x: fmean(x), [(c,) for c in of], (claimed,))
+
+
+def row_means(of: tuple[Cells, ...], claimed: Cells) -> Result:
+    """Each row's printed mean is the mean of that row's numbers in several columns."""
+    return recompute("the mean of the row", lambda *x: fmean(x), of, claimed)
+
+
+def row_sums(of: tuple[Cells, ...], claimed: Cells) -> Result:
+    """Each row's printed total is the sum of that row's numbers in several columns."""
+    return recompute("the sum of the row", lambda *x: math.fsum(x), of, claimed)
 
 
 def product_of(of: Cells, claimed: Cell) -> Result:
@@ -92,24 +124,116 @@ def pooled_sd(means: Cells, sds: Cells, n: int, claimed: Cell) -> Result:
     return recompute("the pooled SD", rebuilt, [(c,) for c in (*means, *sds)], (claimed,))
 
 
-def correlation(x: Cells, y: Cells, claimed: Cell | None = None, rank: bool = False) -> Result:
-    """The correlation of two columns (of ranks: Spearman's) is the one that is printed; without one it is a note."""
-    from scipy import stats
+def correlation(
+    x: Cells, y: Cells, claimed: Cell | None = None, rank: bool = False, p: Cell | None = None, none: bool = False
+) -> Result | list[Result]:
+    """The correlation of two columns (of ranks: Spearman's) and its p-value are the printed ones; without any it is a note.
 
+    A correlation that is claimed and cannot be told from none is underpowered.
+
+    Args:
+        x, y: one value per row.
+        claimed: the printed correlation.
+        rank: whether it is one of ranks.
+        p: the printed p-value.
+        none: the statement says that there is no correlation. A large p-value is no evidence of that: it is a note.
+    """
     if len(x) != len(y) or len(x) < 3:
         raise WorkbenchError(f"a correlation needs two columns of equal length, at least 3: got {len(x)} and {len(y)}")
-    result = (stats.spearmanr if rank else stats.pearsonr)([c.number for c in x], [c.number for c in y])
-    r, p = float(result[0]), float(result[1])
+    n, numbers = len(x), [c.number for c in (*x, *y)]
+    if len(set(numbers[:n])) == 1 or len(set(numbers[n:])) == 1:
+        raise WorkbenchError("a correlation needs columns that vary: all values of one are equal")
+
+    def both(values: list[float]) -> tuple[float, float]:
+        from scipy import stats
+
+        result = (stats.spearmanr if rank else stats.pearsonr)(values[:n], values[n:])
+        return float(result[0]), float(result[1])
+
+    r, own_p = both(numbers)
     name = "Spearman's ρ" if rank else "r"
-    if claimed is None:
-        return Result("note", f"{name} = {r:+.2f} over {len(x)} rows (p = {p:.2g})", (r,), p)
-    off = abs(r - claimed.number)
-    outcome: Outcome = "holds" if off <= claimed.unit / 2 + 1e-9 else "slip" if off <= claimed.unit + 1e-9 else "fails"
-    return Result(outcome, f"{name} is {r:+.3f} over {len(x)} rows; printed {claimed}", (r,), p)
+    if claimed is None and p is None:
+        return Result("note", f"{name} = {r:+.2f} over {n} rows (p = {own_p:.2g})", (r,), own_p)
+    reach = 0.0  # what the rounding of the columns can do; ranks change only where rounding ties them
+    for i, cell in enumerate((*x, *y)):
+        nudges = [both([*numbers[:i], numbers[i] + s * float(cell.unit) / 2, *numbers[i + 1 :]])[0] for s in (-1, 1)]
+        reach += max(abs(nudged - r) for nudged in nudges)
+    results = []
+    if claimed is not None:
+        off, unit = abs(r - claimed.number), float(claimed.unit)
+        outcome: Outcome = "holds" if off <= unit / 2 + reach + 1e-9 else "slip" if off <= unit + reach else "fails"
+        results.append(Result(outcome, f"{name} is {r:+.3f} over {n} rows; printed {claimed}", (r,)))
+    if p is not None:
+        results.append(_correlation_p(r, reach, claimed, p, n))
+    unclear = own_p >= 0.05 and not none
+    sentence = f"{name} = {r:+.2f} over {n} rows is told from none with p = {own_p:.2g}"
+    if none:
+        results.append(Result("note", f"{sentence}; {_correlation_interval(r, n)}", (r,), own_p))
+    elif unclear:
+        results.append(Result("fails", f"{sentence}; {_correlation_interval(r, n)}", (r,), own_p, "underpowered"))
+    return results
+
+
+def _correlation_p(r: float, reach: float, claimed: Cell | None, p: Cell, n: int) -> Result:
+    """Whether the p-value is the one of the correlation, or of one that is rounded like it."""
+    from scipy import stats
+
+    def p_of(size: float) -> float:
+        size = min(max(size, 0.0), 1 - 1e-12)
+        return 2 * float(stats.t.sf(size * math.sqrt((n - 2) / (1 - size * size)), n - 2))
+
+    sizes = [(r, reach)] if claimed is None else [(r, 0.0), (claimed.number, float(claimed.unit) / 2)]
+    low, high = min(p_of(abs(m) + h) for m, h in sizes), max(p_of(abs(m) - h) for m, h in sizes)
+    printed = printed_p(p)
+    fits = any(printed.allows(lo, hi) for lo, hi in ((low, high), (low / 2, high / 2)))
+    sentence = f"{p} is printed; the p-value of {r:+.2f} over {n} rows is {p_of(abs(r)):.2g}"
+    return Result("holds" if fits else "fails", sentence, (p_of(abs(r)),))
+
+
+def _correlation_interval(r: float, n: int) -> str:
+    """The 95% interval of a correlation by Fisher's z, in words."""
+    if n < 4 or abs(r) >= 1:
+        return f"{n} rows give no interval"
+    middle, half = math.atanh(r), 1.959964 / math.sqrt(n - 3)
+    return f"95% interval {math.tanh(middle - half):+.2f} to {math.tanh(middle + half):+.2f}"
+
+
+@dataclass(frozen=True)
+class PrintedP:
+    """A p-value as printed: its value, one unit of its last place, and whether it is a bound."""
+
+    value: float
+    unit: float
+    bound: str = ""
+
+    def allows(self, low: float, high: float) -> bool:
+        """Whether a p-value between two limits may be printed like this."""
+        if self.bound:
+            return low <= self.value + 1e-12 if self.bound == "<" else high >= self.value - 1e-12
+        return low <= self.value + self.unit / 2 + 1e-12 and high >= self.value - self.unit / 2 - 1e-12
+
+
+_P = re.compile(r"(?:p\s*)?(?P<bound>[<>≤≥=]|<=|>=)?\s*(?P<value>(?:\d*\.)?\d+(?:e-?\d+)?)", re.IGNORECASE)
+
+
+def printed_p(cell: Cell) -> PrintedP:
+    """A p-value that is given as a number, or in words such as ``"p < .001"``.
+
+    Raises:
+        WorkbenchError: it is neither, or not between 0 and 1.
+    """
+    parts = _P.fullmatch(str(cell.value).strip())
+    if parts is None or isinstance(cell.value, bool) or not 0 <= float(parts["value"]) <= 1:
+        raise WorkbenchError(f"{cell.name} is {cell}: a p-value from 0 to 1 is needed, e.g. 0.03 or '< 0.001'")
+    digits = Decimal(parts["value"])
+    bound = {"≤": "<", "<=": "<", "≥": ">", ">=": ">", "=": ""}.get(parts["bound"] or "", parts["bound"] or "")
+    return PrintedP(float(digits), 10.0 ** int(digits.as_tuple().exponent), bound)
 
 
 def subgroups(groups: tuple[Cells, ...], claimed: Cells, complement: bool = False) -> Result:
     """The counts that the percentages of sub-groups imply add up to the counts of the whole.
+
+    Each percentage allows the whole counts that round to it, and no others.
 
     Args:
         groups: one column of sub-group percentages, with n, per claimed count.
@@ -118,16 +242,18 @@ def subgroups(groups: tuple[Cells, ...], claimed: Cells, complement: bool = Fals
     """
     if len(groups) != len(claimed):
         raise WorkbenchError(f"one group of percentages per claimed count: got {len(groups)} and {len(claimed)}")
-    implied, reach = [], []
-    for cells in groups:
-        shares = [1 - c.share if complement else c.share for c in cells]
-        implied.append(math.fsum(s * c.units for s, c in zip(shares, cells, strict=True)))
-        reach.append(math.fsum(float(c.unit) / 200 * c.units for c in cells))
-    off = [abs(i - c.number) > r + 1e-9 for i, c, r in zip(implied, claimed, reach, strict=True)]
-    seen = ", ".join(f"{i:.1f}" for i in implied)
+    ranges = [[c.possible_counts() for c in cells] for cells in groups]
+    if complement:
+        ranges = [
+            [(c.units - b, c.units - a) for (a, b), c in zip(r, g, strict=True)]
+            for r, g in zip(ranges, groups, strict=True)
+        ]
+    limits = [(sum(a for a, _ in r), sum(b for _, b in r)) for r in ranges]
+    off = [not low <= c.number <= high for (low, high), c in zip(limits, claimed, strict=True)]
+    seen = ", ".join(f"{low:g}" if low == high else f"{low:g} to {high:g}" for low, high in limits)
     said = ", ".join(str(c.value) for c in claimed)
     sentence = f"the sub-groups imply {seen} where the record says {said}"
-    return Result("fails" if any(off) else "holds", sentence, tuple(implied))
+    return Result("fails" if any(off) else "holds", sentence, tuple((low + high) / 2 for low, high in limits))
 
 
 def recompute(what: str, f: Callable[..., float], inputs: Sequence[Cells], claimed: Cells) -> Result:

@@ -8,7 +8,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-Outcome = Literal["holds", "slip", "fails", "note"]
+#: outcomes that decide nothing
+_UNDECIDED = ("note", "not computed")
+
+Outcome = Literal["holds", "slip", "fails", "note", "not computed"]
 
 
 #: The verdicts of an audit, gravest first: what has been refuted or measures its own procedure cannot be saved by counts,
@@ -45,7 +48,7 @@ class Finding:
         sentence: what it shows.
         p: p-value.
         part: the letter of the assertion it bears on, or empty for the claim as a whole.
-        outcome: holds, slip, fails or note.
+        outcome: holds, slip, fails, note, or not computed (the numbers do not suit the check).
         verdict: what the failure means; empty unless it fails.
         values: what was recomputed.
     """
@@ -95,7 +98,7 @@ class Audit:
 
 def combine(findings: Iterable[Finding]) -> str:
     """The verdict of some findings: the gravest failure; supported if none fails; untestable if nothing was checked."""
-    checked = [f for f in findings if f.outcome != "note"]
+    checked = [f for f in findings if f.outcome not in _UNDECIDED]
     if not checked:
         return "untestable"
     failures = [f.verdict for f in checked if f.outcome == "fails"]
@@ -115,6 +118,6 @@ def conclude(claim: str, findings: Iterable[Finding], letters: Iterable[str], he
     parts = {letter: combine(f for f in listed if f.part == letter) for letter in letters}
     own = [f for f in listed if not f.part]
     verdicts = [parts[letter] for letter in headline]
-    if verdicts and not any(f.outcome != "note" for f in own):
+    if verdicts and not any(f.outcome not in _UNDECIDED for f in own):
         return Audit(claim, min(verdicts, key=VERDICTS.index), parts, listed)
     return Audit(claim, min([combine(own), *verdicts], key=VERDICTS.index), parts, listed)
