@@ -1,5 +1,6 @@
 """What a check finds, and how findings make a verdict."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -17,6 +18,15 @@ Outcome = Literal["holds", "slip", "fails", "note", "not computed"]
 #: The verdicts of an audit, gravest first: what has been refuted or measures its own procedure cannot be saved by counts,
 #: and where there is nothing to check a contradiction elsewhere decides nothing.
 VERDICTS = ("refuted (analytic)", "artefact", "untestable", "inconsistent", "underpowered", "supported")
+
+
+def verdict_name(verdict: str) -> str:
+    """What a reader is told: *supported* is stored, and means that no fault was found in what was checked.
+
+    >>> verdict_name("supported"), verdict_name("inconsistent")
+    ('no fault found', 'inconsistent')
+    """
+    return "no fault found" if verdict == "supported" else verdict
 
 
 @dataclass(frozen=True)
@@ -68,7 +78,7 @@ class Audit:
 
     Attributes:
         claim: its id.
-        verdict: supported, underpowered, inconsistent, artefact, refuted (analytic) or untestable.
+        verdict: supported (told as "no fault found"), underpowered, inconsistent, artefact, refuted (analytic) or untestable.
         parts: the verdict of each lettered assertion.
         findings: the checks that led there, in order. Iterating the audit iterates these.
     """
@@ -84,9 +94,17 @@ class Audit:
     def __len__(self) -> int:
         return len(self.findings)
 
+    @property
+    def checked(self) -> str:
+        """What was checked, and how often: "2 grim, 1 differs"; and what could not be computed."""
+        counts = Counter(f.check for f in self.findings if f.outcome not in _UNDECIDED)
+        not_computed = sum(f.outcome == "not computed" for f in self.findings)
+        checked = ", ".join(f"{n} {check}" for check, n in counts.items()) or "nothing"
+        return checked + (f"; {not_computed} could not be computed" if not_computed else "")
+
     def __str__(self) -> str:
-        letters = ", ".join(f"{letter}: {verdict}" for letter, verdict in self.parts.items())
-        return f"{self.claim}: {self.verdict}" + (f" ({letters})" if letters else "")
+        letters = ", ".join(f"{letter}: {verdict_name(verdict)}" for letter, verdict in self.parts.items())
+        return f"{self.claim}: {verdict_name(self.verdict)}" + (f" ({letters})" if letters else "")
 
     def frame(self) -> "pd.DataFrame":
         """One row per finding. A pandas DataFrame."""

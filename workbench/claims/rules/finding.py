@@ -238,15 +238,21 @@ _DESIGN = re.compile(r"(?P<total>\d[\d,]*)\s*\((?P<factors>\d+\s[^()×x*\d]*(?:\
 def designs(log: LogText) -> Iterator[tuple[Statement, int, list[tuple[int, str]]]]:
     """Statements such as "72 (6 doses × 4 categories × 3 runs)": the total, and the factors with their words."""
     for statement in log.statements:
-        if "(" not in statement.text or not re.search(r"\d\s?[^()]*[×x*]\s?\d", statement.text):
-            continue
-        for m in _DESIGN.finditer(statement.text):
-            factors = [
-                (int(a), b.strip())
-                for a, b in re.findall(r"(\d+)\s([^()×x*\d]+|[^()×*\d]+?)(?=\s?[×x*]|$)", m["factors"])
-            ]
-            if len(factors) >= 2:
-                yield statement, int(m["total"].replace(",", "")), factors
+        for total, factors in _designs_in(statement.text):
+            yield statement, total, factors
+
+
+@lru_cache(maxsize=50_000)
+def _designs_in(text: str) -> list[tuple[int, list[tuple[int, str]]]]:
+    """The designs of one statement; every table asks for those of all statements."""
+    if "(" not in text or not re.search(r"\d\s?[^()]*[×x*]\s?\d", text):
+        return []
+    named = []
+    for m in _DESIGN.finditer(text):
+        pairs = re.findall(r"(\d+)\s([^()×x*\d]+|[^()×*\d]+?)(?=\s?[×x*]|$)", m["factors"])
+        if len(pairs) >= 2:
+            named.append((int(m["total"].replace(",", "")), [(int(a), b.strip()) for a, b in pairs]))
+    return named
 
 
 def n_from_design(log: LogText, table: LogTable) -> int | None:

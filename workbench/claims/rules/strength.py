@@ -4,6 +4,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from workbench.claims.log_numbers import Number
 from workbench.claims.log_reader import LogTable, LogText, Statement
@@ -60,6 +61,7 @@ def run(log: LogText) -> Iterator[LogFinding]:
     yield from _convention(log)
 
 
+@lru_cache(maxsize=4096)
 def detectable_rate(base: float, n: int, m: int) -> float | None:
     """The nearest rate above ``base`` (or below it, where there is none) that Fisher's test tells from it at these n: the observed one that is significant."""  # noqa: E501
     from workbench.statistics.rates import fisher
@@ -75,6 +77,7 @@ def detectable_rate(base: float, n: int, m: int) -> float | None:
     return None
 
 
+@lru_cache(maxsize=4096)
 def needed(p: float, q: float) -> int:
     """Units per arm that tell two rates apart with power .8 at .05 (normal approximation)."""
     from statsmodels.stats.power import NormalIndPower
