@@ -76,7 +76,7 @@ def test_audit_of_all_of_several_and_of_a_file_of_ones_own(tmp_path, run):
     assert several[1]["findings"][0]["outcome"] == "holds"
     readme = (data_folder() / "claims" / "README.md").read_text()
     mine = tmp_path / "log.toml"
-    mine.write_text(readme.split("```toml\n")[1].split("```")[0])
+    mine.write_text(readme.split("```toml\n")[2].split("```")[0])
     own = run("audit", str(mine))
     assert "M.1: inconsistent" in own
     assert "83.3% of n = 40" in own

@@ -54,7 +54,7 @@ def test_numbers_of_a_claims_file_are_checked_unasked(tmp_path):
     text = (INVENTED.parents[1] / "data" / "claims" / "README.md").read_text()
     path = tmp_path / "log.toml"
     path.write_text(
-        text.split("```toml\n")[1].split("```")[0].replace('[[claim.check]]\ntest = "grim"\nof = "T1.polite"\n', "")
+        text.split("```toml\n")[2].split("```")[0].replace('[[claim.check]]\ntest = "grim"\nof = "T1.polite"\n', "")
     )
     assert "83.3 is no count out of 40" in run(str(path))
 

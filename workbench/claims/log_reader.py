@@ -21,21 +21,7 @@ from workbench._errors import WorkbenchError
 from workbench.claims.log_numbers import Number, plain, read_cell, read_numbers, settings_of
 
 #: what files of a folder are read
-SUFFIXES = (
-    ".md",
-    ".markdown",
-    ".txt",
-    ".rst",
-    ".log",
-    ".html",
-    ".htm",
-    ".ipynb",
-    ".csv",
-    ".tsv",
-    ".json",
-    ".jsonl",
-    ".parquet",
-)
+SUFFIXES = tuple(".md .markdown .txt .rst .log .html .htm .ipynb .csv .tsv .json .jsonl .parquet".split())  # noqa: SIM905
 _MOST_ROWS = 20_000  # of a table of data
 
 
@@ -998,28 +984,8 @@ class _Places:
 class _Html(HTMLParser):
     """Tables and blocks of text of an HTML page, with their lines."""
 
-    _BLOCKS = (
-        "p",
-        "li",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "caption",
-        "figcaption",
-        "pre",
-        "div",
-        "dt",
-        "dd",
-        "blockquote",
-        "section",
-        "article",
-        "br",
-        "td",
-        "th",
-        "body",
+    _BLOCKS = frozenset(
+        """p li h1 h2 h3 h4 h5 h6 caption figcaption pre div dt dd blockquote section article br td th body""".split()  # noqa: SIM905
     )
 
     def __init__(self, reader: _Reader, lines: list[int]):

@@ -49,70 +49,9 @@ class LogFinding:
 
 
 _STOP = frozenset(
-    [
-        "the",
-        "a",
-        "an",
-        "of",
-        "rate",
-        "rates",
-        "score",
-        "scores",
-        "model",
-        "models",
-        "value",
-        "values",
-        "result",
-        "results",
-        "with",
-        "in",
-        "for",
-        "on",
-        "at",
-        "by",
-        "only",
-        "and",
-        "or",
-        "to",
-        "is",
-        "are",
-        "was",
-        "were",
-        "vs",
-        "per",
-        "from",
-        "all",
-        "mean",
-        "average",
-        "avg",
-        "percent",
-        "percentage",
-        "total",
-        "number",
-        "overall",
-        "than",
-        "as",
-        "its",
-        "it",
-        "this",
-        "that",
-        "our",
-        "we",
-        "shows",
-        "achieves",
-        "reached",
-        "reaches",
-        "has",
-        "have",
-        "had",
-        "about",
-        "after",
-        "before",
-        "between",
-        "across",
-        "under",
-        "over",
-    ]
+    """the a an of rate rates score scores model models value values result results with in for on at by only and or to is
+    are was were vs per from all mean average avg percent percentage total number overall than as its it this that our we
+    shows achieves reached reaches has have had about after before between across under over""".split()  # noqa: SIM905
 )
 _SAME = {
     "baseline": "base", "unsteered": "base", "steered": "steer", "steering": "steer", "refuse": "refus", "accuracies": "accur", "acc": "accur",  # noqa: E501
@@ -323,6 +262,12 @@ def n_of_number(log: LogText, statement: Statement, number: Number) -> tuple[int
         return number.n, number.n_from or "cell"
     given = [x for x in statement.numbers if x.kind == "n" and not x.unit]
     rates = [x for x in statement.numbers if x.kind in ("percent", "mean", "number")]
+    own = [(x.start, x.n) for x in statement.numbers if x.kind == "percent" and x.n and x.successes is None]
+    if given and {n for _, n in own} - {
+        int(x.value) for x in given
+    }:  # several n: that of the next place that gives one
+        places = sorted([*own, *((x.start, int(x.value)) for x in given)])
+        return next(((n, "sentence") for start, n in places if start > number.start), None)
     if len({x.value for x in given}) == 1:
         return int(given[0].value), "sentence"
     if len(given) == len(rates) and given:
