@@ -211,7 +211,9 @@ def two_rates_p(
         return
     if not (0 <= a <= n and 0 <= b <= m and n and m):
         return
-    options = p_options(a, n, b, m)
+    options = p_options(a, n, b, m, rare=False)
+    if not any(agrees(value, p) for _, value in options):
+        options = p_options(a, n, b, m)
     fitting = [name for name, value in options if agrees(value, p)]
     head = dict(options)
     listed = ", ".join(f"{name} {head[name]:.2g}" for name in ("Fisher", "z") if name in head)
