@@ -86,6 +86,34 @@ CASES = {
             "total = { count = 20 }",
         ),
     ),
+    "a mean of a row that is not its mean": (
+        "row_means",
+        "inconsistent",
+        claims_file(
+            table(
+                ["arm: text", "a: number", "b: number", "mean: number"], [["x", 1.0, 2.0, 1.5], ["y", 4.0, 6.0, 6.0]]
+            ),
+            'test = "row_means"\nof = ["T.a", "T.b"]\nclaimed = "T.mean"',
+        ),
+        claims_file(
+            table(
+                ["arm: text", "a: number", "b: number", "mean: number"], [["x", 1.0, 2.0, 1.5], ["y", 4.0, 6.0, 5.0]]
+            ),
+            'test = "row_means"\nof = ["T.a", "T.b"]\nclaimed = "T.mean"',
+        ),
+    ),
+    "a total of a row that is not its sum": (
+        "row_sums",
+        "inconsistent",
+        claims_file(
+            table(["arm: text", "a: count", "b: count", "all: count"], [["x", 1, 2, 3], ["y", 4, 6, 11]]),
+            'test = "row_sums"\nof = ["T.a", "T.b"]\nclaimed = "T.all"',
+        ),
+        claims_file(
+            table(["arm: text", "a: count", "b: count", "all: count"], [["x", 1, 2, 3], ["y", 4, 6, 10]]),
+            'test = "row_sums"\nof = ["T.a", "T.b"]\nclaimed = "T.all"',
+        ),
+    ),
     "a mean that is not the mean": (
         "mean",
         "inconsistent",

@@ -57,7 +57,9 @@ def test_models_and_audit(run):
     assert "smollm2-refusal" in listed
     assert "Qwen/Qwen3-8B" in listed
     audited = run("audit", "S3.2")
-    assert "S3.2: supported (a: underpowered, b: supported, c: refuted (analytic), d: inconsistent)" in audited
+    assert (
+        "S3.2: no fault found (a: underpowered, b: no fault found, c: refuted (analytic), d: inconsistent)" in audited
+    )
     assert "Fisher p = 0.37" in audited
     assert "10 distinct prompts" in audited
 
@@ -65,13 +67,16 @@ def test_models_and_audit(run):
 def test_audit_of_all_of_several_and_of_a_file_of_ones_own(tmp_path, run):
     everything = run("audit")
     assert everything.count("\n") == 49
-    assert "47 claims: 7 supported, 14 underpowered, 13 inconsistent, 5 untestable, 7 artefact, 1 refuted" in everything
+    assert (
+        "47 claims: 7 no fault found, 14 underpowered, 13 inconsistent, 5 untestable, 7 artefact, 1 refuted"
+        in everything
+    )
     several = json.loads(run("audit", "S0.3", "S2.6", "--format", "json"))
     assert [(a["claim"], a["verdict"]) for a in several] == [("S0.3", "refuted (analytic)"), ("S2.6", "supported")]
     assert several[1]["findings"][0]["outcome"] == "holds"
     readme = (data_folder() / "claims" / "README.md").read_text()
     mine = tmp_path / "log.toml"
-    mine.write_text(readme.split("```toml\n")[1].split("```")[0])
+    mine.write_text(readme.split("```toml\n")[2].split("```")[0])
     own = run("audit", str(mine))
     assert "M.1: inconsistent" in own
     assert "83.3% of n = 40" in own

@@ -28,6 +28,14 @@ def number(value, kind="number"):
     return Cell("x", Decimal(value), kind)
 
 
+def counted(k, n):
+    return Cell("x", Decimal(int(k)), "count", int(n))
+
+
+def run(check, *arguments, **named):
+    return CHECKS[check].run(*arguments, **named)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_an_invented_fault_is_found_and_its_clean_twin_raises_no_alarm(tmp_path, name):
     check, verdict, faulty, clean = CASES[name]
@@ -63,15 +71,17 @@ def test_grim_finds_every_impossible_percentage(n, tenths):
     value = Decimal(tenths).scaleb(-1)
     nearest = min(abs(Fraction(100 * k, n) - Fraction(value)) for k in range(n + 1))
     result = grim((percent(value, n),))
-    assert result.outcome == ("holds" if nearest <= Fraction(1, 20) else "fails")
+    assert (result.outcome == "holds") == (nearest <= Fraction(1, 20))
+    assert (result.outcome == "fails") >= (nearest >= Fraction(1, 10))
 
 
 def test_grim_uses_the_printed_decimals_and_one_n_for_all_cells():
     assert grim((percent("90.0", 201), percent("91.0", 201))).outcome == "holds"
-    assert grim((percent("90.0", 202),)).outcome == "fails"
+    assert grim((percent("90.4", 202),)).outcome == "fails"
+    assert grim((percent("90.0", 202),)).outcome == "slip"  # 182 of 202, cut off
     assert grim((percent("90", 202),)).outcome == "holds"  # to the full percent, 182 of 202 is 90
     assert grim((percent("98.7", 222), percent("99.6", 222), percent("99.1", 222)), n_slack=1).values == (223,)
-    assert grim((percent("98.7", 222), percent("50.0", 222)), n_slack=1).outcome == "fails"  # no one n suits both
+    assert grim((percent("98.8", 222), percent("50.0", 222)), n_slack=1).outcome == "fails"  # no one n suits both
 
 
 @given(st.lists(st.integers(0, 10_000), min_size=1, max_size=12), st.integers(-3, 3))
@@ -176,19 +186,39 @@ def test_the_gravest_failure_decides():
     assert combine([Finding("c", "s", outcome="note")]) == "untestable"
 
 
-def test_a_check_that_does_not_suit_its_numbers_names_the_line():
-    record = Record({}, {}, {"a": number(1), "b": number(0), "r": percent(50, 4)})
+def test_a_check_that_does_not_suit_its_numbers_is_one_line_and_the_others_count():
+    record = Record(
+        {}, {}, {"a": number(1), "b": number(0), "r": percent(50, 4), "s": percent(25, 4), "one": number("1.0")}
+    )
     lines = Lines("f.toml", "x = 1\n[[claim]]\n[[claim.check]]\n")
     place = ("claim", 0, "check", 0)
     for table, message in (
-        ({"test": "ratio", "of": "a", "to": "b"}, r"check 'ratio' cannot be computed: .*division"),
-        ({"test": "differs", "higher": "a", "lower": "r"}, r"x \(number\) has no n, and a rate with its n is needed"),
+        (
+            {"test": "ratio", "of": "a", "to": "b"},
+            "check 'ratio' cannot be computed: a number is divided by zero",
+        ),
+        ({"test": "differs", "higher": "a", "lower": "r"}, "x (number) has no n, and a rate with its n is needed"),
         ({"test": "repeats", "a": ["r", "r"], "b": "r"}, "columns of 2 and 1 values do not fit row by row"),
-        ({"test": "correlation", "x": ["a", "b"], "y": ["a", "b"]}, "at least 3"),
+        ({"test": "correlation", "x": ["a", "b"], "y": ["b", "a"]}, "at least 3"),
+        ({"test": "correlation", "x": ["a", "a", "a"], "y": ["b", "a", "b"]}, "columns that vary"),
+        ({"test": "means_differ", "a": ["a", "a"], "b": ["b", "b"]}, "Welch's t test needs at least two numbers"),
+        ({"test": "nonzero", "of": ["a"]}, "a t test needs at least two numbers, and spread"),
+        (
+            {"test": "correlations_differ", "stronger": "one", "weaker": "b", "n": 3},
+            "Fisher's z needs correlations between",
+        ),
+        ({"test": "governs", "outcome": ["a", "b"], "by": ["b", "a"], "rather_than": ["a", "a"]}, "at least 4 rows"),
+        ({"test": "p_value", "a": "r", "b": "s", "claimed": "r"}, "a p-value from 0 to 1 is needed"),
+        ({"test": "p_value", "a": "r", "b": "s", "claimed": "a", "by": "Fishers"}, "did you mean 'Fisher'?"),
     ):
-        check = bind(table, {}, record, place, lines)
-        with pytest.raises(wb.WorkbenchError, match=rf"f\.toml, line 3: .*{message}"):
-            check.run()
+        (finding,) = bind(table, {}, record, place, lines).run()
+        assert finding.outcome == "not computed"
+        assert finding.sentence.startswith("f.toml, line 3: check ")
+        assert message in finding.sentence
+        assert "nan" not in finding.sentence
+        assert "domain" not in finding.sentence
+        assert combine([finding]) == "untestable"
+        assert combine([finding, Finding("grim", "s", outcome="fails", verdict="inconsistent")]) == "inconsistent"
 
 
 def test_what_cannot_be_told_from_a_scorers_mistakes_is_no_artefact_without_mistakes():
@@ -208,14 +238,6 @@ def test_every_check_is_documented_and_used():
     used = {check.test for claim in wb.logged_claims() for check in claim.checks}
     invented = {check for check, *_ in CASES.values()}
     assert set(CHECKS) == used | invented
-
-
-def counted(k, n):
-    return Cell("x", Decimal(int(k)), "count", int(n))
-
-
-def run(check, *arguments, **named):
-    return CHECKS[check].run(*arguments, **named)
 
 
 def test_the_best_of_several_equal_arms_is_rarely_called_better():
@@ -285,3 +307,149 @@ def test_few_counts_get_the_exact_test_also_where_tables_are_many():
     rng = np.random.default_rng(0)
     called = [run("vary", tuple(counted(k, 40) for k in draw)).p < 0.05 for draw in rng.binomial(40, 0.03, (300, 4))]
     assert np.mean(called) <= 0.05
+
+
+def test_grim_knows_what_was_cut_off_or_rounded_twice():
+    for value, n, how in (("78.6", 164, "129/164 = 78.66% cut off"), ("9.0", 190, "17/190 = 8.947% rounded twice")):
+        result = grim((percent(value, n),))
+        assert result.outcome == "slip"
+        assert how in result.sentence
+    assert grim((percent("78.8", 164),)).outcome == "fails"
+    assert grim((percent("78.6", 164), percent("50.3", 164))).outcome == "fails"
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "printed", "outcome"),
+    [
+        (counted(9, 10), counted(4, 10), "0.061", "holds"),  # Yates
+        (counted(24, 40), counted(18, 40), "0.131", "holds"),  # Fisher, one-sided
+        (counted(24, 40), counted(18, 40), "0.090", "holds"),  # z, one-sided
+        (counted(33, 50), counted(25, 50), "0.008", "holds"),  # McNemar, none lost
+        (counted(39, 40), counted(2, 40), "< 0.001", "holds"),
+        (counted(39, 40), counted(2, 40), "p<.001", "holds"),
+        (counted(39, 40), counted(30, 40), "< 0.001", "fails"),
+        (counted(24, 40), counted(18, 40), "0.01", "fails"),
+        (counted(24, 40), counted(18, 40), "> 0.05", "holds"),
+    ],
+)
+def test_a_p_value_may_be_that_of_any_test_that_could_be_meant(a, b, printed, outcome):
+    text = Cell("p", printed, "text") if not printed[0].isdigit() else number(printed)
+    result = run("p_value", a, b, text)
+    assert result.outcome == outcome, result.sentence
+    if outcome == "holds" and printed == "0.061":
+        assert run("p_value", a, b, text, by="χ² with Yates").outcome == "holds"
+        assert run("p_value", a, b, text, by="Fisher").outcome == "fails"
+
+
+def test_alike_needs_a_margin_and_is_an_equivalence_test():
+    import numpy as np
+
+    assert run("alike", (counted(3, 4), counted(1, 4))).outcome == "note"
+    unclear = run("alike", (counted(3, 4), counted(1, 4)), Decimal(20))
+    assert (unclear.outcome, unclear.verdict) == ("fails", "underpowered")
+    assert run("alike", (counted(960, 1000), counted(955, 1000)), Decimal(5)).outcome == "holds"
+    apart = run("alike", (counted(90, 100), counted(40, 100)), Decimal(5))
+    assert (apart.outcome, apart.verdict) == ("fails", "")
+    assert run("alike", (counted(90, 100), counted(40, 100))).outcome == "fails"
+    rng = np.random.default_rng(0)
+    on_the_margin = rng.binomial(200, [0.5, 0.6], (200, 2))
+    held = [
+        run("alike", tuple(counted(k, 200) for k in pair), Decimal(10)).outcome == "holds" for pair in on_the_margin
+    ]
+    assert np.mean(held) <= 0.05 + 2 * 0.016
+    equal = rng.binomial(800, [0.5, 0.5], (100, 2))
+    assert (
+        np.mean([run("alike", tuple(counted(k, 800) for k in p), Decimal(10)).outcome == "holds" for p in equal]) > 0.9
+    )
+
+
+def test_alike_means_is_welchs_equivalence_test():
+    means, sds = (number("5.0"), number("5.1")), (number("1.0"), number("1.0"))
+    assert run("alike_means", means, sds, 4).outcome == "note"
+    assert run("alike_means", means, sds, 4, Decimal("0.5")).verdict == "underpowered"
+    assert run("alike_means", means, sds, 200, Decimal("0.5")).outcome == "holds"
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    x = rng.normal([[0.0], [1.0]], 1.0, (400, 2, 20))
+    held = [
+        run("alike_means", *(tuple(number(f"{v:.6f}") for v in row) for row in (m, s)), 20, Decimal(1)).outcome
+        == "holds"
+        for m, s in zip(x.mean(axis=2), x.std(axis=2, ddof=1), strict=True)
+    ]
+    assert 0.02 <= np.mean(held) <= 0.08
+
+
+def test_a_correlation_allows_for_rounded_columns_and_has_a_p_of_its_own():
+    x = tuple(number(v) for v in (1, 2, 3, 4))
+    y = tuple(number(v) for v in (2, 1, 4, 3))
+    of_four = run("correlation", x, y, number("0.60"))
+    assert [(r.outcome, r.verdict) for r in of_four] == [("holds", ""), ("fails", "underpowered")]
+    assert "p = 0.4" in of_four[1].sentence
+    assert [r.outcome for r in run("correlation", x, y, number("0.60"), none=True)] == ["holds", "note"]
+    assert run("correlation", x, y, number("0.6"), p=number("0.40"))[1].outcome == "holds"
+    assert run("correlation", x, y, number("0.6"), p=number("0.04"))[1].outcome == "fails"
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    off, called = [], []
+    for _ in range(200):
+        a, b = rng.normal(size=(2, 10))
+        r = np.corrcoef(a, b)[0, 1]
+        columns = [tuple(number(f"{v:.1f}") for v in column) for column in (a, b)]
+        results = run("correlation", *columns, number(f"{r:.2f}"))
+        off.append(results[0].outcome == "fails")
+        called.append(len(results) == 1)
+    assert not any(off)
+    assert np.mean(called) <= 0.05 + 2 * 0.016
+
+
+def test_percentages_of_subgroups_stand_for_whole_counts():
+    groups = ((percent("88.6", 35), percent("50", 20)),)
+    assert run("subgroups", groups, (number(41, "count"),)).outcome == "holds"
+    assert run("subgroups", groups, (number(42, "count"),)).outcome == "fails"
+    coarse = ((percent("50", 1000),),)
+    assert run("subgroups", coarse, (number(504, "count"),)).outcome == "holds"
+    assert run("subgroups", coarse, (number(506, "count"),)).outcome == "fails"
+
+
+def test_the_same_prompts_are_compared_by_mcnemar():
+    before, after = counted(25, 50), counted(33, 50)
+    assert run("differs", after, before).outcome == "fails"
+    paired = run("differs", after, before, lost=number(0))
+    assert (paired.outcome, round(paired.p, 4)) == ("holds", 0.0078)
+    assert run("differs", after, before, lost=number(10)).outcome == "fails"
+    with pytest.raises(wb.WorkbenchError, match="cannot become"):
+        run("differs", after, before, lost=number(30))
+
+
+def test_a_percentage_that_is_no_count_is_said_to_be_rounded():
+    record = Record({}, {}, {"a": percent("18.9", 35), "b": percent("80.0", 35)})
+    check = bind({"test": "differs", "higher": "b", "lower": "a"}, {}, record, (), Lines("f.toml", ""))
+    assert "18.9% of 35 is no count and is taken for 7" in check.run()[0].sentence
+
+
+def test_means_of_rows():
+    a, b = (number("1.0"), number("4.0")), (number("2.0"), number("6.0"))
+    assert run("row_means", (a, b), (number("1.5"), number("5.0"))).outcome == "holds"
+    assert run("row_means", (a, b), (number("1.5"), number("6.0"))).outcome == "fails"
+    assert run("row_sums", (a, b), (number("3.0"), number("10.0"))).outcome == "holds"
+
+
+def test_of_many_honest_repeats_none_is_called_inconsistent():
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    alone, together = [], []
+    for _ in range(100):
+        names = {f"r{i}": counted(k, 50) for i, k in enumerate(rng.binomial(50, 0.4, 20))}
+        names = {name: dataclasses.replace(cell, name=name) for name, cell in names.items()}
+        record = Record({}, {}, names)
+        for family, seen in ((1, alone), (10, together)):
+            checks = [
+                bind({"test": "compatible", "a": f"r{i}", "b": f"r{i + 10}"}, {}, record, (), Lines("f", ""), family)
+                for i in range(10)
+            ]
+            seen.append(combine(f for check in checks for f in check.run()) == "inconsistent")
+    assert np.mean(alone) > 0.15
+    assert np.mean(together) <= 0.05 + 2 * 0.022

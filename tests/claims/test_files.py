@@ -237,6 +237,8 @@ def test_the_frame_shows_numbers_as_printed():
 
 GOOD = claims_file(rates(45.0, 82.5), 'test = "grim"\nof = "T.rate"', "gain = 37.5\nshare = { percent = 95, n = 40 }")
 
+CHECK = 'test = "grim"\nof = "T.rate"'
+
 #: what to change, the line of the mistake in the changed file as text, and the message
 MISTAKES = [
     ('title = "An invented claim"', 'titel = "An invented claim"', "titel", "unknown claim key 'titel'; did you mean 'title'?"),
@@ -252,16 +254,25 @@ MISTAKES = [
     ("n = 40\ncolumns", "columns", "[[table]]", "table 'T' has percentages but no n"),
     ("n = 40\ncolumns", "n = 0\ncolumns", "n = 0", "n must be a whole number above 0, or 'not given'"),
     ("share = { percent = 95, n = 40 }", "share = { percent = 95 }", "share =", "share lacks n"),
-    ("share = { percent = 95,", "share = { percent = 95, count = 3,", "share =", "exactly one of value, percent and count"),
+    ("share = { percent = 95,", "share = { percent = 95, count = 3,", "share =", "exactly one of value, percent, share and count"),
     ("gain = 37.5", 'gain = { value = 37.5, provenance = "X" }', "gain", "provenance must be one of L, R, P, I"),
     ('provenance = "L"', 'provenance = "Q"', '"Q"', "provenance must be one of L, R, P, I, got 'Q'"),
-    ('"rate: percent"', '"rate: share"', "rate: share", "column 'rate: share' must be 'name: type'"),
+    ('"rate: percent"', '"rate: ratio"', "rate: ratio", "column 'rate: ratio' must be 'name: type'"),
+    ('"rate: percent"', '"rate: share"', "82.5", "T[arm 0].rate must be a share from 0 to 1, got 45.0; a percentage has the type percent"),
+    ('"rate: percent"', '"rate: percent of m"', "rate: percent of m", "unknown column of type n 'm'; there are none"),
+    (CHECK, 'test = "within"\nof = "T.rate"', "[[claim.check]]", "it needs low, high or both"),
+    (CHECK, 'test = "same"\nof = "gain"', "[[claim.check]]", "check 'same' says nothing: of has 1"),
+    (CHECK, 'test = "procedure"\nneeds = []', "[[claim.check]]", "check 'procedure' says nothing: needs has 0"),
+    (CHECK, 'test = "reversals"\nof = "T.rate"', "[[claim.check]]", "check 'reversals' says nothing: of has 2"),
+    (CHECK, 'test = "alike"\nof = "share"', "[[claim.check]]", "check 'alike' says nothing: of has 1"),
+    (CHECK, 'test = "compatible"\na = "share"\nb = "share"', "[[claim.check]]", "a and b are the same numbers"),
+    (CHECK, 'test = "peak"\nof = "T.rate"\nat = "T.rate"', "[[claim.check]]", "at names every number of of"),
     ('["arm 1", 82.5]]', '\n["arm 1", "many"]]', '"many"', r"T[arm 1].rate must be a number, or '-' (percent), got 'many'"),
     ('["arm 1", 82.5]]', '\n["arm 1"]]', '["arm 1"]]', "a row needs 2 cells, got 1"),
     ('of = "T.rate"', 'off = "T.rate"', "off =", "unknown check key 'off'; did you mean 'of'?"),
     ('test = "grim"', 'test = "grimm"', "grimm", "unknown check 'grimm'; did you mean 'grim'? There are grim"),
     ('of = "T.rate"', "", "[[claim.check]]", "check 'grim' lacks of"),
-    ('of = "T.rate"', 'of = "T.rates"', "T.rates", "table T has no column 'rates'; there are arm, rate"),
+    ('of = "T.rate"', 'of = "T.rates"', "T.rates", "table T has no column 'rates'; did you mean 'rate'? There are arm, rate"),
     ('of = "T.rate"', 'of = "T[arm 7].rate"', "arm 7", "table T has no row [arm 7]"),
     ('of = "T.rate"', 'of = "U.rate"', "U.rate", "'U.rate' is no number of this claim and no table; there are gain, share, T"),
     ('of = "T.rate"', "of = []", "of = []", "must not be empty"),
@@ -282,7 +293,7 @@ MISTAKES = [
     ('test = ["mcnemar"]', "test = []", "test = []", "test must name at least one test"),
     ("n = 40\ncolumns", "n = true\ncolumns", "n = true", "n must be"),
     ("n = 40\ncolumns", "n = -5\ncolumns", "n = -5", "n must be a whole number above 0, or 'not given'"),
-    ('["arm 1", 82.5]]', '\n["arm 1", nan]]', ', nan]]', "T[arm 1].rate must be a number, or '-' (percent), got NaN"),
+    ('["arm 1", 82.5]]', '\n["arm 1", nan]]', "nan]]", "T[arm 1].rate must be a number, or '-' (percent), got NaN"),
     ('["arm 1", 82.5]]', '\n["arm 1", inf]]', "inf", "T[arm 1].rate must be a number, or '-' (percent), got Infinity"),
     ('["arm 1", 82.5]]', '\n["arm 1", 1e-999999]]', "1e-999999", "T[arm 1].rate must be a number, or '-' (percent)"),
     ("gain = 37.5", "gain = { value = -inf }", "gain", "gain must be"),
@@ -405,3 +416,47 @@ def test_what_a_claims_file_says_is_shown_on_a_terminal_and_not_obeyed(tmp_path)
     assert len(shown.splitlines()) == 4  # head, one row, a blank line, the totals
     shown = FORMATS["md"]([{"id": "X", "title": one.title, "audit": "supported", "verdicts": []}])
     assert len(shown.splitlines()) == 5
+
+
+def test_of_two_columns_of_n_each_rate_names_its_own(tmp_path):
+    path = tmp_path / "log.toml"
+    columns = '["arm: text", "before: percent", "n before: n", "after: share", "n after: n"]'
+    text = GOOD.replace('["arm: text", "rate: percent"]', columns).replace("T.rate", "T.before")
+    text = text.replace('[["arm 0", 45.0], ["arm 1", 82.5]]', '[["arm 0", 45.0, 20, 0.333, 30]]')
+    assert columns in text
+    path.write_text(text)
+    with pytest.raises(
+        wb.WorkbenchError,
+        match="2 columns of type n: say which is that of 'before', \"before: percent of n before\" or",
+    ):
+        read_claims(path)
+    path.write_text(
+        text.replace("before: percent", "before: percent of n before").replace(
+            "after: share", "after: share of n after"
+        )
+    )
+    text = path.read_text().replace('of = "T.before"', 'of = ["T.before", "T.after"]')
+    path.write_text(text)
+    cells = read_claims(path)[0].checks[0].arguments["of"]
+    assert [(c.n, c.successes) for c in cells] == [(20, 9), (30, 10)]
+
+
+def test_shares_are_numbers_as_printed_and_table_ids_may_hold_dots(tmp_path):
+    path = tmp_path / "log.toml"
+    text = GOOD.replace('id = "T"', 'id = "T.1"').replace(
+        'of = "T.rate"', 'of = ["T.1.rate", "T.1[arm 0].rate", "share"]'
+    )
+    path.write_text(text.replace("{ percent = 95, n = 40 }", "{ share = 0.886, n = 35 }"))
+    (claim,) = read_claims(path)
+    cells = claim.checks[0].arguments["of"]
+    assert [str(c) for c in cells] == ["45.0%", "82.5%", "45.0%", "88.6%"]
+    assert cells[-1].successes == 31
+    assert [f.outcome for f in claim.audit()] == ["holds"]
+
+
+def test_a_check_that_cannot_be_computed_loses_nothing_else(tmp_path):
+    path = tmp_path / "log.toml"
+    path.write_text(GOOD + '\n[[claim.check]]\ntest = "nonzero"\nof = ["gain"]\n')
+    audit = read_claims(path)[0].audit()
+    assert [f.outcome for f in audit] == ["holds", "not computed"]
+    assert audit.verdict == "supported"

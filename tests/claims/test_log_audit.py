@@ -54,7 +54,7 @@ def test_numbers_of_a_claims_file_are_checked_unasked(tmp_path):
     text = (INVENTED.parents[1] / "data" / "claims" / "README.md").read_text()
     path = tmp_path / "log.toml"
     path.write_text(
-        text.split("```toml\n")[1].split("```")[0].replace('[[claim.check]]\ntest = "grim"\nof = "T1.polite"\n', "")
+        text.split("```toml\n")[2].split("```")[0].replace('[[claim.check]]\ntest = "grim"\nof = "T1.polite"\n', "")
     )
     assert "83.3 is no count out of 40" in run(str(path))
 
@@ -267,3 +267,17 @@ def test_the_documented_page_is_the_one_that_is_written_today(tmp_path, monkeypa
 def test_every_rule_has_its_row_and_its_rate_in_the_documentation():
     page = (INVENTED.parent / "auditing.md").read_text()
     assert all(f"\n| {name} | {rule.asks} | {rule.follows} | " in page for name, rule in RULES.items())
+
+
+def test_shares_of_a_claims_file_are_checked_unasked(tmp_path):
+    path = tmp_path / "short.toml"
+    path.write_text('[[claim]]\nid = "M.1"\nstatement = "Up."\n[claim.numbers]\nafter = { share = 0.886, n = 35 }\n')
+    assert [f.rule for f in wb.audit(path) if f.grade == "error"] == []
+    path.write_text(path.read_text().replace("0.886", "0.887"))
+    assert [f.rule for f in wb.audit(path) if f.grade == "error"] == ["grim"]
+
+
+def test_of_two_n_in_a_sentence_each_rate_has_its_own():
+    both = "Steering raises refusals from 75% to 100% (n = 4), and from {}% to 97.1% (n = 35, p = 0.2)."
+    assert [f.rule for f in wb.audit(both.format(88.6)) if f.grade in ("error", "slip")] == []
+    assert [f.rule for f in wb.audit(both.format(88.7)) if f.grade in ("error", "slip")] == ["grim"]

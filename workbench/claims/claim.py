@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from workbench._errors import WorkbenchError
 from workbench.claims.audits import BoundCheck
-from workbench.claims.audits.findings import Audit, Finding, conclude
+from workbench.claims.audits.findings import Audit, Finding, conclude, verdict_name
 from workbench.claims.logged import Cell, Fact, Table, interval
 
 if TYPE_CHECKING:
@@ -194,8 +194,7 @@ class Claim:
     def audit(self) -> Audit:
         """What the logged numbers say by themselves: the checks the claim's file names, and the verdict they lead to.
 
-        Raises:
-            WorkbenchError: a check does not suit the numbers it is given; with file and line.
+        A check that does not suit the numbers it is given is a finding that says so, with file and line.
         """
         return self._audit
 
@@ -208,7 +207,7 @@ class Claim:
 def _premises(claim: Claim) -> Iterator[Finding]:
     for premise in claim.premises:
         verdict = premise.audit().verdict
-        sentence = f"rests on {premise.id} ({premise.title}), which is {verdict}"
+        sentence = f"rests on {premise.id} ({premise.title}), which is {verdict_name(verdict)}"
         fine = verdict == "supported"
         yield Finding("premise", sentence, outcome="holds" if fine else "fails", verdict="" if fine else verdict)
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from workbench._errors import unknown
 from workbench._files import data_folder
 from workbench.claims.audits import bind
+from workbench.claims.audits.kinds import REPEATS
 from workbench.claims.claim import ID, ID_WORDS, NOTEBOOKS, Claim, Criterion, Kind, Log, LoggedMethod, Replication
 from workbench.claims.logged import NOT_GIVEN, Cell, Fact, Provenance, Record, Table
 from workbench.claims.toml_schema import Lines, Place, build, expect, known_keys, read_toml, show
@@ -26,7 +27,9 @@ _AS_WRITTEN = "id", "title", "section", "kind", "statement", "models", "notebook
 #: digits before or after the point, and units, that no log gives
 _DIGITS, _MOST_UNITS = 50, 10**12
 
-_COLUMN = re.compile(r"(?P<name>.+): (?P<type>text|number|percent|count|flag|n|provenance)(?: (?P<provenance>[LRPI]))?")
+_COLUMN = re.compile(
+    r"(?P<name>.+): (?P<type>text|number|percent|share|count|flag|n|provenance)(?: of (?P<of>.+?))?(?: (?P<provenance>[LRPI]))?"
+)
 
 
 @cache
@@ -79,6 +82,7 @@ class _NumberText:
 
     value: Decimal | str | None = None
     percent: Decimal | None = None
+    share: Decimal | None = None
     count: int | None = None
     n: int | str | None = None
     provenance: Provenance = "L"
@@ -194,6 +198,7 @@ def _claim(
     _check_n(method.n, (*place, "method"), lines)
     numbers = {name: _number(name, raw, (*place, "numbers", name), lines) for name, raw in text.numbers.items()}
     own = Record(record.tables, record.facts, numbers)
+    repeats = sum(raw.get("test") in REPEATS for claim in file.claim for raw in claim.check)
     return Claim(
         **{name: getattr(text, name) for name in _AS_WRITTEN},
         log=file.log,
@@ -203,7 +208,9 @@ def _claim(
         numbers=numbers,
         evidence=tuple(record.tables.get(name) or record.facts[name] for name in text.evidence),
         premises=tuple(above[name] for name in text.premises),
-        checks=tuple(bind(raw, text.parts, own, (*place, "check", i), lines) for i, raw in enumerate(text.check)),
+        checks=tuple(
+            bind(raw, text.parts, own, (*place, "check", i), lines, max(repeats, 1)) for i, raw in enumerate(text.check)
+        ),
         file=lines.path,
     )
 
@@ -247,42 +254,67 @@ def _check_n(n: object, place: Place, lines: Lines) -> None:
 
 
 def _table(text: _TableText, place: Place, lines: Lines) -> Table:
-    """A table of a file. Each column is ``"name: type"``, optionally followed by a provenance of its own."""
+    """A table of a file. Each column is ``"name: type"``, optionally with the column of its n and a provenance of its own."""
     columns: list[dict[str, Any]] = []
     for i, column in enumerate(text.columns):
         match = _COLUMN.fullmatch(column)
-        types = "text, number, percent, count, flag, n or provenance, then optionally L, R, P or I"
+        types = "text, number, percent, share, count, flag, n or provenance, then optionally L, R, P or I"
         message = f"column {column!r} must be 'name: type', the type being {types}"
         expect(match is not None, (*place, "columns", i), lines, message)
         columns += [match.groupdict()] if match else []
     types_there = {column["type"] for column in columns}
     message = f"table {text.id!r} has percentages but no n: add a column of type n, or n = {NOT_GIVEN!r}, or a number"
-    expect("percent" not in types_there or "n" in types_there or text.n is not None, place, lines, message)
+    has_rates = bool({"percent", "share"} & types_there)
+    expect(not has_rates or "n" in types_there or text.n is not None, place, lines, message)
+    _check_n_columns(text, columns, place, lines)
     _check_n(text.n, place, lines)
     rows = tuple(_row(text, columns, row, (*place, "rows", i), lines) for i, row in enumerate(text.rows))
     return Table(text.id, text.title, text.source, tuple(column["name"] for column in columns), rows)
 
 
+def _check_n_columns(text: _TableText, columns: list[dict[str, Any]], place: Place, lines: Lines) -> None:
+    """Of several columns of n, each rate says which is its own."""
+    names = [column["name"] for column in columns if column["type"] == "n"]
+    for i, column in enumerate(columns):
+        where, name, kind, of = (*place, "columns", i), column["name"], column["type"], column["of"]
+        rate = kind in ("percent", "share", "count")
+        expect(
+            of is None or rate, where, lines, f"column {name!r} is {kind}, and only percent, share and count have an n"
+        )
+        if of is not None and of not in names:
+            raise lines.error(where, unknown("column of type n", of, names))
+        listed = " or ".join(f'"{name}: {kind} of {n}"' for n in names)
+        message = f"table {text.id!r} has {len(names)} columns of type n: say which is that of {name!r}, {listed}"
+        expect(of is not None or not rate or len(names) < 2, where, lines, message)
+
+
 def _row(text: _TableText, columns: list[dict[str, Any]], row: object, place: Place, lines: Lines) -> tuple[Cell, ...]:
     cells = row if isinstance(row, list) else []
     expect(len(cells) == len(columns), place, lines, f"a row needs {len(columns)} cells, got {len(cells)}")
-    by_type = dict(zip((column["type"] for column in columns), cells, strict=True))
-    n, own = by_type.get("n", text.n), by_type.get("provenance")
-    if n != "-":
-        _check_n(n, place, lines)
+    units = {c["name"]: value for value, c in zip(cells, columns, strict=True) if c["type"] == "n"}
+    own = next((value for value, c in zip(cells, columns, strict=True) if c["type"] == "provenance"), None)
+    only = next(iter(units.values()), text.n)
+    for n in units.values():
+        if n != "-":
+            _check_n(n, place, lines)
     expect(own in (None, "L", "R", "P", "I"), place, lines, f"provenance must be L, R, P or I, got {show(own)}")
     words = [str(value) for value, column in zip(cells, columns, strict=True) if column["type"] == "text"]
     key = ", ".join(words) or str(cells[0])
     made = []
     for value, column in zip(cells, columns, strict=True):
         provenance = column["provenance"] or own or text.provenance
-        made.append(_cell(f"{text.id}[{key}].{column['name']}", value, column["type"], n, provenance, place, lines))
+        name, n = f"{text.id}[{key}].{column['name']}", units.get(column["of"], only)
+        made.append(_cell(name, value, column["type"], n, provenance, place, lines))
     return tuple(made)
 
 
 def _cell(name: str, value: Any, kind: str, n: object, provenance: str, place: Place, lines: Lines) -> Cell:
     """One cell, its value checked against its type. ``"-"`` stands for what the record does not give."""
     missing = kind != "text" and value in ("-", NOT_GIVEN)
+    if kind == "share" and _is_number(value):
+        message = f"{name} must be a share from 0 to 1, got {show(value)}; a percentage has the type percent"
+        expect(0 <= value <= 1, place, lines, message)
+        kind, value = "percent", value.scaleb(2) if isinstance(value, Decimal) else Decimal(100 * value)
     number = _is_number(value)
     if kind in ("text", "provenance"):
         fine, wanted = isinstance(value, str), "text"
@@ -292,6 +324,7 @@ def _cell(name: str, value: Any, kind: str, n: object, provenance: str, place: P
         fine, wanted = missing or (number and value % 1 == 0), "a whole number, or '-'"
     else:
         fine, wanted = missing or number, "a number, or '-'"
+    kind = "percent" if kind == "share" else kind
     expect(fine, place, lines, f"{name} must be {wanted} ({kind}), got {show(value)}")
     units = n if kind in ("percent", "count") and isinstance(n, int) and not isinstance(n, bool) else None
     return Cell(name, None if missing else Decimal(value) if number else value, kind, units, provenance)
@@ -307,16 +340,21 @@ def _is_number(value: object) -> bool:
 def _number(name: str, raw: object, place: Place, lines: Lines) -> Cell:
     """A number of running text: the bare value, or a table that says more.
 
-    The table has ``value``, ``percent`` with its ``n``, or ``count`` with or without one, and optionally ``provenance``.
+    The table has ``value``, ``percent`` or ``share`` (0.886) with its ``n``, or ``count``, and optionally ``provenance``.
     """
     if not isinstance(raw, Mapping):
         kind = "flag" if isinstance(raw, bool) else "number" if _is_number(raw) or raw == "-" else "text"
         return _cell(name, raw, kind, None, "L", place, lines)
     text = build(_NumberText, raw, place, lines)
-    given = [k for k in ("value", "percent", "count") if getattr(text, k) is not None]
-    expect(len(given) == 1, place, lines, f"{name} needs exactly one of value, percent and count")
+    given = [k for k in ("value", "percent", "share", "count") if getattr(text, k) is not None]
+    expect(len(given) == 1, place, lines, f"{name} needs exactly one of value, percent, share and count")
     kind, value = given[0], getattr(text, given[0])
-    expect(kind != "percent" or text.n is not None, place, lines, f"{name} lacks n (a number, or {NOT_GIVEN!r})")
+    expect(
+        kind not in ("percent", "share") or text.n is not None,
+        place,
+        lines,
+        f"{name} lacks n (a number, or {NOT_GIVEN!r})",
+    )
     _check_n(text.n, place, lines)
     kind = kind if kind != "value" else "number" if isinstance(value, Decimal) else "text"
     return _cell(name, value, kind, text.n, text.provenance, place, lines)

@@ -12,6 +12,7 @@ import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from functools import cached_property
 from html.parser import HTMLParser
 from pathlib import Path
@@ -21,21 +22,7 @@ from workbench._errors import WorkbenchError
 from workbench.claims.log_numbers import Number, plain, read_cell, read_numbers, settings_of
 
 #: what files of a folder are read
-SUFFIXES = (
-    ".md",
-    ".markdown",
-    ".txt",
-    ".rst",
-    ".log",
-    ".html",
-    ".htm",
-    ".ipynb",
-    ".csv",
-    ".tsv",
-    ".json",
-    ".jsonl",
-    ".parquet",
-)
+SUFFIXES = tuple(".md .markdown .txt .rst .log .html .htm .ipynb .csv .tsv .json .jsonl .parquet".split())  # noqa: SIM905
 _MOST_ROWS = 20_000  # of a table of data
 
 
@@ -905,11 +892,16 @@ def _read_claims_file(text: str, source: str) -> LogText:
 
     for table in data.get("table", ()):
         heads = [str(h).rpartition(": ") for h in table.get("columns", ())]
-        columns = [f"{name} %" if kind.startswith("percent") else name or kind for name, _, kind in heads]
+        columns = [f"{name} %" if kind.startswith(("percent", "share")) else name or kind for name, _, kind in heads]
         n = table.get("n")
         title = f"{table.get('title', '')} (n = {n})" if isinstance(n, int) else str(table.get("title", ""))
         where = line_of(table.get("id", ""))
-        rows = [["" if c == "-" else _shown(c) for c in row] for row in table.get("rows", ()) if isinstance(row, list)]
+        shares = {j for j, (_, _, kind) in enumerate(heads) if kind.startswith("share")}
+        rows = [
+            ["" if c == "-" else _shown(_percent(c) if j in shares else c) for j, c in enumerate(row)]
+            for row in table.get("rows", ())
+            if isinstance(row, list)
+        ]
         reader.section += 1
         reader.add_table(columns, rows, where, [where] * len(rows), title)
     for claim in data.get("claim", ()):
@@ -927,12 +919,20 @@ def _read_claims_file(text: str, source: str) -> LogText:
     return reader.log(lines, range(1, len(lines) + 1))
 
 
+def _percent(share: object) -> object:
+    """A share as a percentage with the digits that it has: 0.886 is 88.6."""
+    if isinstance(share, bool) or not isinstance(share, int | float):
+        return share
+    return f"{Decimal(str(share)).scaleb(2):f}" if isinstance(share, float) else 100 * share
+
+
 def _said_number(value: object) -> str:
     if isinstance(value, Mapping):
         if "count" in value:
             return f"{value['count']}/{value.get('n', '?')}"
-        if "percent" in value:
-            return f"{value['percent']}%" + (f" (n = {value['n']})" if "n" in value else "")
+        if "percent" in value or "share" in value:
+            percent = value["percent"] if "percent" in value else _percent(value["share"])
+            return f"{percent}%" + (f" (n = {value['n']})" if "n" in value else "")
         return str(value.get("value", ""))
     return str(value)
 
@@ -998,28 +998,8 @@ class _Places:
 class _Html(HTMLParser):
     """Tables and blocks of text of an HTML page, with their lines."""
 
-    _BLOCKS = (
-        "p",
-        "li",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "caption",
-        "figcaption",
-        "pre",
-        "div",
-        "dt",
-        "dd",
-        "blockquote",
-        "section",
-        "article",
-        "br",
-        "td",
-        "th",
-        "body",
+    _BLOCKS = frozenset(
+        """p li h1 h2 h3 h4 h5 h6 caption figcaption pre div dt dd blockquote section article br td th body""".split()  # noqa: SIM905
     )
 
     def __init__(self, reader: _Reader, lines: list[int]):

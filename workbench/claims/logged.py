@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from difflib import get_close_matches
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
@@ -23,7 +24,7 @@ Provenance = Literal["L", "R", "P", "I"]
 
 NOT_GIVEN = "not given"
 
-_REFERENCE = re.compile(r"(?P<table>[^\[.]+)(?:\[(?P<row>[^\]]*)\])?(?:\.(?P<column>.+))?")
+_REFERENCE = re.compile(r"(?:\[(?P<row>[^\]]*)\])?(?:\.(?P<column>.+))?")
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Cell:
             return NOT_GIVEN
         if self.type == "count" and self.n:
             return f"{self.value}/{self.n}"
-        return f"{self.value}%" if self.type == "percent" else str(self.value)
+        return f"{self.value:f}%" if self.type == "percent" else str(self.value)
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,9 @@ class Table:
             wanted = [keys]
         rows = [row for row in self.rows if all(_is(c, key) for c, key in zip(row, wanted, strict=False))]
         if column is not None and column not in self.columns:
-            raise LookupError(f"table {self.id} has no column {column!r}; there are {', '.join(self.columns)}")
+            near = get_close_matches(column, self.columns, n=1)
+            hint = f"; did you mean {near[0]!r}? There" if near else "; there"
+            raise LookupError(f"table {self.id} has no column {column!r}{hint} are {', '.join(self.columns)}")
         if not rows:
             there = ", ".join(str(row[0].value) for row in self.rows)
             raise LookupError(f"table {self.id} has no row [{keys}]; the rows are {there}")
@@ -194,8 +197,15 @@ class Record:
         """
         if reference in self.numbers:
             return (self.numbers[reference],)
-        parts = _REFERENCE.fullmatch(reference)
-        if parts is None or parts["table"] not in self.tables:
-            known = ", ".join([*self.numbers, *self.tables])
-            raise LookupError(f"{reference!r} is no number of this claim and no table; there are {known or 'none'}")
-        return self.tables[parts["table"]].select(parts["row"], parts["column"])
+        for name in sorted(self.tables, key=len, reverse=True):  # an id may hold dots
+            parts = _REFERENCE.fullmatch(reference.removeprefix(name)) if reference.startswith(name) else None
+            if parts is not None:
+                return self.tables[name].select(parts["row"], parts["column"])
+        known = [*self.numbers, *self.tables]
+        near = get_close_matches(reference, known, n=1) or get_close_matches(
+            re.split(r"[.\[]", reference)[0], known, n=1
+        )
+        hint = f"; did you mean {near[0]!r}? There" if near else "; there"
+        raise LookupError(
+            f"{reference!r} is no number of this claim and no table{hint} are {', '.join(known) or 'none'}"
+        )

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from workbench._errors import show_controls
-from workbench.claims.audits.findings import VERDICTS, Audit
+from workbench.claims.audits.findings import VERDICTS, Audit, verdict_name
 from workbench.claims.standing import standing_text
 
 _HEAD = ("id", "claim", "audit", "replication", "effect", "on")
@@ -34,7 +34,7 @@ def verdict_text(verdict: Mapping) -> str:
 def _lines(records: Sequence[Mapping]) -> Iterator[tuple[str, ...]]:
     """One line per claim and model: id, title, audit, verdict, effect with interval, model."""
     for record in records:
-        about = (record["id"], record["title"], record["audit"])
+        about = (record["id"], record["title"], verdict_name(record["audit"]))
         for verdict in record["verdicts"]:
             yield (*about, outcome_text(verdict), effect_text(verdict), verdict["model"])
         if not record["verdicts"]:
@@ -70,22 +70,23 @@ FORMATS: dict[str, Callable[[Sequence[Mapping]], str]] = {"table": table, "md": 
 
 
 def details(audit: Audit) -> str:
-    """The verdict of an audit and its findings, one a line: the assertion, the check, its outcome, the sentence."""
+    """The verdict of an audit, what was checked, and its findings, one a line: the assertion, the check, its outcome, the sentence."""
     rows = [
         (f.part, f.check, f"{f.outcome}: {f.verdict}" if f.verdict else f.outcome, f.sentence) for f in audit.findings
     ]
-    return f"{audit}\n{in_columns(rows)}" if rows else str(audit)
+    head = f"{audit}\nchecked: {audit.checked}"
+    return f"{head}\n{in_columns(rows)}" if rows else head
 
 
 def summary(audits: Sequence[tuple[str, str, Audit]]) -> str:
     """One line per claim, from id, title and audit, and how many there are of each verdict."""
     rows = [("claim", "title", "audit", "failed checks", "assertions")]
     for identity, title, audit in audits:
-        parts = ", ".join(f"{letter} {verdict}" for letter, verdict in audit.parts.items())
+        parts = ", ".join(f"{letter} {verdict_name(verdict)}" for letter, verdict in audit.parts.items())
         failed = ", ".join(dict.fromkeys(f.check for f in audit.findings if f.outcome == "fails"))
-        rows.append((identity, title, audit.verdict, failed, parts))
+        rows.append((identity, title, verdict_name(audit.verdict), failed, parts))
     counts = Counter(audit.verdict for *_, audit in audits)
-    total = ", ".join(f"{counts[verdict]} {verdict}" for verdict in reversed(VERDICTS) if counts[verdict])
+    total = ", ".join(f"{counts[verdict]} {verdict_name(verdict)}" for verdict in reversed(VERDICTS) if counts[verdict])
     return f"{in_columns(rows)}\n{len(audits)} claims: {total}"
 
 

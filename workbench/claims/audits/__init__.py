@@ -5,13 +5,15 @@ failure means belongs to the kind of check, never to a file.
 """
 
 import inspect
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args, get_origin, get_type_hints
 
-from workbench._errors import unknown
-from workbench.claims.audits.findings import Finding, Result
-from workbench.claims.audits.kinds import CHECKS
+from workbench._errors import WorkbenchError, unknown
+from workbench.claims.audits.findings import Finding, Outcome, Result
+from workbench.claims.audits.kinds import CHECKS, EXACT, REPEATS, without_content
+from workbench.claims.audits.noise import ALPHA
 from workbench.claims.logged import Cell, Fact, Record
 from workbench.claims.toml_schema import Lines, Place, expect, known_keys, show, value_of
 
@@ -25,6 +27,7 @@ class BoundCheck:
         part: the letter of the assertion it bears on, or empty.
         arguments: of the check's function.
         place, lines: where it stands in its file, for messages.
+        family: how many checks of its file, this one among them, ask whether honest repeats agree.
     """
 
     test: str
@@ -32,28 +35,60 @@ class BoundCheck:
     arguments: Mapping[str, Any]
     place: Place = field(repr=False, compare=False)
     lines: Lines = field(repr=False, compare=False)
+    family: int = 1
 
     def run(self) -> list[Finding]:
-        """Compute it.
-
-        Raises:
-            WorkbenchError: the cells do not suit the check; the message has file and line.
-        """
+        """Compute it. A check that does not suit its numbers is one finding that says so, with file and line."""
         kind = CHECKS[self.test]
         try:
             computed = kind.run(**self.arguments)
-        except (ValueError, ArithmeticError) as error:
-            raise self.lines.error(self.place, f"check {self.test!r} cannot be computed: {error}") from error
-        results = computed if isinstance(computed, list) else [computed]
-        return [self._finding(result, kind.means) for result in results]
+            results = computed if isinstance(computed, list) else [computed]
+            if any(r.p is not None and math.isnan(r.p) for r in results):
+                raise WorkbenchError("its p-value is no number: there are too few numbers, or they do not vary")
+        except (ValueError, ArithmeticError, LookupError, TypeError, AssertionError) as error:
+            zero = isinstance(error, ZeroDivisionError)
+            raw = "a number is divided by zero" if zero else f"the numbers do not suit it ({error})"
+            why = str(error) if isinstance(error, WorkbenchError) else raw
+            message = self.lines.error(self.place, f"check {self.test!r} cannot be computed: {why}")
+            return [Finding(self.test, str(message), None, self.part, "not computed")]
+        return [self._finding(self._of_family(result), kind.means) for result in results]
+
+    def _of_family(self, result: Result) -> Result:
+        """A difference of repeats counts against as many as were compared (Bonferroni): of many, some differ by chance."""
+        repeats = self.test in REPEATS and "margin" not in self.arguments
+        if not repeats or self.family == 1 or result.outcome != "fails" or result.p is None:
+            return result
+        sentence = f"{result.sentence}, times {self.family} repeats compared in this file: {min(1, self.family * result.p):.2g}"
+        outcome: Outcome = "fails"
+        if self.family * result.p >= ALPHA:
+            outcome = "note" if self.test.startswith("alike") else "holds"
+        return replace(result, outcome=outcome, sentence=sentence)
 
     def _finding(self, result: Result, meaning: str) -> Finding:
         verdict = (result.verdict or meaning) if result.outcome == "fails" else ""
-        return Finding(self.test, result.sentence, result.p, self.part, result.outcome, verdict, result.values)
+        sentence = result.sentence
+        if self.test not in EXACT and (rounded := self._rounded_counts()):
+            sentence = f"{sentence}; {rounded}"
+        return Finding(self.test, sentence, result.p, self.part, result.outcome, verdict, result.values)
+
+    def _rounded_counts(self) -> str:
+        """Which percentages are no count out of their n, and as which count the check took them."""
+        cells = dict.fromkeys(c for value in self.arguments.values() for c in _cells_in(value))
+        off = [c for c in cells if c.type == "percent" and c.n and c.value is not None and not c.is_possible()]
+        listed = ", ".join(f"{c} of {c.n} is no count and is taken for {c.successes}" for c in off[:3])
+        return listed + (f", and {len(off) - 3} more" if len(off) > 3 else "")
+
+
+def _cells_in(value: object) -> Iterator[Cell]:
+    if isinstance(value, Cell):
+        yield value
+    elif isinstance(value, tuple):
+        for inner in value:
+            yield from _cells_in(inner)
 
 
 def bind(
-    table: Mapping[str, Any], letters: Mapping[str, str], record: Record, place: Place, lines: Lines
+    table: Mapping[str, Any], letters: Mapping[str, str], record: Record, place: Place, lines: Lines, family: int = 1
 ) -> BoundCheck:
     """A check of a claims file, its references resolved.
 
@@ -62,9 +97,10 @@ def bind(
         letters: the assertions of the claim.
         record: what references lead into.
         place, lines: for messages.
+        family: how many checks of the file ask whether repeats agree.
 
     Raises:
-        WorkbenchError: an unknown check, parameter, letter or reference, or a parameter missing; with the line.
+        WorkbenchError: a check that says nothing, an unknown check, parameter, letter or reference, or a parameter missing; with the line.
     """
     test, part = table.get("test"), table.get("part", "")
     expect(isinstance(test, str) and test in CHECKS, (*place, "test"), lines, str(unknown("check", test, CHECKS)))
@@ -82,7 +118,9 @@ def bind(
         for key, p in parameters.items()
         if key in table
     }
-    return BoundCheck(test, part, arguments, place, lines)
+    empty = without_content(test, arguments)
+    expect(not empty, place, lines, f"check {test!r} says nothing: {empty}")
+    return BoundCheck(test, part, arguments, place, lines, family)
 
 
 def _argument(hint: Any, value: object, record: Record, place: Place, lines: Lines) -> Any:

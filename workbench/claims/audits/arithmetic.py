@@ -178,14 +178,11 @@ def _correlation_p(r: float, reach: float, claimed: Cell | None, p: Cell, n: int
     """Whether the p-value is the one of the correlation, or of one that is rounded like it."""
     from scipy import stats
 
-    middle = r if claimed is None else claimed.number
-    half = reach if claimed is None else float(claimed.unit) / 2
-
     def p_of(size: float) -> float:
         size = min(max(size, 0.0), 1 - 1e-12)
         return 2 * float(stats.t.sf(size * math.sqrt((n - 2) / (1 - size * size)), n - 2))
 
-    sizes = ((r, reach), (middle, half))
+    sizes = [(r, reach)] if claimed is None else [(r, 0.0), (claimed.number, float(claimed.unit) / 2)]
     low, high = min(p_of(abs(m) + h) for m, h in sizes), max(p_of(abs(m) - h) for m, h in sizes)
     printed = printed_p(p)
     fits = any(printed.allows(lo, hi) for lo, hi in ((low, high), (low / 2, high / 2)))

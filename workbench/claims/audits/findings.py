@@ -1,5 +1,6 @@
 """What a check finds, and how findings make a verdict."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -8,12 +9,24 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-Outcome = Literal["holds", "slip", "fails", "note"]
+#: outcomes that decide nothing
+_UNDECIDED = ("note", "not computed")
+
+Outcome = Literal["holds", "slip", "fails", "note", "not computed"]
 
 
 #: The verdicts of an audit, gravest first: what has been refuted or measures its own procedure cannot be saved by counts,
 #: and where there is nothing to check a contradiction elsewhere decides nothing.
 VERDICTS = ("refuted (analytic)", "artefact", "untestable", "inconsistent", "underpowered", "supported")
+
+
+def verdict_name(verdict: str) -> str:
+    """What a reader is told: *supported* is stored, and means that no fault was found in what was checked.
+
+    >>> verdict_name("supported"), verdict_name("inconsistent")
+    ('no fault found', 'inconsistent')
+    """
+    return "no fault found" if verdict == "supported" else verdict
 
 
 @dataclass(frozen=True)
@@ -45,7 +58,7 @@ class Finding:
         sentence: what it shows.
         p: p-value.
         part: the letter of the assertion it bears on, or empty for the claim as a whole.
-        outcome: holds, slip, fails or note.
+        outcome: holds, slip, fails, note, or not computed (the numbers do not suit the check).
         verdict: what the failure means; empty unless it fails.
         values: what was recomputed.
     """
@@ -65,7 +78,7 @@ class Audit:
 
     Attributes:
         claim: its id.
-        verdict: supported, underpowered, inconsistent, artefact, refuted (analytic) or untestable.
+        verdict: supported (told as "no fault found"), underpowered, inconsistent, artefact, refuted (analytic) or untestable.
         parts: the verdict of each lettered assertion.
         findings: the checks that led there, in order. Iterating the audit iterates these.
     """
@@ -81,9 +94,17 @@ class Audit:
     def __len__(self) -> int:
         return len(self.findings)
 
+    @property
+    def checked(self) -> str:
+        """What was checked, and how often: "2 grim, 1 differs"; and what could not be computed."""
+        counts = Counter(f.check for f in self.findings if f.outcome not in _UNDECIDED)
+        not_computed = sum(f.outcome == "not computed" for f in self.findings)
+        checked = ", ".join(f"{n} {check}" for check, n in counts.items()) or "nothing"
+        return checked + (f"; {not_computed} could not be computed" if not_computed else "")
+
     def __str__(self) -> str:
-        letters = ", ".join(f"{letter}: {verdict}" for letter, verdict in self.parts.items())
-        return f"{self.claim}: {self.verdict}" + (f" ({letters})" if letters else "")
+        letters = ", ".join(f"{letter}: {verdict_name(verdict)}" for letter, verdict in self.parts.items())
+        return f"{self.claim}: {verdict_name(self.verdict)}" + (f" ({letters})" if letters else "")
 
     def frame(self) -> "pd.DataFrame":
         """One row per finding. A pandas DataFrame."""
@@ -95,7 +116,7 @@ class Audit:
 
 def combine(findings: Iterable[Finding]) -> str:
     """The verdict of some findings: the gravest failure; supported if none fails; untestable if nothing was checked."""
-    checked = [f for f in findings if f.outcome != "note"]
+    checked = [f for f in findings if f.outcome not in _UNDECIDED]
     if not checked:
         return "untestable"
     failures = [f.verdict for f in checked if f.outcome == "fails"]
@@ -115,6 +136,6 @@ def conclude(claim: str, findings: Iterable[Finding], letters: Iterable[str], he
     parts = {letter: combine(f for f in listed if f.part == letter) for letter in letters}
     own = [f for f in listed if not f.part]
     verdicts = [parts[letter] for letter in headline]
-    if verdicts and not any(f.outcome != "note" for f in own):
+    if verdicts and not any(f.outcome not in _UNDECIDED for f in own):
         return Audit(claim, min(verdicts, key=VERDICTS.index), parts, listed)
     return Audit(claim, min([combine(own), *verdicts], key=VERDICTS.index), parts, listed)

@@ -23,18 +23,35 @@ ALPHA = 0.05
 # Rates
 
 
-def differs(higher: Cell, lower: Cell) -> Result:
-    """The rate said to be higher is, beyond chance (Fisher's exact test, two-sided).
+def differs(higher: Cell, lower: Cell, lost: Cell | None = None) -> Result:
+    """The rate said to be higher is, beyond chance: Fisher's exact test, two-sided; McNemar's where `lost` is given.
 
     A significant difference the other way round makes the record inconsistent.
+
+    Args:
+        higher, lower: rates, each with its n.
+        lost: where both are of the same prompts, how many of them had the outcome in ``lower`` alone.
     """
-    p = fisher(higher.successes, higher.units, lower.successes, lower.units)
+    if lost is None:
+        p, test = fisher(higher.successes, higher.units, lower.successes, lower.units), "Fisher"
+    else:
+        p, test = _paired_p(higher, lower, lost), f"of the same {lower.units}, {lost} lost: exact McNemar"
     against = higher.share < lower.share and p < ALPHA
-    sentence = f"{higher} ({higher.name}) against {lower} ({lower.name}): Fisher p = {p:.2g}"
+    sentence = f"{higher} ({higher.name}) against {lower} ({lower.name}): {test} p = {p:.2g}"
     if against:
         return Result("fails", f"{sentence}, the other way round", p=p, verdict="inconsistent")
     other = "; it is not even higher" if p >= ALPHA and higher.share < lower.share else ""
-    return Result("holds" if p < ALPHA else "fails", sentence + (other or _wanted(higher, lower, p)), p=p)
+    wanted = "" if lost is not None else _wanted(higher, lower, p)
+    return Result("holds" if p < ALPHA else "fails", sentence + (other or wanted), p=p)
+
+
+def _paired_p(higher: Cell, lower: Cell, lost: Cell) -> float:
+    if higher.units != lower.units:
+        raise WorkbenchError(f"the same prompts have one n: got {higher.units} and {lower.units}")
+    gone, gained = int(lost.exact), higher.successes - lower.successes + int(lost.exact)
+    if not (0 <= gone <= lower.successes and 0 <= gained <= lower.units - lower.successes):
+        raise WorkbenchError(f"{lost} lost: {lower} cannot become {higher} when so many of the same prompts are lost")
+    return mcnemar_counts(gained, gone)
 
 
 def _wanted(a: Cell, b: Cell, p: float) -> str:
@@ -144,6 +161,8 @@ def best_of(of: Cell, base: Cell, tries: int) -> Result:
 
     The base is measured too, so its own n counts.
     """
+    if tries < 1:
+        raise WorkbenchError(f"tries is {tries}: a whole number of at least 1 is needed")
     one = fisher(of.successes, of.units, base.successes, base.units, "greater")
     chance = -math.expm1(tries * math.log1p(-one)) if one < 1 else 1.0
     sentence = (
@@ -187,11 +206,19 @@ def beyond_noise(of: Cell, against: Cell, sd: Cell, n: int) -> Result:
     return Result("holds" if p < ALPHA else "fails", sentence + more, (gap, se), p)
 
 
+def _listed(cells: Cells) -> str:
+    return ", ".join(map(str, cells))
+
+
 def means_differ(a: Cells, b: Cells) -> Result:
     """Two groups of numbers have different means (Welch's t test)."""
     from scipy.stats import ttest_ind
 
     groups = [[c.number for c in cells] for cells in (a, b)]
+    if min(map(len, groups)) < 2 or all(len(set(g)) == 1 for g in groups):
+        raise WorkbenchError(
+            f"Welch's t test needs at least two numbers in each group, and spread: got {_listed(a)} and {_listed(b)}"
+        )
     p = float(ttest_ind(*groups, equal_var=False)[1])
     means = tuple(math.fsum(g) / len(g) for g in groups)
     sentence = f"means {means[0]:+.2f} and {means[1]:+.2f}: Welch p = {p:.2g}"
@@ -203,6 +230,8 @@ def nonzero(of: Cells) -> Result:
     from scipy.stats import ttest_1samp
 
     numbers = [c.number for c in of]
+    if len(set(numbers)) < 2:
+        raise WorkbenchError(f"a t test needs at least two numbers, and spread: got {_listed(of)}")
     p, mean = float(ttest_1samp(numbers, 0)[1]), math.fsum(numbers) / len(numbers)
     return Result("holds" if p < ALPHA else "fails", f"mean {mean:+.2f} of {len(of)}: t test p = {p:.2g}", (mean,), p)
 
@@ -222,6 +251,10 @@ def correlations_differ(stronger: Cell, weaker: Cell, n: int) -> Result:
     """One correlation is stronger than another, each over n independent points (Fisher's z)."""
     from scipy.stats import norm
 
+    if n < 4 or not all(abs(r.number) < 1 for r in (stronger, weaker)):
+        raise WorkbenchError(
+            f"Fisher's z needs correlations between -1 and 1, over 4 points or more: got {stronger}, {weaker}, n = {n}"
+        )
     z = [math.atanh(abs(r.number)) for r in (stronger, weaker)]
     half = 1.959964 / math.sqrt(n - 3)
     p = 2 * float(norm.sf(abs(z[0] - z[1]) / math.sqrt(2 / (n - 3))))
@@ -240,7 +273,10 @@ def governs(outcome: Cells, by: Cells, rather_than: Cells) -> Result:
     """
     from scipy import stats
 
+    aligned(outcome, by, rather_than)
     y, x, rival = ([c.number for c in cells] for cells in (outcome, by, rather_than))
+    if len(y) < 4 or any(len(set(column)) == 1 for column in (y, x, rival)):
+        raise WorkbenchError(f"three columns of at least 4 rows that vary are needed, got {len(y)} rows")
     own, other, between = (float(stats.spearmanr(a, b)[0]) for a, b in ((y, x), (y, rival), (x, rival)))
     t = williams_t(abs(own), abs(other), abs(between), len(y))
     p = 2 * float(stats.t.sf(abs(t), len(y) - 3))
@@ -252,7 +288,7 @@ def williams_t(own: float, other: float, between: float, n: int) -> float:
     """Williams' t of two correlations that share one variable; n - 3 degrees of freedom."""
     determinant = 1 - own**2 - other**2 - between**2 + 2 * own * other * between
     spread = 2 * (n - 1) / (n - 3) * determinant + ((own + other) / 2) ** 2 * (1 - between) ** 3
-    return (own - other) * math.sqrt((n - 1) * (1 + between) / spread)
+    return (own - other) * math.sqrt((n - 1) * (1 + between) / spread) if spread > 0 else 0.0
 
 
 def aucs_differ(higher: Cell, lower: Cell, positives: int, negatives: int) -> Result:
@@ -260,6 +296,8 @@ def aucs_differ(higher: Cell, lower: Cell, positives: int, negatives: int) -> Re
     from scipy.stats import norm
 
     errors = [auc_standard_error(a.number, positives, negatives) for a in (higher, lower)]
+    if not any(errors):
+        raise WorkbenchError(f"AUCs of {higher} and {lower} have no standard error to compare them by")
     z = (higher.number - lower.number) / math.hypot(*errors)
     p = 2 * float(norm.sf(abs(z)))
     sentence = f"AUC {higher} ± {errors[0]:.3f} against {lower} ± {errors[1]:.3f} (standard errors): p = {p:.2g}"

@@ -3,21 +3,26 @@
 A failure means the record is inconsistent.
 """
 
+import math
 from collections import Counter
+from collections.abc import Sequence
 from decimal import Decimal
-from itertools import pairwise
+from itertools import combinations, pairwise
 from statistics import fmean
 from typing import Literal
 
-from workbench.claims.audits.arithmetic import Cells
+from workbench._errors import WorkbenchError, unknown
+from workbench.claims.audits.arithmetic import Cells, printed_p
 from workbench.claims.audits.findings import Result
 from workbench.claims.audits.noise import equal_rates_p
 from workbench.claims.logged import Cell, Fact, aligned
-from workbench.statistics.rates import fisher, rate, two_proportion_z
+from workbench.statistics.equivalences import Equivalence, equivalence_rates
+from workbench.statistics.rates import fisher, rate
+from workbench.statistics.results import Estimate
 
 
 def within(of: Cells, low: Cell | None = None, high: Cell | None = None) -> Result:
-    """Every number lies in the range that is stated."""
+    """Every number lies in the range that is stated; one bound at least is needed."""
     floor = -float("inf") if low is None else low.number - float(low.unit) / 2
     ceiling = float("inf") if high is None else high.number + float(high.unit) / 2
     given = [c for c in of if c.value is not None]
@@ -62,7 +67,7 @@ def peak(of: Cells, at: Cells, lowest: bool = False) -> Result:
 
 
 def reversals(of: Cells) -> Result:
-    """Along increasing doses the rates never turn back by more than chance allows (Fisher's exact test of each step)."""
+    """Along increasing doses, three at least, the rates never turn back by more than chance allows (Fisher's exact test of each step)."""
     rows = []
     for a, b, c in zip(of, of[1:], of[2:], strict=False):
         first, second = (fisher(x.successes, x.units, y.successes, y.units) for x, y in ((a, b), (b, c)))
@@ -76,6 +81,8 @@ def reversals(of: Cells) -> Result:
 def same(of: Cells) -> Result:
     """What is given in several places is given alike: equal numbers or equal words."""
     values = Counter(c.value for c in of)
+    if len(values) == 1 and None in values:
+        return Result("fails", f"given in none of the {len(of)} places", verdict="untestable")
     if len(values) == 1:
         return Result("holds", f"{of[0]} in {len(of)} places")
     listed = ", ".join(f"{c} ({c.name})" for c in of)
@@ -108,23 +115,79 @@ def repeats(a: Cells, b: Cells) -> Result:
     return Result("fails" if p < 0.05 else "holds", sentence, (total,), p)
 
 
-def alike(of: Cells) -> Result:
-    """Rates said not to differ do not differ beyond chance (exact where counts are few, else chi-squared)."""
+def alike(of: Cells, margin: Decimal | None = None) -> Result:
+    """Rates said not to differ are shown to differ by less than a margin; without one, only that they do differ is found.
+
+    That no difference is found is no evidence that there is none: without a margin it is a note.
+
+    Args:
+        of: rates, each with its n.
+        margin: the largest difference that does not matter, in percentage points. Each pair must be equivalent within it
+            (two one-sided tests); where that is not shown the claim is underpowered.
+    """
     p = equal_rates_p(of)
     sentence = f"{', '.join(map(str, of))}: p = {p:.2g} for equal rates"
-    return Result("fails" if p < 0.05 else "holds", sentence, p=p)
+    if margin is None:
+        more = "; that is no evidence that they are alike: give a margin"
+        return Result("fails" if p < 0.05 else "note", sentence + more * (p >= 0.05), p=p)
+    pairs = [
+        equivalence_rates(a.successes, a.units, b.successes, b.units, float(margin) / 100)
+        for a, b in combinations(of, 2)
+    ]
+    return _alike(pairs, p, sentence, f"{margin} points", 100)
 
 
-def alike_means(means: Cells, sds: Cells, n: int) -> Result:
-    """Groups of n said not to differ in their mean do not differ beyond chance (one-way F from means and SDs)."""
+def _alike(pairs: Sequence[Equivalence], p: float, sentence: str, margin: str, scale: float) -> Result:
+    """All pairs are within the margin, or the difference is found, or neither."""
+    worst = max(pairs, key=lambda pair: pair.p)
+    low, high = scale * worst.difference.low, scale * worst.difference.high
+    sentence = f"{sentence}; 90% interval of the least alike pair {low:+.2f} to {high:+.2f}, margin {margin}"
+    if worst.holds:
+        return Result("holds", f"{sentence}: alike with p = {worst.p:.2g}", p=worst.p)
+    return Result("fails", sentence, p=worst.p, verdict="" if p < 0.05 else "underpowered")
+
+
+def alike_means(means: Cells, sds: Cells, n: int, margin: Decimal | None = None) -> Result:
+    """Means of groups of n said not to differ differ by less than a margin; without one, only that they differ is found.
+
+    One-way F from means and SDs, and two one-sided Welch t tests of each pair. Without a margin no difference is a note.
+
+    Args:
+        means, sds: one per group.
+        n: units in each group.
+        margin: the largest difference that does not matter, in the unit of the means.
+    """
     from scipy.stats import f
 
-    k = len(means)
+    rows, k = aligned(means, sds), len(means)
+    if n < 2 or k < 2 or any(s.number < 0 for s in sds) or not any(s.number for s in sds):
+        raise WorkbenchError(f"two means or more, SDs above 0 and an n of at least 2 are needed: got n = {n}")
     centre = fmean(m.number for m in means)
     between = n * sum((m.number - centre) ** 2 for m in means) / (k - 1)
     ratio = between / fmean(s.number**2 for s in sds)
     p = float(f.sf(ratio, k - 1, k * (n - 1)))
-    return Result("fails" if p < 0.05 else "holds", f"one-way F = {ratio:.3f}, p = {p:.2g}", (ratio,), p)
+    sentence = f"one-way F = {ratio:.3f}, p = {p:.2g}"
+    if margin is None:
+        more = "; that is no evidence that they are alike: give a margin"
+        return Result("fails" if p < 0.05 else "note", sentence + more * (p >= 0.05), (ratio,), p)
+    pairs = [_equal_means(a, s, b, t, n, float(margin)) for (a, s), (b, t) in combinations(rows, 2)]
+    return _alike(pairs, p, sentence, str(margin), 1)
+
+
+def _equal_means(a: Cell, sd_a: Cell, b: Cell, sd_b: Cell, n: int, margin: float) -> Equivalence:
+    """Welch's two one-sided tests of two means of n, from their SDs."""
+    from scipy.stats import t
+
+    if margin <= 0:
+        raise WorkbenchError(f"margin is {margin:g}: a number above 0 is needed")
+    errors = [sd.number**2 / n for sd in (sd_a, sd_b)]
+    difference, error = b.number - a.number, math.sqrt(sum(errors))
+    if error == 0:
+        raise WorkbenchError(f"{a} and {b} have no spread: a t test needs it")
+    degrees = sum(errors) ** 2 / sum(e * e / (n - 1) for e in errors)
+    half = float(t.isf(0.05, degrees)) * error
+    p = float(t.sf((margin - abs(difference)) / error, degrees))
+    return Equivalence(Estimate(difference, difference - half, difference + half, 2 * n, "t"), margin, p, 0.05)
 
 
 def totals(classes: tuple[Cells, ...]) -> Result:
@@ -149,15 +212,41 @@ def every(of: Cells) -> Result:
     return Result("fails" if missing else "holds", sentence, (true, len(of)))
 
 
-def p_value(a: Cell, b: Cell, claimed: Cell) -> Result:
-    """The printed p-value comes out of Fisher's exact test or the pooled z test of the two rates."""
-    tests = {"Fisher": fisher, "z": two_proportion_z}
-    p_by_test = {name: test(a.successes, a.units, b.successes, b.units) for name, test in tests.items()}
-    fitting = [name for name, p in p_by_test.items() if abs(p - claimed.number) <= claimed.unit / 2 + 1e-12]
-    listed = ", ".join(f"{name} p = {p:.3g}" for name, p in p_by_test.items())
-    how = f"printed {claimed} is the {fitting[0]} test" if fitting else f"printed {claimed} is neither"
+_USUAL_TESTS = ("Fisher", "one-sided Fisher", "z", "one-sided z", "χ² with Yates")
+
+
+def p_value(a: Cell, b: Cell, claimed: Cell, by: str = "") -> Result:
+    """The printed p-value, or its bound (`"< 0.001"`), comes out of a test of the two rates that could be meant.
+
+    Fisher's exact test, z and chi-squared, plain or with Yates' correction, one- or two-sided; McNemar's, where both have the
+    same n, for some number of prompts that changed both ways.
+
+    Args:
+        a, b: rates, each with its n.
+        claimed: the printed p-value: a number, or text such as ``"< 0.001"``.
+        by: the one test that the record names, e.g. ``"Fisher"``, ``"one-sided Fisher"``, ``"χ² with Yates"`` or ``"McNemar"``.
+    """
+    from workbench.claims.rules.recomputed import mcnemar_options, p_options
+
+    printed = printed_p(claimed)
+    options = list(p_options(a.successes, a.units, b.successes, b.units, rare=bool(by)))
+    paired = mcnemar_options(a.successes, b.successes, a.units) if a.units == b.units else ()
+    if by:
+        options += [("McNemar", p) for p in paired]
+        names = list(dict.fromkeys(name for name, _ in options))
+        if by not in names:
+            raise unknown("test of two rates", by, names)
+        options = [(name, p) for name, p in options if name == by]
+    else:  # the usual ones alone, since some other form fits nearly any p; of McNemar's the exact and the corrected one
+        options = [(name, p) for name, p in options if name in _USUAL_TESTS]
+        options += [("McNemar", p) for i, p in enumerate(paired) if i % 5 in (0, 4)]
+    fitting = [name for name, p in options if printed.allows(p, p)]
+    first = {name: p for name, p in reversed(options) if name != "McNemar"} or dict(options)
+    shown: list[str] = [name for name in ("Fisher", "z", "χ² with Yates") if name in first] or [by]
+    listed = ", ".join(f"{name} p = {first[name]:.3g}" for name in shown)
+    how = f"printed {claimed} is the {fitting[0]} test" if fitting else f"printed {claimed} is that of no test of them"
     sentence = f"{a} against {b}: {listed}; {how}"
-    return Result("holds" if fitting else "fails", sentence, tuple(p_by_test.values()), p_by_test["Fisher"])
+    return Result("holds" if fitting else "fails", sentence, tuple(first[name] for name in shown), first.get("Fisher"))
 
 
 def record(needs: tuple[Fact, ...]) -> Result:

@@ -49,70 +49,9 @@ class LogFinding:
 
 
 _STOP = frozenset(
-    [
-        "the",
-        "a",
-        "an",
-        "of",
-        "rate",
-        "rates",
-        "score",
-        "scores",
-        "model",
-        "models",
-        "value",
-        "values",
-        "result",
-        "results",
-        "with",
-        "in",
-        "for",
-        "on",
-        "at",
-        "by",
-        "only",
-        "and",
-        "or",
-        "to",
-        "is",
-        "are",
-        "was",
-        "were",
-        "vs",
-        "per",
-        "from",
-        "all",
-        "mean",
-        "average",
-        "avg",
-        "percent",
-        "percentage",
-        "total",
-        "number",
-        "overall",
-        "than",
-        "as",
-        "its",
-        "it",
-        "this",
-        "that",
-        "our",
-        "we",
-        "shows",
-        "achieves",
-        "reached",
-        "reaches",
-        "has",
-        "have",
-        "had",
-        "about",
-        "after",
-        "before",
-        "between",
-        "across",
-        "under",
-        "over",
-    ]
+    """the a an of rate rates score scores model models value values result results with in for on at by only and or to is
+    are was were vs per from all mean average avg percent percentage total number overall than as its it this that our we
+    shows achieves reached reaches has have had about after before between across under over""".split()  # noqa: SIM905
 )
 _SAME = {
     "baseline": "base", "unsteered": "base", "steered": "steer", "steering": "steer", "refuse": "refus", "accuracies": "accur", "acc": "accur",  # noqa: E501
@@ -238,15 +177,21 @@ _DESIGN = re.compile(r"(?P<total>\d[\d,]*)\s*\((?P<factors>\d+\s[^()×x*\d]*(?:\
 def designs(log: LogText) -> Iterator[tuple[Statement, int, list[tuple[int, str]]]]:
     """Statements such as "72 (6 doses × 4 categories × 3 runs)": the total, and the factors with their words."""
     for statement in log.statements:
-        if "(" not in statement.text or not re.search(r"\d\s?[^()]*[×x*]\s?\d", statement.text):
-            continue
-        for m in _DESIGN.finditer(statement.text):
-            factors = [
-                (int(a), b.strip())
-                for a, b in re.findall(r"(\d+)\s([^()×x*\d]+|[^()×*\d]+?)(?=\s?[×x*]|$)", m["factors"])
-            ]
-            if len(factors) >= 2:
-                yield statement, int(m["total"].replace(",", "")), factors
+        for total, factors in _designs_in(statement.text):
+            yield statement, total, factors
+
+
+@lru_cache(maxsize=50_000)
+def _designs_in(text: str) -> list[tuple[int, list[tuple[int, str]]]]:
+    """The designs of one statement; every table asks for those of all statements."""
+    if "(" not in text or not re.search(r"\d\s?[^()]*[×x*]\s?\d", text):
+        return []
+    named = []
+    for m in _DESIGN.finditer(text):
+        pairs = re.findall(r"(\d+)\s([^()×x*\d]+|[^()×*\d]+?)(?=\s?[×x*]|$)", m["factors"])
+        if len(pairs) >= 2:
+            named.append((int(m["total"].replace(",", "")), [(int(a), b.strip()) for a, b in pairs]))
+    return named
 
 
 def n_from_design(log: LogText, table: LogTable) -> int | None:
@@ -317,6 +262,12 @@ def n_of_number(log: LogText, statement: Statement, number: Number) -> tuple[int
         return number.n, number.n_from or "cell"
     given = [x for x in statement.numbers if x.kind == "n" and not x.unit]
     rates = [x for x in statement.numbers if x.kind in ("percent", "mean", "number")]
+    own = [(x.start, x.n) for x in statement.numbers if x.kind == "percent" and x.n and x.successes is None]
+    if given and {n for _, n in own} - {
+        int(x.value) for x in given
+    }:  # several n: that of the next place that gives one
+        places = sorted([*own, *((x.start, int(x.value)) for x in given)])
+        return next(((n, "sentence") for start, n in places if start > number.start), None)
     if len({x.value for x in given}) == 1:
         return int(given[0].value), "sentence"
     if len(given) == len(rates) and given:

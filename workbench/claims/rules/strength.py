@@ -4,6 +4,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from workbench.claims.log_numbers import Number
 from workbench.claims.log_reader import LogTable, LogText, Statement
@@ -60,6 +61,7 @@ def run(log: LogText) -> Iterator[LogFinding]:
     yield from _convention(log)
 
 
+@lru_cache(maxsize=4096)
 def detectable_rate(base: float, n: int, m: int) -> float | None:
     """The nearest rate above ``base`` (or below it, where there is none) that Fisher's test tells from it at these n: the observed one that is significant."""  # noqa: E501
     from workbench.statistics.rates import fisher
@@ -75,15 +77,17 @@ def detectable_rate(base: float, n: int, m: int) -> float | None:
     return None
 
 
+_Z = 1.9599639845 + 0.8416212336  # normal quantiles of .975 and .8
+
+
+@lru_cache(maxsize=4096)
 def needed(p: float, q: float) -> int:
     """Units per arm that tell two rates apart with power .8 at .05 (normal approximation)."""
-    from statsmodels.stats.power import NormalIndPower
-    from statsmodels.stats.proportion import proportion_effectsize
-
     p, q = min(max(p, 0.005), 0.995), min(max(q, 0.005), 0.995)
     if abs(p - q) < 1e-9:
         return 10**9
-    return math.ceil(NormalIndPower().solve_power(abs(proportion_effectsize(p, q)), power=0.8, alpha=0.05))
+    size = 2 * abs(math.asin(math.sqrt(p)) - math.asin(math.sqrt(q)))  # Cohen's h
+    return math.ceil(2 * (_Z / size) ** 2)  # not statsmodels' solver, which takes as long to import as all rules to run
 
 
 def _joined(text: str, a: Number, b: Number) -> bool:

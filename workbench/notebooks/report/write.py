@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench._files import whole
+from workbench.claims.audits.findings import verdict_name
 from workbench.claims.claim import Claim
 from workbench.claims.entries import versions
 from workbench.claims.ledger import Ledger
@@ -141,7 +142,7 @@ class Pages:
         claims = [
             {
                 **_short(one),
-                "audit": one.audit().verdict,
+                "audit": verdict_name(one.audit().verdict),
                 "verdicts": self.verdicts[one.id],
                 "pairs": json.dumps([[v["model"], v["outcome"]] for v in self.verdicts[one.id]] or [["", "not run"]]),
             }
@@ -175,6 +176,7 @@ class Pages:
                 "",
                 claim=one,
                 audit=one.audit(),
+                audit_name=verdict_name(one.audit().verdict),
                 verdicts=self.verdicts[one.id],
                 books=[book for book in self.books if book.notebook == one.notebook],
                 columns=list(numbers.columns),
