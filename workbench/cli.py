@@ -263,7 +263,8 @@ def _claims_and_logs(targets: list[str]) -> tuple[list[str], list[str]]:
     """Which targets are claims (ids and .toml files), and which are logs or numbers."""
     from workbench.claims.log_reader import is_short_claims_file
 
-    claims, logs = [], []
+    claims: list[str] = []
+    logs: list[str] = []
     for target in targets:
         path = Path(target) if "\n" not in target and len(target) < 1000 else None
         if path is not None and path.is_dir():
