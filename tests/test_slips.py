@@ -123,7 +123,7 @@ def test_T10_more_prompts_than_there_are_is_an_error():
 
 def test_T11_an_impossible_percentage_is_found(tmp_path):
     text = (data_folder() / "claims" / "README.md").read_text()
-    example = re.search(r"```toml\n(.*?)```", text, re.DOTALL).group(1)
+    example = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)[1]  # the first is the shortest file there is
     file = tmp_path / "log.toml"
     file.write_text(example)
     (claim,) = wb.read_claims(file)
