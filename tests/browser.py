@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 
+#: two frames are drawn, and the page has nothing left to do
+SETTLED = """async () => {
+    for (let i = 0; i < 2; i++) await new Promise(done => requestAnimationFrame(done));
+    await new Promise(done => requestIdleCallback(done));
+}"""
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -54,7 +59,7 @@ class Visitor:
         page.on("request", lambda request: self.requests.append(request.url))
         page.goto(path.resolve().as_uri())
         page.wait_for_load_state("load")
-        page.wait_for_timeout(500)  # a page with a policy never counts as idle
+        page.evaluate(SETTLED)  # a page with a policy never counts as idle by the network
         return page
 
     @property
@@ -64,4 +69,6 @@ class Visitor:
 
     def close(self):
         for context in self._contexts:
+            for page in context.pages:
+                page.evaluate(SETTLED)  # what it still has to complain about is said
             context.close()

@@ -1,6 +1,7 @@
 """Shared models: tiny random ones of every family (no download), and the embedded ones, fetched once per session."""
 
 import os
+import sys
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
@@ -49,6 +50,38 @@ def gemma3_refusal():
     return wb.load("gemma3-refusal")
 
 
+@pytest.fixture(scope="session")
+def one_ray():
+    """Ray stays up from test to test, and goes at the end."""
+    os.environ.setdefault("RAY_DASHBOARD_STARTUP_TIMEOUT_S", "300")  # patience on a busy machine
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    yield
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
+
+
+@pytest.fixture
+def cluster(one_ray):
+    """A local Ray of two CPUs: that of the test before, if it left one."""
+    import ray
+
+    if not ray.is_initialized():
+        ray.init(num_cpus=2, object_store_memory=200_000_000, include_dashboard=False, log_to_driver=False)
+
+
+@pytest.fixture
+def no_ray(one_ray):
+    """For a test that starts Ray by itself: none is up before it."""
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
+
+
+@pytest.fixture(scope="session")
+def extractions(tmp_path_factory):
+    """A store of activations: what several tests extract from one model, the model reads once."""
+    return tmp_path_factory.mktemp("extractions")
+
+
 @pytest.fixture(scope="module")
 def chromium():
     """A headless Chromium. Per module, since Playwright's event loop must be gone before notebooks start their own."""
@@ -66,24 +99,33 @@ def visitor(chromium):
     assert visitor.abroad == []
 
 
-#: cheap laws first, then what opens a browser, what runs a pretrained model, and what is slow
-COSTS = ("slow", "model", "browser")
-#: of tests that run side by side, those on one worker: a model is loaded once, and one Ray cluster is up at a time
+#: what is not among the cheap laws, which come first
+HEAVY = ("slow", "model", "browser")
+#: Tests that share what is dear, by a word of their name or a fixture they ask for: workers take each group as one. One Ray is
+#: up at a time, a model is loaded once, a report is built once. The longest come first, so that both workers end together.
 TOGETHER = {
+    "[cluster]": "ray",  # first of its group: the Ray that this page leaves is taken by the others
+    "cluster": "ray",
     "smollm2_refusal": "smollm2",
     "gemma3_refusal": "gemma3",
-    "chromium": "chromium",
-    "test_cluster": "ray",
-    "on_ray": "ray",
-    "[cluster]": "ray",
+    "chromium": "browser",
+    "runs": "browser",
+    "mixed": "batch",
 }
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
-    """Order tests by cost, and say which share a worker."""
-    items.sort(key=lambda item: [item.get_closest_marker(mark) is not None for mark in COSTS])
-    for item in items:
-        words = " ".join((item.nodeid, *item.fixturenames))
-        if group := next((name for word, name in TOGETHER.items() if word in words), None):
-            item.add_marker(pytest.mark.xdist_group(group))
+    """Cheap laws first, then the groups, then what is slow by itself; and say which tests share a worker."""
+    words = list(TOGETHER)
+    shared = {item: next((i for i, word in enumerate(words) if named(item, word)), len(words)) for item in items}
+    for item, index in shared.items():
+        if index < len(words):
+            item.add_marker(pytest.mark.xdist_group(TOGETHER[words[index]]))
+    heavy = {item: any(item.get_closest_marker(mark) for mark in HEAVY) for item in items}
+    items.sort(key=lambda item: (heavy[item] or shared[item] < len(words), shared[item]))
+
+
+def named(item, word):
+    """Whether a test asks for a fixture, or bears a word in brackets."""
+    return item.nodeid.endswith(word) if word[0] == "[" else word in item.fixturenames

@@ -22,14 +22,18 @@ def code(page, *languages):
     return lines
 
 
-def run(page, folder, monkeypatch, model):
-    """Execute the Python of a page, top to bottom, in a folder; ``wb.load`` of the model that all pages use gives that one."""
-    real = wb.load
+def run(page, folder, monkeypatch, model, extractions):
+    """Execute the Python of a page, top to bottom, in a folder.
+
+    ``wb.load`` of the model that all pages use gives that one, and ``wb.extract`` keeps in a store what several of them read.
+    """
+    real, extract = wb.load, wb.extract
 
     def load(name, *args, **more):
         return model if name == model.name and not args and not more else real(name, *args, **more)
 
     monkeypatch.setattr(wb, "load", load)
+    monkeypatch.setattr(wb, "extract", lambda *args, **more: extract(*args, **{"store": extractions, **more}))
     monkeypatch.chdir(folder)
     exec(compile("\n".join(code(page, "python")), page.name, "exec"), {"__name__": "__main__"})
 

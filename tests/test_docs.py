@@ -1,7 +1,6 @@
 """Every block of docs/ works: Python runs as written, page by page on one loaded model; commands and plans are parsed."""
 
 import re
-import sys
 import tomllib
 from pathlib import Path
 
@@ -15,20 +14,13 @@ DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", *DOCS]
 
 
-@pytest.fixture
-def no_ray_left():
-    """Pages may start a Ray of their own."""
-    yield
-    if "ray" in sys.modules:
-        sys.modules["ray"].shutdown()
-
-
 @pytest.mark.model
 @pytest.mark.slow
-@pytest.mark.usefixtures("no_ray_left")
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: page.stem)
-def test_examples_run_as_written(page, tmp_path, monkeypatch, smollm2_refusal):
-    run(page, tmp_path, monkeypatch, smollm2_refusal)
+def test_examples_run_as_written(page, tmp_path, monkeypatch, smollm2_refusal, extractions, request):
+    if page.stem == "cluster":
+        request.getfixturevalue("no_ray")  # it starts Rays of its own
+    run(page, tmp_path, monkeypatch, smollm2_refusal, extractions)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -249,12 +249,12 @@ def test_a_long_log_is_read_in_linear_time():
     text = INVENTED.read_text()
     once = text * max(1, 400 // len(text.splitlines()))
     wb.audit(once)
-    begin = time.perf_counter()
+    begin = time.process_time()  # of this process alone, however busy the machine is
     wb.audit(once)
-    short = time.perf_counter() - begin
-    begin = time.perf_counter()
+    short = time.process_time() - begin
+    begin = time.process_time()
     wb.audit(once * 2)
-    assert time.perf_counter() - begin < 8 * short + 1
+    assert time.process_time() - begin < 8 * short + 1
 
 
 def test_the_documented_page_is_the_one_that_is_written_today(tmp_path, monkeypatch):

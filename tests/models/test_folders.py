@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import struct
-import subprocess
+import sys
 
 import pytest
 import torch
@@ -173,21 +173,48 @@ def test_two_folders_of_one_name_have_two_labels(tmp_path):
     assert len({label("a/b--c"), label("a--b/c")}) == 2
 
 
-def test_nothing_is_installed(monkeypatch):
+RECORD = "import os, sys\nopen(os.environ['ASKED_OF_PIP'], 'a').write(' '.join(sys.argv[1:]) + '\\n')\nsys.exit(1)\n"
+
+
+@pytest.fixture
+def asked(tmp_path, monkeypatch):
+    """What installers were asked: ``uv`` and ``pip`` on the PATH, and ``python -m pip``, write it down and install nothing."""
+    for name in ("uv", "pip"):
+        program = tmp_path / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f"#!{sys.executable}\n{RECORD}")
+        program.chmod(0o755)
+    (tmp_path / "modules" / "pip").mkdir(parents=True)
+    (tmp_path / "modules" / "pip" / "__init__.py").touch()
+    (tmp_path / "modules" / "pip" / "__main__.py").write_text(RECORD)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "modules"))
+    monkeypatch.setenv("ASKED_OF_PIP", str(tmp_path / "asked"))
+    monkeypatch.setitem(sys.modules, "torchvision", None)  # as on a machine that lacks it
+    (tmp_path / "asked").touch()
+    return tmp_path / "asked"
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_nothing_is_installed(asked, monkeypatch, installer):
     from transformer_lens.model_bridge.sources.transformers import helpers
 
     from workbench.models.load import nothing_installed
 
-    calls = []
-    monkeypatch.setattr(subprocess, "check_call", lambda command, **_: calls.append(command))
+    if installer == "pip":
+        (asked.parent / "bin" / "uv").unlink()
+    assert not helpers._ensure_torchvision()
+    assert "install torchvision" in asked.read_text()  # what TransformerLens does by itself
+    asked.write_text("")
     with nothing_installed():
         helpers._ensure_torchvision()
-    assert calls == []
+    assert asked.read_text() == ""
     module, words = tiny_modules("llama")
     module.config.model_type = "gemma3"
     with pytest.raises(wb.WorkbenchError, match="'gemma3' are not supported"):
         from_modules(module, words, "wrapper")
-    assert calls == []
+    from_modules(*tiny_modules("llama"), "text only")
+    assert asked.read_text() == ""
 
 
 def test_every_byte_of_a_folder_is_in_its_revision(own):
@@ -274,11 +301,19 @@ def test_named_templates_have_one_default(own):
 
 def test_a_template_without_bos_says_how_to_write_one():
     model = tiny_model("llama")
+    assert bos_check(model).passed
     model.tokenizer.chat_template = CHATML.replace("{{ bos_token }}", "")
     model.tokenizer.add_bos_token = True
-    checks = [check for check in preflight(model) if check.name == "one BOS"]
-    if not checks[0].passed:
-        assert "bos_token" in report(checks)
+    check = bos_check(model)
+    assert not check.passed
+    assert "begin it with {{ bos_token }}" in report([check])
+    model.tokenizer.chat_template = "{{ bos_token }}" + CHATML
+    assert "leave all but one {{ bos_token }} out" in report([bos_check(model)])
+
+
+def bos_check(model):
+    (check,) = (check for check in preflight(model) if check.name == "one BOS")
+    return check
 
 
 def test_an_adapter_folder_loads_over_its_base_and_must_fit_it(own, tmp_path):

@@ -175,7 +175,7 @@ def test_logged_models_are_those_of_the_logs_behind_a_notebook():
     assert {name.split("-")[0].rstrip("0123456789.") for name in chosen} == {"mistral", "qwen", "gemma", "llama"}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def mixed(tmp_path_factory):
     """A batch that ran, two at a time: notebooks that fail, die, and end well; its agenda, ends, and what it printed."""
     folder = two_notebooks(tmp_path_factory.mktemp("mixed"))
@@ -435,20 +435,13 @@ def test_a_terminal_shows_how_far_each_notebook_is(folder):
 
 
 @pytest.mark.slow
-def test_notebooks_on_ray_leave_what_they_would_leave_here(folder, monkeypatch):
-    import ray
-
-    monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+def test_notebooks_on_ray_leave_what_they_would_leave_here(folder, cluster):
     keep = "(Path(out).parents[2] / 'store').mkdir(exist_ok=True)\n(Path(out).parents[2] / 'store' / 'part').touch()"
     (folder / "books" / "P1.toml").write_text("")
     write(folder / "books" / "01_first.ipynb", MARK, keep, "open('P1.toml')")
     write(folder / "books" / "02_second.ipynb", "1 / 0")
     todo = agenda(read_plan(folder / "plan.toml"), folder / "runs")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    try:
-        records = run(todo, on="ray")
-    finally:
-        ray.shutdown()
+    records = run(todo, on="ray")
     assert {record.name[-9:]: record.error for record in records} == {
         "/01_first": "",
         "02_second": "ZeroDivisionError: division by zero",

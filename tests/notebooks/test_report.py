@@ -50,7 +50,7 @@ PLOT = "import plotly.graph_objects as go\ngo.Figure(go.Scatter(x=[1, 2, 3], y=[
 TABLE = f"import pandas as pd\npd.DataFrame({{'text': [{BYPASSED!r}]}})"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def runs(tmp_path_factory):
     """A folder of runs: three executed notebooks, one of which failed, a ledger of two models, a store."""
     folder = tmp_path_factory.mktemp("report")
@@ -80,7 +80,7 @@ def runs(tmp_path_factory):
     return folder / "runs"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(runs):
     """The folder of the report, as the command writes it and says."""
     done = CliRunner().invoke(app, ["report", "--runs", str(runs), "--notebooks", str(runs.parent / "notebooks")])

@@ -116,16 +116,6 @@ class Killing(Ray):
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    os.environ.setdefault("RAY_DASHBOARD_STARTUP_TIMEOUT_S", "300")  # patience on a busy machine
-    import ray
-
-    ray.init(num_cpus=2, object_store_memory=200_000_000, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
-
-
-@pytest.fixture(scope="module")
 def model():
     return tiny_model("llama", "float64")
 

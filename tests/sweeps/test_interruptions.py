@@ -171,12 +171,12 @@ def die_with_locks():
     os.read(ready, 1)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    signal.alarm(60)  # a lock that was lost would be waited for without end
+    signal.alarm(300)  # a lock that was lost would be waited for without end
     with Bar(total=1, desc="after") as bar:
         bar.update()
 
     def open_bar():
-        signal.alarm(60)
+        signal.alarm(300)
         with Bar(total=1):
             pass
 
