@@ -29,7 +29,7 @@ def launched():
 
     path = executable()
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path)
+        chromium = playwright.chromium.launch(executable_path=path, timeout=300_000)
         try:
             yield chromium
         finally:

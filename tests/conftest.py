@@ -1,7 +1,7 @@
 """Shared models: tiny random ones of every family (no download), and the embedded ones, fetched once per session."""
 
 import os
-import sys
+import time
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
@@ -55,9 +55,26 @@ def one_ray():
     """Ray stays up from test to test, and goes at the end."""
     os.environ.setdefault("RAY_DASHBOARD_STARTUP_TIMEOUT_S", "300")  # patience on a busy machine
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    import ray
+    from ray._private import services
+
+    ask = services.get_node
+
+    def patient(*arguments):
+        """Ray gives a new node 30 s, however busy the machine is; here it is asked again for as long as five minutes."""
+        until = time.monotonic() + 300
+        while True:
+            try:
+                return ask(*arguments)
+            except RuntimeError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
+
+    services.get_node = patient
     yield
-    if "ray" in sys.modules:
-        sys.modules["ray"].shutdown()
+    services.get_node = ask
+    ray.shutdown()
 
 
 @pytest.fixture
@@ -72,8 +89,9 @@ def cluster(one_ray):
 @pytest.fixture
 def no_ray(one_ray):
     """For a test that starts Ray by itself: none is up before it."""
-    if "ray" in sys.modules:
-        sys.modules["ray"].shutdown()
+    import ray
+
+    ray.shutdown()
 
 
 @pytest.fixture(scope="session")
@@ -101,13 +119,15 @@ def visitor(chromium):
 
 #: what is not among the cheap laws, which come first
 HEAVY = ("slow", "model", "browser")
-#: Tests that share what is dear, by a word of their name or a fixture they ask for: workers take each group as one. One Ray is
-#: up at a time, a model is loaded once, a report is built once. The longest come first, so that both workers end together.
+#: Tests that share what is dear, by their name or a fixture they ask for: workers take each group as one. One Ray is up at a
+#: time, a model is loaded once, a report is built once. Groups come before what is slow by itself, which fills up the end.
 TOGETHER = {
-    "[cluster]": "ray",  # first of its group: the Ray that this page leaves is taken by the others
+    "test_examples_run_as_written[cluster]": "ray",  # first of its group: the Ray that this page leaves is taken by the others
     "cluster": "ray",
+    "test_sign_inversion_runs[smollm2-refusal]": "smollm2",  # it leaves the activations that pages of docs read
     "smollm2_refusal": "smollm2",
     "gemma3_refusal": "gemma3",
+    "llama_class": "gemma3",
     "chromium": "browser",
     "runs": "browser",
     "mixed": "batch",
@@ -127,5 +147,5 @@ def pytest_collection_modifyitems(items):
 
 
 def named(item, word):
-    """Whether a test asks for a fixture, or bears a word in brackets."""
-    return item.nodeid.endswith(word) if word[0] == "[" else word in item.fixturenames
+    """Whether a test is called so, or asks for a fixture of that name, itself or by its parameter."""
+    return item.name == word or word in item.fixturenames or item.name.endswith(f"[{word}]")

@@ -332,6 +332,7 @@ def test_a_saved_page_lets_only_its_own_scripts_run(tmp_path, chromium):
     ran = "<script>document.title = 'it ran'</script><img src=x onerror=\"document.title = 'it ran'\">"
     page.write_text(page.read_text().replace("</main>", ran + "</main>"))
     tab = chromium.new_page()
+    tab.set_default_timeout(120_000)
     tab.goto(page.as_uri())
     tab.wait_for_selector(".js-plotly-plot .point")
     assert tab.title() == "figure"

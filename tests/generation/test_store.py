@@ -42,6 +42,7 @@ def test_killed_while_writing_leaves_whole_parts_only(tmp_path):
     for wait in (0.01, 0.05, 0.12):
         process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)])
         while not list(tmp_path.glob("part-*")):
+            assert process.poll() is None
             time.sleep(0.02)
         time.sleep(wait)
         process.kill()

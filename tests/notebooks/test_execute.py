@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -80,8 +81,10 @@ def test_what_is_wrong_with_a_notebook_is_noticed(tmp_path, fault, change):
 
 @pytest.mark.model
 @pytest.mark.parametrize("model", ["smollm2-refusal", "gemma3-refusal"])
-def test_sign_inversion_runs(tmp_path, model):
+def test_sign_inversion_runs(tmp_path, model, extractions):
+    shutil.copytree(extractions, tmp_path / "store")  # what other tests had the model read, it need not read again
     done = execute(SIGN_INVERSION, model, "smoke", {"seed": 3}, tmp_path, progress=False)
+    shutil.copytree(tmp_path / "store" / "activations", extractions / "activations", dirs_exist_ok=True)
     (entry,) = wb.ledger.open(tmp_path / "ledger").entries()
     assert (entry.claim, entry.model) == ("S3.2", model)
     assert entry.outcome in ("reproduced", "not reproduced", "inconclusive")

@@ -329,6 +329,7 @@ def test_even_unsanitised_outputs_do_not_run(tmp_path, chromium, monkeypatch):
     monkeypatch.setattr("workbench.notebooks.report.books.sanitise", lambda body: body)
     index = build(executed(tmp_path, *DISPLAYED, markdown=MARKUP))
     page = chromium.new_page()
+    page.set_default_timeout(120_000)
     page.goto((index.parent / "notebooks" / "01_a.m.smoke.html").as_uri())
     page.wait_for_selector(".js-plotly-plot .point", state="attached")
     assert page.locator("article script:not([type='application/json'])").count() > 0

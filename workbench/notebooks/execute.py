@@ -321,6 +321,7 @@ def _papermill(path: Path, target: Path, parameters: Mapping[str, object], progr
                 kernel_name="python3",
                 language="python",
                 cwd=str(path.parent),
+                start_timeout=300,  # a kernel on a busy machine is given more than a minute
                 extra_arguments=["--IPKernelApp.log_level=40"],  # no warning that TCP on this machine is not encrypted
             )
     except PapermillExecutionError as error:
