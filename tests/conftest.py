@@ -1,7 +1,6 @@
 """Shared models: tiny random ones of every family (no download), and the embedded ones, fetched once per session."""
 
 import os
-import time
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
@@ -53,27 +52,33 @@ def gemma3_refusal():
 @pytest.fixture(scope="session")
 def one_ray():
     """Ray stays up from test to test, and goes at the end."""
-    os.environ.setdefault("RAY_DASHBOARD_STARTUP_TIMEOUT_S", "300")  # patience on a busy machine
+    for patience, value in {  # on a busy machine; Ray's own are 10 to 60 seconds
+        "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "300",
+        "RAY_agent_register_timeout_ms": "300000",
+        "RAY_worker_register_timeout_seconds": "300",
+        "RAY_gcs_server_request_timeout_seconds": "300",
+        "RAY_health_check_timeout_ms": "300000",
+    }.items():
+        os.environ.setdefault(patience, value)
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     import ray
-    from ray._private import services
 
-    ask = services.get_node
+    start = ray.init
 
-    def patient(*arguments):
-        """Ray gives a new node 30 s, however busy the machine is; here it is asked again for as long as five minutes."""
-        until = time.monotonic() + 300
-        while True:
+    def persistent(*arguments, **more):
+        """Ray's node dies where its helpers take 15 s to come up, as they do on a very busy machine: it is started again."""
+        for _ in range(8):
             try:
-                return ask(*arguments)
-            except RuntimeError:
-                if time.monotonic() > until:
+                return start(*arguments, **more)
+            except Exception as error:
+                if "timed out during startup" not in str(error):
                     raise
-                time.sleep(0.2)
+                ray.shutdown()
+        return start(*arguments, **more)
 
-    services.get_node = patient
+    ray.init = persistent
     yield
-    services.get_node = ask
+    ray.init = start
     ray.shutdown()
 
 

@@ -1,10 +1,13 @@
 """How often verdicts are wrong: without an effect, with one of the stated minimum, and with one that any direction has."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
 import workbench as wb
 from tests.planted_rows import planted_rows
+from workbench import statistics
 from workbench.claims.evidence import prepare_rows
 from workbench.claims.replication import read_rows
 from workbench.claims.verdict import decide
@@ -14,6 +17,13 @@ from workbench.statistics.rates import rate
 pytestmark = pytest.mark.slow
 RUNS = 400
 LOST = 0.02
+
+
+@pytest.fixture(autouse=True)
+def power_of_each_size_once(monkeypatch):
+    """What n prompts can show depends on n and the claim, not on the draw: the real functions, called once for each."""
+    for name in ("detectable_paired", "needed_n_paired"):
+        monkeypatch.setattr(statistics, name, cache(getattr(statistics, name)))
 
 
 def verdicts(identity, draw, runs=RUNS):
