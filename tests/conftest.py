@@ -4,6 +4,7 @@ import os
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+import psutil
 import pytest
 from hypothesis import settings
 
@@ -67,13 +68,15 @@ def one_ray():
 
     def persistent(*arguments, **more):
         """Ray's node dies where its helpers take 15 s to come up, as they do on a very busy machine: it is started again."""
-        for _ in range(8):
+        before = set(psutil.Process().children(recursive=True))
+        for _ in range(5):
             try:
                 return start(*arguments, **more)
             except Exception as error:
                 if "timed out during startup" not in str(error):
                     raise
-                ray.shutdown()
+                for left in set(psutil.Process().children(recursive=True)) - before:
+                    left.kill()
         return start(*arguments, **more)
 
     ray.init = persistent
