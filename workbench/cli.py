@@ -242,9 +242,15 @@ def report(
     notebooks: Annotated[Path, typer.Option(help="Folder of notebooks.")] = Path("notebooks"),
 ) -> None:
     """Write the report: pages of the ledger, its claims, notebooks and models. They open without a network."""
+    from workbench.claims.ledger import open as open_ledger
+    from workbench.claims.tables import verdict_text
     from workbench.notebooks.report.write import build
 
-    typer.echo(f"report  {build(runs, out or '', notebooks)}")
+    path = build(runs, out or "", notebooks)
+    newest = list(open_ledger(runs / "ledger").entries())[-3:]
+    for entry in newest:
+        typer.echo(f"{entry.claim}: {verdict_text(entry.summary())}")
+    typer.echo(f"report  {path}")
 
 
 @app.command(rich_help_panel=LOGS, epilog="Example: workbench audit EXPERIMENT_LOG.md")

@@ -5,6 +5,7 @@ The reference follows ``workbench/__init__.pyi``, so that a name that is public 
 
 import ast
 import re
+import sys
 from pathlib import Path
 
 from mkdocs.structure.files import File, Files
@@ -49,9 +50,26 @@ def on_files(files: Files, config) -> Files:
         entries = "\n\n".join(_entry(name, path) for name, path in names)
         files.append(File.generated(config, f"reference/{room}.md", content=f"# {room}\n\n{table[room]}\n\n{entries}\n"))
     files.append(File.generated(config, "changes.md", content=(ROOT / "CHANGELOG.md").read_text(encoding="utf-8")))
+    files.append(File.generated(config, "gallery.md", content="# Gallery of figures\n\n" + _gallery(config)))
     for picture in sorted((ROOT / "figures").glob("*.png")):
         files.append(File.generated(config, f"figures/{picture.name}", abs_src_path=str(picture)))
     return files
+
+
+def _gallery(config) -> str:
+    """Every figure as a page of its own in a frame. They share one plotly script and ask no network."""
+    sys.path[:0] = [str(ROOT), str(ROOT / "docs" / "site")]
+    import gallery
+
+    import workbench as wb
+
+    folder = Path(config["site_dir"]) / "plots"
+    parts = []
+    for name, (shown, draw) in gallery.PLOTS.items():
+        wb.figures.save(draw(), folder / name)
+        frame = f'<iframe src="plots/{name}.html" title="{name}" loading="lazy" style="width:100%;height:640px;border:0"></iframe>'
+        parts.append(f"## wb.figures.{name}\n\n{shown} <a href="plots/{name}.html" target="_blank">Alone</a>\n\n{frame}\n")
+    return "\n".join(parts)
 
 
 def _entry(name: str, path: str) -> str:
