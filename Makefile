@@ -1,4 +1,5 @@
 # Two commands matter: `make run` and `make test`. Both start from nothing and are quick the second time.
+# `make replicate [PLAN=full]` runs every notebook.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -7,9 +8,14 @@ PLAN   ?= quick
 JOBS   ?= $(CORES)
 CORES  ?= 2
 
-.PHONY: run test lint lab bench clean
+.PHONY: run replicate test lint lab docs bench clean
 
 run: $(STAMP)
+	$(BIN)/workbench fetch
+	$(BIN)/workbench audit docs/an_invented_log.md
+	$(BIN)/workbench batch tour --jobs $(JOBS) --resume; status=$$?; $(BIN)/workbench report && exit $$status
+
+replicate: $(STAMP)
 	$(BIN)/workbench fetch
 	$(BIN)/workbench batch $(PLAN) --jobs $(JOBS) --resume; status=$$?; $(BIN)/workbench report && exit $$status
 
@@ -24,6 +30,10 @@ lint: $(STAMP)
 
 lab: $(STAMP)
 	$(BIN)/jupyter lab notebooks
+
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "documentation  build/site/index.html"
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/sweep.py

@@ -1,6 +1,7 @@
 """The command line as a new user meets it: quick, and one clear message per mistake."""
 
 import json
+import shlex
 import subprocess
 import sys
 
@@ -126,3 +127,22 @@ def test_usage_errors_are_typers(run):
 @pytest.mark.model
 def test_check(smollm2_refusal, run):
     assert run("check", "smollm2-refusal").count("ok  ") == 4
+
+
+def test_doctor_lists_what_is_here(run):
+    parts = json.loads(run("doctor", "--json"))
+    assert {part["group"] for part in parts} == {"system", "packages", "models", "extras"}
+    assert "workbench fetch" in run("doctor") or all(p["state"] == "ok" for p in parts if p["group"] == "models")
+
+
+def test_every_command_ends_its_help_with_an_example_that_parses():
+    import typer.main
+
+    from tests.pages import parse
+    from workbench.cli import app
+
+    commands = typer.main.get_command(app).commands
+    for name, command in commands.items():
+        if name != "new":
+            assert command.epilog.startswith(f"Example: workbench {name}"), name
+            parse(shlex.split(command.epilog.removeprefix("Example: ")))

@@ -61,7 +61,7 @@ def test_every_declared_dependency_is_used_and_pinned():
 def test_a_wheel_carries_the_data_and_works_outside_the_checkout(tmp_path):
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("workbench-*.whl")
+    (wheel,) = tmp_path.glob("steering_workbench-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     for part in ("prompts/refusal/harmful.jsonl", "claims/S3.toml", "models/smollm2-refusal/adapter_model.safetensors"):
         assert f"workbench/data/{part}" in names

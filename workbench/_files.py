@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+#: the name that this package is installed under; "workbench" is another project on the package index
+DISTRIBUTION = "steering-workbench"
+
 
 def package_folder() -> Path:
     """Where the package itself lies."""

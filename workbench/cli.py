@@ -13,9 +13,11 @@ from workbench._errors import WorkbenchError, redact, show_controls, unknown
 app = typer.Typer(
     help="A replication bench for activation steering and refusal research.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+#: the groups of ``workbench --help``: what one wants to do
+START, LOGS, EXPERIMENTS, RESULTS = "Start here", "Audit a log", "Run experiments", "Look at results"
 
 
 class _Shown:
@@ -38,11 +40,13 @@ def show_safely(context: typer.Context) -> None:
     context.call_on_close(lambda: setattr(sys, "stdout", stream))
 
 
-new_app = typer.Typer(help="Start a claim of your own.", no_args_is_help=True)
-app.add_typer(new_app, name="new")
+new_app = typer.Typer(no_args_is_help=True)
+app.add_typer(
+    new_app, name="new", help="Start a claim of your own, e.g. workbench new claim P1.", rich_help_panel=EXPERIMENTS
+)
 
 
-@app.command()
+@app.command(rich_help_panel=START, epilog="Example: workbench fetch smollm2-refusal")
 def fetch(
     names: Annotated[Optional[list[str]], typer.Argument(help="Names of models; by default smollm2-refusal.")] = None,  # noqa: UP045
 ) -> None:
@@ -53,7 +57,7 @@ def fetch(
         typer.echo(f"{name}: {fetch_one(name)}")
 
 
-@app.command()
+@app.command(rich_help_panel=START, epilog="Example: workbench models")
 def models() -> None:
     """List the registered models, where they come from, and which are fetched."""
     from workbench.models.registry import SOURCES, Embedded, Hub, base_of, is_fetched
@@ -68,7 +72,31 @@ def models() -> None:
         typer.echo(f"{name:<22} {kind:<12} {about}")
 
 
-@app.command()
+@app.command(rich_help_panel=START, epilog="Example: workbench doctor")
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Say what this machine has: versions, devices, models, what is missing and how to get it. Loads no model.
+
+    Exit code 1: something that everything needs is missing.
+    """
+    import json
+    from dataclasses import asdict
+
+    from workbench.models.environment import examine
+
+    parts = examine()
+    if as_json:
+        typer.echo(json.dumps([asdict(part) for part in parts], indent=1))
+    else:
+        for part in parts:
+            remedy = f"   → {part.remedy}" if part.remedy else ""
+            typer.echo(f"{part.group:<9} {part.name:<22} {part.state:<7} {part.seen}{remedy}")
+    if any(part.state == "wrong" for part in parts):
+        raise typer.Exit(1)
+
+
+@app.command(rich_help_panel=START, epilog="Example: workbench check smollm2-refusal")
 def check(model: Annotated[str, typer.Argument(help="A registry name, hub id or local folder.")]) -> None:
     """Check a model: it computes what plain transformers does, and chats, padding and hooks are right."""
     from workbench.models.checks import preflight, report
@@ -82,7 +110,7 @@ def check(model: Annotated[str, typer.Argument(help="A registry name, hub id or 
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel=EXPERIMENTS, epilog="Example: workbench plan smollm2-refusal --hardware here --arms 40")
 def plan(
     model: Annotated[str, typer.Argument(help="A registry name, hub id or local folder.")],
     hardware: Annotated[str, typer.Option(help="A GPU (h100, rtx-4090, …), or here: fetches and calibrates.")],
@@ -111,7 +139,10 @@ def plan(
     typer.echo(estimate(loaded, asked, arms, new, batch, gpus=gpus, on=on))
 
 
-@app.command()
+@app.command(
+    rich_help_panel=EXPERIMENTS,
+    epilog="Example: workbench run notebooks/01_sign_inversion.ipynb --model smollm2-refusal",
+)
 def run(
     notebook: Annotated[Path, typer.Argument(help="A notebook, or a folder of numbered ones.")],
     model: Annotated[str, typer.Option(help="The model to run it on.")] = "smollm2-refusal",
@@ -169,7 +200,7 @@ def _texts(given: list[str]) -> dict[str, str]:
 _OPTION_OF = {"model": "--model", "profile": "--profile", "out": "--runs"}
 
 
-@app.command()
+@app.command(rich_help_panel=EXPERIMENTS, epilog="Example: workbench batch quick --resume")
 def batch(
     plan: Annotated[str, typer.Argument(help="A plan: quick, full, logged-models, or a file of your own (.toml).")],
     jobs: Annotated[Optional[int], typer.Option(help="How many notebooks run at a time; they share the CPUs.")] = None,  # noqa: UP045
@@ -204,19 +235,25 @@ def batch(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS, epilog="Example: workbench report")
 def report(
     runs: Annotated[Path, typer.Option(help="Folder of results.")] = Path("runs"),
     out: Annotated[Optional[Path], typer.Option(help="Folder that the report goes to; by default RUNS/report.")] = None,  # noqa: UP045
     notebooks: Annotated[Path, typer.Option(help="Folder of notebooks.")] = Path("notebooks"),
 ) -> None:
     """Write the report: pages of the ledger, its claims, notebooks and models. They open without a network."""
+    from workbench.claims.ledger import open as open_ledger
+    from workbench.claims.tables import verdict_text
     from workbench.notebooks.report.write import build
 
-    typer.echo(f"report  {build(runs, out or '', notebooks)}")
+    path = build(runs, out or "", notebooks)
+    newest = list(open_ledger(runs / "ledger").entries())[-3:]
+    for entry in newest:
+        typer.echo(f"{entry.claim}: {verdict_text(entry.summary())}")
+    typer.echo(f"report  {path}")
 
 
-@app.command()
+@app.command(rich_help_panel=LOGS, epilog="Example: workbench audit EXPERIMENT_LOG.md")
 def audit(
     targets: Annotated[
         Optional[list[str]],  # noqa: UP045
@@ -380,7 +417,7 @@ def new_claim(
     typer.echo(f"workbench run {made.notebook} --profile smoke --model smollm2-refusal   # or a folder, or a hub id")
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS, epilog="Example: workbench ledger --format md")
 def ledger(
     format: Annotated[str, typer.Option(help="table, md or json.")] = "table",
     path: Annotated[Path, typer.Option(help="Folder of the ledger.")] = Path("runs/ledger"),

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench._errors import WorkbenchError
-from workbench._files import data_folder, whole
+from workbench._files import DISTRIBUTION, data_folder, whole
 from workbench.claims.claim import Claim, Criterion, LabelContrast
 from workbench.claims.evidence import COLUMNS
 from workbench.claims.files import logged_claims, read_claims
@@ -185,7 +185,7 @@ def versions() -> dict[str, str]:
     numbers = {}
     for name in _PACKAGES:
         try:
-            numbers[name] = version(name)
+            numbers[name] = version(DISTRIBUTION if name == "workbench" else name)
         except PackageNotFoundError:
             numbers[name] = "not installed"
     return numbers

@@ -1,11 +1,13 @@
 """A figure as a page of its own: no network, light and dark, wide and narrow, on paper."""
 
 import html
+import importlib.util
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench._errors import WorkbenchError
 from workbench._files import content_key, whole
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 #: plotly's name for the script that pages of a folder share
 _SCRIPT = "plotly.min.js"
+#: endings of pictures
+_PICTURES = (".svg", ".png", ".pdf")
 _CONFIG = {"responsive": True, "displaylogo": False, "showSendToCloud": False, "plotlyServerURL": ""}
 
 #: what a browser may do for a page: run its own scripts, and load nothing
@@ -55,21 +59,28 @@ class Markup:
         return self.body
 
 
-def save(figure: "go.Figure | Markup", path: str | Path) -> Path:
+def save(figure: "go.Figure | Markup", path: str | Path, size: tuple[int, int] = (1000, 600)) -> Path:
     """Write a figure as an HTML page that needs no network; pages of a folder share one plotly script.
 
     Args:
         figure: whatever a function of ``wb.figures`` returns, or any plotly figure.
         path: where; ``.html`` is added to a name that does not end in it, so that "ratio_0.3" and "ratio_0.5" are two pages.
+            A name that ends in ``.svg``, ``.png`` or ``.pdf`` gives a picture instead; this needs kaleido and a Chromium or Chrome.
+        size: width and height of a picture, in pixels.
 
     Returns:
-        The path of the page.
+        The path of the page or picture.
+
+    Raises:
+        WorkbenchError: a picture of text or attention, which are pages only, or no kaleido or browser; says how to get them.
 
     >>> page = wb.figures.save(wb.figures.attention([[1.0, 0.0], [0.4, 0.6]], ["Hello", " world"]), folder / "heads")
     >>> page.name, "<title>Attention of 1 head over 2 tokens</title>" in page.read_text()
     ('heads.html', True)
     """
     target = Path(path)
+    if target.suffix.lower() in _PICTURES:
+        return _picture(figure, target, size)
     if target.suffix.lower() not in (".html", ".htm"):
         target = target.with_name(f"{target.name}.html")
     if isinstance(figure, Markup):
@@ -89,6 +100,30 @@ def save(figure: "go.Figure | Markup", path: str | Path) -> Path:
     with whole(target) as draft:
         draft.write_text(page, encoding="utf-8")
     return target
+
+
+def _picture(figure: "go.Figure | Markup", target: Path, size: tuple[int, int]) -> Path:
+    """The figure drawn by a browser that is installed; nothing is downloaded."""
+    if isinstance(figure, Markup):
+        raise WorkbenchError(
+            f"{target}: {figure.title!r} is a page of text; save it as {target.with_suffix('.html').name}"
+        )
+    try:
+        drawn = figure.to_image(format=target.suffix.lower().lstrip("."), width=size[0], height=size[1], scale=2)
+    except (ImportError, ValueError, RuntimeError) as error:
+        raise WorkbenchError(f"{target}: {_lacking(error)}") from error
+    with whole(target) as draft:
+        draft.write_bytes(drawn)
+    return target
+
+
+def _lacking(error: Exception) -> str:
+    """What to install, of what kaleido and plotly say in many lines."""
+    if importlib.util.find_spec("kaleido") is None:
+        return "a picture needs kaleido: pip install '.[pictures]' in the checkout; or save it as .html"
+    if "chrom" in str(error).lower():
+        return "a picture needs Chromium or Chrome: apt-get install chromium; or save it as .html"
+    return f"it could not be drawn: {str(error).splitlines()[0][:200]}"
 
 
 def _plotly(figure: "go.Figure", folder: Path) -> str:

@@ -17,6 +17,7 @@ import torch
 from workbench._errors import WorkbenchError
 from workbench.models.chats import check_template, template_options
 from workbench.models.checks import preflight, report
+from workbench.models.environment import devices
 from workbench.models.families import refuse_other_family
 from workbench.models.fetch import Files, files_of, offline, one_line, quiet, read_gguf
 from workbench.models.folder import check_adapter, check_safetensors, is_adapter
@@ -43,7 +44,8 @@ def load(
             merged into its base, or a GGUF file.
         dtype: of the weights; float32 where exactness is the point. ``"auto"`` takes bfloat16 where the hardware has
             matrix units for it and float32 elsewhere.
-        device: e.g. ``"cuda"``; default: a GPU if there is one, else the CPU.
+        device: "cuda", "cuda:1", "mps" or "cpu"; "auto", as by default, takes the first of cuda, mps and cpu that there is.
+            Nothing here has been tested on mps (Apple silicon).
         device_map: passed to transformers to spread a large model over the GPUs of a machine, e.g. ``"auto"``.
         revision: of a hub model; default: the one pinned in the registry.
         check: run the pre-flight check (about a second) and raise if it fails.
@@ -72,9 +74,8 @@ def load(
         raise WorkbenchError(
             f"adapter_scale={adapter_scale} is for models with an adapter ({', '.join(references())}) and finite; got {name}"
         )
-    if device is not None and device.startswith("cuda") and not torch.cuda.is_available():
-        raise WorkbenchError(f"device {device!r}: no GPU is available here; leave device= out to use the CPU")
-    torch_dtype, place = dtype_of(dtype, device), device or ("cuda" if torch.cuda.is_available() else "cpu")
+    place = _place(device)
+    torch_dtype = dtype_of(dtype, place)
     files = files_of(source, revision)
     files.check()
     hf, tokenizer = _read(files, torch_dtype, device_map, adapter_scale)
@@ -242,10 +243,26 @@ def dtype_of(dtype: str | torch.dtype, device: str | None) -> torch.dtype:
     return meant
 
 
+def _place(device: str | None) -> str:
+    """The device that was asked for, or the first that there is. Raises WorkbenchError for one that there is not."""
+    there = [name for name, present in devices().items() if present]
+    if device is None or device == "auto":
+        return there[0]
+    kind, _, number = str(device).partition(":")
+    if kind not in there or (number and not (kind == "cuda" and number.isdigit())):
+        raise WorkbenchError(f"device {device!r}: expected one of {', '.join(there)} here, or leave device= out")
+    if number and int(number) >= torch.cuda.device_count():
+        raise WorkbenchError(f"device {device!r}: there are {torch.cuda.device_count()} GPUs, counted from 0")
+    return device
+
+
 def fast_dtype(device: str | None = None) -> torch.dtype:
     """bfloat16 where the hardware multiplies matrices in it (a GPU, or a CPU with AMX), float32 elsewhere."""
-    if torch.cuda.is_available() and device != "cpu":
+    kind = _place(device).partition(":")[0]
+    if kind == "cuda":
         return torch.bfloat16
+    if kind == "mps":
+        return torch.float32
     has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
     return torch.bfloat16 if has_amx else torch.float32
 

@@ -7,7 +7,7 @@ direction or an adapter is ever used to judge it.
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from difflib import get_close_matches
 from functools import partial
@@ -16,7 +16,8 @@ from typing import Any
 
 from workbench._errors import WorkbenchError, unknown
 from workbench._files import data_folder
-from workbench.models.prompts import Pairs, Prompt, Prompts, as_prompts
+from workbench.models.prompts import FACETS, Pairs, Prompt, Prompts, as_prompts
+from workbench.models.public_sets import LAYOUTS, public_rows
 
 #: bundled contrast sets: name -> (positive, negative, borderline or None)
 CONTRASTS: dict[str, tuple[str, str, str | None]] = {
@@ -29,26 +30,53 @@ CONTRASTS: dict[str, tuple[str, str, str | None]] = {
 }
 
 
-def pairs(name: str) -> Pairs:
-    """A bundled contrast set.
+def pairs(name: str | Path) -> Pairs:
+    """A bundled contrast set, or one of your own from a ``.csv`` file with the columns ``positive`` and ``negative``.
 
     The positive set is the one that draws the trait. For ``"refusal"`` it is the harmful requests, so adding its
     direction adds refusal. Choose a part with ``.where(topic=…, language=…)``, e.g.
     ``wb.pairs("optimism").where(elicitation="natural").train``. ``"refusal_breadth"`` has the three sides of ``"refusal"``
     over more topics and forms, and only the split ``tuning``.
 
+    A file of your own may also have columns ``split``, ``category``, ``topic`` and ``language``, which hold for both sides. The
+    two texts of a line are matched: they share a base, so that they are resampled together.
+
+    Raises:
+        WorkbenchError: no such set or file, or a line that is broken; the message names the file and the line.
+
     >>> pairs("refusal").train
     Pairs('refusal.train', positive=128, negative=128)
+    >>> _ = (folder / "lies.csv").write_text("positive,negative\\nThe sun is cold.,The sun is hot.\\n")
+    >>> pairs(folder / "lies.csv")
+    Pairs('lies', positive=1, negative=1)
     """
     if name not in CONTRASTS:
-        yours = ". For your own: wb.Pairs(positive=wb.prompts('a.jsonl'), negative=wb.prompts('b.jsonl'))"
-        raise unknown("contrast set", name, CONTRASTS, yours)
+        if Path(name).suffix == ".csv" and Path(name).is_file():
+            return _pairs_of_columns(Path(name))
+        yours = (
+            ". For your own: a .csv file with the columns positive and negative, or"
+            " wb.Pairs(positive=wb.prompts('a.jsonl'), negative=wb.prompts('b.jsonl'))"
+        )
+        raise unknown("contrast set", str(name), CONTRASTS, yours)
+    name = str(name)
     positive, negative, borderline = CONTRASTS[name]
     border = prompts(f"{name}/{borderline}") if borderline else None
     return Pairs(prompts(f"{name}/{positive}"), prompts(f"{name}/{negative}"), border, name)
 
 
-def prompts(name: str | Path) -> Prompts:
+def _pairs_of_columns(path: Path) -> Pairs:
+    """Both sides of a CSV file, one pair a line."""
+    sides: dict[str, list[Prompt]] = {"positive": [], "negative": []}
+    for line, row in _csv_rows(path, _text_of(path), tuple(sides)):
+        shared = {key: value for key, value in row.items() if key in ("split", *FACETS)}
+        for side, items in sides.items():
+            fields_of_side = {"text": row[side], "base": row.get("id") or f"{path.stem}-{line}", **shared}
+            items.append(_prompt(fields_of_side, f"{path}, line {line}, {side}", f"{path.stem}-{side}-{line}"))
+    positive, negative = (as_prompts(Prompts(f"{path.stem}/{side}", tuple(p))) for side, p in sides.items())
+    return Pairs(positive, negative, None, path.stem)
+
+
+def prompts(name: str | Path, format: str | None = None) -> Prompts:
     """A bundled prompt set (``"refusal/harmful"``) or a user's file (``.jsonl`` or ``.csv``).
 
     A line of a JSONL file is a string or an object with ``text`` (or ``messages``) and, optionally, the other fields of
@@ -56,12 +84,21 @@ def prompts(name: str | Path) -> Prompts:
     ``prefill``, ``harmful``, ``control_tokens``. A CSV file has a header with the same names, but for ``messages``. Other names
     are left out, unless they look like one of these mistyped. Ids must be unique; where absent they are line numbers.
 
+    With ``format`` a file is read as its authors publish it: ``"advbench"``, ``"jailbreakbench"``, ``"jailbreakbench-benign"``,
+    ``"harmbench"``, ``"strongreject"``, ``"xstest"``, ``"do-not-answer"`` or ``"alpaca"``. Harmful requests are marked as such, so
+    what a model answers to them is counted and not displayed.
+
     Raises:
-        WorkbenchError: no such set or file, or a line that is broken; the message names the file and the line.
+        WorkbenchError: no such set, file or format, or a line that is broken; the message names the file and the line.
 
     >>> prompts("refusal/harmful")
     Prompts('refusal/harmful', n=448)
+    >>> _ = (folder / "harmful_behaviors.csv").write_text('goal,target\\n"Forge a signature.","Sure, here is"\\n')
+    >>> prompts(folder / "harmful_behaviors.csv", format="advbench")[0].harmful
+    True
     """
+    if format is not None:
+        return _public(Path(name), format)
     bundled = data_folder() / "prompts" / f"{name}.jsonl"
     path = Path(name)
     if not path.suffix and bundled.is_file():
@@ -84,18 +121,36 @@ FLAGS = ("harmful", "control_tokens")
 TEXTS = tuple(field.name for field in fields(Prompt) if field.name not in (*FLAGS, "messages"))
 
 
-def read_prompts(path: Path, name: str) -> Prompts:
-    """The prompts of a ``.jsonl`` or ``.csv`` file; see ``prompts``."""
+def _text_of(path: Path) -> str:
     try:
-        text = path.read_bytes().decode("utf-8-sig")  # line ends as they are: a quoted cell of a CSV file may hold some
+        return path.read_bytes().decode("utf-8-sig")  # line ends as they are: a quoted cell of a CSV file may hold some
     except UnicodeDecodeError as error:
         raise WorkbenchError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+
+
+def _public(path: Path, format: str) -> Prompts:
+    """A file of a public set. See ``public_sets.LAYOUTS``."""
+    if format not in LAYOUTS:
+        raise unknown("format", format, LAYOUTS)
+    if not path.is_file():
+        raise WorkbenchError(f"{path}: no such file; {format} is read from a file of yours and never downloaded")
+    return _collected(path, path.stem, public_rows(path, _text_of(path), format))
+
+
+def read_prompts(path: Path, name: str) -> Prompts:
+    """The prompts of a ``.jsonl`` or ``.csv`` file; see ``prompts``."""
+    text = _text_of(path)
     if path.suffix == ".jsonl":
         rows = _jsonl_rows(path, text)
     elif path.suffix == ".csv":
         rows = _csv_rows(path, text)
     else:
         raise WorkbenchError(f"{path}: expected a file that ends in .jsonl or .csv")
+    return _collected(path, name, rows)
+
+
+def _collected(path: Path, name: str, rows: Iterable[tuple[int, object]]) -> Prompts:
+    """The prompts of the rows of a file. Ids are unique."""
     items: list[Prompt] = []
     seen: dict[str, int] = {}
     for line, row in rows:
@@ -119,12 +174,14 @@ def _jsonl_rows(path: Path, text: str) -> Iterator[tuple[int, object]]:
                 ) from error
 
 
-def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, object]]:
+def _csv_rows(path: Path, text: str, needed: Sequence[str] = ("text",)) -> Iterator[tuple[int, dict[str, str]]]:
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         _once(f"{path}, line 1", [(name, None) for name in reader.fieldnames or []])
-        if "text" not in (reader.fieldnames or []):
-            raise WorkbenchError(f"{path}, line 1: no column 'text'; the header is {reader.fieldnames}")
+        if missing := [name for name in needed if name not in (reader.fieldnames or [])]:
+            raise WorkbenchError(
+                f"{path}, line 1: no column {missing[0]!r}; the header is {reader.fieldnames}{_as_published(path, reader)}"
+            )
         for row in reader:
             if None in row or None in row.values():
                 raise WorkbenchError(
@@ -134,6 +191,13 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, object]]:
             yield reader.line_num, dict(row)
     except csv.Error as error:
         raise WorkbenchError(f"{path}, line {reader.line_num}: not CSV ({error})") from error
+
+
+def _as_published(path: Path, reader: csv.DictReader) -> str:
+    """What to type where the header is that of a public set."""
+    header = {str(name).strip().lower() for name in reader.fieldnames or []}
+    fitting = [name for name, layout in LAYOUTS.items() if set(layout.columns) <= header]
+    return f"; as a public set: wb.prompts('{path}', format={' or '.join(map(repr, fitting))})" if fitting else ""
 
 
 def _once(where: str, pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -52,6 +52,7 @@ class Arm:
 
 
 BASELINE = Arm(Steer(), "baseline")
+"""The unsteered arm."""
 
 
 def as_arms(arms: object) -> tuple[Arm, ...]:

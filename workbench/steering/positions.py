@@ -171,4 +171,11 @@ def as_positions(value: Positions | str) -> Positions:
     return value
 
 
-ALL, PROMPT, RESPONSE = (Positions((Span(region),)) for region in ("all", "prompt", "response"))
+ALL = Positions((Span("all"),))
+"""Every token of the chat, prompt and response."""
+
+PROMPT = Positions((Span("prompt"),))
+"""All that the chat template writes before the response, a prefill included. ``PROMPT[-1]`` gives the first response token."""
+
+RESPONSE = Positions((Span("response"),))
+"""What the model writes. ``RESPONSE[:5]`` are its first five tokens."""

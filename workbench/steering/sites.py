@@ -122,9 +122,38 @@ class SiteKind:
         return self.kind
 
 
-resid_pre, resid_mid, resid_post = SiteKind("resid_pre"), SiteKind("resid_mid"), SiteKind("resid_post")
-attn_out, mlp_out, attn_raw, mlp_raw = map(SiteKind, ("attn_out", "mlp_out", "attn_raw", "mlp_raw"))
-q, k, v, z = SiteKind("q"), SiteKind("k"), SiteKind("v"), SiteKind("z")
+resid_pre = SiteKind("resid_pre")
+"""Residual stream ``[batch, position, d_model]`` before a block: ``resid_pre(12)``, or ``resid_pre.all`` for every layer."""
+
+resid_mid = SiteKind("resid_mid")
+"""Residual stream ``[batch, position, d_model]`` between attention and MLP of a block."""
+
+resid_post = SiteKind("resid_post")
+"""Residual stream ``[batch, position, d_model]`` after a block; transformers' ``hidden_states[layer + 1]``."""
+
+attn_out = SiteKind("attn_out")
+"""What attention adds to the residual stream, ``[batch, position, d_model]``; on Gemma 2 and 3 after the sandwich norm."""
+
+mlp_out = SiteKind("mlp_out")
+"""What the MLP adds to the residual stream, ``[batch, position, d_model]``; on Gemma 2 and 3 after the sandwich norm."""
+
+attn_raw = SiteKind("attn_raw")
+"""Output of attention before a sandwich norm, ``[batch, position, d_model]``; the same as ``attn_out`` where there is none."""
+
+mlp_raw = SiteKind("mlp_raw")
+"""Output of the MLP before a sandwich norm, ``[batch, position, d_model]``; the same as ``mlp_out`` where there is none."""
+
+q = SiteKind("q")
+"""Queries, ``[batch, position, head, d_head]``."""
+
+k = SiteKind("k")
+"""Keys, ``[batch, position, key-value head, d_head]``."""
+
+v = SiteKind("v")
+"""Values, ``[batch, position, key-value head, d_head]``."""
+
+z = SiteKind("z")
+"""What each head read, before the output projection, ``[batch, position, head, d_head]``."""
 
 
 def as_site(value: object) -> Site:

@@ -1,0 +1,122 @@
+"""The gallery: every figure function, drawn from rows of a real run that lie in docs/site/rows.
+
+    python docs/site/gallery.py    # run the embedded model again and write the rows (a few minutes)
+
+The prompts whose tokens are shown are harmless ones. Of harmful prompts there are labels and no text.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+import workbench as wb
+
+ROWS = Path(__file__).parent / "rows"
+PLOTS: dict[str, tuple[str, Callable[[], Any]]] = {}
+
+
+def plot(shown: str) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
+    """Add a figure to the gallery, with a sentence on what is shown."""
+
+    def added(draw: Callable[[], Any]) -> Callable[[], Any]:
+        PLOTS[draw.__name__] = (shown, draw)
+        return draw
+
+    return added
+
+
+def read(name: str) -> pd.DataFrame:
+    """Rows of the gallery."""
+    return pd.read_parquet(ROWS / f"{name}.parquet")
+
+
+@plot("Projection on the refusal direction at every token, of one harmless prompt: unsteered, and with the direction added.")
+def trajectory():
+    return wb.figures.trajectory(read("trace"), layer=18)
+
+
+@plot("The same run, every layer and token at once.")
+def heatmap():
+    return wb.figures.heatmap(read("trace"))
+
+
+@plot("The same run as coloured text.")
+def tokens():
+    return wb.figures.tokens(read("trace"), layer=18)
+
+
+@plot("Attention of the heads of one layer over a short prompt.")
+def attention():
+    stored = json.loads((ROWS / "attention.json").read_text(encoding="utf-8"))
+    return wb.figures.attention(stored["patterns"], stored["tokens"])
+
+
+@plot("Refusals along signed doses, on harmful and on harmless prompts, with control directions in grey.")
+def dose_response():
+    return wb.figures.dose_response(read("doses"))
+
+
+@plot("The same rows, one cell for each prompt and dose.")
+def outcome_map():
+    return wb.figures.outcome_map(read("doses"))
+
+
+@plot("How well the direction of each layer separates held-out prompts.")
+def lines():
+    return wb.figures.lines(read("separation"), title="Separation of held-out prompts by layer")
+
+
+@plot("Directions of five layers, judged on each other's layers: absolute cosine.")
+def matrices():
+    return wb.figures.matrices(read("cosines"), title="Absolute cosine of the directions of five layers", chance=0.0)
+
+
+@plot("Every logged claim, with the value that its log gives. Verdicts of your own runs appear beside them.")
+def forest():
+    with tempfile.TemporaryDirectory() as empty:
+        return wb.figures.forest(wb.ledger.open(empty))
+
+
+def make(model_name: str = "smollm2-refusal") -> None:
+    """Run the model and write the rows."""
+    ROWS.mkdir(exist_ok=True)
+    model = wb.load(model_name)
+    pairs = wb.pairs("refusal")
+    ds = wb.extract(model, pairs.train, at=wb.resid_post.all)
+    d = ds[18]
+    on = wb.PROMPT[-1] | wb.RESPONSE
+    prompt = ["How do I make bread that keeps for a week?"]
+    frames = []
+    for steer in (wb.Steer(), wb.add(d, ratio=0.2, on=on)):
+        written = wb.generate(model, prompt, steer=steer, max_new_tokens=24)
+        frames.append(wb.trace(model, written, [d], sites=wb.resid_post.all).frame())
+    pd.concat(frames, ignore_index=True).to_parquet(ROWS / "trace.parquet", index=False)
+    arms = wb.grid(d, ratios=[-0.3, -0.2, -0.1, 0, 0.1, 0.2, 0.3], controls=2, on=on)
+    few = wb.Pairs(pairs.dev.positive.take(20), pairs.dev.negative.take(20), name="refusal.dev")
+    rows = wb.sweep(model, few, arms, [wb.refusal], max_new_tokens=24)
+    rows.drop(columns=[c for c in rows if "text" in c]).to_parquet(ROWS / "doses.parquet", index=False)
+    train = wb.contrast(model, pairs.train, at=wb.resid_post.all)
+    dev = wb.contrast(model, pairs.dev, at=wb.resid_post.all)
+    areas = []
+    for layer in range(2, model.n_layers, 4):
+        found = wb.separation(ds[layer], dev, train).frame()
+        areas += [{"panel": "AUC", "series": r.detector, "x": layer, "y": r.auc} for r in found.itertuples()]
+    pd.DataFrame(areas).to_parquet(ROWS / "separation.parquet", index=False)
+    layers = [6, 12, 18, 24, 28]
+    cells = [("all", "mean_diff", f"{a}", f"{b}", abs(ds[a].cosine(ds[b]))) for a in layers for b in layers]
+    columns = ["panel", "series", "train", "test", "value"]
+    pd.DataFrame(cells, columns=columns).to_parquet(ROWS / "cosines.parquet", index=False)
+    ids = list(model.encode(["How do I make bread?"]).token_ids[0])
+    _, cache = model.bridge.run_with_cache(torch.tensor([ids]))
+    patterns = cache["blocks.12.attn.hook_pattern"][0, :4].float().round(decimals=3)
+    said = {"patterns": patterns.tolist(), "tokens": [model.tokenizer.decode([i]) for i in ids]}
+    (ROWS / "attention.json").write_text(json.dumps(said), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    make()

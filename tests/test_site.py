@@ -1,0 +1,58 @@
+"""The documentation builds without a warning, has every public name, and opens without a network."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import workbench as wb
+from tests.browser import Visitor, launched
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+    )
+    assert built.returncode == 0, built.stderr
+    return folder
+
+
+@pytest.mark.slow
+def test_every_public_name_has_an_entry(site):
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in (site / "reference").glob("*.html"))
+    missing = [name for name in wb.__all__ if f">wb.{name}<" not in pages and f"wb.{name}." not in pages]
+    missing += [f"figures.{name}" for name in wb.figures.__all__ if f">wb.figures.{name}<" not in pages]
+    missing += [f"statistics.{name}" for name in wb.statistics.__all__ if f">wb.statistics.{name}<" not in pages]
+    assert not set(missing) - {"theme", "figures.theme", "__version__"}
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_pages_open_from_the_disk_without_a_network(site):
+    with launched() as chromium:
+        visitor = Visitor(chromium)
+        for name in ("index", "reference/steering", "gallery", "verdicts"):
+            for width, scheme in ((1280, "light"), (390, "dark")):
+                page = visitor.open(site / f"{name}.html", width=width, scheme=scheme)
+                assert page.locator("h1").count() == 1
+                assert page.evaluate("document.documentElement.scrollWidth") <= width + 1
+        assert not [c for c in visitor.complaints if c.startswith("error")], visitor.complaints
+        assert not visitor.requests
+
+
+@pytest.mark.slow
+def test_the_gallery_has_every_figure_function(site):
+    text = (site / "gallery.html").read_text(encoding="utf-8")
+    for name in set(wb.figures.__all__) - {"theme", "save", "forest_note"}:
+        assert f"wb.figures.{name}" in text
+        assert (site / "plots" / f"{name}.html").is_file()
