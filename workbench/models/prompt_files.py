@@ -40,7 +40,7 @@ def pairs(name: str) -> Pairs:
     >>> pairs("refusal").train
     Pairs('refusal.train', positive=128, negative=128)
     """
-    if name not in CONTRASTS:
+    if not isinstance(name, str) or name not in CONTRASTS:
         yours = ". For your own: wb.Pairs(positive=wb.prompts('a.jsonl'), negative=wb.prompts('b.jsonl'))"
         raise unknown("contrast set", name, CONTRASTS, yours)
     positive, negative, borderline = CONTRASTS[name]
@@ -62,8 +62,12 @@ def prompts(name: str | Path) -> Prompts:
     >>> prompts("refusal/harmful")
     Prompts('refusal/harmful', n=448)
     """
+    if not isinstance(name, str | Path):
+        raise WorkbenchError(f"prompts({name!r:.60}): expected the name of a prompt set, or the path of a file")
     bundled = data_folder() / "prompts" / f"{name}.jsonl"
     path = Path(name)
+    if max(map(len, path.parts), default=0) > 200:
+        raise WorkbenchError(f"no file {str(name)[:60]!r}…: its name is too long")
     if not path.suffix and bundled.is_file():
         read = read_prompts(bundled, str(name))
         harmful = bundled.stem == "harmful"
@@ -112,10 +116,13 @@ def _jsonl_rows(path: Path, text: str) -> Iterator[tuple[int, object]]:
         if line.strip():
             try:
                 yield number, json.loads(line, object_pairs_hook=partial(_once, f"{path}, line {number}"))
-            except json.JSONDecodeError as error:
+            except WorkbenchError:
+                raise
+            except (ValueError, RecursionError) as error:
+                at = isinstance(error, json.JSONDecodeError)
+                said = f"{error.msg} at character {error.colno}" if at else str(error)[:100]
                 raise WorkbenchError(
-                    f"{path}, line {number}: not JSON ({error.msg} at character {error.colno}): {line[:60]!r}; "
-                    'expected {"text": "..."} or "..."'
+                    f'{path}, line {number}: not JSON ({said}): {line[:60]!r}; expected {{"text": "..."}} or "..."'
                 ) from error
 
 
@@ -153,9 +160,16 @@ def _prompt(row: object, where: str, default_id: str) -> Prompt:
     for name in row.keys() - known:
         if near := get_close_matches(name.strip().lower(), known, n=1, cutoff=0.8):
             raise WorkbenchError(f"{where}: unknown field {name!r}; did you mean {near[0]!r}?")
+        if near := get_close_matches(
+            name.strip().lower(), FLAGS, n=1, cutoff=0.7
+        ):  # a flag that is not read shows too much
+            raise WorkbenchError(
+                f"{where}: unknown field {name!r}; did you mean {near[0]!r}? Else give it another name"
+            )
     text = row.get("text")
     if "messages" not in row and (not isinstance(text, str) or not text.strip()):
-        raise WorkbenchError(f"{where}: 'text' is {text!r}; expected a prompt")
+        there = f" (there is {', '.join(map(repr, row))})" if "text" not in row else ""
+        raise WorkbenchError(f"{where}: 'text' is {text!r}; expected a prompt{there}")
     values: dict[str, Any] = {key: "" if row.get(key) is None else row[key] for key in TEXTS}
     for key, value in values.items():
         if not isinstance(value, str):
