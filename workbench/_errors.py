@@ -18,8 +18,16 @@ REDACTED = "[redacted]"
 
 _SECRETS: set[str] = set()
 
-#: environment variables that hold secrets, by their names
-_SECRET_NAME = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)S?$", re.IGNORECASE)
+#: environment variables that hold secrets, by a word of their names
+_SECRET_NAME = re.compile(r"(?:^|[_A-Z])(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|PAT)S?(?:_|\d|$)", re.IGNORECASE)
+
+#: what is a secret by its form, whoever wrote it: keys of model services, hubs and clouds, what a header or an address carries
+_SECRET_FORM = re.compile(
+    r"\b(?:sk|pk|rk)-[\w-]{16,}|\bhf_\w{16,}|\bgh[pousr]_\w{20,}|\bgithub_pat_\w{20,}|\bAKIA[0-9A-Z]{16}\b|\bAIza[\w-]{30,}"
+    r"|(?<=Bearer )[^\s'\"\\\[]{6,}|(?<=Basic )[A-Za-z0-9+/=]{12,}|(?<=://)[^\s/@'\"]*:[^\s/@'\"]*(?=@)"
+    r"|(?<=[?&])(?P<name>(?:api[_-]?key|key|token|access_token|auth|sig|signature|secret|password)=)[^\s&#'\"]+",
+    re.IGNORECASE,
+)
 _SHORTEST = 6  # what is shorter, e.g. "EMPTY", is a word that occurs in any text
 
 #: what a terminal obeys or a reader cannot see: control characters but tab and newline, line separators, what turns the
@@ -39,18 +47,20 @@ def keep_secret(secret: str) -> None:
 
 
 def redact(text: str) -> str:
-    r"""A text without secrets: those of ``keep_secret``, and the values of variables such as HF_TOKEN.
+    r"""A text without secrets: those of ``keep_secret``, the values of variables such as HF_TOKEN, and what looks like one.
 
     >>> keep_secret("tr0ub4dor")
     >>> redact("Illegal header value b'Bearer tr0ub4dor'")
     "Illegal header value b'Bearer [redacted]'"
+    >>> redact("GET https://me:pa55@host/v1?api_key=abc&n=3")
+    'GET https://[redacted]@host/v1?api_key=[redacted]&n=3'
     """
     for name, value in os.environ.items():
         if _SECRET_NAME.search(name) and not os.path.exists(value):
             keep_secret(value)
     for secret in sorted(_SECRETS, key=len, reverse=True):
         text = text.replace(secret, REDACTED)
-    return text
+    return _SECRET_FORM.sub(lambda found: (found["name"] or "") + REDACTED, text)
 
 
 def show_controls(text: str) -> str:
@@ -63,14 +73,21 @@ def show_controls(text: str) -> str:
 
 
 class Redacting(logging.Filter):
-    """A filter for loggers: what they say holds no secret."""
+    """A filter for loggers: what they say holds no secret, and no control character is obeyed."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite the record; it is always logged."""
-        record.msg, record.args = redact(record.getMessage()), ()
+        record.msg, record.args = show_controls(redact(record.getMessage())), ()
         if record.exc_info:
             record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
         return True
+
+
+def logger(name: str) -> logging.Logger:
+    """The logger of a module: what it says goes through ``Redacting``."""
+    made = logging.getLogger(name)
+    made.addFilter(Redacting())
+    return made
 
 
 class WorkbenchError(ValueError):
@@ -99,6 +116,13 @@ def unknown(what: str, seen: object, known: Iterable[str], more: str = "") -> Wo
     near = get_close_matches(str(seen), names, n=1)
     hint = f"did you mean {near[0]!r}? There" if near else "there"
     return WorkbenchError(f"unknown {what} {seen!r}; {hint} are {', '.join(names) or 'none'}{more}")
+
+
+def check_flag(value: object, name: str) -> bool:
+    """An argument that shows or hides. Raises WorkbenchError for anything but True and False: the text "no" would be true."""
+    if type(value).__name__ not in ("bool", "bool_"):
+        raise WorkbenchError(f"{name}={value!r:.60}: expected True or False")
+    return bool(value)
 
 
 class Bar(tqdm):

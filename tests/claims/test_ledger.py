@@ -295,13 +295,17 @@ def test_all_claims_have_a_place_and_the_latest_verdict_of_each_model_counts(tmp
     assert FORMATS["md"](ledger.records()).splitlines()[1] == "| --- | --- | --- | --- | --- | --- |"
 
 
-def test_drafts_are_not_read_and_a_broken_entry_is_named(tmp_path):
+def test_drafts_are_not_read_and_a_broken_entry_is_named_counted_and_skipped(tmp_path, caplog):
     wb.ledger.record("S3.2", found(), path=tmp_path)
     (tmp_path / ".verdict-torn.parquet.12").write_bytes(b"PAR1 torn")
     assert len(wb.ledger.open(tmp_path).entries()) == 1
     (tmp_path / "verdict-9.parquet").write_bytes(b"PAR1 torn")
-    with pytest.raises(wb.WorkbenchError, match=r"verdict-9\.parquet is no ledger entry"):
-        wb.ledger.open(tmp_path).entries()
+    (tmp_path / "verdict-8.parquet").touch()
+    assert len(wb.ledger.open(tmp_path).entries()) == 1
+    told = [record.getMessage() for record in caplog.records]
+    assert "verdict-8.parquet is no ledger entry" in told[0]
+    assert "verdict-9.parquet is no ledger entry" in told[1]
+    assert "2 of 3 files were skipped" in told[2]
 
 
 def test_models_stand_in_one_order_under_every_claim(tmp_path):

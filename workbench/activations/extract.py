@@ -7,7 +7,6 @@ low-precision sums: log 002's mean differences at chance were owed to them. Shuf
 same prompts when the two sides mean nothing.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from workbench._errors import Bar, WorkbenchError, unknown
+from workbench._errors import Bar, WorkbenchError, logger, unknown
 from workbench.activations.collect import (
     READ,
     Means,
@@ -36,6 +35,7 @@ from workbench.activations.collect import (
 )
 from workbench.activations.methods import METHODS, Method, mean_diff
 from workbench.generation.applied import check_model, check_sizes
+from workbench.models.identity import known_revision
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Pairs, Prompt, Prompts
 from workbench.steering.directions import Direction, Directions
@@ -57,7 +57,7 @@ TIMES = 20.0
 #: Means of two sides that differ by no more than this share of their length differ by rounding.
 _ROUNDING = 1e-6
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 
 def extract(
@@ -124,7 +124,7 @@ def extract(
             how = f"{name} cleaned({', '.join(map(str, dimensions))})"
         vector = _vector(name, function, ours, theirs, kept)
         norm = (ours.norm * n + theirs.norm * m) / (n + m)
-        return Direction(vector, site, model.name, model.revision, how, positions, content, n, m, norm)
+        return Direction(vector, site, model.name, known_revision(model), how, positions, content, n, m, norm)
 
     sites = _differing(sites, {site: (positive[site].mean, negative[site].mean) for site in sites}, positions)
     quick = function is mean_diff or len(sites) < 4
@@ -288,7 +288,7 @@ def shuffled(
         negative = (overall[site].mean * (n + rest) - sums[site][index]) / rest
         method, norm = f"shuffled(seed={seeds[index]})", overall[site].norm
         return Direction(
-            positive - negative, site, model.name, model.revision, method, positions, content, n, rest, norm
+            positive - negative, site, model.name, known_revision(model), method, positions, content, n, rest, norm
         )
 
     kept = _differing(sites, {site: (sums[site][0] / n, overall[site].mean) for site in sites}, positions)

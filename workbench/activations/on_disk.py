@@ -7,20 +7,19 @@ Batch size is not in it: another one changes the last bits of a float32 model. F
 """
 
 import hashlib
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, logger
 from workbench._files import content_key, whole
 from workbench.models.identity import revision_now
 from workbench.models.model import Encoded, Model
 from workbench.steering.positions import Positions
 from workbench.steering.sites import Site
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 #: Part of every key: raised when what is kept of the same texts would come out differently.
 VERSION = 1
@@ -40,7 +39,7 @@ class Shelf:
     @classmethod
     def of(cls, store: str | Path, model: Model, texts: Encoded, read: Positions, kind: str) -> "Shelf":
         """Those of texts read at some positions; ``kind`` says what is kept, "rows" or "mean"."""
-        revision = revision_now(model, every_byte=True)
+        revision = revision_now(model)
         decided = [
             VERSION,
             kind,

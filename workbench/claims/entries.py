@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, logger
 from workbench._files import DISTRIBUTION, data_folder, whole
 from workbench.claims.claim import Claim, Criterion, LabelContrast
 from workbench.claims.evidence import COLUMNS
@@ -26,6 +26,8 @@ from workbench.claims.verdict import Measured, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logger(__name__)
 
 _KEY = b"workbench.verdict"
 _CLAIMS = "claims"
@@ -192,12 +194,18 @@ def versions() -> dict[str, str]:
 
 
 def read_entries(folder: Path) -> list[Entry]:
-    """All entries of a folder, in the order in which they were recorded; what is no entry is not read.
+    """All entries of a folder, in the order in which they were recorded.
 
-    Raises:
-        WorkbenchError: an entry is broken; its file is named.
+    A file that is torn or is no entry is named in a warning, counted and skipped.
     """
-    entries = [_read_entry(file) for file in folder.glob("verdict-*.parquet")]
+    entries, files = [], sorted(folder.glob("verdict-*.parquet"))
+    for file in files:
+        try:
+            entries.append(_read_entry(file))
+        except WorkbenchError as error:
+            log.warning("%s; it is skipped", error)
+    if len(entries) < len(files):
+        log.warning("%s: %d of %d files were skipped", folder, len(files) - len(entries), len(files))
     return sorted(entries, key=lambda entry: (entry.order, entry.recorded, entry.id))
 
 
@@ -213,7 +221,7 @@ def _read_entry(file: Path) -> Entry:
 
 
 def _whole_entries(folder: Path) -> Iterator[Entry]:
-    """The entries that can be read: a broken one is told when the ledger is shown, and keeps no verdict from being added."""
+    """The entries that can be read, without a word: a broken one is told when the ledger is shown."""
     for file in folder.glob("verdict-*.parquet"):
         with suppress(WorkbenchError):
             yield _read_entry(file)

@@ -114,9 +114,10 @@ def record(
 
 
 def open(path: str | Path = FOLDER) -> "Ledger":
-    """The ledger in a folder, which need not exist yet. Raises WorkbenchError for a file."""
-    if Path(path).exists() and not Path(path).is_dir():
-        raise WorkbenchError(f"{path} is a file; a ledger is a folder, e.g. {FOLDER}")
+    """The ledger in a folder, which need not exist yet. Raises WorkbenchError for a file, or a place below one."""
+    for place in (Path(path), *Path(path).parents):
+        if place.exists() and not place.is_dir():
+            raise WorkbenchError(f"{place} is a file; a ledger is a folder, e.g. {FOLDER}")
     return Ledger(Path(path))
 
 

@@ -37,7 +37,9 @@ def standing_of(model: str, revision: str, claim: Claim) -> str:
     pinned = {hub: hub.called() & names for hub in _hubs() if hub.called() & names}
     for hub in pinned:
         if model in (hub.name, hub.id.casefold()):
-            return "logged" if revision.partition("+")[0] == hub.revision and "~" not in revision else "another"
+            return (
+                "logged" if revision.partition("+")[0] == hub.revision and not {"~", "*"} & set(revision) else "another"
+            )
     unpinned = names.difference(*pinned.values())
     owner, _, last = model.rpartition("/")
     is_id = bool(owner) and "/" not in owner

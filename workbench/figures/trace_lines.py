@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, check_flag
 from workbench.figures.words import HIDDEN, escape, visible
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ def read(trace: "Framed | pd.DataFrame", value: str, show_text: bool) -> Panels:
     _check(frame, value)
     layers = tuple(sorted(int(layer) for layer in frame["layer"].unique()))
     groups = frame.groupby(["row", "direction"], sort=False)
+    check_flag(show_text, "show_text")
     return Panels(value, layers, tuple(_line(group, value, layers, show_text) for _, group in groups))
 
 

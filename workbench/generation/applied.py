@@ -20,6 +20,7 @@ from torch import Tensor
 
 from workbench._errors import WorkbenchError
 from workbench.models.hooks import reading, writing
+from workbench.models.identity import known_revision, revision_now
 from workbench.models.model import Model
 from workbench.steering.directions import Direction
 from workbench.steering.positions import Positions
@@ -56,10 +57,11 @@ def alone(model: Model) -> Iterator[None]:
 
 
 def check_model(model: object) -> None:
-    """Refuse what is no loaded model, e.g. its name."""
+    """Refuse what is no loaded model, e.g. its name; and see whether the weights of one were edited since."""
     if not isinstance(model, Model):
         example = f"wb.load({model!r})" if isinstance(model, str) else "wb.load('smollm2-refusal')"
         raise WorkbenchError(f"expected a loaded model, e.g. {example}, not {model!r}")
+    revision_now(model)
 
 
 def check(steer: Steer, model: Model) -> None:
@@ -121,11 +123,12 @@ def check_direction(direction: Direction, site: Site, model: Model) -> None:
             f"the direction has {width} dimensions but {site!r} of {model.name} has {expected}; "
             f"it was read from {direction.model}"
         )
-    same_weights = not direction.revision or not model.revision or direction.revision == model.revision
+    revision = known_revision(model)
+    same_weights = not direction.revision or not revision or direction.revision == revision
     if direction.model != model.name or not same_weights:
         raise WorkbenchError(
             f"the direction was read from {direction.model} {direction.revision}, but the model is {model.name} "
-            f"{model.revision}; if that is what you mean, write d.transfer(model.name, model.revision)"
+            f"{revision}; if that is what you mean, write d.transfer(model.name, model.revision)"
         )
 
 
@@ -480,6 +483,7 @@ def steered(model: Model, steer: Steer, prompt_length: int, max_length: int = 40
     >>> written[0, ids.shape[1] :].tolist() == list(wb.generate(model, ["write a song"], steer, 4).token_ids[0])
     True
     """
+    check_model(model)
     check(steer, model)
     check_sizes(prompt_length=prompt_length, max_length=max_length)
     applied = Applied([steer], [prompt_length], prompt_length, max_length, model)

@@ -4,7 +4,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, check_flag
+from workbench.models.identity import known_revision
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Prompt, Prompts, as_prompts
 from workbench.steering.steer import Steer
@@ -77,7 +78,7 @@ class Completions:
                 "steer": [str(steer) for steer in self.steers],
             }
         )
-        return frame.assign(text=self.text) if show_text else frame
+        return frame.assign(text=self.text) if check_flag(show_text, "show_text") else frame
 
 
 def complete(
@@ -115,7 +116,7 @@ def complete(
         harmful=tuple(prompt.harmful for prompt in prompts),
         vocabulary=model.vocabulary,
         model=model.name,
-        revision=model.revision,
+        revision=known_revision(model),
         max_new_tokens=max_new_tokens,
         decoding=decoding,
         seed=seed,
@@ -145,15 +146,14 @@ def as_pairs(texts: Prompts | Sequence[str | Prompt] | Sequence[tuple[str, str]]
         return prompts, [prompt.answer for prompt in prompts]
     if not all(isinstance(item, tuple) and len(item) == 2 for item in items):
         raise WorkbenchError("expected (prompt, response) pairs throughout, or prompts throughout")
-    return as_prompts([item[0] for item in items], "texts"), [str(item[1]) for item in items]  # type: ignore[index]
+    if odd := [response for _, response in items if not isinstance(response, str)]:  # type: ignore[misc]
+        raise WorkbenchError(f"a response is {odd[0]!r:.60}; expected text")
+    return as_prompts([item[0] for item in items], "texts"), [item[1] for item in items]  # type: ignore[misc]
 
 
 def encode_pairs(model: Model, prompts: Prompts, responses: Sequence[str]) -> Encoded:
     """Chats of prompts with their responses; an empty response has no tokens."""
-    tokenize = model.tokenizer.encode
-    chats = model.encode(prompts).followed_by(
-        [tokenize(text, add_special_tokens=False) if text else () for text in responses]
-    )
+    chats = model.encode(prompts).followed_by([model.tokenize(text) if text else () for text in responses])
     model.check_lengths(chats.lengths)
     return chats
 

@@ -1,13 +1,13 @@
 """How many rows fit in memory: arithmetic to begin with, corrected by what batches took, halved when memory ran out."""
 
 import gc
-import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
+from workbench._errors import logger
 from workbench.models.model import Model
 from workbench.models.sizes import Shape, shape_of
 
@@ -25,7 +25,7 @@ def row_bytes_of(shape: Shape, tokens: int, share: int) -> tuple[int, int]:
     return shape.cached_numbers * tokens * share, (stream + scores) * share + shape.vocabulary * (share + 8)
 
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 #: Batches that arithmetic puts below this teach nothing: what libraries take once would be counted as theirs.
 _TELLING = 1 << 28

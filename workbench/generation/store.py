@@ -6,21 +6,20 @@ unique names, and equal keys hold equal rows. Other tools read it too, e.g. Duck
 ``SELECT DISTINCT ON (key) * FROM 'runs/store/part-*.parquet'``.
 """
 
-import logging
 import uuid
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, logger
 from workbench._files import whole
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 COLUMNS = ("key", "text", "tokens", "finish", "model", "revision", "prompt", "steer", "decoding")
 #: Files that a warning has named, and folders that hold them.
@@ -32,6 +31,20 @@ SCORE_COLUMNS = ("key", "completion", "score", "version", "value")
 def open(folder: str | Path) -> "Store":
     """The store in a folder, which need not exist yet."""
     return Store(folder)
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    return any(test(kind) for test in (types.is_string, types.is_large_string, types.is_string_view, types.is_null))
+
+
+def check_place(store: object) -> None:
+    """Raise WorkbenchError for a store= that can be no folder: a file, or no path at all."""
+    if not isinstance(store, str | Path) or not str(store).strip() or "\0" in str(store):
+        raise WorkbenchError(f"store={store!r:.60}: expected the path of a folder, which need not exist yet")
+    if Path(store).exists() and not Path(store).is_dir():
+        raise WorkbenchError(f"store={str(store)!r} is no folder; name one, which need not exist yet")
 
 
 class Store:
@@ -76,8 +89,7 @@ class Store:
         frames, parts = [], self._parts()
         for part in parts:
             try:
-                if missing := {"key"} - set(pq.read_schema(part).names):
-                    raise ValueError(f"it has no column {missing.pop()!r}")
+                self._check(pq.read_schema(part))
                 frames.append(pd.read_parquet(part, **options))
             except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as error:
                 if part not in _TOLD:
@@ -87,6 +99,18 @@ class Store:
             _TOLD.add(self.folder)
             log.warning("%s: %d of %d files were skipped", self.folder, len(parts) - len(frames), len(parts))
         return frames
+
+    def _check(self, schema: Any) -> None:
+        """Raise ValueError unless a part has every column that this kind of part has, each of its type."""
+        import pyarrow.types as types
+
+        for name in self.columns:
+            if name not in schema.names:
+                raise ValueError(f"it has no column {name!r}")
+            kind = schema.field(name).type
+            is_right = types.is_integer if name in ("tokens", "version") else _is_text
+            if not is_right(kind):
+                raise ValueError(f"its column {name!r} holds {kind}")
 
     def revisions(self, model: str) -> Counter[str]:
         """How many rows a model of this name has of each of its revisions."""

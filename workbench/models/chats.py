@@ -66,7 +66,10 @@ def template_of(tokenizer: Any, name: str) -> str:
                 f"wb.load(..., chat_template=...)"
             )
         source = source["default"]
-    return check_template(source)
+    try:
+        return check_template(source)
+    except WorkbenchError as error:
+        raise WorkbenchError(f"{name}: {error}") from error
 
 
 @cache
@@ -132,10 +135,11 @@ def render(
             chat_template=source,
             **options,
         )
-    except (TemplateError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, WorkbenchError):
-            raise
-        raise WorkbenchError(f"the chat template of {name} refuses {whose}: {error}") from error
+    except WorkbenchError:
+        raise
+    except Exception as error:  # a template is a program: it may divide by zero, or call itself without end
+        said = error if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}"
+        raise WorkbenchError(f"the chat template of {name} refuses {whose}: {said}") from error
 
 
 @cache

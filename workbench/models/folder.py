@@ -6,7 +6,7 @@ line says what is wrong with it. ``identity`` hashes the same files.
 
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,29 @@ def check_folder(folder: Path) -> None:
         )
     for path in weight_files(folder):
         _check_weights(path)
-    if not any((folder / name).is_file() for name in _TOKENIZERS):
+    if (folder / "generation_config.json").is_file():
+        check_stop_tokens(read_json(folder / "generation_config.json"), config, folder / "generation_config.json")
+    check_tokenizer(folder)
+
+
+def check_stop_tokens(generation: Mapping[str, Any], config: Mapping[str, Any], where: Path) -> None:
+    """Raise WorkbenchError where ``eos_token_id`` is no token of the model, or no list of some."""
+    ids = generation.get("eos_token_id")
+    size = config.get("vocab_size") if isinstance(config.get("vocab_size"), int) else 1 << 32
+    for one in ids if isinstance(ids, list) else [] if ids is None else [ids]:
+        if type(one) is not int or not 0 <= one < size:
+            raise WorkbenchError(f"{where}: eos_token_id is {ids!r:.60}; expected tokens of the model, 0 to {size - 1}")
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a folder holds a tokenizer."""
+    return any((folder / name).is_file() for name in _TOKENIZERS)
+
+
+def check_tokenizer(folder: Path) -> None:
+    """Look at the files of a tokenizer, and raise WorkbenchError with the first that is broken or missing."""
+    if not has_tokenizer(folder):
+        _refuse_dangling(folder, _TOKENIZERS)
         raise WorkbenchError(
             f"{folder} has no tokenizer: expected {', '.join(_TOKENIZERS[:2])} or vocab.json with merges.txt; copy the "
             "tokenizer of the model it was made from there (tokenizer.save_pretrained)"
@@ -62,6 +84,16 @@ def check_folder(folder: Path) -> None:
                 )
         elif path.suffix in (".jinja", ".txt"):
             read_text(path)
+
+
+def _refuse_dangling(folder: Path, names: Sequence[str]) -> None:
+    """Say of a link that leads nowhere what it is: a hub's cache is made of links."""
+    for name in names:
+        path = folder / name
+        if path.is_symlink() and not path.exists():
+            raise WorkbenchError(
+                f"{path} is a link to {path.readlink()}, which is not there; download or copy it again"
+            )
 
 
 def is_adapter(folder: Path) -> bool:
@@ -98,6 +130,8 @@ def check_adapter(folder: Path) -> str:
             f"no adapter in {folder}: expected adapter_model.safetensors; save it with safe_serialization=True"
         )
     _check_weights(folder / "adapter_model.safetensors")
+    if has_tokenizer(folder):
+        check_tokenizer(folder)
     return str(config.get("base_model_name_or_path") or "")
 
 
@@ -126,6 +160,7 @@ def weight_files(folder: Path) -> list[Path]:
                     f"{', '.join(gone)}; download or copy them again"
                 )
             return [folder / name for name in names]
+    _refuse_dangling(folder, ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"))
     other = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
     hint = "; load a GGUF file by its own path" if list(folder.glob("*.gguf")) else ""
     raise WorkbenchError(
@@ -180,10 +215,13 @@ def _check_weights(path: Path) -> None:
             if start.startswith(_LFS):
                 raise _is_pointer(path)
             if path.suffix == ".bin":
+                if not start:
+                    raise WorkbenchError(f"{path} is empty; download or copy it again")
                 if start[:2] == b"PK" and not zipfile.is_zipfile(path):
                     raise WorkbenchError(f"{path} is cut: the end of the file is missing; download or copy it again")
                 return
             check_safetensors(path)
+            _refuse_quantised(path)
     except OSError as error:
         raise WorkbenchError(f"cannot read {path}: {error.strerror}") from error
 
@@ -204,6 +242,18 @@ def check_safetensors(path: Path) -> list[str]:
     if size != expected:
         raise WorkbenchError(f"{broken}: it has {size} of {expected} bytes; download or copy it again")
     return list(entries)
+
+
+def _refuse_quantised(path: Path) -> None:
+    """Raise WorkbenchError for weights in whole numbers or in 8 bits, which would be taken for what they are not."""
+    with open(path, "rb") as stream:
+        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+    kinds = {n: e.get("dtype") for n, e in header.items() if n != "__metadata__" and n.endswith(".weight")}
+    if odd := [name for name, kind in kinds.items() if kind not in ("F64", "F32", "F16", "BF16")]:
+        raise WorkbenchError(
+            f"{path}: {len(odd)} weights are quantised or in another form ({odd[0]} is {kinds[odd[0]]}), which is not supported; "
+            "take the model in bfloat16, float16 or float32"
+        )
 
 
 def _is_pointer(path: Path) -> WorkbenchError:

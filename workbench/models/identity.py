@@ -3,7 +3,7 @@
 Of files: every byte of the weights and the adapter, config, tokenizer, chat template and its options, stop tokens. A file is
 hashed once (about a second per GB, once) and its hash is kept in the cache folder, as long as size, times, inode and device
 of the file prove that it is the same. Of a module in memory: its parameters, config, tokenizer, template and stop tokens.
-An edit of a loaded model in memory changes its revision too.
+An edit of a loaded model in memory changes its revision too, however it was made.
 """
 
 import hashlib
@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +28,8 @@ _SETTLED_SECONDS = 3.0
 #: What a JSON file says of the program that wrote it, and not of the model.
 _NOT_THE_MODEL = ("transformers_version", "_name_or_path", "name_or_path")
 
-#: Words that are summed at a time.
-_PIECE = 1 << 20
-
-#: A model of fewer bytes is read whole each time its revision is asked for.
-_SMALL = 8 << 20
+#: Words of 8 bytes that are summed at a time, as rows of so many.
+_SQUARE, _SIDE = 1 << 17, 512
 
 
 def file_hash(path: Path) -> str:
@@ -124,23 +120,29 @@ class Revision:
         model.__dict__["of_files"] = of_files
 
 
-def revision_now(model: Any, every_byte: bool = False) -> str:
-    """The revision of a model as it is in memory now.
+def revision_now(model: Any) -> str:
+    """The revision of a model as it is in memory now: every byte of its weights is read, about 0.2 s per GB on a CPU.
 
     A model that came from files has theirs, followed by ``~`` and a hash where it was edited since. One without files has the
-    hash of its memory.
-
-    Args:
-        model: any. every_byte: read all parameters, and not only what PyTorch counts of their changes: an edit through ``.data`` is not
-            counted. A small model is always read whole; a sweep reads every byte once.
+    hash of its memory: weights, config, what its modules are and hold, tokenizer, template and stop tokens. Hooks and methods that a
+    user puts in are not part of it.
     """
+    return _look(model, every_byte=True)
+
+
+def known_revision(model: Any) -> str:
+    """The same without reading the weights again, for use behind ``revision_now``: what PyTorch counts of their changes shows."""
+    return _look(model, every_byte=False)
+
+
+def _look(model: Any, every_byte: bool) -> str:
     seal = model.seal
     tensors = dict(_tensors(model.hf))
-    seen = (_words(model), [(name, t.data_ptr(), _version(t), str(t.dtype)) for name, t in tensors.items()])
-    small = sum(t.nbytes for t in tensors.values()) <= _SMALL
-    if every_byte or small or seen != seal.seen:
+    rest = [_words(model), _tokenizer_state(model.tokenizer), _config(model.hf), _modules_state(model.hf)]
+    seen = (rest, [(name, t.data_ptr(), _version(t), str(t.dtype)) for name, t in tensors.items()])
+    if every_byte or seen != seal.seen:
         parts = [[name, str(t.dtype), list(t.shape), _checksum(t)] for name, t in tensors.items()]
-        now = content_key([_words(model), _config(model.hf), parts], length=12)
+        now = content_key([*rest, parts], length=12)
         seal.now, seal.seen, seal.at_boot = now, seen, seal.at_boot or now
     if of_files := model.__dict__["of_files"]:
         return of_files if seal.now == seal.at_boot else f"{of_files}~{seal.now}"
@@ -148,35 +150,60 @@ def revision_now(model: Any, every_byte: bool = False) -> str:
 
 
 def _tensors(hf: Any) -> Iterator[tuple[str, "torch.Tensor"]]:
-    """Parameters and buffers. Rotary frequencies are left out: they follow from the config, and some change as they are used."""
+    """Parameters and buffers; the rotary frequencies only where they do not change as they are used."""
     yield from hf.named_parameters()
-    yield from ((name, tensor) for name, tensor in hf.named_buffers() if not name.endswith("inv_freq"))
+    yield from ((n, t) for n, t in hf.named_buffers() if not (n.endswith("inv_freq") and _rope_moves(hf)))
+
+
+def _rope_moves(hf: Any) -> bool:
+    """Whether the rotary frequencies depend on what was read last."""
+    config = hf.config.get_text_config()
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    return any(kind in json.dumps(rope, default=str) for kind in ("dynamic", "longrope"))
+
+
+def _modules_state(hf: Any) -> list[object]:
+    """What decides the text beside tensors: which modules there are, and the numbers that each holds (an epsilon, a scale)."""
+    moves, state = _rope_moves(hf), list[object]()
+    for name, module in hf.named_modules():
+        if moves and "inv_freq" in module._buffers:
+            continue
+        held = {k: v for k, v in vars(module).items() if k[0] != "_" and isinstance(v, bool | int | float | str)}
+        state.append([name, type(module).__qualname__, sorted(held.items())])
+    return state
+
+
+def _tokenizer_state(tokenizer: Any) -> list[object]:
+    """What a tokenizer does, but for its vocabulary: of that its size, and a token here and there."""
+    core = getattr(tokenizer, "backend_tokenizer", None)
+    special = [str(tokenizer.special_tokens_map), sorted(tokenizer.all_special_tokens), len(tokenizer)]
+    if core is None:
+        return special
+    size = core.get_vocab_size(with_added_tokens=True)
+    tokens = [core.id_to_token(i) for i in range(0, size, max(1, size // 500))]
+    parts = [str(part) for part in (core.normalizer, core.pre_tokenizer, core.decoder)]
+    return [*special, size, tokens, parts]
 
 
 def _version(tensor: "torch.Tensor") -> int:
     return 0 if tensor.is_inference() else tensor._version
 
 
-def _checksum(tensor: "torch.Tensor") -> int:
-    """A sum of all bytes, 8 at a time, each times an odd number that belongs to its place: any single change changes it."""
+def _checksum(tensor: "torch.Tensor") -> str:
+    """A hash of all bytes, by sums over the rows and columns of squares of them: no change or swap of one or two words is lost."""
     import torch
 
     flat = tensor.detach().contiguous().view(-1).view(torch.uint8)
-    rest = flat[len(flat) // 8 * 8 :]
-    words, total = flat[: len(flat) - len(rest)].view(torch.int64), 0
-    for start in range(0, len(words), _PIECE):
-        piece = words[start : start + _PIECE]
-        odd = _odd_numbers(len(piece), str(piece.device))
-        total = (total * 1000003 + int((piece * odd).sum())) % (1 << 64)
-    return (total * 1000003 + int.from_bytes(bytes(rest.tolist()), "little")) % (1 << 64)
-
-
-@lru_cache(maxsize=4)
-def _odd_numbers(n: int, device: str) -> "torch.Tensor":
-    import torch
-
-    place = torch.arange(n, device=device)
-    return (place * 0x9E3779B97F4A7C1 ^ place * place) * 2 + 1
+    words = flat[: len(flat) // 8 * 8].view(torch.int64)
+    squares = len(words) // _SQUARE * _SQUARE
+    sums = []
+    for start in range(0, squares, _SQUARE):
+        square = words[start : start + _SQUARE].view(-1, _SIDE)
+        sums += [square.sum(0), square.sum(1)]
+    digest = hashlib.sha256(flat[squares * 8 :].cpu().numpy().tobytes())
+    if sums:
+        digest.update(torch.cat(sums).cpu().numpy().tobytes())
+    return digest.hexdigest()[:32]
 
 
 def _words(model: Any) -> list[object]:

@@ -6,6 +6,7 @@ forward pass of this package goes through.
 
 import contextlib
 import copy
+import gc
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -20,10 +21,11 @@ from workbench.models.checks import preflight, report
 from workbench.models.environment import devices
 from workbench.models.families import refuse_other_family
 from workbench.models.fetch import Files, files_of, offline, one_line, quiet, read_gguf
-from workbench.models.folder import check_adapter, check_safetensors, is_adapter
+from workbench.models.folder import check_adapter, check_safetensors, has_tokenizer, is_adapter
 from workbench.models.identity import file_hash
 from workbench.models.model import Loading, Model
 from workbench.models.registry import SOURCES, Hub, Reference, references, resolve
+from workbench.steering.steer import number
 
 
 def load(
@@ -65,6 +67,7 @@ def load(
     (3, 32, torch.float32)
     """
     source = resolve(name)
+    adapter_scale = number(adapter_scale, "adapter_scale")
     if chat_template is not None and not str(chat_template).isidentifier():  # that may be the name of one of several
         check_template(chat_template)
     if revision is not None and not isinstance(source, Hub):
@@ -75,25 +78,59 @@ def load(
             f"adapter_scale={adapter_scale} is for models with an adapter ({', '.join(references())}) and finite; got {name}"
         )
     place = _place(device)
-    torch_dtype = dtype_of(dtype, place)
+    torch_dtype = dtype_of(dtype, place.type)
     files = files_of(source, revision)
     files.check()
-    hf, tokenizer = _read(files, torch_dtype, device_map, adapter_scale)
-    if device_map is None:
-        hf = hf.to(place)
     label = source.name if not isinstance(source, Path) or source.name not in SOURCES else str(source)
-    _choose_template(tokenizer, chat_template, label)
     named = str(source) if isinstance(source, Path) else name
     pinned = files.commit if isinstance(source, Hub) else None
     loading = Loading(named, torch_dtype, device_map, pinned, chat_template, adapter_scale, template)
-    options = template_options(tokenizer, label, template)
-    booted = _boot(hf.eval(), tokenizer, label, files.revision(chat_template, adapter_scale), str(files.folder))
-    model = replace(booted, loading=loading, template=options)
-    if check:
-        results = preflight(model)
-        if not all(result.passed for result in results):
-            raise WorkbenchError(f"{label} failed its pre-flight check:\n{report(results)}")
+    with _no_collection(), one_line(files.adapter or files.folder):
+        hf, tokenizer = _read(files, torch_dtype, device_map, adapter_scale)
+        if device_map is None:
+            hf = hf.to(place)
+        _choose_template(tokenizer, chat_template, label)
+        options = template_options(tokenizer, label, template)
+        booted = _boot(hf.eval(), tokenizer, label, files.revision(chat_template, adapter_scale), str(files.folder))
+        model = replace(booted, loading=loading, template=options)
+        if check:
+            _check(model, label)
     return model
+
+
+def _check(model: Model, label: str) -> None:
+    results = preflight(model)
+    if all(result.passed for result in results):
+        return
+    if broken := [name for name, tensor in model.hf.named_parameters() if not torch.isfinite(tensor).all()]:
+        raise WorkbenchError(
+            f"{len(broken)} weights of {label} hold NaN or infinite values ({_few(broken)}); save or download it again, or load "
+            "it as float32 if they were too large for another dtype"
+        )
+    raise WorkbenchError(f"{label} failed its pre-flight check:\n{report(results)}")
+
+
+def _place(device: object) -> torch.device:
+    """Where a model goes; by default, or with "auto", the first of cuda, mps and cpu that there is.
+
+    Raises:
+        WorkbenchError: no device, or one that is not there.
+    """
+    there = [name for name, present in devices().items() if present]
+    if device is None or device == "auto":
+        return torch.device(there[0])
+    try:
+        place = torch.device(device)  # type: ignore[arg-type]
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise WorkbenchError(f"device {device!r:.60}: expected e.g. 'cpu', 'cuda' or 'cuda:1'") from error
+    if place.type not in ("cpu", "cuda", "mps") or isinstance(device, bool | int):
+        raise WorkbenchError(f"device {device!r:.60}: expected e.g. 'cpu', 'cuda' or 'cuda:1'")
+    if place.type not in there:
+        raise WorkbenchError(f"device {device!r}: it is not available here; leave device= out to use {there[0]}")
+    number = torch.cuda.device_count() if place.type == "cuda" else 1
+    if place.index is not None and place.index >= number:
+        raise WorkbenchError(f"device {device!r}: the last one here is {place.type}:{number - 1}")
+    return place
 
 
 def from_modules(
@@ -122,7 +159,13 @@ def _boot(hf: Any, tokenizer: Any, name: str, revision: str, where: str) -> Mode
             f"the weights of {name} are quantised ({method}), which is not supported; load them in bfloat16"
         )
     tokenizer.padding_side = "left"
-    if tokenizer.pad_token_id is None:
+    known = hf.get_input_embeddings().weight.shape[0]
+    if tokenizer.eos_token_id is not None and tokenizer.eos_token_id >= known:
+        raise WorkbenchError(
+            f"the tokenizer of {name} ends with {tokenizer.eos_token!r}, token {tokenizer.eos_token_id}, but the model has "
+            f"embeddings of {known} alone; set eos_token in its tokenizer_config.json to one that it has"
+        )
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id >= known:  # nothing is read where it pads
         if tokenizer.eos_token_id is None:
             raise WorkbenchError(
                 f"the tokenizer of {name} has neither eos_token nor pad_token; set them in its tokenizer_config.json"
@@ -156,17 +199,33 @@ def nothing_installed() -> Iterator[Any]:
 
 
 def _bridge_tokenizer(tokenizer: Any) -> Any:
-    """A copy for TransformerLens, which changes the tokenizer it is given.
+    """A copy for TransformerLens, which changes the tokenizer it is given. Both hold one and the same vocabulary.
 
-    It also re-reads from disk a tokenizer that does not write a BOS by itself; saying that it does keeps it as it is.
+    It also re-reads from disk a tokenizer that does not write a BOS by itself; saying that it does keeps it as it is. Where
+    it would add tokens of its own, the vocabulary is copied too.
     """
     held = [*tokenizer.init_kwargs.values(), *vars(tokenizer).values()]
-    large = {
-        id(one): one for one in held if isinstance(one, dict | list) and len(one) > 1000
-    }  # the vocabulary: never changed
-    twin = copy.deepcopy(tokenizer, large)
-    twin.init_kwargs = {"name_or_path": "", **tokenizer.init_kwargs, "add_bos_token": True}
+    shared = {id(one): one for one in held if isinstance(one, dict | list) and len(one) > 1000}
+    adds = tokenizer.eos_token_id is None or (tokenizer.bos_token is not None and tokenizer.bos_token_id is None)
+    if not adds:
+        shared[id(tokenizer.backend_tokenizer)] = tokenizer.backend_tokenizer
+    twin = copy.deepcopy(tokenizer, shared)
+    small = {name: value for name, value in tokenizer.init_kwargs.items() if id(value) not in shared}
+    twin.init_kwargs = {"name_or_path": "", **small, "add_bos_token": True}
     return twin
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """No garbage collection inside: reading a large tokenizer makes a million lists, and each round looks at all of torch."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _read(files: Files, dtype: torch.dtype, device_map: Any, scale: float) -> tuple[Any, Any]:
@@ -183,8 +242,10 @@ def _read(files: Files, dtype: torch.dtype, device_map: Any, scale: float) -> tu
             "device_map": device_map,
             "ignore_mismatched_sizes": True,
         }  # so that all are listed
+        spoken = files.adapter if files.adapter is not None and has_tokenizer(files.adapter) else folder
+        with offline(), quiet(), one_line(spoken):
+            tokenizer = AutoTokenizer.from_pretrained(spoken, **own)
         with offline(), quiet(), one_line(folder):
-            tokenizer = AutoTokenizer.from_pretrained(folder, **own)
             both: Any = AutoModelForCausalLM.from_pretrained(str(folder), **how, output_loading_info=True)
             hf, loaded = both
         _refuse_other_weights(loaded, folder)
@@ -243,22 +304,9 @@ def dtype_of(dtype: str | torch.dtype, device: str | None) -> torch.dtype:
     return meant
 
 
-def _place(device: str | None) -> str:
-    """The device that was asked for, or the first that there is. Raises WorkbenchError for one that there is not."""
-    there = [name for name, present in devices().items() if present]
-    if device is None or device == "auto":
-        return there[0]
-    kind, _, number = str(device).partition(":")
-    if kind not in there or (number and not (kind == "cuda" and number.isdigit())):
-        raise WorkbenchError(f"device {device!r}: expected one of {', '.join(there)} here, or leave device= out")
-    if number and int(number) >= torch.cuda.device_count():
-        raise WorkbenchError(f"device {device!r}: there are {torch.cuda.device_count()} GPUs, counted from 0")
-    return device
-
-
 def fast_dtype(device: str | None = None) -> torch.dtype:
     """bfloat16 where the hardware multiplies matrices in it (a GPU, or a CPU with AMX), float32 elsewhere."""
-    kind = _place(device).partition(":")[0]
+    kind = _place(device).type
     if kind == "cuda":
         return torch.bfloat16
     if kind == "mps":

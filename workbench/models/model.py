@@ -7,7 +7,7 @@ holds the two to the same logits each time a model is loaded.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -202,7 +202,7 @@ class Model:
 
     @cached_property
     def _empty_thoughts(self) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-        tokenize = partial(self.tokenizer.encode, add_special_tokens=False)
+        tokenize = self.tokenize
         ends = empty_thoughts(self.tokenizer, self.name) if self.tokenizer.chat_template else {}
         return [(tuple(tokenize(tail)), tuple(tokenize(end))) for tail, end in ends.items()]
 
@@ -221,6 +221,27 @@ class Model:
             for ids in chats.token_ids
         ]
         return chats.followed_by(ends).whole() if any(ends) else chats
+
+    def tokenize(self, text: str) -> tuple[int, ...]:
+        """The tokens of a text, without any that the tokenizer adds by itself.
+
+        Raises:
+            WorkbenchError: a text that no tokenizer reads, or a token that the model has no embedding of.
+
+        >>> model.tokenizer.decode(model.tokenize("write a song"))
+        'write a song'
+        """
+        try:
+            ids = tuple(self.tokenizer.encode(text, add_special_tokens=False))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise WorkbenchError(f"the tokenizer of {self.name} does not read {text!r:.60} ({error})") from error
+        known = self.hf.get_input_embeddings().weight.shape[0]
+        if ids and max(ids) >= known:
+            raise WorkbenchError(
+                f"{self.tokenizer.convert_ids_to_tokens(max(ids))!r} is token {max(ids)} of the tokenizer, but {self.name} has "
+                f"embeddings of {known} alone; take its own tokenizer, or resize the embeddings (model.resize_token_embeddings)"
+            )
+        return ids
 
     def encode(
         self,
@@ -251,6 +272,12 @@ class Model:
         texts = [prompt.text for prompt in items]
         template_of(self.tokenizer, self.name)
         options = self.template
+        if system is not None and not isinstance(system, str):
+            raise WorkbenchError(f"system={system!r:.60}: expected one system prompt as text, for all prompts")
+        if template is not None and not isinstance(template, Mapping):
+            raise WorkbenchError(
+                f"template={template!r:.60}: expected options by name, e.g. {{'enable_thinking': False}}"
+            )
         if template is not None:
             options = template_options(self.tokenizer, self.name, {**self.template, **template})
         if system is not None and (twice := [prompt.id for prompt in items if prompt.system]):
@@ -267,9 +294,8 @@ class Model:
             items, systems = Prompts("", own).system_in_user().items, [None] * len(items)
         control = control_tokens(self.tokenizer, self.name)
         written = [self._write(prompt, own, options, control) for prompt, own in zip(items, systems, strict=True)]
-        tokenize = partial(self.tokenizer.encode, add_special_tokens=False)
-        starts = [tuple(tokenize(prompt.prefill)) if prompt.prefill else () for prompt in items]
-        rows = tuple((*tokenize(text), *start) for text, start in zip(written, starts, strict=True))
+        starts = [self.tokenize(prompt.prefill) if prompt.prefill else () for prompt in items]
+        rows = tuple((*self.tokenize(text), *start) for text, start in zip(written, starts, strict=True))
         self.check_lengths([len(ids) for ids in rows])
         return Encoded(tuple(texts), rows, self.tokenizer.pad_token_id)
 

@@ -50,6 +50,8 @@ def pairs(name: str | Path) -> Pairs:
     >>> pairs(folder / "lies.csv")
     Pairs('lies', positive=1, negative=1)
     """
+    if not isinstance(name, str | Path):
+        raise WorkbenchError(f"pairs({name!r:.60}): expected the name of a contrast set, or the path of a .csv file")
     if name not in CONTRASTS:
         if Path(name).suffix == ".csv" and Path(name).is_file():
             return _pairs_of_columns(Path(name))
@@ -97,10 +99,14 @@ def prompts(name: str | Path, format: str | None = None) -> Prompts:
     >>> prompts(folder / "harmful_behaviors.csv", format="advbench")[0].harmful
     True
     """
+    if not isinstance(name, str | Path):
+        raise WorkbenchError(f"prompts({name!r:.60}): expected the name of a prompt set, or the path of a file")
     if format is not None:
         return _public(Path(name), format)
     bundled = data_folder() / "prompts" / f"{name}.jsonl"
     path = Path(name)
+    if max(map(len, path.parts), default=0) > 200:
+        raise WorkbenchError(f"no file {str(name)[:60]!r}…: its name is too long")
     if not path.suffix and bundled.is_file():
         read = read_prompts(bundled, str(name))
         harmful = bundled.stem == "harmful"
@@ -167,10 +173,13 @@ def _jsonl_rows(path: Path, text: str) -> Iterator[tuple[int, object]]:
         if line.strip():
             try:
                 yield number, json.loads(line, object_pairs_hook=partial(_once, f"{path}, line {number}"))
-            except json.JSONDecodeError as error:
+            except WorkbenchError:
+                raise
+            except (ValueError, RecursionError) as error:
+                at = isinstance(error, json.JSONDecodeError)
+                said = f"{error.msg} at character {error.colno}" if at else str(error)[:100]
                 raise WorkbenchError(
-                    f"{path}, line {number}: not JSON ({error.msg} at character {error.colno}): {line[:60]!r}; "
-                    'expected {"text": "..."} or "..."'
+                    f'{path}, line {number}: not JSON ({said}): {line[:60]!r}; expected {{"text": "..."}} or "..."'
                 ) from error
 
 
@@ -217,9 +226,16 @@ def _prompt(row: object, where: str, default_id: str) -> Prompt:
     for name in row.keys() - known:
         if near := get_close_matches(name.strip().lower(), known, n=1, cutoff=0.8):
             raise WorkbenchError(f"{where}: unknown field {name!r}; did you mean {near[0]!r}?")
+        if near := get_close_matches(
+            name.strip().lower(), FLAGS, n=1, cutoff=0.7
+        ):  # a flag that is not read shows too much
+            raise WorkbenchError(
+                f"{where}: unknown field {name!r}; did you mean {near[0]!r}? Else give it another name"
+            )
     text = row.get("text")
     if "messages" not in row and (not isinstance(text, str) or not text.strip()):
-        raise WorkbenchError(f"{where}: 'text' is {text!r}; expected a prompt")
+        there = f" (there is {', '.join(map(repr, row))})" if "text" not in row else ""
+        raise WorkbenchError(f"{where}: 'text' is {text!r}; expected a prompt{there}")
     values: dict[str, Any] = {key: "" if row.get(key) is None else row[key] for key in TEXTS}
     for key, value in values.items():
         if not isinstance(value, str):

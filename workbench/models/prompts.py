@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from workbench._errors import WorkbenchError
@@ -66,6 +66,8 @@ class Prompt:
             self._settle(tuple(_as_turn(message, i) for i, message in enumerate(self.messages, 1)))
         object.__setattr__(self, "messages", tuple(self.messages))
         for name, value in vars(self).items():
+            if name not in ("text", "harmful", "control_tokens", "messages") and not isinstance(value, str):
+                raise WorkbenchError(f"prompt {self.id!a:.60}: {name} is {value!r:.60}; expected text")
             if isinstance(value, str) and (lone := re.search(r"[\ud800-\udfff]", value)):
                 raise WorkbenchError(
                     f"prompt {self.id!a}: {name!r} holds half a character, {lone[0]!a} (a lone surrogate), at "
@@ -276,6 +278,8 @@ def as_prompts(texts: Sequence[str | Prompt] | Prompts, name: str = "prompts") -
     elif isinstance(texts, str):
         raise WorkbenchError(f"{name}: got one string; expected a list of prompts, e.g. [{texts[:30]!r}]")
     else:
+        if not isinstance(texts, Iterable):
+            raise WorkbenchError(f"{name}: expected a list of prompts, not {texts!r:.60}")
         items = tuple(
             replace(t, id=t.id or f"{name}-{i}") if isinstance(t, Prompt) else Prompt(t, f"{name}-{i}")
             for i, t in enumerate(texts, 1)

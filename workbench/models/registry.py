@@ -136,8 +136,11 @@ def resolve(name: str) -> Source | Path:
     >>> resolve("smollm2-refusal").base
     'smollm2-135m'
     """
+    if not isinstance(name, str | Path):
+        raise WorkbenchError(f"a model is named by text, e.g. wb.load('smollm2-refusal'), not by {name!r:.60}")
     if name in SOURCES:
-        return SOURCES[name]
+        return SOURCES[str(name)]
+    name = str(name)
     path = Path(name).expanduser()
     if path.is_dir():
         if not any((path / kind).is_file() for kind in ("config.json", "adapter_config.json")):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, check_flag
 from workbench.generation.applied import check
 from workbench.generation.recorder import trace_generation
 from workbench.generation.traces import Trace
@@ -97,7 +97,7 @@ class Exploration:
         self, model: Model, direction: Direction | Directions, max_new_tokens: int = 40, show_text: bool = False
     ):
         self.model, self.direction = model, direction
-        self.max_new_tokens, self.show_text = max_new_tokens, show_text
+        self.max_new_tokens, self.show_text = max_new_tokens, check_flag(show_text, "show_text")
         own = (direction,) if isinstance(direction, Direction) else tuple(direction)
         for one in own:
             if one.activation_norm != one.activation_norm:

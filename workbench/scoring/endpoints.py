@@ -19,13 +19,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from workbench._errors import Redacting, WorkbenchError, keep_secret, redact
+from workbench._errors import Redacting, WorkbenchError, keep_secret, logger, redact
 
 if TYPE_CHECKING:
     import httpx
 
-_LOG = logging.getLogger(__name__)
-_LOG.addFilter(Redacting())
+_LOG = logger(__name__)
 
 #: worth trying again: too early, too many, or the server's own trouble
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})

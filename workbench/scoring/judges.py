@@ -6,7 +6,6 @@ is no score. A judge is a model on this machine, which reads each question in on
 """
 
 import hashlib
-import logging
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from workbench._errors import Bar, Redacting, WorkbenchError
+from workbench._errors import Bar, WorkbenchError, logger
 from workbench._files import content_key
 from workbench.generation.engine import first_logits
 from workbench.generation.store import Store
@@ -28,8 +27,7 @@ from workbench.steering.steer import Steer
 if TYPE_CHECKING:
     import pandas as pd
 
-_LOG = logging.getLogger(__name__)
-_LOG.addFilter(Redacting())
+_LOG = logger(__name__)
 
 #: Part of every cache key: raised when the question put to the judge changes.
 _VERSION = 1

@@ -22,7 +22,7 @@ from workbench.generation.generate import stream_tokens
 from workbench.generation.memory import Room
 from workbench.generation.schedule import place_rows
 from workbench.generation.store import Store
-from workbench.models.identity import revision_now
+from workbench.models.identity import known_revision, revision_now
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Pairs, Prompt, Prompts, as_prompts
 from workbench.scoring.labels import thought_opened
@@ -100,7 +100,7 @@ def sweep_rows(model: Model, sets: Mapping[str, Prompts], arms: Sequence[Arm], d
     """
     steers = {arm: arm.steer.key for arm in arms}
     how = f"{decoding} {model.dtype} v{GENERATION_VERSION}"
-    revision, rows = revision_now(model, every_byte=True), []
+    revision, rows = revision_now(model), []
     for name, prompts in sets.items():
         chats = model.encode(prompts)
         model.check_lengths(chats.lengths, decoding.max_new_tokens)
@@ -231,7 +231,7 @@ def _stored_frame(
             "tokens": [len(ids) - (FAILED in ids) for ids in tokens],
             "finish": [finish for _, finish in written],
             "model": model.name,
-            "revision": model.revision,
+            "revision": known_revision(model),
             "prompt": [row.prompt.id for row in rows],
             "steer": [str(row.arm.steer) for row in rows],
             "decoding": str(decoding),

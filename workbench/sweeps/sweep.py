@@ -5,17 +5,17 @@ comes, so that running again, or after an interruption, computes only what is mi
 """
 
 import json
-import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench._errors import WorkbenchError, unknown
+from workbench._errors import WorkbenchError, check_flag, logger, unknown
 from workbench._files import content_key
 from workbench.generation.applied import check_all, check_model, check_positions, check_sizes
 from workbench.generation.decoding import Sampling
-from workbench.generation.store import Store
+from workbench.generation.store import Store, check_place
+from workbench.models.identity import known_revision
 from workbench.models.model import Model
 from workbench.models.prompts import Pairs, Prompts
 from workbench.scoring.labels import LABELS
@@ -37,7 +37,7 @@ from workbench.sweeps.rows import (
 if TYPE_CHECKING:
     import pandas as pd
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 
 def sweep(
@@ -99,12 +99,13 @@ def sweep(
     True
     """
     check_model(model)
-    if Path(store).exists() and not Path(store).is_dir():
-        raise WorkbenchError(f"store={str(store)!r} is no folder; name one, which need not exist yet")
+    check_place(store)
+    show_text = check_flag(show_text, "show_text")
     sets = named_sets(prompts)
     if not sets:
         raise WorkbenchError("a sweep needs prompts; got no prompts in no set")
-    number(screen_least, "screen_least")
+    if number(screen_least, "screen_least") < 0:
+        raise WorkbenchError(f"screen_least={screen_least}: expected 0 or more nats")
     _check(model, sets, arms, scores, stop, screen)
     check_sizes(max_new_tokens=max_new_tokens, batch_size=batch_size)
     stream = stream_rows if on == "local" else choose_cluster(on).stream
@@ -126,13 +127,21 @@ def sweep(
     return _add_scores(model, rows, frame, shelf, scores, show_text)
 
 
+def _value(text: str) -> object:
+    """A stored score; None where it cannot be read, so that it is computed again."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
 def _tell_of_other_revisions(model: Model, shelf: Store) -> None:
     """Say in one line what becomes of the rows that a model of this name wrote as it was before."""
-    others = {revision: n for revision, n in shelf.revisions(model.name).items() if revision != model.revision}
+    others = {revision: n for revision, n in shelf.revisions(model.name).items() if revision != known_revision(model)}
     if others:
         log.warning(
             "%d rows of %s in %s are of other revisions (%s): they stay there and are not used, and %s writes its own",
-            sum(others.values()), model.name, shelf.folder, ", ".join(sorted(others)), model.revision,
+            sum(others.values()), model.name, shelf.folder, ", ".join(sorted(others)), known_revision(model),
         )  # fmt: skip
 
 
@@ -256,7 +265,7 @@ def _rows_frame(model: Model, rows: Sequence[Job], stored: "pd.DataFrame", decod
         }
     )
     frame = frame.join(stored.set_index("key").reindex(columns=["text", "tokens", "finish"]), on="key")
-    return frame.assign(model=model.name, revision=model.revision, decoding=str(decoding))
+    return frame.assign(model=model.name, revision=known_revision(model), decoding=str(decoding))
 
 
 def _add_scores(
@@ -270,7 +279,7 @@ def _add_scores(
     parts = []
     for score in scores:
         places = {key: content_key([key, score.name, score.version]) for key in texts.index}
-        known = shelf.scores.frame(set(places.values())).set_index("key")["value"].map(json.loads).to_dict()
+        known = shelf.scores.frame(set(places.values())).set_index("key")["value"].map(_value).dropna().to_dict()
         fresh = [key for key, place in places.items() if place not in known]
         asked, steers = [written[key].prompt for key in fresh], [written[key].arm.steer for key in fresh]
         values = score.values(model, asked, [texts[key] for key in fresh], steers) if fresh else []

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from heapq import heapreplace
 from pathlib import Path
+from typing import Any
 
 import nbformat
 
@@ -59,6 +60,14 @@ class Ended:
     def place(self) -> str:
         """In which cell of its notebook it failed, as text before the error."""
         return f"cell {self.at}, " if self.at >= 0 else ""
+
+
+#: what the parts of a record are
+_KINDS: Mapping[str, Any] = {
+    **dict.fromkeys(("name", "key", "started", "error", "notebook", "log"), str),
+    "seconds": (int, float),
+    "at": int,
+}
 
 
 @dataclass(frozen=True)
@@ -115,9 +124,15 @@ class Journal:
         """
         path = self.runs / _FILE
         records = []
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines() if path.is_file() else [], 1):
+        for number, line in enumerate(
+            path.read_bytes().decode("utf-8", "replace").split("\n") if path.is_file() else [], 1
+        ):
             try:
-                records.append(Ended(**json.loads(line)))
+                record = Ended(**json.loads(line))
+                for name, kind in _KINDS.items():
+                    if not isinstance(getattr(record, name), kind) or isinstance(getattr(record, name), bool):
+                        raise TypeError(f"{name} is {getattr(record, name)!r:.60}")
+                records.append(record)
             except (json.JSONDecodeError, RecursionError):
                 continue
             except TypeError as error:

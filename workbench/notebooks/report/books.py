@@ -73,7 +73,7 @@ class Book:
 
 def read_books(runs: Path) -> list[Book]:
     """The executed notebooks of a folder of runs, in order of their names; files that papermill did not write are left out."""
-    books = [book for path in sorted(runs.glob("*/*/*.ipynb")) if (book := _read(path)) is not None]
+    books = [book for path in sorted(runs.glob("*/*/*.ipynb")) if path.is_file() and (book := _read(path)) is not None]
     return sorted(books, key=lambda book: (book.file.stem, book.model, book.profile))
 
 

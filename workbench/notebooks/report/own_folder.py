@@ -1,11 +1,12 @@
-"""How is a report's folder replaced? By one that was built beside it, and only where every file in it is a report's own."""
+"""How is a report's folder replaced? By one that was built beside it, and only where every file in it is as a report wrote it."""
 
+import hashlib
 import json
 import os
 import platform
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -41,9 +42,9 @@ def replace_folder(target: Path) -> Iterator[Path]:
     draft = target.with_name(f".{target.name}.draft-{_host()}-{os.getpid()}-{uuid.uuid4().hex}")
     draft.mkdir()
     try:
-        _write_marker(draft, [])
+        _write_marker(draft, {})
         yield draft
-        _write_marker(draft, _files_in(draft))
+        _write_marker(draft, {name: _hash(draft / name) for name in _files_in(draft) if name != _MARKER})
         _check_own(target)
         _swap(draft, target)
     finally:
@@ -67,12 +68,16 @@ def _check_own(target: Path) -> None:
     check_folder(target, "--out")
     if not target.is_dir():
         return
-    own = _read_marker(target).get("files", [])
-    if foreign := sorted(set(_files_in(target)) - {*own, _MARKER}):
-        more = f" and {len(foreign) - 1} more" if foreign[1:] else ""
-        raise WorkbenchError(
-            f"{target} holds {foreign[0]}{more}, which no report wrote; move it away, or give another folder with --out"
-        )
+    own = _read_marker(target).get("files", {})
+    for name in _files_in(target):
+        if name not in own and name != _MARKER:
+            raise WorkbenchError(
+                f"{target} holds {name}, which no report wrote; move it away, or give another folder with --out"
+            )
+        if isinstance(own, dict) and name in own and _hash(target / name) != own[name]:
+            raise WorkbenchError(
+                f"{target / name} was changed since a report wrote it; move it away, or give another folder with --out"
+            )
 
 
 def _clear_leftovers(target: Path) -> None:
@@ -96,12 +101,22 @@ def _host() -> str:
     return content_key(platform.node(), length=8)
 
 
-def _files_in(folder: Path) -> list[str]:
-    return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+def _files_in(folder: Path) -> Iterator[str]:
+    """What lies in a folder, links included, one after the other: of a whole disk only the first few are looked at."""
+    for root, folders, files in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(root, name))]
+        for name in sorted([*files, *links]):
+            yield Path(root, name).relative_to(folder).as_posix()
 
 
-def _write_marker(folder: Path, files: list[str]) -> None:
-    (folder / _MARKER).write_text(json.dumps({"files": files}), encoding="utf-8")
+def _hash(path: Path) -> str:
+    """What a file says; of a link where it leads."""
+    content = os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
+    return hashlib.sha256(content).hexdigest()
+
+
+def _write_marker(folder: Path, files: Mapping[str, str]) -> None:
+    (folder / _MARKER).write_text(json.dumps({"files": dict(files)}), encoding="utf-8")
 
 
 def _read_marker(folder: Path) -> dict:
