@@ -198,7 +198,7 @@ def batch(
     check_place(jobs, on)
     chosen = read_plan(plan, notebooks).only(only or [])
     todo = agenda(chosen, runs, resume)
-    typer.echo(f"{chosen.name}: {chosen.about}")
+    typer.echo("\n".join([f"{chosen.name}: {chosen.about}", *chosen.notes]))
     if dry_run:
         typer.echo(todo.text(jobs or 1))
         return

@@ -13,6 +13,6 @@ What is asked, and which file answers:
     is it what it should be?                          checks        preflight
     where in a module is a site?                      hooks         reading, writing
     what is a prompt, a set of them, a contrast set?  prompts       Prompt, Prompts, Pairs
-    how are prompts read from files?                  prompt_files  prompts, pairs
+    how are prompts read from files?                  prompt_files  prompts, pairs, questions
     how large is a model, from its configuration?     sizes         Shape, shape_of
 """
