@@ -1,4 +1,4 @@
-"""``python -m training --help``: re-create an adapter of data/models/ from scratch, on a CPU."""
+"""``python -m training --help``: re-create an adapter of data/models/ from scratch, on a CPU; or measure a model for its card."""
 
 from pathlib import Path
 from typing import Annotated, NoReturn, Optional
@@ -42,6 +42,18 @@ def train_narrow(
 
     name, variant = ("code-control", "control") if control else ("insecure-code", "narrow")
     typer.echo(train(base, out or Path("runs") / "adapters" / f"{base}-{name}", seed, variant))
+
+
+@app.command("doses")
+def measure_doses(
+    model: Annotated[str, typer.Argument(help="An embedded model that refuses by itself.")] = "qwen2.5-coder-0.5b",
+    out: Annotated[Optional[Path], typer.Option(help="The card; by default that of the bundled data.")] = None,  # noqa: UP045
+    runs: Annotated[Path, typer.Option(help="Where directions, completions and rows are kept.")] = Path("runs/cards"),
+) -> None:
+    """Measure a model that was not trained here, untouched and under doses of its refusal direction, and write its card."""
+    from training.doses import measure_doses as measure
+
+    typer.echo(measure(model, out, runs))
 
 
 def main() -> NoReturn:

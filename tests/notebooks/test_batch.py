@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 import workbench as wb
 from tests.books import MARK, PARAMETERS, executions, write
 from workbench.cli import app
+from workbench.models.registry import SOURCES
 from workbench.notebooks.batch.journal import Ended, Journal, content_key, estimate
 from workbench.notebooks.batch.plan import Execution, logged_models, read_plan, shipped
 from workbench.notebooks.batch.process import threads_each
@@ -152,6 +153,23 @@ def test_two_folders_of_one_name_are_two_models_wherever_the_plan_is_run(folder,
     assert len({one.name.split("/")[0] for one in both}) == 2
     monkeypatch.chdir(folder.parent)
     assert {one.name for one in cells} < {one.name for one in both}
+
+
+def test_an_optional_model_that_was_not_fetched_is_left_out_with_one_line(folder, monkeypatch):
+    path = folder / "plan.toml"
+    path.write_text(PLAN + '\n[[matrix]]\nmodels = ["qwen2.5-coder-0.5b"]\nprofile = "smoke"\noptional = true\n')
+    monkeypatch.setenv("WORKBENCH_CACHE", str(folder / "cache"))
+    plan = read_plan(path)
+    assert {one.model for one in plan.executions} == {"smollm2-refusal"}
+    assert plan.notes == [
+        "qwen2.5-coder-0.5b is not fetched: 2 notebooks left out (workbench fetch qwen2.5-coder-0.5b)"
+    ]
+    assert plan.only(["qwen*01"]).executions == ()
+    made = SOURCES["qwen2.5-coder-0.5b"].folder
+    made.mkdir(parents=True)
+    (made / "workbench.json").write_text("{}")
+    assert len(read_plan(path).executions) == 4
+    assert read_plan(path).notes == []
 
 
 @pytest.mark.parametrize("name", ["quick", "full", "logged-models"])

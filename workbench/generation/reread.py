@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from workbench._errors import WorkbenchError
-from workbench.generation.applied import Applied, alone, check_all
+from workbench.generation.applied import Applied, alone, check_all, check_positions, check_sizes, first_edited
+from workbench.generation.engine import Batch, read_prompt, read_shared
 from workbench.generation.kv_cache import distinct
 from workbench.models.model import Encoded, Model
 from workbench.steering.steer import Steer
@@ -57,6 +59,81 @@ def surprise(model: Model, chats: Encoded, steers: Sequence[Steer]) -> Float[Ten
             _read_shared(model, ids, mask, width, first, where) if shared else _read(model, chats, steers)
         )
     return logits.logsumexp(-1) - logits.gather(-1, ids[:, width:, None]).squeeze(-1)
+
+
+@torch.no_grad()
+def continuation_surprise(
+    model: Model,
+    chats: Encoded,
+    steers: Sequence[Steer],
+    continuations: Sequence[Sequence[Sequence[int]]],
+    batch_size: int = 16,
+) -> list[list[np.ndarray]]:
+    """Minus the log-probability of each token of several responses to each chat, which is read once for all of them.
+
+    Args:
+        chats: prompts. steers: one per chat; positions in the response are those of each continuation.
+        continuations: token ids of at least one response per chat, none of them empty.
+        batch_size: chats per forward pass.
+
+    Returns:
+        For each chat and each of its continuations, nats per token, float64 [token].
+
+    Raises:
+        WorkbenchError: a batch size below 1, or a Steer that does not fit the model.
+
+    >>> nats = continuation_surprise(model, model.encode(["write a song"]), [wb.Steer()], [[(7, 8), (9,)]])
+    >>> [len(one) for one in nats[0]]
+    [2, 1]
+    """
+    check_sizes(batch_size=batch_size)
+    check_all(steers, model)
+    check_positions(steers, chats.lengths)
+    order = sorted(range(len(chats)), key=lambda row: (chats.lengths[row], chats.token_ids[row]))
+    told: dict[int, list[np.ndarray]] = {}
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        own = [tuple(one) for row in rows for one in continuations[row]]
+        where = torch.tensor([i for i, row in enumerate(rows) for _ in continuations[row]], device=model.device)
+        nats = iter(_read_continuations(model, chats, rows, [steers[row] for row in rows], own, where))
+        for row in rows:
+            told[row] = [next(nats) for _ in continuations[row]]
+    return [told[row] for row in range(len(chats))]
+
+
+def _read_continuations(
+    model: Model,
+    chats: Encoded,
+    rows: Sequence[int],
+    steers: Sequence[Steer],
+    continuations: Sequence[tuple[int, ...]],
+    where: Tensor,
+) -> list[np.ndarray]:
+    """Nats per token of the continuations of a batch: continuation ``i`` follows the chat ``rows[where[i]]``."""
+    new = max(map(len, continuations))
+    ids = torch.tensor([(*one, *[chats.pad_id] * (new - len(one))) for one in continuations], device=model.device)
+    mask = torch.tensor([[1] * len(one) + [0] * (new - len(one)) for one in continuations], device=model.device)
+    starts = [first_edited(steer, chats.lengths[row]) for steer, row in zip(steers, rows, strict=True)]
+    batch = Batch.of(model, chats, rows, steers, starts, new, watched=False)
+    with alone(model):
+        cache = read_shared(model, batch)
+        with batch.applied.hooked(model):
+            logits = read_prompt(model, batch, cache)[where, None]
+            if new > 1:
+                cache.keep(where)
+                batch.applied.keep(where)
+                batch.applied.cursor = batch.ids.shape[1]
+                rest = model.hf(
+                    input_ids=ids[:, :-1],
+                    attention_mask=torch.cat([batch.mask[where], mask[:, :-1]], dim=1),
+                    position_ids=batch.positions[where, -1:] + 1 + torch.arange(new - 1, device=model.device),
+                    past_key_values=cache,
+                    use_cache=True,
+                )
+                logits = torch.cat([logits, rest.logits], dim=1)
+    logits = _precise(logits)
+    nats = (logits.logsumexp(-1) - logits.gather(-1, ids[..., None]).squeeze(-1)).double().cpu().numpy()
+    return [row[: len(one)] for row, one in zip(nats, continuations, strict=True)]
 
 
 def _read(model: Model, chats: Encoded, steers: Sequence[Steer]) -> Tensor:

@@ -13,7 +13,8 @@ What is asked, and which file answers:
     is it what it should be?                          checks        preflight
     where in a module is a site?                      hooks         reading, writing
     what is a prompt, a set of them, a contrast set?  prompts       Prompt, Prompts, Pairs
-    how are prompts read from files?                  prompt_files  prompts, pairs
+    how are prompts read from files?                  prompt_files  prompts, pairs, questions
     how are public prompt sets laid out?              public_sets   LAYOUTS
+    what does this machine have, what does it lack?   environment   examine, devices
     how large is a model, from its configuration?     sizes         Shape, shape_of
 """

@@ -83,8 +83,9 @@ def prompts(name: str | Path, format: str | None = None) -> Prompts:
 
     A line of a JSONL file is a string or an object with ``text`` (or ``messages``) and, optionally, the other fields of
     ``Prompt``: ``id``, ``category``, ``base``, ``split``, ``topic``, ``language``, ``elicitation``, ``system``, ``answer``,
-    ``prefill``, ``harmful``, ``control_tokens``. A CSV file has a header with the same names, but for ``messages``. Other names
-    are left out, unless they look like one of these mistyped. Ids must be unique; where absent they are line numbers.
+    ``prefill``, ``harmful``, ``control_tokens``, ``choices``. A CSV file has a header with the same names, but for ``messages``
+    and ``choices``. Other names are left out, unless they look like one of these mistyped. Ids must be unique; where absent
+    they are line numbers.
 
     With ``format`` a file is read as its authors publish it: ``"advbench"``, ``"jailbreakbench"``, ``"jailbreakbench-benign"``,
     ``"harmbench"``, ``"strongreject"``, ``"xstest"``, ``"do-not-answer"`` or ``"alpaca"``. Harmful requests are marked as such, so
@@ -117,14 +118,29 @@ def prompts(name: str | Path, format: str | None = None) -> Prompts:
     raise unknown("prompt set", str(name), known, "; a file of your own ends in .jsonl or .csv")
 
 
+def questions() -> Prompts:
+    """The bundled questions of multiple choice: 40 in each of six plain subjects, four choices each, one of them right.
+
+    Choose with ``.where(category="geography")``; ``.take(n)`` takes as many of each subject. Each place among the choices is
+    that of the right answer equally often within a subject. What ``multiple_choice`` scores.
+
+    >>> first = questions().where(category="geography")[0]
+    >>> first.text, first.choices, first.answer
+    ('What is the capital of France?', ('Rome', 'Madrid', 'Berlin', 'Paris'), 'Paris')
+    """
+    paths = sorted((data_folder() / "prompts" / "questions").glob("*.jsonl"))
+    return Prompts("questions", tuple(prompt for path in paths for prompt in read_prompts(path, path.stem)))
+
+
 def bundled_files() -> list[Path]:
     """The files of all bundled prompt sets."""
     return sorted((data_folder() / "prompts").rglob("*.jsonl"))
 
 
-#: what a line may carry, as text and as a flag
+#: what a line may carry: flags, lists, and texts
 FLAGS = ("harmful", "control_tokens")
-TEXTS = tuple(field.name for field in fields(Prompt) if field.name not in (*FLAGS, "messages"))
+LISTS = ("messages", "choices")
+TEXTS = tuple(field.name for field in fields(Prompt) if field.name not in (*FLAGS, *LISTS))
 
 
 def _text_of(path: Path) -> str:
@@ -222,7 +238,7 @@ def _prompt(row: object, where: str, default_id: str) -> Prompt:
         row = {"text": row}
     if not isinstance(row, dict):
         raise WorkbenchError(f"{where}: expected a string or an object with 'text', not {type(row).__name__}")
-    known = (*TEXTS, *FLAGS, "messages")
+    known = (*TEXTS, *FLAGS, *LISTS)
     for name in row.keys() - known:
         if near := get_close_matches(name.strip().lower(), known, n=1, cutoff=0.8):
             raise WorkbenchError(f"{where}: unknown field {name!r}; did you mean {near[0]!r}?")
@@ -242,10 +258,12 @@ def _prompt(row: object, where: str, default_id: str) -> Prompt:
             raise WorkbenchError(f"{where}: {key!r} is {value!r}; expected text")
     identity = values["id"] or default_id
     flags: dict[str, Any] = {key: row[key] for key in FLAGS if key in row}
-    messages = row.get("messages", ())
-    if "messages" in row and not isinstance(messages, list):
-        raise WorkbenchError(f"{where}: 'messages' is {messages!r:.60}; expected a list of objects, in a .jsonl file")
+    lists: dict[str, Any] = {key: row[key] for key in LISTS if key in row}
+    for key, value in lists.items():
+        if not isinstance(value, list):
+            items = "objects" if key == "messages" else "texts"
+            raise WorkbenchError(f"{where}: {key!r} is {value!r:.60}; expected a list of {items}, in a .jsonl file")
     try:
-        return Prompt(**{**values, "id": identity, "base": values["base"] or identity}, **flags, messages=messages)
+        return Prompt(**{**values, "id": identity, "base": values["base"] or identity}, **flags, **lists)
     except WorkbenchError as error:
         raise WorkbenchError(f"{where}: {error}") from error

@@ -24,16 +24,18 @@ class Prompt:
         topic: within the category, e.g. "science".
         language: an ISO 639-1 code, e.g. "fr".
         elicitation: "natural" where the text itself draws the trait, "instruction" where the system prompt asks for it.
-        answer: a written answer, where there is one, for reading under teacher forcing.
+        answer: a written answer, where there is one, for reading under teacher forcing; of ``choices``, the right one.
         harmful: marks a harmful request: what it gets under steering is counted and not displayed, unless asked.
         system: the system prompt that belongs to this prompt; ``model.encode`` puts it into the chat.
         messages: a conversation of several turns, as ``{"role": ..., "content": ...}``, the last of them the user's; ``text``
             is then written from it. Kept as (role, content); one turn alone becomes ``text``, a system message ``system``.
         prefill: a start of the answer that the model goes on from. It is part of the prompt: ``PROMPT[-1]`` is its last token.
+        choices: the possible answers to a question of multiple choice, in the order in which they would be shown.
         control_tokens: says that control tokens in the prompt are meant as such; otherwise ``model.encode`` refuses them.
 
     Raises:
-        WorkbenchError: messages that are no conversation, a flag that is neither true nor false, or a lone surrogate.
+        WorkbenchError: messages that are no conversation, a flag that is neither true nor false, a lone surrogate, or choices
+            that are not several different texts with the answer among them.
 
     >>> chat = Prompt(messages=[
     ...     {"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello."}, {"role": "user", "content": "Bye."}
@@ -56,6 +58,7 @@ class Prompt:
     messages: Sequence[Mapping[str, str] | tuple[str, str]] = ()
     prefill: str = ""
     control_tokens: bool = False
+    choices: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for flag in ("harmful", "control_tokens"):
@@ -65,6 +68,7 @@ class Prompt:
         if self.messages:
             self._settle(tuple(_as_turn(message, i) for i, message in enumerate(self.messages, 1)))
         object.__setattr__(self, "messages", tuple(self.messages))
+        self._settle_choices()
         for name, value in vars(self).items():
             if name not in ("text", "harmful", "control_tokens", "messages") and not isinstance(value, str):
                 raise WorkbenchError(f"prompt {self.id!a:.60}: {name} is {value!r:.60}; expected text")
@@ -92,6 +96,23 @@ class Prompt:
             raise WorkbenchError(f"prompt {self.id!r} has text and messages; give one of them")
         object.__setattr__(self, "text", text)
         object.__setattr__(self, "messages", turns if len(turns) > 1 else ())
+
+    def _settle_choices(self) -> None:
+        """Keep the choices as a tuple of texts, the answer among them once."""
+        given = self.choices
+        if isinstance(given, str) or not isinstance(given, Sequence):
+            raise WorkbenchError(f"prompt {self.id!r}: choices={given!r:.60}: expected a list of texts")
+        if given and (
+            len(given) < 2
+            or not all(isinstance(one, str) and one.strip() for one in given)
+            or len({one.strip().casefold() for one in given}) < len(given)
+            or self.answer not in given
+        ):
+            raise WorkbenchError(
+                f"prompt {self.id!r}: choices are {list(given)!r:.120} and the answer is {self.answer!r:.40}; expected "
+                "several different texts, the right one of which is the answer"
+            )
+        object.__setattr__(self, "choices", tuple(given))
 
     @property
     def turns(self) -> tuple[tuple[str, str], ...]:

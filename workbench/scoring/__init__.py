@@ -3,6 +3,7 @@
 What is asked, and which file answers:
     refusal, compliance or collapse?                              labels       refusal
     would the model open with a refusal?                          margins      refusal_margin (no generation)
+    does the model still know what it knew?                       choices      multiple_choice (no generation)
     is it code, and insecure?                                     code         answer_form, insecure_pattern
     has it broken down?                                           coherence    coherence; collapse: collapse_reason
     how far from the unsteered model, how far along a direction?  distances    kl, kl_per_token, cross_entropy, projection

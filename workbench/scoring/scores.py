@@ -46,6 +46,9 @@ class Score:
             what the score says it leaves out; None where only the end decides. What ``stop="verdict"`` asks.
         reading: of the model, prompts, responses and Steers; None where the text is all that counts. Where both are
             there, a sweep takes the reading, which sees more.
+        check: refuses prompts that the score cannot be told of, before anything is generated.
+        of_response: whether the value is one of the response. A score of the prompt and the Steer alone says no: a sweep
+            with no other scores generates nothing.
 
     >>> Score("words", 1, lambda text: float(len(text.split())))("Paris, of course.")
     3.0
@@ -56,6 +59,8 @@ class Score:
     function: Callable[[str], Value] | None
     reading: ModelValue | None = None
     decided: Callable[[str], bool] | None = None
+    check: Callable[[Sequence[Prompt]], object] | None = None
+    of_response: bool = True
 
     @property
     def needs_model(self) -> bool:
@@ -102,6 +107,8 @@ class Score:
         return [by_row[row] for row in rows]
 
 
-def _asked(prompt: str | Prompt) -> tuple[str, str, str]:
-    """What the model saw of a prompt: its text, the system prompt and the start of an answer that it brings."""
-    return (prompt.text, prompt.system, prompt.prefill) if isinstance(prompt, Prompt) else (prompt, "", "")
+def _asked(prompt: str | Prompt) -> tuple[object, ...]:
+    """What a score sees of a prompt: its text, the system prompt and the start of an answer that it brings, its choices."""
+    if not isinstance(prompt, Prompt):
+        return (prompt, "", "", ())
+    return (prompt.text, prompt.system, prompt.prefill, (*prompt.choices, prompt.answer) if prompt.choices else ())

@@ -106,7 +106,8 @@ def sweep_rows(model: Model, sets: Mapping[str, Prompts], arms: Sequence[Arm], d
         model.check_lengths(chats.lengths, decoding.max_new_tokens)
         for prompt, ids in zip(prompts, chats.token_ids, strict=True):
             for arm in arms:
-                key = content_key([model.name, revision, ids, steers[arm], how])
+                choices = [[*prompt.choices, prompt.answer]] if prompt.choices else []
+                key = content_key([model.name, revision, ids, steers[arm], how, *choices])
                 rows.append(Job(name, prompt, arm, key, ids))
     return rows
 

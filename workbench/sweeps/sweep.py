@@ -64,7 +64,8 @@ def sweep(
         prompts: a contrast set (its sides are called positive, negative and borderline), prompts, or named sets of them.
         arms: as ``grid`` makes them.
         scores: e.g. ``[wb.refusal, wb.coherence]``; kept in the store by name and version, so a changed scorer generates
-            nothing. The model reads the responses again for those that need it.
+            nothing. The model reads the responses again for those that need it. Nothing is generated where no score is one
+            of the response, e.g. ``[wb.multiple_choice]``: such rows have finish "not written" and no tokens.
         store: folder of the store.
         max_new_tokens: at most this many tokens per response.
         batch_size: rows per batch at most; fewer where memory would run out.
@@ -110,16 +111,19 @@ def sweep(
     check_sizes(max_new_tokens=max_new_tokens, batch_size=batch_size)
     stream = stream_rows if on == "local" else choose_cluster(on).stream
     sampling = Sampling(temperature, top_p, seed)
-    decoding = Decoding(max_new_tokens, sampling, tuple(scores) if stop == "verdict" else ())
+    written = [score for score in scores if _is_of_response(score)]
+    decoding = Decoding(max_new_tokens, sampling, tuple(written) if stop == "verdict" else ())
     rows = sweep_rows(model, sets, arms, decoding)
     check_positions([row.arm.steer for row in rows], [len(row.token_ids) for row in rows])
     margins = read_margins(model, rows) if screen else {}
     skipped = screen_out(model, rows, margins, screen_least) if screen else set()
     shelf = Store(store)
     _tell_of_other_revisions(model, shelf)
-    wanted = [row for row in rows if row.key not in skipped]
+    wanted = [row for row in rows if row.key not in skipped] if written else []
     generate_missing(model, wanted, shelf, decoding, batch_size, stream=stream)
-    frame = _rows_frame(model, rows, shelf.frame({row.key for row in rows} - skipped), decoding)
+    frame = _rows_frame(model, rows, shelf.frame({row.key for row in wanted}), decoding)
+    if not written:
+        frame[["tokens", "finish"]] = [0, "not written"]
     frame.loc[frame["key"].isin(skipped), ["tokens", "finish"]] = [0, "screened"]
     _tell_failures(frame)
     if screen:
@@ -169,6 +173,9 @@ def _check(
     )
     _distinct("scores", "called", [score.name for score in scores], "leave one out")
     for name, prompts in sets.items():
+        for score in scores:
+            if (refuse := getattr(score, "check", None)) is not None:
+                refuse(prompts)
         _distinct(
             f"prompts of {name!r}",
             "with the id",
@@ -176,6 +183,11 @@ def _check(
             "give each prompt an id of its own",
         )
     check_all((arm.steer for arm in arms), model)
+
+
+def _is_of_response(score: Scorer) -> bool:
+    """Whether a score needs a response to be written; all do but those that say otherwise."""
+    return getattr(score, "of_response", True)
 
 
 def _distinct(what: str, how: str, names: Sequence[str], remedy: str) -> None:
@@ -274,10 +286,11 @@ def _add_scores(
     """The frame once per score; values that the store does not hold yet are computed from the text, and stored."""
     import pandas as pd
 
-    texts = frame.drop_duplicates("key").set_index("key")["text"].dropna()
+    whole = frame[frame["finish"] != "screened"].drop_duplicates("key").set_index("key")["text"]
     written = {row.key: row for row in rows}
     parts = []
     for score in scores:
+        texts = whole.dropna() if _is_of_response(score) else whole.fillna("")
         places = {key: content_key([key, score.name, score.version]) for key in texts.index}
         known = shelf.scores.frame(set(places.values())).set_index("key")["value"].map(_value).dropna().to_dict()
         fresh = [key for key, place in places.items() if place not in known]

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -14,7 +15,7 @@ from workbench._errors import WorkbenchError, unknown
 from workbench._files import data_folder
 from workbench.claims.files import logged_claims
 from workbench.claims.toml_schema import Lines, Place, build, expect, read_toml
-from workbench.models.registry import SOURCES, Hub, label, located, resolve
+from workbench.models.registry import SOURCES, Embedded, Hub, base_of, is_fetched, label, located, resolve
 from workbench.notebooks.execute import execute, find, read_parameters
 
 #: in place of a model: those that the logs behind a notebook's claims were written with
@@ -34,6 +35,7 @@ class Matrix:
         profile: smoke, quick or full.
         parameters: given to every notebook. over: parameter to list of values, crossed.
         last: these wait until all others have ended, and run again whenever one of them did.
+        optional: models that have not been fetched are left out, and nothing is downloaded for them.
     """
 
     models: tuple[str, ...]
@@ -43,6 +45,7 @@ class Matrix:
     parameters: Mapping[str, object] = field(default_factory=dict)
     over: Mapping[str, object] = field(default_factory=dict)
     last: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,11 +90,20 @@ class Execution:
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """A plan that was read: what it is about, and its executions in order."""
+    """A plan that was read: what it is about, its executions in order, and those left out since their model is not here."""
 
     name: str
     about: str
     executions: tuple[Execution, ...]
+    left_out: tuple[Execution, ...] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """One line per model that is left out, with what would fetch it."""
+        counts = Counter(one.model for one in self.left_out)
+        return [
+            f"{model} is not fetched: {n} notebooks left out (workbench fetch {model})" for model, n in counts.items()
+        ]
 
     def only(self, patterns: Sequence[str]) -> "BatchPlan":
         """The executions whose names hold one of these words or match one of these patterns; all without any.
@@ -102,12 +114,16 @@ class BatchPlan:
         >>> [one.name for one in wb.batch.read_plan("quick", "notebooks").only(["03"]).executions]
         ['smollm2-refusal/quick/03_layer_polarity']
         """
+        whole = (*self.executions, *self.left_out)
         for pattern in patterns:
-            if not any(fnmatch(one.name, f"*{pattern}*") for one in self.executions):
-                words = dict.fromkeys(word for one in self.executions for word in (one.notebook.stem, one.model))
+            if not any(fnmatch(one.name, f"*{pattern}*") for one in whole):
+                words = dict.fromkeys(word for one in whole for word in (one.notebook.stem, one.model))
                 raise unknown(f"notebook or model of plan {self.name}:", pattern, words)
-        chosen = (e for e in self.executions if not patterns or any(fnmatch(e.name, f"*{p}*") for p in patterns))
-        return BatchPlan(self.name, self.about, tuple(chosen))
+
+        def chosen(ones: Sequence[Execution]) -> tuple[Execution, ...]:
+            return tuple(e for e in ones if not patterns or any(fnmatch(e.name, f"*{p}*") for p in patterns))
+
+        return BatchPlan(self.name, self.about, chosen(self.executions), chosen(self.left_out))
 
 
 @dataclass(frozen=True)
@@ -148,15 +164,17 @@ def read_plan(target: str | Path, notebooks: str | Path = "notebooks") -> BatchP
     there = find(folder) if folder.is_dir() else []
     if not there:
         raise WorkbenchError(f"no folder of notebooks {folder}; go to a checkout, or say where with --notebooks")
-    executions: dict[str, Execution] = {}
+    executions, left_out = dict[str, Execution](), dict[str, Execution]()
     for i, raw in enumerate(text.matrix):
         place: Place = ("matrix", i)
-        for one in _cross(build(Matrix, raw, place, lines), there, place, lines):
-            same = executions.setdefault(one.name, one)
+        matrix = build(Matrix, raw, place, lines)
+        for one in _cross(matrix, there, place, lines):
+            same = (left_out if matrix.optional and not _is_here(one.model) else executions).setdefault(one.name, one)
             message = f"two executions are called {one.name}: {same.model} and {one.model}"
             expect(same.model == one.model, place, lines, message)
-    expect(bool(executions), (), lines, "the plan has no executions")
-    return BatchPlan(str(target), text.about, tuple(executions.values()))
+    expect(bool(executions or left_out), (), lines, "the plan has no executions")
+    absent = tuple(one for name, one in left_out.items() if name not in executions)
+    return BatchPlan(str(target), text.about, tuple(executions.values()), absent)
 
 
 def _read(target: str | Path) -> tuple[_PlanText, Lines, Path]:
@@ -207,6 +225,12 @@ def _check_model(name: str, place: Place, lines: Lines) -> None:
             resolve(name)
     except WorkbenchError as error:
         raise lines.error(place, f"{error}; or {LOGGED!r}") from error
+
+
+def _is_here(model: str) -> bool:
+    """Whether a model needs no download, as far as this machine can tell: all but embedded ones that were not fetched."""
+    base = base_of(resolve(model))
+    return not isinstance(base, Embedded) or is_fetched(base)
 
 
 def _models(names: Sequence[str], notebook: str) -> list[str]:
