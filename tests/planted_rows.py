@@ -40,7 +40,7 @@ def planted_rows(
     lost=0.0,
     base=0.3,
     seed=0,
-    controls=5,
+    controls=20,
     control_gain=None,
     ratio=-0.3,
     layers=(8,),
