@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import workbench as wb
 from tests.books import write
 from tests.figures.test_in_browser import colour_of, contrast, luminance, overflow
-from tests.planted_rows import planted_rows
+from tests.planted_rows import planted_rows, record
 from workbench.cli import app
 from workbench.notebooks.execute import NotebookFailed, execute
 from workbench.notebooks.report.books import Withheld, read_books, sanitise
@@ -66,9 +66,9 @@ def runs(tmp_path_factory):
         except NotebookFailed:
             assert name == "03_breaks"
     ledger = folder / "runs" / "ledger"
-    wb.ledger.record("S3.2", planted_rows(80, 0.5), path=ledger)
-    wb.ledger.record("S3.2", planted_rows(80).assign(model="owner/Mistral-7B"), path=ledger)
-    wb.ledger.record("S3.3", planted_rows(20, 0.3), path=ledger)
+    record("S3.2", planted_rows(80, 0.5), path=ledger)
+    record("S3.2", planted_rows(80).assign(model="owner/Mistral-7B"), path=ledger)
+    record("S3.3", planted_rows(20, 0.3), path=ledger)
     wb.ledger.record("S3.9", not_run="a measurement", path=ledger)
     texts = [("a", BYPASSED, "ablate(mean_diff)"), ("b", REFUSAL, "Steer()"), ("c", REFUSAL, "ablate(mean_diff)")]
     texts.append(("d", BYPASSED.replace("'", ""), "ablate(mean_diff)"))
