@@ -36,9 +36,9 @@ def verdict_text(verdict: Mapping) -> str:
 def _lines(records: Sequence[Mapping]) -> Iterator[tuple[str, ...]]:
     """One line per claim, or part, and model: id, title, audit, verdict, effect with interval, model."""
     for record, audit in ((line, one["audit"]) for one in records for line in (one, *one.get("parts", ()))):
-        rests = f" (rests on {record['part']})" if record.get("part") else ""
-        rests += f" (the rows of {record['shares_rows']})" if record.get("shares_rows") else ""
-        about = (record["id"], record["title"] + rests, verdict_name(audit) if "audit" in record else "")
+        rests = f" ({record['part']})" if record.get("part") else ""  # the part that it rests on
+        rests += f" (with {record['shares_rows']})" if record.get("shares_rows") else ""
+        about = (record["id"] + rests, record["title"], verdict_name(audit) if "audit" in record else "")
         for verdict in record["verdicts"]:
             yield (*about, outcome_text(verdict), effect_text(verdict), verdict["model"])
         if not record["verdicts"]:
