@@ -13,7 +13,8 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
@@ -223,12 +224,15 @@ def targets(claim: Claim, told: dict[str, Counter[str]]) -> dict[str, bool]:
     assert criterion is not None
     if criterion.form in ("limit", "margin"):
         return {"none": share["none"] >= LEAST_POWER, "the limit": share["the limit"] <= MOST_NULL}
-    larger = "logged" if criterion.logged and criterion.logged > 1.5 * float(criterion.minimum_effect) else "1.5 E"
-    return {
+    if criterion.form == "sign":
+        return {"0 E": share["0 E"] <= MOST_NULL}
+    met = {
         "0 E": share["0 E"] <= MOST_NULL,
         "0.5 E": share["0.5 E"] <= MOST_HALF,
-        larger: share[larger] >= LEAST_POWER,
+        "1.5 E": share["1.5 E"] >= LEAST_POWER,
     }
+    larger = criterion.logged is not None and criterion.logged > Decimal("1.5") * criterion.minimum_effect
+    return met | ({"logged": share["logged"] >= LEAST_POWER} if larger else {})
 
 
 def needed(claim: Claim, runs: int) -> int:
@@ -266,7 +270,7 @@ def main() -> None:
         criterion = claim.criterion
         assert criterion is not None
         if options.plan:
-            print(f"{name}: {needed(replace(claim), options.runs) or f'more than {LADDER[-1]}'}", flush=True)
+            print(f"{name}: {needed(claim, options.runs) or f'more than {LADDER[-1]}'}", flush=True)
             continue
         n = max(criterion.planned_n, criterion.at_least)
         if not n:

@@ -1,5 +1,7 @@
 """The picture of the ledger: a line for each claim, and nothing told by colour alone."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -70,7 +72,7 @@ def test_lines_of_one_unit_share_a_scale_and_those_of_others_have_their_own(ledg
     (share,) = [x for x, names in lines.items() if "S3.2" in names]
     assert {frame.loc[name, "unit"].split(",")[0].split()[0] for name in lines[share]} == {"share"}
     tops = [figure.layout[panel["y"]].domain for panel in panels]
-    assert all(upper[0] > lower[1] for upper, lower in zip(tops, tops[1:], strict=False))
+    assert all(upper[0] > lower[1] for upper, lower in pairwise(tops))
 
 
 def test_the_minimum_effect_is_a_tick_and_a_margin_has_two(figure):

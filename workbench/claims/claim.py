@@ -145,12 +145,12 @@ class Criterion:
     def form(self) -> Literal["effect", "sign", "level", "limit", "margin"]:
         """By which rule the numbers are read (docs/verdicts.md); unit and tests say so.
 
-        effect: a difference of at least E. sign: one without a minimum, E is 0. level: a share of units of at least E, by
-        identity or an interval alone. limit: at most E. margin: within E of nothing.
+        effect: a difference of at least E. sign: one without a minimum, E is 0. level: a share of units, or a unit that ends in
+        ", level", of at least E, by identity or an interval alone. limit: at most E. margin: within E of nothing.
         """
         if self.bound != "least":
             return "limit" if self.bound == "most" else "margin"
-        if set(self.test) <= WITHOUT_P:
+        if set(self.test) <= WITHOUT_P or self.unit.endswith(", level"):
             return "level"
         return "effect" if self.minimum_effect > 0 else "sign"
 
@@ -227,7 +227,7 @@ class Claim:
         """
         if letter not in self.criteria:
             raise unknown("part with a criterion of its own", letter, self.criteria, f" in {self.id}")
-        title = self.parts[letter].rstrip(".")
+        title = self.parts.get(letter, self.criteria[letter].direction).rstrip(".")
         return replace(self, id=f"{self.id}{letter}", title=title, criterion=self.criteria[letter], criteria={})
 
     def lines(self) -> tuple["Claim", ...]:

@@ -36,6 +36,8 @@ _AS_WRITTEN = (
     "replication",
 )
 
+_LETTER = re.compile("[a-z]")
+
 #: of a claim that asks for specificity: with fewer, a random direction is specific more than once in twenty times
 _FEWEST_CONTROLS = 19
 
@@ -212,13 +214,14 @@ def _claim(
     expect(bool(is_judged), place, lines, f"claim {text.id!r} lacks a criterion, and is not expected to be 'not run'")
     if text.criterion:
         _check_criterion(text.criterion, (*place, "criterion"), lines)
-        _check_names((text.criterion.part,) if text.criterion.part else (), text.parts, "letter", place, lines)
-    _check_names(tuple(text.criteria), text.parts, "letter", (*place, "criteria"), lines)
     for letter, criterion in text.criteria.items():
         where = (*place, "criteria", letter)
+        expect(_LETTER.fullmatch(letter) is not None, where, lines, f"part {letter!r} must be a letter, a to z")
         _check_criterion(criterion, where, lines)
         twice = text.criterion is None or text.criterion.part == letter
-        expect(not twice, where, lines, f"part {letter!r} needs a claim.criterion of another part beside it")
+        expect(
+            not twice, where, lines, f"part {letter!r} needs a claim.criterion of another part beside it: part = '…'"
+        )
     method = build(LoggedMethod, {**file.method, **text.method}, (*place, "method"), lines)
     _check_n(method.n, (*place, "method"), lines)
     numbers = {name: _number(name, raw, (*place, "numbers", name), lines) for name, raw in text.numbers.items()}

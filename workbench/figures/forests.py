@@ -116,7 +116,7 @@ def _place(frame: "pd.DataFrame") -> "pd.DataFrame":
 def _axis_of(unit: str) -> str:
     """What numbers of a unit share: shares of anything have one axis, and limits and margins that of what they bound."""
     of = unit.split(",")[0]
-    return of and ("share" if of == "share" or (of.startswith("share of ") and "per" not in of) else of) or _NO_UNIT
+    return "share" if of == "share" or of.startswith("share of ") else of or _NO_UNIT
 
 
 def _panels(frame: "pd.DataFrame") -> list[_Panel]:
