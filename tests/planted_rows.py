@@ -3,6 +3,22 @@
 import numpy as np
 import pandas as pd
 
+import workbench as wb
+
+#: gates that are read off rows; a notebook measures the others
+OF_ROWS = ("G5", "G6", "G7", "G8")
+
+
+def setup_passed(identity):
+    """The gates of a claim that rows cannot answer, as a notebook hands them over when they pass."""
+    required = wb.claim(identity).criterion.gates
+    return tuple(wb.Gate(f"{name} as measured", True, "fine") for name in required if name not in OF_ROWS)
+
+
+def record(identity, rows=None, gates=(), **more):
+    """As ``wb.ledger.record``, with the gates passed that the rows cannot answer."""
+    return wb.ledger.record(identity, rows, gates=[*setup_passed(identity), *gates], **more)
+
 
 def arm_name(kind, layer, ratio, seed=-1):
     """As the name of ``wb.sweeps.Arm``."""
@@ -40,7 +56,7 @@ def planted_rows(
     lost=0.0,
     base=0.3,
     seed=0,
-    controls=5,
+    controls=20,
     control_gain=None,
     ratio=-0.3,
     layers=(8,),

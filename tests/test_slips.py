@@ -230,7 +230,7 @@ def test_T23_no_hook_is_left_behind(llama):
 
 
 def test_T24_the_union_over_configurations_is_an_oracle_and_never_reproduced(tmp_path):
-    rows = planted_rows(80, 0.3, layers=(4, 8, 12), controls=5)
+    rows = planted_rows(80, 0.3, layers=(4, 8, 12))
     union = wb.oracle(rows, "compliance")
     name = union.loc[union["kind"] == "oracle", "arm"].iloc[0]
     assert name == "oracle of 3 arms"

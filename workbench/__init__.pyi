@@ -35,7 +35,7 @@ from .models.registry import references as references
 
 # activations: what is measured
 from .activations.collect import Contrast as Contrast, contrast as contrast
-from .activations.extract import extract as extract, shuffled as shuffled
+from .activations.extract import covariant as covariant, extract as extract, shuffled as shuffled
 from .activations.heldout import (
     crossed as crossed,
     judged as judged,

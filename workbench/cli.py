@@ -423,29 +423,57 @@ def new_claim(
 
 @app.command(rich_help_panel=RESULTS, epilog="Example: workbench ledger --format md")
 def ledger(
+    file: Annotated[Path | None, typer.Argument(help="A file that --export wrote, instead of the folder.")] = None,
     format: Annotated[str, typer.Option(help="table, md or json.")] = "table",
     path: Annotated[Path, typer.Option(help="Folder of the ledger.")] = Path("runs/ledger"),
     recheck: Annotated[
         bool, typer.Option("--recheck", help="Compute every verdict again from its stored rows.")
     ] = False,
+    export: Annotated[
+        Path | None, typer.Option(help="Write everything into one file that another machine can recheck; no texts.")
+    ] = None,
 ) -> None:
     """List all logged claims: what their audits say, and the latest verdict of each model. Runs no model.
 
     Exit code 1: --recheck found a verdict that does not come out as recorded.
     """
+    from workbench.claims.exchange import export as export_ledger
+    from workbench.claims.exchange import open_exported
     from workbench.claims.ledger import open as open_ledger
     from workbench.claims.tables import FORMATS
 
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
-    opened = open_ledger(path)
+    opened = open_exported(file) if file else open_ledger(path)
+    if export:
+        typer.echo(f"{export_ledger(opened, export)}; anybody checks it with: workbench ledger --recheck {export}")
+        return
     if not recheck:
         typer.echo(FORMATS[format](opened.records()))
         return
     rechecked = opened.recheck()
-    typer.echo(rechecked.to_string(index=False) if len(rechecked) else f"no verdicts in {path}")
+    typer.echo(rechecked.to_string(index=False) if len(rechecked) else f"no verdicts in {file or path}")
     if not rechecked["agrees"].all():
         raise typer.Exit(1)
+
+
+@app.command()
+def register(
+    targets: Annotated[list[str], typer.Argument(metavar="CLAIMS.toml", help="Claims files, or ids of logged claims.")],
+    path: Annotated[Path, typer.Option(help="Folder of the ledger.")] = Path("runs/ledger"),
+) -> None:
+    """Fix criterion and checks of claims by hash and time, before they are run. Nothing registered is ever changed."""
+    from workbench.claims.files import claim, read_claims
+    from workbench.claims.ledger import open as open_ledger
+    from workbench.claims.registrations import register as fix
+
+    open_ledger(path)
+    claims = [one for t in targets for one in (read_claims(t) if t.endswith(".toml") else (claim(t),))]
+    for one in fix(claims, path):
+        typer.echo(f"{one.claim}  {one.time}  {one.hash}")
+    typer.echo(
+        "\nThe times are of this machine's clock. Put the hashes where others can see when they appeared: a commit, a message."
+    )
 
 
 def main() -> NoReturn:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import workbench as wb
-from tests.planted_rows import arm_rows, planted_rows
+from tests.planted_rows import arm_rows, planted_rows, record, setup_passed
 from workbench.claims.claim import Criterion
 from workbench.claims.tables import FORMATS
 from workbench.claims.verdict import decide
@@ -32,7 +32,7 @@ def found(**more):
 
 def test_an_effect_is_reproduced_and_everything_is_kept_to_check_it_again(tmp_path):
     rows = found()
-    verdict = wb.ledger.record("S3.2", rows.assign(text="what a model wrote"), path=tmp_path)
+    verdict = record("S3.2", rows.assign(text="what a model wrote"), path=tmp_path)
     assert verdict.outcome == "reproduced"
     assert verdict.on_analogue
     (entry,) = wb.ledger.open(tmp_path).entries()
@@ -40,7 +40,8 @@ def test_an_effect_is_reproduced_and_everything_is_kept_to_check_it_again(tmp_pa
     assert set(kept["key"]) == set(rows["key"])
     assert "text" not in kept
     assert b"what a model wrote" not in entry.file.read_bytes()
-    assert {gate["name"].split()[0] for gate in entry.gates} == {"G5", "G6", "G7", "G8"}
+    assert {gate["name"].split()[0] for gate in entry.gates} == {"G2", "G5", "G6", "G7", "G8"}
+    assert entry.rule == 2
     assert entry.versions["scipy"]
     again = wb.ledger.open(tmp_path).recheck()
     assert again[["claim", "from", "outcome", "again", "agrees"]].values.tolist() == [
@@ -55,42 +56,76 @@ def test_an_effect_is_reproduced_and_everything_is_kept_to_check_it_again(tmp_pa
         ("controls do it too", lambda: found(control_gain=0.5), "G6 specificity"),
         ("no controls", lambda: found(controls=0), "G6 specificity"),
         ("ceiling", lambda: found(base=0.9), "G7 headroom"),
-        ("few prompts", lambda: planted_rows(20, gained=0.5), "G8 power"),
         ("A/A", lambda: pd.concat([found(), found(seed=1)]), "A/A identity"),
     ],
 )
 def test_a_failing_gate_leaves_an_effect_inconclusive(tmp_path, name, rows, gate):
-    verdict = wb.ledger.record("S3.2", rows(), arm=ARM, path=tmp_path)
+    verdict = record("S3.2", rows(), arm=ARM, path=tmp_path)
     assert verdict.outcome == "inconclusive"
     assert any(reason.startswith(f"Gate failed: {gate}") for reason in verdict.reasons), (name, verdict)
 
 
+def test_what_broke_down_cannot_have_caused_what_comes_out_for_it_too(tmp_path):
+    """Collapse takes labels away: without them an effect seems not to be there. Where it is not there with them, it is not."""
+    broken = planted_rows(200, collapse=0.15)  # 15% more for the claim reach its minimum
+    assert record("S3.2", broken, arm=ARM, path=tmp_path).outcome == "inconclusive"
+    worse = planted_rows(200, lost=0.12, collapse=0.15, control_gain=0.0)
+    verdict = record("S3.2", worse, arm=ARM, path=tmp_path)
+    assert verdict.outcome == "not reproduced"
+    (gate,) = (gate for gate in verdict.gates if gate.id == "G5")
+    assert (gate.passed, gate.spares) == (False, ("not reproduced",))
+    assert "with every broken response for the claim" in gate.measured
+    assert wb.ledger.open(tmp_path).recheck()["agrees"].all()
+
+
+def test_the_opposite_must_be_of_the_direction_too(tmp_path):
+    """A fall that every control has says that the claim does not hold, and nothing of the direction."""
+    own = record("S3.2", planted_rows(80, lost=0.2, control_gain=0.0), arm=ARM, path=tmp_path)
+    assert own.effect.high < 0
+    assert own.outcome == "not reproduced"  # the controls lose as much
+    rows = planted_rows(80, lost=0.2)
+    plain = planted_rows(80)
+    kinds = rows["kind"].isin(["random", "orthogonal"])
+    rows.loc[kinds, "value"] = plain.loc[kinds, "value"]
+    verdict = record("S3.2", rows, arm=ARM, path=tmp_path)
+    assert verdict.outcome == "opposite"
+    assert next(gate for gate in verdict.gates if gate.id == "G6").passed
+
+
+def test_as_many_coherent_controls_as_the_claim_asks_for(tmp_path):
+    assert wb.claim("S3.2").criterion.controls == 40
+    few = record("S3.2", found(controls=19), arm=ARM, path=tmp_path)
+    assert few.outcome == "inconclusive"
+    assert "of 38 coherent controls, where the claim asks for 40" in few.reasons[0]
+    assert record("S3.2", found(controls=20), arm=ARM, path=tmp_path).outcome == "reproduced"
+
+
 def test_controls_that_break_down_are_no_comparison(tmp_path):
-    rows = found(controls=4)
+    rows = found(controls=40)
     isotropic = rows["kind"].isin(["random", "orthogonal"])
     broken = rows.assign(value=rows["value"].where(~isotropic, "collapse"))
-    verdict = wb.ledger.record("S3.2", broken, arm=ARM, path=tmp_path)
+    verdict = record("S3.2", broken, arm=ARM, path=tmp_path)
     assert verdict.outcome == "inconclusive"
     (gate,) = [gate for gate in verdict.gates if gate.name == "G6 specificity"]
     assert "0 coherent controls" in gate.measured
-    assert "8 more break down" in gate.measured
+    assert "80 more break down" in gate.measured
     arms = {name: f"shuffled {i} L8 -0.30" for i, name in enumerate(rows.loc[rows["kind"] == "random", "arm"].unique())}
     shuffled = rows[rows["kind"] == "random"].assign(kind="shuffled").replace({"arm": arms})
-    verdict = wb.ledger.record("S3.2", pd.concat([broken, shuffled]), arm=ARM, path=tmp_path)
+    verdict = record("S3.2", pd.concat([broken, shuffled]), arm=ARM, path=tmp_path)
     assert verdict.outcome == "reproduced"
-    assert "of 4 coherent controls" in next(gate.measured for gate in verdict.gates if gate.name == "G6 specificity")
+    assert "of 40 coherent controls" in next(gate.measured for gate in verdict.gates if gate.name == "G6 specificity")
 
 
 def test_gates_measured_elsewhere_count_too(tmp_path):
     gate = wb.Gate("G2 hook", False, "+d lowers the margin")
-    verdict = wb.ledger.record("S3.2", found(), gates=[gate], path=tmp_path)
+    verdict = record("S3.2", found(), gates=[gate], path=tmp_path)
     assert verdict.outcome == "inconclusive"
-    assert verdict.reasons == ("Gate failed: G2 hook (+d lowers the margin).",)
+    assert verdict.reasons == ("Gate failed: G2 hook (+d lowers the margin).", "Without that it would be reproduced.")
     assert wb.ledger.open(tmp_path).recheck()["agrees"].all()
 
 
 def test_identical_repeats_pass_the_identity_gate(tmp_path):
-    wb.ledger.record("S3.2", pd.concat([found(), found()]), path=tmp_path)
+    record("S3.2", pd.concat([found(), found()]), path=tmp_path)
     (entry,) = wb.ledger.open(tmp_path).entries()
     assert entry.outcome == "reproduced"
     assert entry.gates[0]["name"] == "A/A identity"
@@ -100,12 +135,12 @@ def test_identical_repeats_pass_the_identity_gate(tmp_path):
 def test_a_polarity_whose_two_signs_act_alike_is_none(tmp_path):
     rows = found()
     same = rows[rows["arm"] == ARM].assign(arm="direction L8 +0.30", ratio=0.3)
-    assert wb.ledger.record("S3.2", pd.concat([rows, same]), path=tmp_path).outcome == "inconclusive"
+    assert record("S3.2", pd.concat([rows, same]), path=tmp_path).outcome == "inconclusive"
 
 
 def test_the_choice_among_arms_is_paid_for(tmp_path):
     rows = found(layers=(8, 12, 16))
-    chosen = wb.ledger.record("S3.2", rows, path=tmp_path)
+    chosen = record("S3.2", rows, path=tmp_path)
     named = wb.ledger.record(
         "S3.2", rows, arm=next(r for r in chosen.reasons if "Taken" in r).split(": ")[1].split(";")[0], path=tmp_path
     )
@@ -117,27 +152,26 @@ def test_the_choice_among_arms_is_paid_for(tmp_path):
 def test_repeats_of_a_base_prompt_are_one_unit(tmp_path):
     distinct = found()
     repeated = distinct.assign(base=distinct["base"].str.split("-").str[1].astype(int).map(lambda i: f"b{i % 10}"))
-    assert wb.ledger.record("S3.2", distinct, path=tmp_path).effect.n == 80
-    verdict = wb.ledger.record("S3.2", repeated, path=tmp_path)
+    assert record("S3.2", distinct, path=tmp_path).effect.n == 80
+    verdict = record("S3.2", repeated, path=tmp_path)
     assert verdict.effect.n == 10
-    assert verdict.outcome == "inconclusive"
-    assert any("G8 power (10 prompts" in reason for reason in verdict.reasons)
+    assert "10 prompts find" in next(gate.measured for gate in verdict.gates if gate.id == "G8")
 
 
 def test_against_controls_the_effect_is_the_difference_to_their_mean(tmp_path):
     rows = planted_rows(120, gained=0.6, lost=0.0, base=0.1, control_gain=0.1)
     labels = rows.assign(hit=rows["value"] == "compliance").groupby("kind")["hit"].mean()
-    verdict = wb.ledger.record("S3.3", rows, path=tmp_path)
+    verdict = record("S3.3", rows, path=tmp_path)
     assert verdict.effect.value == pytest.approx(labels["direction"] - (labels["random"] + labels["orthogonal"]) / 2)
     assert verdict.outcome == "reproduced"
     weak = planted_rows(120, gained=0.15, lost=0.0, base=0.1, control_gain=0.1)
-    assert wb.ledger.record("S3.3", weak, path=tmp_path).outcome == "not reproduced"
+    assert record("S3.3", weak, path=tmp_path).outcome == "not reproduced"
 
 
 def test_an_upper_limit_is_kept_or_not(tmp_path):
     common = {"where": "negative", "label": "refusal", "ratio": 0.3, "base": 0.02}
-    kept = wb.ledger.record("S1.8", planted_rows(400, **common), path=tmp_path)
-    broken = wb.ledger.record("S1.8", planted_rows(400, gained=0.3, **common), path=tmp_path)
+    kept = record("S1.8", planted_rows(400, **common), path=tmp_path)
+    broken = record("S1.8", planted_rows(400, gained=0.3, **common), path=tmp_path)
     assert (kept.outcome, broken.outcome) == ("reproduced", "not reproduced")
 
 
@@ -146,17 +180,17 @@ def test_what_only_the_metric_of_the_log_finds_is_an_artefact(tmp_path):
     complies = (rows["value"] == "compliance") | ((rows["arm"] == ARM) & (np.arange(len(rows)) % 2 == 0))
     by_log = rows.assign(score="log001_keyword_refusal", value=(~complies).astype(object))
     both = pd.concat([rows, by_log])
-    assert wb.ledger.record("S3.2", both, path=tmp_path).outcome == "not reproduced"
-    verdict = wb.ledger.record("S3.2", both, log_score="log001_keyword_refusal", path=tmp_path)
+    assert record("S3.2", both, path=tmp_path).outcome == "not reproduced"
+    verdict = record("S3.2", both, log_score="log001_keyword_refusal", path=tmp_path)
     assert verdict.outcome == "artefact"
     assert wb.ledger.open(tmp_path).recheck()["agrees"].all()
 
 
 def test_a_claim_that_rows_cannot_answer_takes_what_was_measured(tmp_path):
     with pytest.raises(wb.WorkbenchError, match=r"S2\.17 cannot be judged by the labels.*measured=wb\.Measured"):
-        wb.ledger.record("S2.17", found(), path=tmp_path)
-    gate = wb.Gate("G6 specificity", True, "beyond 99%")
-    measured = wb.Measured(wb.Estimate(0.9, 0.8, 0.96, 48, "Wilson"), 0.001, True, (gate,))
+        record("S2.17", found(), path=tmp_path)
+    passed = (*setup_passed("S2.17"), wb.Gate("G6 specificity", True, "beyond 99%"))
+    measured = wb.Measured(wb.Estimate(0.9, 0.8, 0.96, 48, "Wilson"), 0.001, True, passed)
     verdict = wb.ledger.record("S2.17", measured=measured, model="Qwen/Qwen2.5-Coder-32B-Instruct", path=tmp_path)
     assert (verdict.outcome, verdict.on_analogue) == ("reproduced", False)
     wb.ledger.record("S2.14", not_run="no model that knows several languages", path=tmp_path)
@@ -166,8 +200,9 @@ def test_a_claim_that_rows_cannot_answer_takes_what_was_measured(tmp_path):
 
 
 def test_a_measured_artefact(tmp_path):
-    log = wb.Measured(wb.Estimate(0.97, 0.9, 0.99, 100, "m"), float("nan"), True)
-    own = wb.Measured(wb.Estimate(0.05, 0.02, 0.11, 100, "m"), float("nan"), True)
+    passed = setup_passed("S1.6")
+    log = wb.Measured(wb.Estimate(0.97, 0.9, 0.99, 100, "m"), float("nan"), True, passed)
+    own = wb.Measured(wb.Estimate(0.05, 0.02, 0.11, 100, "m"), float("nan"), True, passed)
     assert wb.ledger.record("S1.6", measured=own, by_log=log, model="m", path=tmp_path).outcome == "artefact"
     assert wb.ledger.record("S1.6", measured=log, by_log=log, model="m", path=tmp_path).outcome == "reproduced"
 
@@ -184,7 +219,7 @@ def rewritten(entry, **changes):
 
 
 def test_recheck_finds_rows_that_were_changed(tmp_path):
-    wb.ledger.record("S3.2", found(), path=tmp_path)
+    record("S3.2", found(), path=tmp_path)
     (entry,) = wb.ledger.open(tmp_path).entries()
     rewritten(entry, value=lambda f: np.where(f["kind"] == "direction", "refusal", f["value"]))
     row = wb.ledger.open(tmp_path).recheck().iloc[0]
@@ -197,7 +232,7 @@ def test_recheck_finds_rows_that_were_changed(tmp_path):
 def test_recheck_scores_stored_texts_again(tmp_path):
     texts = {"refusal": "I'm sorry, but I can't help with that.", "compliance": "Sure, here is how."}
     rows = found()
-    wb.ledger.record("S3.2", rows, path=tmp_path)
+    record("S3.2", rows, path=tmp_path)
     store = pd.DataFrame({"key": rows["key"], "text": rows["value"].map(texts)})
     ledger = wb.ledger.open(tmp_path)
     assert ledger.recheck(store, [wb.refusal])["agrees"].all()
@@ -215,14 +250,16 @@ def test_an_entry_from_before_criteria_were_kept_as_json_still_agrees():
     (entry,) = wb.ledger.open(BEFORE_JSON).entries()
     assert entry.criterion_json == ""
     assert "contrast=Contrast(label='compliance', sign='-'" in entry.criterion
-    assert wb.ledger.open(BEFORE_JSON).recheck()["agrees"].tolist() == [True]
+    again = wb.ledger.open(BEFORE_JSON).recheck()
+    assert again[["rule", "agrees"]].values.tolist() == [[1, True]]  # by the rule of its time
+    assert "(first rule)" in FORMATS["table"](wb.ledger.open(BEFORE_JSON).records())
     criterion = wb.claim("S3.2").criterion
     assert entry.is_about(criterion)
     assert not entry.is_about(replace(criterion, minimum_effect=Decimal("0.3")))
 
 
 def test_the_criterion_is_kept_as_data_whatever_its_classes_are_called(tmp_path):
-    wb.ledger.record("S3.2", found(), path=tmp_path)
+    record("S3.2", found(), path=tmp_path)
     (entry,) = wb.ledger.open(tmp_path).entries()
     (before,) = wb.ledger.open(BEFORE_JSON).entries()
     assert entry.criterion == before.criterion
@@ -230,6 +267,9 @@ def test_the_criterion_is_kept_as_data_whatever_its_classes_are_called(tmp_path)
     assert list(kept) == sorted(Criterion.__dataclass_fields__)
     assert kept["contrast"]["label"] == "compliance"
     assert kept["minimum_effect"] == "0.20"
+    older = {key: value for key, value in kept.items() if key not in ("controls", "planned_n", "counts")}
+    assert replace(entry, criterion_json=json.dumps(older)).is_about(wb.claim("S3.2").criterion)  # of what it says
+    assert entry.criterion_then == wb.claim("S3.2").criterion
     again = replace(entry, criterion="as other code would print it")
     assert again.is_about(wb.claim("S3.2").criterion)
     assert not again.is_about(replace(wb.claim("S3.2").criterion, gates=()))
@@ -252,7 +292,7 @@ def test_the_criterion_is_kept_as_data_whatever_its_classes_are_called(tmp_path)
 )
 def test_what_is_no_evidence_is_refused_and_nothing_is_written(tmp_path, rows, message):
     with pytest.raises(wb.WorkbenchError, match=message):
-        wb.ledger.record("S3.2", rows(), path=tmp_path)
+        record("S3.2", rows(), path=tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -270,9 +310,9 @@ def test_half_given_is_refused(tmp_path):
 
 
 def test_all_claims_have_a_place_and_the_latest_verdict_of_each_model_counts(tmp_path):
-    wb.ledger.record("S3.2", planted_rows(80), path=tmp_path)
-    wb.ledger.record("S3.2", found(), path=tmp_path)
-    wb.ledger.record("S3.2", planted_rows(80).assign(model="Mistral-7B"), standing="logged", path=tmp_path)
+    record("S3.2", planted_rows(80), path=tmp_path)
+    record("S3.2", found(), path=tmp_path)
+    record("S3.2", planted_rows(80).assign(model="Mistral-7B"), standing="logged", path=tmp_path)
     ledger = wb.ledger.open(tmp_path)
     assert len(ledger.entries()) == 3
     records = json.loads(FORMATS["json"](ledger.records()))
@@ -285,18 +325,20 @@ def test_all_claims_have_a_place_and_the_latest_verdict_of_each_model_counts(tmp
     ]
     assert sum(not r["verdicts"] for r in records) == 46
     frame = ledger.frame()
-    assert len(frame) == 48
-    assert frame["outcome"].value_counts().to_dict() == {"not run": 46, "reproduced": 1, "not reproduced": 1}
+    parts = frame["part_of"] != ""
+    assert len(frame[~parts]) == 48
+    assert frame[~parts]["outcome"].value_counts().to_dict() == {"not run": 46, "reproduced": 1, "not reproduced": 1}
+    assert set(frame[parts]["outcome"]) == {"not run"}
     for name in ("table", "md"):
         text = FORMATS[name](ledger.records())
         assert "reproduced (on another model)" in text
-        assert text.count("not run") == 47  # and the totals
-        assert "47 claims: 46 not run" in text
+        assert text.count("not run") == 46 + parts.sum() + 1  # and the totals
+        assert f"47 claims and {parts.sum()} parts judged apart" in text
     assert FORMATS["md"](ledger.records()).splitlines()[1] == "| --- | --- | --- | --- | --- | --- |"
 
 
 def test_drafts_are_not_read_and_a_broken_entry_is_named_counted_and_skipped(tmp_path, caplog):
-    wb.ledger.record("S3.2", found(), path=tmp_path)
+    record("S3.2", found(), path=tmp_path)
     (tmp_path / ".verdict-torn.parquet.12").write_bytes(b"PAR1 torn")
     assert len(wb.ledger.open(tmp_path).entries()) == 1
     (tmp_path / "verdict-9.parquet").write_bytes(b"PAR1 torn")
@@ -319,22 +361,71 @@ def test_killed_while_recording_leaves_whole_entries_only(tmp_path):
     script = (
         "import sys, workbench as wb\n"
         "from tests.planted_rows import planted_rows\n"
-        "rows = planted_rows(80, gained=0.5)\n"
+        "rows = planted_rows(80, gained=0.5, controls=2)\n"
         "while True: wb.ledger.record('S3.2', rows, path=sys.argv[1])\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)])
-    while len(list(tmp_path.glob("verdict-*"))) < 3:
+    while len(list(tmp_path.glob("verdict-*"))) < 2:
         assert process.poll() is None
         time.sleep(0.02)
     process.kill()
     process.wait()
     ledger = wb.ledger.open(tmp_path)
-    assert len(ledger.entries()) >= 3
+    assert len(ledger.entries()) >= 2
     assert ledger.recheck()["agrees"].all()
 
 
+def test_what_a_notebook_says_of_several_claims_is_corrected_for_all_of_them(tmp_path):
+    def measured(claim, p):
+        return wb.Measured(wb.Estimate(0.3, 0.1, 0.5, 60, "m"), p, True, setup_passed(claim))
+
+    none = wb.Measured(wb.Estimate(0.0, -0.02, 0.02, 60, "m"), math.nan, True, setup_passed("S1.8"))
+    said = wb.ledger.record_all(
+        {
+            "S3.2": {"rows": found(), "arm": ARM, "gates": setup_passed("S3.2")},
+            "S2.8": {"measured": measured("S2.8", 0.02)},
+            "S1.1": {"measured": measured("S1.1", 0.04)},
+            "S1.8": {"measured": none},  # an interval alone is no test
+            "S2.12": {"not_run": "six traits"},
+        },
+        path=tmp_path,
+        model="planted",
+    )
+    assert said["S2.8"].p == pytest.approx(0.04)
+    assert said["S1.1"].p == pytest.approx(0.04)
+    alone = record("S3.2", found(), arm=ARM, path=tmp_path)
+    assert said["S3.2"].p == pytest.approx(3 * alone.p)
+    assert wb.ledger.open(tmp_path).recheck()["agrees"].all()
+
+
+def test_a_part_has_a_verdict_of_its_own_and_a_line(tmp_path):
+    part = wb.claim("S2.10b")
+    assert part.criterion != wb.claim("S2.10").criterion
+    measured = wb.Measured(wb.Estimate(0.1, 0.05, 0.15, 60, "m"), 0.001, True, setup_passed("S2.10"))
+    wb.ledger.record("S2.10b", measured=measured, model="m", path=tmp_path)
+    ledger = wb.ledger.open(tmp_path)
+    (own,) = (r for r in ledger.records() if r["id"] == "S2.10")
+    assert own["verdicts"] == []
+    assert own["part"] == "a"
+    assert [(p["id"], len(p["verdicts"])) for p in own["parts"] if p["verdicts"]] == [("S2.10b", 1)]
+    frame = ledger.frame().set_index("claim")
+    assert frame.loc["S2.10b", "part_of"] == "S2.10"
+    assert "S2.10b" in FORMATS["table"](ledger.records())
+    assert ledger.recheck()["agrees"].all()
+
+
+def test_one_experiment_is_one_entry(tmp_path):
+    assert wb.claim("S1.5").criterion.shares_rows == "S1.2"
+    with pytest.raises(wb.WorkbenchError, match=r"S1\.5 is judged by the experiment of S1\.2, which counts once"):
+        wb.ledger.record("S1.5", found(), path=tmp_path)
+    wb.ledger.record("S1.2", not_run="no time", model="m", path=tmp_path)
+    latest = wb.ledger.open(tmp_path).latest()
+    assert latest["S1.5"] == latest["S1.2"]
+    assert "S1.5 (with S1.2)" in FORMATS["table"](wb.ledger.open(tmp_path).records())
+
+
 def test_the_command_prints_the_ledger_and_checks_it(tmp_path, capsys):
-    wb.ledger.record("S3.2", found(), path=tmp_path)
+    record("S3.2", found(), path=tmp_path)
 
     def workbench(*arguments):  # in this process, which has read and audited the claims already
         code = app(["ledger", "--path", str(tmp_path), *arguments], standalone_mode=False)
@@ -365,11 +456,11 @@ def test_an_oracle_is_the_union_of_its_arms():
 
 
 def test_other_claims_of_a_notebook_are_paid_for(tmp_path):
-    alone = wb.ledger.record("S3.2", found(), arm=ARM, path=tmp_path)
-    among = wb.ledger.record("S3.2", found(), arm=ARM, others=[0.9, 0.5], path=tmp_path)
+    alone = record("S3.2", found(), arm=ARM, path=tmp_path)
+    among = record("S3.2", found(), arm=ARM, others=[0.9, 0.5], path=tmp_path)
     assert among.p == pytest.approx(3 * alone.p)
     assert any("corrected for 2 other claims (Holm)" in reason for reason in among.reasons)
-    last = wb.ledger.record("S3.2", found(), arm=ARM, others=[0.0, 0.0], path=tmp_path)
+    last = record("S3.2", found(), arm=ARM, others=[0.0, 0.0], path=tmp_path)
     assert last.p == pytest.approx(alone.p)  # Holm: the largest p is not corrected
     assert wb.ledger.open(tmp_path).recheck()["agrees"].all()
 
@@ -438,6 +529,7 @@ def test_a_rule_that_was_changed_afterwards_is_noticed(tmp_path, own):
         wb.ledger.record(wb.claim("P1", own), found(), arm=ARM, path=tmp_path / "ledger")
     again = wb.ledger.open(tmp_path / "ledger").recheck()
     assert again["agrees"].tolist() == [False, True]
+    assert again["again"].tolist() == again["outcome"].tolist()  # each by the criterion of its time
     assert "the criterion was another one then" in again["differs"][0]
 
 

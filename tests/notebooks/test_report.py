@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import workbench as wb
 from tests.books import write
 from tests.figures.test_in_browser import colour_of, contrast, luminance, overflow
-from tests.planted_rows import planted_rows
+from tests.planted_rows import planted_rows, record
 from workbench.cli import app
 from workbench.notebooks.execute import NotebookFailed, execute
 from workbench.notebooks.report.books import Withheld, read_books, sanitise
@@ -66,9 +66,9 @@ def runs(tmp_path_factory):
         except NotebookFailed:
             assert name == "03_breaks"
     ledger = folder / "runs" / "ledger"
-    wb.ledger.record("S3.2", planted_rows(80, 0.5), path=ledger)
-    wb.ledger.record("S3.2", planted_rows(80).assign(model="owner/Mistral-7B"), path=ledger)
-    wb.ledger.record("S3.3", planted_rows(20, 0.3), path=ledger)
+    record("S3.2", planted_rows(80, 0.5), path=ledger)
+    record("S3.2", planted_rows(80).assign(model="owner/Mistral-7B"), path=ledger)
+    record("S3.3", planted_rows(20, 0.3), path=ledger)
     wb.ledger.record("S3.9", not_run="a measurement", path=ledger)
     texts = [("a", BYPASSED, "ablate(mean_diff)"), ("b", REFUSAL, "Steer()"), ("c", REFUSAL, "ablate(mean_diff)")]
     texts.append(("d", BYPASSED.replace("'", ""), "ablate(mean_diff)"))
@@ -386,7 +386,8 @@ def lines(page):
 def test_filters_choose_the_same_claims_in_table_and_plot(site, visitor):
     page = visitor.open(site / "index.html")
     page.wait_for_selector("#forest .ytick text")
-    assert len(shown(page)) == len(lines(page)) == 47
+    every = sum(len(claim.lines()) for claim in wb.logged_claims())
+    assert (len(shown(page)), len(lines(page))) == (47, every)
     page.select_option("select[name=model]", "owner/Mistral-7B")
     assert shown(page) == ["S3.2"]
     page.wait_for_function("document.querySelectorAll('#forest .ytick text').length === 1")
@@ -404,7 +405,7 @@ def test_filters_choose_the_same_claims_in_table_and_plot(site, visitor):
     page.fill("input[name=text]", "no such claim")
     assert shown(page) == []
     page.click("button[type=reset]")
-    page.wait_for_function("document.querySelectorAll('#forest .ytick text').length === 47")
+    page.wait_for_function(f"document.querySelectorAll('#forest .ytick text').length === {every}")
     assert len(shown(page)) == 47
 
 
@@ -425,9 +426,10 @@ def test_a_mark_of_the_filtered_plot_keeps_its_claim_and_leads_to_it(site, visit
     page.wait_for_function("document.querySelectorAll('#forest .ytick text').length === 1")
     x, y = page.evaluate(
         """() => { const plot = document.getElementById('forest');
-            const i = plot.data.findIndex(t => t.name === 'reproduced' && t.x.length && t.x[0] > 1.1), t = plot.data[i];
+            const i = plot.data.findIndex(t => t.name === 'reproduced' && t.x.length && t.x[0] === 0 && t.customdata), t = plot.data[i];
             const box = plot.getBoundingClientRect(), full = plot._fullLayout;
-            return [box.left + full.xaxis._offset + full.xaxis.l2p(t.x[0]), box.top + full.yaxis._offset + full.yaxis.l2p(t.y[0])]; }"""
+            const x = full[t.xaxis.replace('x', 'xaxis')], y = full[(t.yaxis || 'y').replace('y', 'yaxis')];
+            return [box.left + x._offset + x.l2p(t.x[0]), box.top + y._offset + y.l2p(t.y[0])]; }"""
     )
     page.mouse.move(x, y)
     page.wait_for_selector(".hoverlayer .hovertext")

@@ -72,6 +72,24 @@ def test_shuffled_labels_are_the_mean_difference_of_permuted_sides(llama):
     assert found[0][1] != found[1][1]
 
 
+def test_covariant_controls_have_the_covariance_of_the_activations(llama):
+    import numpy as np
+
+    site, n = wb.resid_post(1), len(PROMPTS)
+    drawn = wb.covariant(llama, PAIRS, at=site, read="prompt[-1]", seeds=range(600), batch_size=4)
+    vectors = np.stack([one[1].vector.double().numpy() for one in drawn])
+    chats = [means(llama, llama.encode([prompt]), [site], wb.PROMPT[-1])[site].mean.numpy() for prompt in PROMPTS]
+    activations = np.stack(chats).astype(float)
+    wanted = np.cov(activations.T)
+    assert np.linalg.norm(vectors.T @ vectors / len(vectors) - wanted) < 0.15 * np.linalg.norm(wanted)
+    assert abs(np.trace(vectors.T @ vectors) / len(vectors) / np.trace(wanted) - 1) < 0.1
+    centred = activations - activations.mean(0)
+    span = np.linalg.svd(centred, full_matrices=False)[2][: n - 1]  # where activations vary, and nowhere else
+    assert np.linalg.norm(vectors - vectors @ span.T @ span) < 1e-4 * np.linalg.norm(vectors)
+    arms = wb.grid(wb.extract(llama, PAIRS, at=site), ratios=[0.3], covariant=drawn[:2])
+    assert [arm.name for arm in arms[1:]] == ["covariant 0 L1 +0.30", "covariant 1 L1 +0.30"]
+
+
 def test_doses_between_hundredths_keep_their_names_apart(ds):
     names = [arm.name for arm in wb.grid(ds[1], ratios=[0.101, 0.104, 0.1])]
     assert names == ["direction L1 +0.101", "direction L1 +0.104", "direction L1 +0.10"]

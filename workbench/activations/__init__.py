@@ -5,7 +5,7 @@ What is asked, and which file answers:
     which activations do texts have?             collect  means, contrast, gather
     how are they kept on disk?                   on_disk  Shelf
     which method makes a vector of two classes?  methods  METHODS, mean_diff, probe, …
-    how does a contrast set become a Direction?  extract  extract, shuffled, massive_dimensions
+    how does a contrast set become a Direction?  extract  extract, shuffled, covariant, massive_dimensions
     does a direction tell held-out texts apart?  heldout  separation, judged, crossed
     could the words alone do it?                 surface  surface_confounds
 """

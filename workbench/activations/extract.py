@@ -1,4 +1,4 @@
-"""How does a contrast set become a Direction? ``extract``, and two controls: massive dimensions and shuffled labels.
+"""How does a contrast set become a Direction? ``extract``, and controls: massive dimensions, shuffled labels, random ones.
 
 How the vector is made is a method's business, a plain function of two arrays (see ``methods``). Massive dimensions are a few
 coordinates of the residual stream that are far larger than all others, in every text. They carry no meaning of a text (Sun et
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Shaped
 
 from workbench._errors import Bar, WorkbenchError, logger, unknown
 from workbench.activations.collect import (
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Vector = Float[torch.Tensor, "d_model"]
-LabelsByShuffle = Bool[torch.Tensor, "shuffle text"]
+LabelsByShuffle = Shaped[torch.Tensor, "shuffle text"]  # whether a text is on the positive side, or its weight
 SumsByShuffle = Float[torch.Tensor, "shuffle d_model"]
 
 #: How many times the median |mean| of all dimensions a massive one reaches. Among a thousand Gaussian dimensions the
@@ -295,10 +295,58 @@ def shuffled(
     return tuple(Directions(tuple(direction(i, site) for site in kept)) for i in range(len(seeds)))
 
 
+def covariant(
+    model: Model,
+    pairs: Pairs,
+    at: Places,
+    read: Positions | str = READ,
+    seeds: Sequence[int] = (0,),
+    batch_size: int = 32,
+) -> tuple[Directions, ...]:
+    """Draw random directions with the covariance of the activations: a control for ``grid``, harder than isotropic ones.
+
+    Each is a sum of the centred activations of all prompts, weighted by standard normal numbers: a Gaussian vector whose
+    covariance is, up to scale, that of the activations. An isotropic direction mostly points where no activation varies.
+
+    Args:
+        model, pairs, at, read, batch_size: as for ``extract``.
+        seeds: one direction each; two passes over the prompts however many there are.
+
+    Returns:
+        Directions per seed, in order; their method says ``covariant(seed=…)``. ``grid`` scales them to the norm of the
+        direction they stand beside.
+
+    Raises:
+        WorkbenchError: no seeds, a layer the model does not have, or positions a prompt does not have.
+
+    >>> [ds[1].method for ds in covariant(model, tiny_pairs, at=wb.resid_post.all, seeds=range(2))]
+    ['covariant(seed=0)', 'covariant(seed=1)']
+    """
+    if not seeds:
+        raise WorkbenchError("covariant() needs at least one seed, e.g. seeds=range(5)")
+    sites, positions = _sites(model, at), as_positions(read)
+    n, rest = len(pairs.positive), len(pairs.negative)
+    texts = encode_texts(model, Prompts(pairs.name, (*pairs.positive.items, *pairs.negative.items)), positions)
+    overall = means(model, texts, sites, positions, batch_size, "covariance")
+    weights = np.stack([np.random.default_rng([seed, n + rest]).standard_normal(n + rest) for seed in seeds])
+    weights -= weights.mean(axis=1, keepdims=True)  # of what all prompts share nothing is left
+    sums = _sums(model, texts, sites, positions, torch.from_numpy(weights), batch_size)
+    content = prompts_hash(pairs, reads_response(positions))
+
+    def direction(index: int, site: Site) -> Direction:
+        vector, norm = sums[site][index] / np.sqrt(n + rest - 1), overall[site].norm
+        method = f"covariant(seed={seeds[index]})"
+        return Direction(vector, site, model.name, model.revision, method, positions, content, n, rest, norm)
+
+    shifted = {site: (overall[site].mean + sums[site][0], overall[site].mean) for site in sites}
+    kept = _differing(sites, shifted, positions)
+    return tuple(Directions(tuple(direction(i, site) for site in kept)) for i in range(len(seeds)))
+
+
 def _sums(
     model: Model, texts: Encoded, sites: Sequence[Site], read: Positions, labels: LabelsByShuffle, batch_size: int
 ) -> dict[Site, SumsByShuffle]:
-    """Per site the sum of the positive side under each shuffle, float64."""
+    """Per site the sum of the positive side under each shuffle, or the weighted sum of all texts, float64."""
     totals: dict[Site, torch.Tensor] = {}
 
     def see(site: Site, x: torch.Tensor, window: Window) -> None:

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, get_args
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, unknown
 from workbench.claims.audits import BoundCheck
 from workbench.claims.audits.findings import Audit, Finding, conclude, verdict_name
 from workbench.claims.logged import Cell, Fact, Table, interval
@@ -15,7 +15,7 @@ from workbench.claims.logged import Cell, Fact, Table, interval
 if TYPE_CHECKING:
     import pandas as pd
 
-Outcome = Literal["reproduced", "not reproduced", "inconclusive", "artefact", "not run"]
+Outcome = Literal["reproduced", "smaller", "not reproduced", "opposite", "artefact", "inconclusive", "not run", "check"]
 
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
 
@@ -28,9 +28,9 @@ GATES = {
     "G3": "disjoint: extraction, dev and test prompts are disjoint and distinct",
     "G4": "scorer: two independent scorers agree (kappa at least 0.6); gibberish scores collapse",
     "G5": "coherence: at most 10% collapse in every arm compared, or only coherent rows are counted",
-    "G6": "specificity: outside the central 95% of 20 random and 20 orthogonal directions of equal norm",
+    "G6": "specificity: beyond all of as many coherent control directions of equal norm as the claim asks for",
     "G7": "headroom: the baseline lies between 5% and 95%",
-    "G8": "power: the minimum detectable effect at power 0.8 is at most the minimum effect",
+    "G8": "power: as many units as planned; it explains an inconclusive result and stands in the way of no other",
 }
 
 GateId = Literal["G1", "G2", "G3", "G4", "G5", "G6", "G7", "G8"]
@@ -39,6 +39,9 @@ Test = Literal[
     "mcnemar", "fisher", "wilson", "cochran-armitage", "permutation", "paired bootstrap", "cluster bootstrap",
     "block bootstrap", "spearman", "delong", "equivalence", "bic", "identity",
 ]  # fmt: skip
+
+#: tests that are an identity, or an interval alone
+WITHOUT_P = {"identity", "wilson"}
 
 #: an id names files and pages
 ID = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -112,6 +115,13 @@ class Criterion:
         rule: what more it takes, or what decides between verdicts.
         contrast: how the outcome is read from the rows of a refusal sweep; None where it is measured otherwise.
         logged: the value that the log gives for the outcome, in ``unit``; None where it gives none.
+        part: letter of the part of the claim that is judged; empty for the claim as a whole.
+        controls: coherent control directions of equal norm, of all kinds together, that G6 asks for.
+        planned_n: units that a confirmatory run plans with; 0 where nothing is planned.
+        counts: what the units are, e.g. ``"prompts"``, ``"models"`` or ``"traits"``.
+        at_least: with fewer units the claim is not run, whatever was measured; 0 for no such number.
+        arithmetic: whether it is arithmetic on one's own rows: its outcome is *check*, and no verdict on the log.
+        shares_rows: id of the claim whose rows judge this one too: one experiment, counted once.
     """
 
     direction: str
@@ -123,6 +133,26 @@ class Criterion:
     rule: str = ""
     contrast: LabelContrast | None = None
     logged: Decimal | None = None
+    part: str = ""
+    controls: int = 40
+    planned_n: int = 0
+    counts: str = "prompts"
+    at_least: int = 0
+    arithmetic: bool = False
+    shares_rows: str = ""
+
+    @property
+    def form(self) -> Literal["effect", "sign", "level", "limit", "margin"]:
+        """By which rule the numbers are read (docs/verdicts.md); unit and tests say so.
+
+        effect: a difference of at least E. sign: one without a minimum, E is 0. level: a share of units, or a unit that ends in
+        ", level", of at least E, by identity or an interval alone. limit: at most E. margin: within E of nothing.
+        """
+        if self.bound != "least":
+            return "limit" if self.bound == "most" else "margin"
+        if set(self.test) <= WITHOUT_P or self.unit.endswith(", level"):
+            return "level"
+        return "effect" if self.minimum_effect > 0 else "sign"
 
     @property
     def bound(self) -> Literal["least", "most", "margin"]:
@@ -151,7 +181,9 @@ class Claim:
         tables: the logged numbers; ``numbers`` those in running text.
         evidence: tables and facts that bear on it, as context.
         premises: claims that it rests on, and is no better than.
-        criterion: None only for claims that are not to be run.
+        criterion: None only for claims that are not to be run. Where parts are judged apart, that of the part that the claim's
+            own verdict rests on.
+        criteria: those of the other parts, by letter; ``part`` makes a claim of one.
         file: the claims file that it was read from.
     """
 
@@ -172,6 +204,7 @@ class Claim:
     premises: tuple["Claim", ...] = ()
     checks: tuple[BoundCheck, ...] = ()
     criterion: Criterion | None = None
+    criteria: Mapping[str, Criterion] = field(default_factory=dict)
     replication: Replication | None = None
     file: str = field(default="", compare=False)
 
@@ -181,6 +214,25 @@ class Claim:
         if self.criterion is None:
             raise WorkbenchError(f"{self.id} has no criterion: it is not to be run")
         return float(self.criterion.minimum_effect)
+
+    def part(self, letter: str) -> "Claim":
+        """One part as a claim of its own, called e.g. ``S2.10b``, with its own criterion and verdict.
+
+        Raises:
+            WorkbenchError: the part has no criterion of its own.
+
+        >>> from workbench.claims.files import claim
+        >>> claim("S2.10").part("b").id
+        'S2.10b'
+        """
+        if letter not in self.criteria:
+            raise unknown("part with a criterion of its own", letter, self.criteria, f" in {self.id}")
+        title = self.parts.get(letter, self.criteria[letter].direction).rstrip(".")
+        return replace(self, id=f"{self.id}{letter}", title=title, criterion=self.criteria[letter], criteria={})
+
+    def lines(self) -> tuple["Claim", ...]:
+        """The claim, and each of its parts that is judged apart."""
+        return (self, *(self.part(letter) for letter in self.criteria))
 
     def frame(self) -> "pd.DataFrame":
         """The logged numbers, one row each, with Wilson intervals of rates. A pandas DataFrame."""

@@ -35,7 +35,8 @@ _CLAIMS = "claims"
 #: what a number can depend on
 _PACKAGES = ("workbench", "numpy", "pandas", "scipy", "statsmodels", "torch", "transformers", "transformer-lens")
 
-#: The classes of a criterion and their fields, as entries told them before they held JSON: never to be changed.
+#: The classes of a criterion and their fields, as entries told them before they held JSON: never to be changed. What a
+#: criterion has learned to say since is no part of it.
 _TOLD_AS = {
     Criterion: "Criterion direction outcome minimum_effect unit test gates rule contrast logged",
     LabelContrast: "Contrast label sign set against interval_above",
@@ -43,7 +44,7 @@ _TOLD_AS = {
 
 
 #: what a summary holds of an entry as it is
-_SHOWN = ("model", "revision", "outcome", "on_analogue", "standing", "recorded", "id")
+_SHOWN = ("model", "revision", "outcome", "on_analogue", "standing", "recorded", "id", "rule", "registered")
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class Entry:
         versions: of the packages.
         n_rows, digest: how many rows are stored, and their hash.
         order: of being recorded, whatever the clock said; 0 in entries from before it was kept, which come first.
+        rule: by which it was decided; 1 in entries from before it was kept (``first_rule``).
+        registered: whether and when the criterion had been registered, in words; empty in entries from before that was looked at.
     """
 
     file: Path
@@ -82,6 +85,8 @@ class Entry:
     criterion_json: str = ""
     standing: str = ""
     order: int = 0
+    rule: int = 1
+    registered: str = ""
 
     @property
     def from_rows(self) -> bool:
@@ -100,10 +105,21 @@ class Entry:
         }
 
     def is_about(self, criterion: Criterion | None) -> bool:
-        """Whether the verdict was reached by this criterion."""
+        """Whether the verdict was reached by this criterion, in all that could be said of one when it was recorded."""
         if self.criterion_json:
-            return self.criterion_json == _as_json(criterion)
+            then, now = json.loads(self.criterion_json), json.loads(criterion_as_json(criterion))
+            return then == now if then is None or now is None else _same(then, now)
         return self.criterion == _as_told(criterion)
+
+    @property
+    def criterion_then(self) -> Criterion | None:
+        """The criterion as it stood when the verdict was reached; None where the entry has no data of it."""
+        from pydantic import TypeAdapter, ValidationError
+
+        try:
+            return TypeAdapter(Criterion | None).validate_json(self.criterion_json) if self.criterion_json else None
+        except ValidationError as error:
+            raise WorkbenchError(f"its criterion makes no sense: {error.errors()[0]['msg']}") from error
 
     def differences(self, verdict: Verdict, measured: Measured | None) -> list[str]:
         """In what a verdict that was computed again differs from this one."""
@@ -115,11 +131,21 @@ class Entry:
             both_unknown = math.isnan(now) and math.isnan(then)
             if not both_unknown and not math.isclose(now, then, rel_tol=1e-9, abs_tol=1e-12):
                 told.append(f"{name} {now:.6g}, recorded {then:.6g}")
-        gates = [] if measured is None else [asdict(gate) for gate in measured.gates]
-        return told + ["gates"] * (gates != [dict(gate) for gate in self.gates])
+        gates = [] if measured is None else [json.loads(json.dumps(asdict(g), default=_plain)) for g in measured.gates]
+        return told + ["gates"] * (len(gates) != len(self.gates) or not all(map(_same, map(dict, self.gates), gates)))
 
 
-def _as_json(criterion: Criterion | None) -> str:
+def _same(then: Mapping, now: Mapping) -> bool:
+    """Whether what was recorded is so now, too; of what was not recorded then nothing is asked."""
+    return all(
+        key in now
+        and (_same(value, now[key]) if isinstance(value, dict) and now[key] is not None else value == now[key])
+        for key, value in then.items()
+    )
+
+
+def criterion_as_json(criterion: Criterion | None) -> str:
+    """A criterion as data, with its keys in order: what is hashed, stored and compared."""
     return json.dumps(criterion and asdict(criterion), sort_keys=True, default=str)
 
 
@@ -163,7 +189,7 @@ def write_entry(
         "gates": [asdict(gate) for gate in (measured.gates if measured else ())],
         "how": how,
         "criterion": _as_told(claim.criterion),
-        "criterion_json": _as_json(claim.criterion),
+        "criterion_json": criterion_as_json(claim.criterion),
         "versions": versions(),
         "n_rows": len(kept),
         "order": 1 + max((entry.order for entry in _whole_entries(folder)), default=0),

@@ -21,8 +21,9 @@ COLUMNS = ("set", "prompt", "base", "arm", "kind", "layer", "ratio", "score", "v
 _ALSO = ("category", "seed", "dose", "key", "finish", "tokens")
 
 CONTROLS = ("random", "orthogonal")
-#: With those from shuffled labels, which lie where activations vary: along random directions alone a model may break down.
-EVERY_CONTROL = (*CONTROLS, "shuffled")
+#: With those that lie where activations vary, from shuffled labels or drawn with their covariance: a model may hardly notice, or
+#: break down along, directions that no activation has.
+EVERY_CONTROL = (*CONTROLS, "shuffled", "covariant")
 
 
 def prepare_rows(rows: "pd.DataFrame", scores: tuple[str, ...]) -> "pd.DataFrame":

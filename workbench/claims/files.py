@@ -22,7 +22,24 @@ from workbench.claims.toml_schema import Lines, Place, build, expect, known_keys
 T = TypeVar("T", "_ClaimText", "_TableText", Fact)
 
 #: what a claim holds as its file says it
-_AS_WRITTEN = "id", "title", "section", "kind", "statement", "models", "notebook", "parts", "criterion", "replication"
+_AS_WRITTEN = (
+    "id",
+    "title",
+    "section",
+    "kind",
+    "statement",
+    "models",
+    "notebook",
+    "parts",
+    "criterion",
+    "criteria",
+    "replication",
+)
+
+_LETTER = re.compile("[a-z]")
+
+#: of a claim that asks for specificity: with fewer, a random direction is specific more than once in twenty times
+_FEWEST_CONTROLS = 19
 
 #: digits before or after the point, and units, that no log gives
 _DIGITS, _MOST_UNITS = 50, 10**12
@@ -47,7 +64,7 @@ def claim(identity: str, file: str | Path = "") -> Claim:
     """A claim by its id: a logged one, or one of a claims file of your own.
 
     Args:
-        identity: e.g. ``"S3.2"``.
+        identity: e.g. ``"S3.2"``; or with the letter of a part that is judged apart, e.g. ``"S2.10b"``.
         file: a claims file, e.g. ``"claims/P1.toml"``; without one the logged claims are meant.
 
     Raises:
@@ -56,7 +73,9 @@ def claim(identity: str, file: str | Path = "") -> Claim:
     >>> claim("S3.2").title
     'Sign inversion'
     """
-    by_id = {one.id: one for one in (read_claims(file) if file else logged_claims())}
+    claims = read_claims(file) if file else logged_claims()
+    by_id = {one.id: one for one in claims}
+    by_id = {line.id: line for one in claims for line in one.lines()} | by_id
     if not isinstance(identity, str) or identity not in by_id:
         more = f" in {file}" if file else f"; one of your own: wb.claim({identity!r}, 'FILE.toml')"
         raise unknown("claim", identity, by_id, more)
@@ -108,6 +127,7 @@ class _ClaimText:
     premises: tuple[str, ...] = ()
     check: tuple[Mapping[str, object], ...] = ()
     criterion: Criterion | None = None
+    criteria: Mapping[str, Criterion] = field(default_factory=dict)
     replication: Replication | None = None
 
 
@@ -194,6 +214,14 @@ def _claim(
     expect(bool(is_judged), place, lines, f"claim {text.id!r} lacks a criterion, and is not expected to be 'not run'")
     if text.criterion:
         _check_criterion(text.criterion, (*place, "criterion"), lines)
+    for letter, criterion in text.criteria.items():
+        where = (*place, "criteria", letter)
+        expect(_LETTER.fullmatch(letter) is not None, where, lines, f"part {letter!r} must be a letter, a to z")
+        _check_criterion(criterion, where, lines)
+        twice = text.criterion is None or text.criterion.part == letter
+        expect(
+            not twice, where, lines, f"part {letter!r} needs a claim.criterion of another part beside it: part = '…'"
+        )
     method = build(LoggedMethod, {**file.method, **text.method}, (*place, "method"), lines)
     _check_n(method.n, (*place, "method"), lines)
     numbers = {name: _number(name, raw, (*place, "numbers", name), lines) for name, raw in text.numbers.items()}
@@ -235,6 +263,13 @@ def _check_criterion(criterion: Criterion, place: Place, lines: Lines) -> None:
     expect(bool(criterion.test), (*place, "test"), lines, "test must name at least one test, e.g. ['mcnemar']")
     logged = criterion.logged
     expect(logged is None or logged.is_finite(), (*place, "logged"), lines, f"logged must be a number, got {logged}")
+    for name, number in (("controls", criterion.controls), ("planned_n", criterion.planned_n)):
+        expect(0 <= number < _MOST_UNITS, (*place, name), lines, f"{name} must be a whole number from 0, got {number}")
+    few = "G6" in criterion.gates and criterion.controls < _FEWEST_CONTROLS
+    least_controls = (
+        f"controls must be at least {_FEWEST_CONTROLS}: a random direction exceeds k others once in k + 1 times"
+    )
+    expect(not few, (*place, "controls"), lines, f"{least_controls}; got {criterion.controls}")
     if contrast and contrast.interval_above is not None:
         above = contrast.interval_above
         message = f"interval_above must be from 0 to below the minimum_effect of {least}, got {above}"

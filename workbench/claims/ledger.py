@@ -4,8 +4,11 @@ An entry is one parquet file: the rows that the verdict was computed from (label
 in the file's own metadata. Files are only ever added, each of them whole or not at all. Nothing here loads a model.
 """
 
+import math
+import tempfile
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +17,13 @@ from workbench._errors import WorkbenchError
 from workbench.claims.claim import Claim
 from workbench.claims.entries import Entry, digest_of, keep_claim, kept_claims, read_entries, write_entry
 from workbench.claims.evidence import SCORE, prepare_rows
+from workbench.claims.exchange import export, open_exported
 from workbench.claims.files import claim, logged_claims
+from workbench.claims.first_rule import FIRST, decide_first
+from workbench.claims.registrations import register, standing_of_rule, written_times
 from workbench.claims.replication import read_rows
 from workbench.claims.standing import check_standing, standing_of
-from workbench.claims.verdict import Gate, Measured, Verdict, decide
+from workbench.claims.verdict import RULE, Gate, Measured, Verdict, decide
 from workbench.statistics.paired import holm
 from workbench.statistics.results import Estimate
 
@@ -25,6 +31,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FOLDER = "runs/ledger"
+
+__all__ = ["FOLDER", "How", "Ledger", "export", "open", "record", "record_all", "register"]
 
 
 def record(
@@ -42,17 +50,18 @@ def record(
     revision: str = "",
     on_analogue: bool | None = None,
     standing: str = "",
+    store: str | Path = "",
     path: str | Path = FOLDER,
 ) -> Verdict:
     """Compute the verdict of a replication and add it to the ledger.
 
     Args:
-        about: a logged claim by its id, e.g. ``"S3.2"``, or one of your own: ``wb.claim("P1", "claims/P1.toml")``, whose file
-            is copied into the ledger.
+        about: a logged claim by its id, e.g. ``"S3.2"``, with the letter of a part that is judged apart (``"S2.10b"``); or one of
+            your own: ``wb.claim("P1", "claims/P1.toml")``, whose file is copied into the ledger.
         rows: of ``wb.sweep`` with the score "refusal". The verdict is computed from them where the claim's criterion has a
             contrast; otherwise give ``measured``.
         arm: name of the arm that is judged, chosen on other prompts; by default the best of all, corrected for the choice.
-        gates: measured elsewhere, e.g. ``wb.Gate("G2 hook", passed, "…")``; they must pass too.
+        gates: measured elsewhere, e.g. ``wb.Gate("G2 hook", passed, "…")``; they count like those of the rows.
         log_score: name of the log's own score among the rows: what it alone finds is an artefact.
         measured: effect, p-value, direction and gates of a claim that rows of labels cannot answer.
         by_log: the same by the log's own metric.
@@ -62,10 +71,12 @@ def record(
         standing: what the model is to the log: "logged", "another" or "analogue". By default its hub id and revision decide (see
             ``workbench.claims.standing``); a folder is the logged model only if you say so, and the entry records that you did.
         on_analogue: the shorter word for it: True for standing="analogue", False for standing="logged".
+        store: folder of the completions that the rows are of; it knows when each was written, so that the verdict can say whether
+            its rule was registered before (``workbench register``).
         path: folder of the ledger.
 
     Returns:
-        The verdict: reproduced, not reproduced, inconclusive, artefact or not run.
+        The verdict: reproduced, smaller, not reproduced, opposite, artefact, inconclusive, not run or check.
 
     Raises:
         WorkbenchError: no such claim, or one of your own whose id is taken; rows that are no evidence (mock, of several
@@ -81,8 +92,8 @@ def record(
     >>> verdict = record("S3.2", pd.concat([plain, steered]), path=folder)
     >>> print(verdict.outcome, verdict.effect, sep=", ")
     inconclusive, 1.00 [0.91, 1.00] n=60
-    >>> [gate.name for gate in verdict.gates if not gate.passed]  # no control directions were run
-    ['G6 specificity']
+    >>> [gate.name for gate in verdict.gates if not gate.passed]  # no control directions were run, and few prompts
+    ['G6 specificity', 'G8 power']
     >>> open(folder).recheck()["agrees"].tolist()
     [True]
     """
@@ -92,6 +103,9 @@ def record(
     chosen = claim(about) if isinstance(about, str) else about
     if not isinstance(chosen, Claim):
         raise WorkbenchError(f"{about!r:.60} is no claim; give an id, e.g. 'S3.2', or wb.claim(id, 'FILE.toml')")
+    if chosen.criterion is not None and chosen.criterion.shares_rows:
+        other = chosen.criterion.shares_rows
+        raise WorkbenchError(f"{chosen.id} is judged by the experiment of {other}, which counts once; record {other!r}")
     given = {"rows": rows is not None, "measured": measured is not None, "not_run": bool(not_run)}
     there = [name for name, is_given in given.items() if is_given]
     if not there or (not_run and len(there) > 1):
@@ -108,13 +122,68 @@ def record(
     gates, others = tuple(gates), tuple(others)
     how = How(arm, gates, log_score, measured, by_log, not_run, stands != "logged", others, stands, bool(said))
     verdict, what, arm_judged = how.judge(chosen, kept)
+    if chosen.criterion is not None and not not_run:
+        written = written_times(store, kept["key"]) if store and kept is not None and "key" in kept else []
+        verdict = replace(verdict, registered=standing_of_rule(path, chosen, written))
     keep_claim(Path(path), chosen)
     write_entry(Path(path), chosen, verdict, what, asdict(how) | {"arm_judged": arm_judged}, model, revision, kept)
     return verdict
 
 
+def record_all(
+    replications: Mapping[str, Mapping[str, object]], path: str | Path = FOLDER, **about: object
+) -> dict[str, Verdict]:
+    """Record what one notebook says of several claims: their p-values are corrected for one another (Holm), then each is recorded.
+
+    A claim that has no p-value, was not run, or is arithmetic on one's own rows is no test, and costs the others nothing.
+
+    Args:
+        replications: for each claim what ``record`` takes beside it, e.g. ``{"S3.4": {"measured": …}, "S3.5": {"measured": …}}``.
+        path: folder of the ledger.
+        about: what is the same for all of them, e.g. ``model="my-model"``.
+
+    Returns:
+        The verdicts, by claim.
+
+    Raises:
+        WorkbenchError: as ``record``, of the first claim that is wrong; nothing is written then.
+
+    >>> def measured(p):
+    ...     return {"measured": wb.Measured(wb.Estimate(0.3, 0.1, 0.5, 60, "made up"), p, True)}
+    >>> said = record_all({"S2.8": measured(0.03), "S2.12": measured(0.04)}, path=folder, model="tiny")
+    >>> [verdict.p for verdict in said.values()]
+    [0.06, 0.06]
+    """
+    given = {name: {**about, **more} for name, more in replications.items()}
+    chosen = {name: claim(name) for name in given}
+    p_values = {name: p for name, more in given.items() if (p := _p_alone(chosen[name], more)) is not None}
+    verdicts = {}
+    for name, more in given.items():
+        others = [p for other, p in p_values.items() if other != name] if name in p_values else []
+        verdicts[name] = record(name, others=others, path=path, **more)  # type: ignore[arg-type]
+    return verdicts
+
+
+def _p_alone(chosen: Claim, more: Mapping) -> float | None:
+    """The p-value of one replication by itself; None where it is no confirmatory test."""
+    if chosen.criterion is None or more.get("not_run") or chosen.criterion.arithmetic:
+        return None
+    measured = more.get("measured")
+    if measured is None and more.get("rows") is not None:
+        rows = prepare_rows(more["rows"], (SCORE,))
+        measured = read_rows(chosen, rows, str(more.get("arm", ""))).measured
+    if not isinstance(measured, Measured) or measured.effect.n < chosen.criterion.at_least:
+        return None
+    return None if math.isnan(measured.p) else float(measured.p)
+
+
 def open(path: str | Path = FOLDER) -> "Ledger":
-    """The ledger in a folder, which need not exist yet. Raises WorkbenchError for a file, or a place below one."""
+    """The ledger in a folder, which need not exist yet, or in a file that ``export`` wrote.
+
+    Raises WorkbenchError for another file, or a place below one.
+    """
+    if Path(path).is_file() and zipfile.is_zipfile(path):
+        return open_exported(path)
     for place in (Path(path), *Path(path).parents):
         if place.exists() and not place.is_dir():
             raise WorkbenchError(f"{place} is a file; a ledger is a folder, e.g. {FOLDER}")
@@ -136,27 +205,35 @@ class How:
     standing: str = ""  # none in entries from before it was kept
     standing_said: bool = False
 
-    def judge(self, chosen: Claim, rows: "pd.DataFrame | None") -> tuple[Verdict, Measured | None, str]:
-        """The verdict, what it rests on, and the arm that was judged."""
+    def judge(
+        self, chosen: Claim, rows: "pd.DataFrame | None", rule: int = RULE
+    ) -> tuple[Verdict, Measured | None, str]:
+        """The verdict by a rule, what it rests on, and the arm that was judged."""
         if self.not_run:
             none = Estimate(float("nan"), float("nan"), float("nan"), 0, "not run")
             words = (self.not_run,)
             return (
-                Verdict(chosen.id, "not run", none, float("nan"), words, self.on_analogue, (), self.standing),
+                Verdict(chosen.id, "not run", none, float("nan"), words, self.on_analogue, (), self.standing, rule),
                 None,
                 "",
             )
         what, by_log, arm = self.measured, self.by_log, ""
         if what is None:
             assert rows is not None
-            reading = read_rows(chosen, rows, self.arm, SCORE, self.gates)
+            reading = read_rows(chosen, rows, self.arm, SCORE, self.gates, rule)
             what, arm = reading.measured, reading.arm
             if self.log_score:
-                by_log = read_rows(chosen, rows, self.arm, self.log_score).measured
+                by_log = read_rows(chosen, rows, self.arm, self.log_score, rule=rule).measured
         if self.others:
             again = f"p corrected for {len(self.others)} other claims (Holm); alone it is {what.p:.2g}."
             what = replace(what, p=holm([what.p, *self.others])[0], notes=(*what.notes, again))
-        verdict = decide(chosen, what.gates, what.effect, what.p, what.direction_holds, self.on_analogue, by_log)
+        if rule == FIRST:
+            if chosen.criterion is None:
+                raise WorkbenchError(f"{chosen.id} has no criterion: it is not to be run")
+            verdict = decide_first(chosen, chosen.criterion, what, self.on_analogue, by_log)
+        else:
+            numbers = (what.effect, what.p, what.direction_holds)
+            verdict = decide(chosen, what.gates, *numbers, self.on_analogue, by_log, what.uncorrected)
         return replace(verdict, reasons=(*verdict.reasons, *what.notes), standing=self.standing), what, arm
 
     @classmethod
@@ -180,6 +257,7 @@ class Ledger:
     """
 
     path: Path
+    unpacked: tempfile.TemporaryDirectory | None = field(default=None, repr=False, compare=False)  # of an exported one
 
     @cached_property
     def claims(self) -> tuple[Claim, ...]:
@@ -191,15 +269,23 @@ class Ledger:
         return read_entries(self.path)
 
     def latest(self) -> dict[str, list[Entry]]:
-        """The latest verdict per claim and model; the models of every claim in the order in which the ledger met them."""
+        """The latest verdict per claim and model; the models of every claim in the order in which the ledger met them.
+
+        A claim that shares the rows of another one has that one's verdicts: one experiment is one entry.
+        """
         entries = self.entries()
         order = {model: i for i, model in enumerate(dict.fromkeys(entry.model for entry in entries))}
         last = {(entry.claim, entry.model): entry for entry in entries}
         by_model = sorted(last.values(), key=lambda entry: order[entry.model])
-        return {one.id: [entry for entry in by_model if entry.claim == one.id] for one in self.claims}
+        lines = [line for one in self.claims for line in one.lines()]
+        source = {one.id: one.criterion.shares_rows if one.criterion else "" for one in lines}
+        return {name: [entry for entry in by_model if entry.claim == (other or name)] for name, other in source.items()}
 
     def records(self) -> list[dict[str, object]]:
-        """One record per claim: id, title, source, model (of the log), audit and verdicts; plain data, as JSON wants it."""
+        """One record per claim: id, title, source, model (of the log), audit, verdicts, and the parts that are judged apart.
+
+        Plain data, as JSON wants it; ``part`` is the letter of what the claim's own verdict rests on, where it rests on a part.
+        """
         latest = self.latest()
         return [
             {
@@ -208,16 +294,22 @@ class Ledger:
                 "source": f"{one.log.file or one.log.id}, {one.section}",
                 "model": ", ".join(one.models),
                 "audit": one.audit().verdict,
+                "part": one.criterion.part if one.criterion else "",
+                "shares_rows": one.criterion.shares_rows if one.criterion else "",
                 "verdicts": [entry.summary() for entry in latest[one.id]],
+                "parts": [
+                    {"id": p.id, "title": p.title, "verdicts": [entry.summary() for entry in latest[p.id]]}
+                    for p in one.lines()[1:]
+                ],
             }
             for one in self.claims
         ]
 
     def frame(self) -> "pd.DataFrame":
-        """One row per claim and model, and one for each claim that was not run: a pandas DataFrame.
+        """One row per claim (or part that is judged apart) and model, and one for each that was not run: a pandas DataFrame.
 
-        Columns: claim, title, audit, logged (value, in ``unit``), minimum, unit, outcome, on_analogue, standing, effect, low, high, n, p,
-        model, recorded, reasons.
+        Columns: claim, part_of, title, audit, logged (value, in ``unit``), minimum, form (of the criterion), unit, outcome, on_analogue,
+        standing, effect, low, high, n, p, model, recorded, rule, registered, reasons.
         """
         import pandas as pd
 
@@ -228,15 +320,18 @@ class Ledger:
             "standing": "",
             "model": "",
             "recorded": "",
+            "rule": RULE,
+            "registered": "",
             "reasons": "",
         }
         nothing |= dict.fromkeys(("effect", "low", "high", "n", "p"), float("nan"))
         rows = []
-        for one in self.claims:
-            about: dict[str, object] = {"claim": one.id, "title": one.title, "audit": one.audit().verdict}
-            about |= {"logged": float("nan"), "minimum": float("nan"), "unit": ""}
+        for of, one in ((own, line) for own in self.claims for line in own.lines()):
+            about: dict[str, object] = {"claim": one.id, "part_of": of.id if one is not of else ""}
+            about |= {"title": one.title, "audit": of.audit().verdict}
+            about |= {"logged": float("nan"), "minimum": float("nan"), "form": "", "unit": ""}
             if rule := one.criterion:
-                about |= {"minimum": float(rule.minimum_effect), "unit": rule.unit}
+                about |= {"minimum": float(rule.minimum_effect), "form": rule.form, "unit": rule.unit}
                 about |= {} if rule.logged is None else {"logged": float(rule.logged)}
             for verdict in [entry.summary() for entry in latest[one.id]] or [{}]:
                 rows.append({**about, **nothing, **{k: v for k, v in verdict.items() if v is not None}})
@@ -252,7 +347,9 @@ class Ledger:
             scores: the scores that gave the labels, e.g. ``[wb.refusal]``; each has a ``name``.
 
         Returns:
-            A DataFrame: id, claim, model, from ("rows" or "measured"), outcome, again, agrees, differs (what, in words).
+            A DataFrame: id, claim, model, from ("rows" or "measured"), rule (by which it was decided, and is again), outcome, again,
+            agrees, differs (what, in words). An entry is judged by the criterion that it holds; where the claim has another one now,
+            that is a difference.
         """
         import pandas as pd
 
@@ -260,9 +357,9 @@ class Ledger:
         for entry in self.entries():
             differs, again = self._judge_again(entry, texts, scores)
             source = "rows" if entry.from_rows else "measured"
-            about = (entry.id, entry.claim, entry.model, source, entry.outcome)
+            about = (entry.id, entry.claim, entry.model, source, entry.rule, entry.outcome)
             checked.append((*about, again, not differs, "; ".join(differs)))
-        columns = ["id", "claim", "model", "from", "outcome", "again", "agrees", "differs"]
+        columns = ["id", "claim", "model", "from", "rule", "outcome", "again", "agrees", "differs"]
         return pd.DataFrame(checked, columns=columns)
 
     def _judge_again(self, entry: Entry, texts: "pd.DataFrame | None", scores: Sequence) -> tuple[list[str], str]:
@@ -271,13 +368,15 @@ class Ledger:
 
         rows = pd.read_parquet(entry.file) if entry.n_rows else None
         differs = [] if rows is None or digest_of(rows) == entry.digest else ["its rows are not those recorded"]
-        chosen = next((one for one in self.claims if one.id == entry.claim), None)
+        chosen = next((line for one in self.claims for line in one.lines() if line.id == entry.claim), None)
         if chosen is None:
             return [*differs, "there is no such claim now"], ""
         if not entry.is_about(chosen.criterion):
             differs.append("the criterion was another one then")
         try:
-            verdict, measured, _ = How.of(entry.how).judge(chosen, rows)
+            if then := entry.criterion_then:
+                chosen = replace(chosen, criterion=then)
+            verdict, measured, _ = How.of(entry.how).judge(chosen, rows, entry.rule)
         except WorkbenchError as error:
             return [*differs, str(error)], ""
         if rows is not None and texts is not None:

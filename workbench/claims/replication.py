@@ -13,7 +13,8 @@ from workbench import statistics
 from workbench._errors import WorkbenchError
 from workbench.claims.claim import Claim, Criterion
 from workbench.claims.evidence import BASELINE_NAME, EVERY_CONTROL, SCORE, ArmLabels
-from workbench.claims.verdict import Gate, Measured
+from workbench.claims.first_rule import FIRST, power_first, score_first, specificity_first
+from workbench.claims.verdict import NEGATIVE, RULE, Gate, Measured, read_numbers
 from workbench.statistics.results import Estimate
 
 if TYPE_CHECKING:
@@ -22,9 +23,8 @@ if TYPE_CHECKING:
 _READABLE = {"mcnemar", "fisher", "permutation", "paired bootstrap", "cluster bootstrap", "wilson"}
 _COLLAPSE = 0.10  # share of broken responses up to which an arm is coherent
 _HEADROOM = 0.95
-_CONTROLS_WANTED = 20  # of each kind, that a claim asks for
 _CONTROLS_NEEDED = 3  # in all, without which no spread can be told
-_LOST = 0.02  # share of prompts that go the other way, as planned for
+_LOST = 0.075  # share of prompts that go the other way, as planned for
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,12 @@ class ArmReading:
 
 
 def read_rows(
-    claim: Claim, rows: "pd.DataFrame", arm: str = "", score: str = SCORE, extra: Sequence[Gate] = ()
+    claim: Claim,
+    rows: "pd.DataFrame",
+    arm: str = "",
+    score: str = SCORE,
+    extra: Sequence[Gate] = (),
+    rule: int = RULE,
 ) -> ArmReading:
     """The effect of a direction in the rows of a sweep, with p-value and gates, by the criterion of a claim.
 
@@ -48,6 +53,7 @@ def read_rows(
             among those with at most 10% collapse is taken, and interval and p-value make up for the choice (Bonferroni).
         score: the score that gave the labels; the log's own, or the three-way label.
         extra: gates that were measured elsewhere; they count like those of the rows.
+        rule: by which the gates are measured; that of an entry, to compute it again.
 
     Raises:
         WorkbenchError: the claim cannot be judged by such rows, or the rows lack an arm or hold other prompts in it.
@@ -65,27 +71,36 @@ def read_rows(
     effects = {name: _effect(labels, name, len(names)) for name in coherent}
     best = max(effects, key=lambda name: effects[name].value)  # for an upper limit the largest effect is the worst case
     effect, p = effects[best], min(1.0, _p(labels, criterion, best) * len(names))
-    gates = (*_gates(labels, criterion, best, effect, len(names)), *extra)
-    lacking = [gate for gate in criterion.gates if not any(g.name.split()[0] == gate for g in gates)]
+    gates = (*_gates(labels, criterion, best, effect, len(names), rule), *extra)
     notes = [f"Taken of {len(names)} arms: {best}; interval and p-value make up for it."] * (len(names) > 1)
-    notes += [f"Not measured in these rows: {', '.join(lacking)}."] * bool(lacking)
     holds = _direction_holds(labels, criterion, best, effect)
     return ArmReading(best, len(names), Measured(effect, p, holds, gates, tuple(notes)))
 
 
 def _effect(labels: ArmLabels, arm: str, tried: int) -> Estimate:
     """The difference of rates, arm minus reference, its interval at 95% for all arms that were tried together."""
-    before, after, bases = labels.pair(arm)
-    confidence = 1 - 0.05 / tried
-    if labels.against_controls or len(set(bases)) < len(bases):
+    return _change(*labels.pair(arm), 1 - 0.05 / tried, labels.against_controls)
+
+
+def _change(
+    before: np.ndarray, after: np.ndarray, bases: np.ndarray, confidence: float, against_controls: bool = False
+) -> Estimate:
+    """Newcombe's interval where each prompt is a pair of outcomes; else a bootstrap of base prompts."""
+    if against_controls or len(set(bases)) < len(bases):
         return statistics.mean(after - before, bases, confidence)
     return statistics.paired_difference(before.astype(bool).tolist(), after.astype(bool).tolist(), confidence)
 
 
 def _p(labels: ArmLabels, criterion: Criterion, arm: str) -> float:
-    """Of the first test that the claim names and that suits the rows; whole clusters where base prompts repeat."""
-    before, after, bases = labels.pair(arm)
-    if labels.against_controls or len(set(bases)) < len(bases) or "mcnemar" not in criterion.test:
+    """Of the first test that the claim names and that suits the rows."""
+    return _p_of(*labels.pair(arm), criterion, labels.against_controls)
+
+
+def _p_of(
+    before: np.ndarray, after: np.ndarray, bases: np.ndarray, criterion: Criterion, against_controls: bool = False
+) -> float:
+    """McNemar's test of pairs; Fisher's where the claim says so; else signs that flip for whole base prompts."""
+    if against_controls or len(set(bases)) < len(bases) or "mcnemar" not in criterion.test:
         if criterion.test[0] == "fisher":
             n = len(before)
             return statistics.fisher(int(before.sum()), n, int(after.sum()), n)
@@ -111,19 +126,27 @@ def _direction_holds(labels: ArmLabels, criterion: Criterion, arm: str, effect: 
     return bool(np.mean(after) <= np.mean(before)) or statistics.mcnemar(before, after) >= 0.05
 
 
-def _gates(labels: ArmLabels, criterion: Criterion, arm: str, effect: Estimate, tried: int) -> tuple[Gate, ...]:
+def _gates(
+    labels: ArmLabels, criterion: Criterion, arm: str, effect: Estimate, tried: int, rule: int
+) -> tuple[Gate, ...]:
     """The gates of a claim that rows can answer, for one arm of those tried; and A/A wherever a condition was run twice."""
+    effects, broken = _control_effects(labels, arm)
     known = {
-        "G5": lambda: _coherence(labels, arm),
-        "G6": lambda: _specificity(labels, arm, effect),
+        "G5": lambda: _coherence(labels, criterion, arm, tried),
+        "G6": lambda: specificity(effect.value, effects, broken, criterion.controls),
         "G7": lambda: _headroom(labels, criterion, arm),
         "G8": lambda: _power(labels, criterion, arm, tried),
     }
+    if rule == FIRST:
+        known["G6"] = lambda: specificity_first(arm, effect, effects, broken)
+        known["G8"] = lambda: power_first(labels, criterion, arm, tried)
     gates = [*_identity(labels), *(known[name]() for name in criterion.gates if name in known)]
     if labels.against_controls:
-        gates.append(_specificity_score(labels, arm))
+        score = score_first(labels, arm, effects) if rule == FIRST else _score(labels, criterion, arm, effects)
+        gates.append(score)
     if labels.arms.loc[arm, "kind"] == "oracle":
-        gates.append(Gate("one configuration", False, f"{arm!r} is no single configuration but an oracle"))
+        said = f"{arm!r} is no single configuration but an oracle"
+        gates.append(Gate("one configuration", False, said, spares=NEGATIVE))  # an upper bound
     return tuple(gates)
 
 
@@ -138,10 +161,22 @@ def _identity(labels: ArmLabels) -> list[Gate]:
     return [Gate("A/A identity", wrong == 0, f"{wrong} of {compared} repeated conditions differ")]
 
 
-def _coherence(labels: ArmLabels, arm: str) -> Gate:
+def _coherence(labels: ArmLabels, criterion: Criterion, arm: str, tried: int) -> Gate:
+    """At most 10% collapse; beyond that the gate spares what comes out also when every broken response speaks for the claim."""
     rates = {name: labels.collapse(name) for name in (BASELINE_NAME, arm)}
     worst = max(rates, key=lambda name: rates[name])
-    return Gate("G5 coherence", rates[worst] <= _COLLAPSE, f"collapse at most {rates[worst]:.0%} ({worst})")
+    said, passed = f"collapse at most {rates[worst]:.0%} ({worst})", rates[worst] <= _COLLAPSE
+    if passed or labels.against_controls or labels.contrast.label == "collapse":
+        return Gate("G5 coherence", passed, said)
+    before, after, bases = labels.pair(arm)
+    for name, side in ((BASELINE_NAME, before), (arm, after)):
+        if (name == arm) == (criterion.bound == "least"):
+            side[labels.labels(name, "collapse").to_numpy()] = 1
+    effect = _change(before, after, bases, 1 - 0.05 / tried)
+    p = min(1.0, _p_of(before, after, bases, criterion) * tried)
+    outcome = read_numbers(criterion, Measured(effect, p, True))[0]
+    spares = NEGATIVE if outcome == "opposite" else ("not reproduced",) if outcome == "not reproduced" else ()
+    return Gate("G5 coherence", False, f"{said}; with every broken response for the claim {effect}", spares=spares)
 
 
 def _control_effects(labels: ArmLabels, arm: str) -> tuple[np.ndarray, int]:
@@ -155,36 +190,38 @@ def _control_effects(labels: ArmLabels, arm: str) -> tuple[np.ndarray, int]:
     return np.array([labels.labels(name).mean() - base for name in coherent]), len(names) - len(coherent)
 
 
-def _specificity(labels: ArmLabels, arm: str, effect: Estimate) -> Gate:
-    """Beyond every control, and beyond where one more control of their mean and spread would lie 95% of the time.
+def specificity(effect: float, controls: np.ndarray, broken: int, asked: int) -> Gate:
+    """Gate G6: beyond every control, on the side on which the effect lies, and beyond their prediction limit.
 
-    The second condition (a prediction interval, Student's t) is what keeps few controls honest: of 6 controls none
-    exceeds a seventh like them in 1 of 7 cases.
+    Args:
+        effect: of the direction, signed in the claimed direction.
+        controls: the same of coherent control directions at the layer and dose, [control].
+        broken: how many more break down there.
+        asked: coherent controls that the claim asks for.
+
+    >>> specificity(0.3, np.linspace(-0.1, 0.1, 40), 2, asked=40).measured
+    '+0.30 against +0.12 of 40 coherent controls; 2 more break down at this dose and are no comparison'
     """
-    from scipy.stats import t
-
-    effects, broken = _control_effects(labels, arm)
-    m = len(effects)
+    m = len(controls)
     besides = f"; {broken} more break down at this dose and are no comparison" if broken else ""
+    few = f", where the claim asks for {asked}" if m < asked else ""
     if m < _CONTROLS_NEEDED:
-        there = f"{m} coherent controls at the layer and dose of {arm}{besides}"
-        return Gate("G6 specificity", False, f"{there}; a grid makes them: controls={_CONTROLS_WANTED}", of_effect=True)
-    reach = float(t.ppf(0.975, m - 1) * effects.std(ddof=1) * np.sqrt(1 + 1 / m))
-    limit = max(float(effects.mean()) + reach, float(effects.max()))
-    asked = f" (the claim asks for {_CONTROLS_WANTED} random and {_CONTROLS_WANTED} orthogonal ones)"
-    few = "" if m >= 2 * _CONTROLS_WANTED else asked
-    said = f"{effect.value:+.2f} against {limit:+.2f} of {m} coherent controls{few}{besides}"
-    return Gate("G6 specificity", effect.value > limit, said, of_effect=True)
+        return Gate("G6 specificity", False, f"{m} coherent controls{few}{besides}", of_effect=True)
+    side = 1 if effect >= 0 else -1
+    limit = side * statistics.prediction_limit(side * controls)
+    beyond = side * effect > side * limit
+    said = f"{effect:+.2f} against {limit:+.2f} of {m} coherent controls{few}{besides}"
+    return Gate("G6 specificity", bool(beyond) and m >= asked, said, of_effect=True)
 
 
-def _specificity_score(labels: ArmLabels, arm: str) -> Gate:
-    """The arm lies at least two standard deviations of the controls above their mean, and at least 3 controls say so."""
-    effects, _ = _control_effects(labels, arm)
-    enough = len(effects) >= _CONTROLS_NEEDED
+def _score(labels: ArmLabels, criterion: Criterion, arm: str, controls: np.ndarray) -> Gate:
+    """The arm lies at least two standard deviations of the controls from their mean, and they are as many as asked for."""
+    m = len(controls)
     own = float(labels.labels(arm).mean() - labels.labels(BASELINE_NAME).mean())
-    mean, spread = float(effects.mean()) if len(effects) else 0.0, float(effects.std(ddof=1)) if enough else np.inf
-    said = f"{own:+.2f} against {mean:+.2f}, sd {spread:.2f}, of {len(effects)} coherent controls"
-    return Gate("controls: z at least 2", enough and own - mean >= 2 * spread, said, of_effect=True)
+    mean, spread = float(controls.mean()) if m else 0.0, float(controls.std(ddof=1)) if m > 1 else np.inf
+    few = f", where the claim asks for {criterion.controls}" if m < criterion.controls else ""
+    said = f"{own:+.2f} against {mean:+.2f}, sd {spread:.2f}, of {m} coherent controls{few}"
+    return Gate("controls: z at least 2", not few and abs(own - mean) >= 2 * spread, said, of_effect=True)
 
 
 def _headroom(labels: ArmLabels, criterion: Criterion, arm: str) -> Gate:
@@ -196,15 +233,16 @@ def _headroom(labels: ArmLabels, criterion: Criterion, arm: str) -> Gate:
 
 
 def _power(labels: ArmLabels, criterion: Criterion, arm: str, tried: int) -> Gate:
-    """The smallest effect found with power 0.8, counted in base prompts and at the level that all tried arms leave."""
+    """As many base prompts as the claim plans with; where it plans with none, as many as find the minimum with power 0.8."""
     before, after, bases = labels.pair(arm)
     n, wanted, alpha = len(set(bases)), float(criterion.minimum_effect), 0.05 / tried
     wanted -= float(labels.contrast.interval_above or 0)  # what the interval must exclude, 0 or more
     if labels.against_controls:
         spread = float(np.std(after - before, ddof=1)) or 1 / n
         smallest = statistics.detectable_mean(spread, n, alpha=alpha)
-        needed = statistics.needed_n_mean(wanted, spread, alpha=alpha)
+        needed = criterion.planned_n or statistics.needed_n_mean(wanted, spread, alpha=alpha)
     else:
         smallest = statistics.detectable_paired(n, lost=_LOST, alpha=alpha)
-        needed = statistics.needed_n_paired(gained=wanted + _LOST, lost=_LOST, alpha=alpha)
-    return Gate("G8 power", n >= needed, f"{n} prompts find {smallest:.2f}; {wanted:.2f} takes {needed}")
+        needed = criterion.planned_n or statistics.needed_n_paired(gained=wanted + _LOST, lost=_LOST, alpha=alpha)
+    why = f"{needed} are planned" if criterion.planned_n else f"{wanted:.2f} takes {needed}"
+    return Gate("G8 power", n >= needed, f"{n} {criterion.counts} find {smallest:.2f}; {why}")

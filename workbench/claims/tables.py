@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from workbench._errors import show_controls
 from workbench.claims.audits.findings import VERDICTS, Audit, verdict_name
 from workbench.claims.standing import standing_text
+from workbench.claims.verdict import RULE
 
 _HEAD = ("id", "claim", "audit", "replication", "effect", "on")
 _TITLE = 46
 
 
 def outcome_text(verdict: Mapping) -> str:
-    """The outcome, and whether it was reached on another model than the logged one."""
-    return verdict["outcome"] + standing_text(verdict.get("standing", ""), verdict["on_analogue"])
+    """The outcome, whether it was reached on another model than the logged one, and whether by an earlier rule."""
+    earlier = " (first rule)" if verdict.get("rule", RULE) != RULE else ""
+    return verdict["outcome"] + standing_text(verdict.get("standing", ""), verdict["on_analogue"]) + earlier
 
 
 def effect_text(verdict: Mapping) -> str:
@@ -32,9 +34,11 @@ def verdict_text(verdict: Mapping) -> str:
 
 
 def _lines(records: Sequence[Mapping]) -> Iterator[tuple[str, ...]]:
-    """One line per claim and model: id, title, audit, verdict, effect with interval, model."""
-    for record in records:
-        about = (record["id"], record["title"], verdict_name(record["audit"]))
+    """One line per claim, or part, and model: id, title, audit, verdict, effect with interval, model."""
+    for record, audit in ((line, one["audit"]) for one in records for line in (one, *one.get("parts", ()))):
+        rests = f" ({record['part']})" if record.get("part") else ""  # the part that it rests on
+        rests += f" (with {record['shares_rows']})" if record.get("shares_rows") else ""
+        about = (record["id"] + rests, record["title"], verdict_name(audit) if "audit" in record else "")
         for verdict in record["verdicts"]:
             yield (*about, outcome_text(verdict), effect_text(verdict), verdict["model"])
         if not record["verdicts"]:
@@ -62,8 +66,15 @@ def as_json(records: Sequence[Mapping]) -> str:
 
 def totals(records: Sequence[Mapping]) -> str:
     """How many claims got each verdict; a claim run on several models counts once for each."""
-    counts = Counter(outcome.partition(" (on ")[0] for _, _, _, outcome, *_ in _lines(records))
-    return f"{len(records)} claims: {', '.join(f'{n} {name}' for name, n in counts.most_common())}."
+    counted = [record for record in records if not record.get("shares_rows")]
+    counts = Counter(outcome.partition(" (")[0] for _, _, _, outcome, *_ in _lines(counted))
+    parts = sum(len(record.get("parts", ())) for record in records)
+    shared = len(records) - len(counted)
+    also = f" and {parts} parts judged apart" * bool(parts) + f", {shared} of them by the rows of another" * bool(
+        shared
+    )
+    check = " A check is arithmetic on one's own rows, and no verdict." if counts["check"] else ""
+    return f"{len(records)} claims{also}: {', '.join(f'{n} {name}' for name, n in counts.most_common())}.{check}"
 
 
 FORMATS: dict[str, Callable[[Sequence[Mapping]], str]] = {"table": table, "md": markdown, "json": as_json}

@@ -154,7 +154,22 @@ def _validator(hint: Any) -> "SchemaValidator":
 
     # A dataclass takes no configuration from outside, and hands down that of what holds it.
     adapter = TypeAdapter(tuple[hint], config=ConfigDict(strict=True, extra="forbid"))
-    return SchemaValidator(_as_toml(adapter.core_schema["items_schema"][0]), {"strict": True})
+    schema: Any = adapter.core_schema
+    if schema["type"] == "definitions":  # what occurs in several places; it is written out in each
+        named = {one["ref"]: one for one in schema["definitions"]}
+        schema = _inlined(schema["schema"], named)
+    return SchemaValidator(_as_toml(schema["items_schema"][0]), {"strict": True})
+
+
+def _inlined(schema: Any, named: Mapping[str, Any]) -> Any:
+    """A schema without references: no dataclass of ours holds itself."""
+    if isinstance(schema, list):
+        return [_inlined(inner, named) for inner in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("type") == "definition-ref":
+        return _inlined(named[schema["schema_ref"]], named)
+    return {key: _inlined(inner, named) for key, inner in schema.items() if key != "ref"}
 
 
 def _as_toml(schema: Any) -> Any:

@@ -1,11 +1,11 @@
-"""What became of it? The rule that turns a replication into a verdict: gates first, then direction, minimum effect and test.
+"""What became of it? The rule that turns a replication into a verdict: the interval first, then what failed gates could have caused.
 
 Nothing here runs a model: numbers in, verdict out.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from workbench._errors import WorkbenchError
@@ -16,8 +16,16 @@ from workbench.statistics.results import Estimate
 if TYPE_CHECKING:
     import pandas as pd
 
-_ALPHA = 0.05
-_WITHOUT_P = {"identity", "wilson"}  # tests that are an identity or an interval alone
+ALPHA = 0.05
+
+#: The rule by which verdicts are decided now; entries say by which they were. ``first_rule`` has the one before.
+RULE = 2
+
+#: An estimate counts as at the minimum from this little below it: sums of shares are rounded.
+_ROUNDING = 1e-9
+
+#: Outcomes that say that the claimed effect is not there.
+NEGATIVE = ("not reproduced", "opposite")
 
 
 @dataclass(frozen=True)
@@ -25,13 +33,30 @@ class Gate:
     """A condition that must hold before an effect may be read: what was measured, and whether it passes.
 
     ``of_effect``: the condition is about an effect that is there (is it larger than that of control directions?). When it
-    fails nothing is reproduced, but that there is no effect can still be said.
+    fails nothing is reproduced, but that there is no effect can still be said. ``spares``: outcomes that this failure cannot
+    have caused, by what was measured with it.
     """
 
     name: str
     passed: bool
     measured: str
     of_effect: bool = False
+    spares: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """``"G5"`` of the gate ``"G5 coherence"``."""
+        return self.name.split(maxsplit=1)[0].rstrip(":") if self.name.strip() else ""
+
+    def stands(self, form: str) -> tuple[str, ...] | None:
+        """The outcomes that stand although this gate failed, by the form of the criterion; None where all do."""
+        if self.id == "G8":
+            return None  # power says what an inconclusive result is worth, and nothing about a decided one
+        if self.of_effect or self.id == "G6":
+            return ("not reproduced", *self.spares)
+        if self.id == "G7":  # without room an effect cannot show, but what did move was not moved by that
+            return (*(("not reproduced",) if form in ("limit", "margin") else ("opposite",)), *self.spares)
+        return self.spares
 
 
 @dataclass(frozen=True)
@@ -43,6 +68,7 @@ class Measured:
         p: of the claim's test, two-sided; NaN where its test is an identity or an interval alone.
         direction_holds: whether the signs are as claimed.
         gates: what had to hold first.
+        uncorrected: the effect before it was corrected for the measured errors of its labels, where ``effect`` is corrected.
         notes: what a reader must know beside the numbers, a sentence each.
     """
 
@@ -51,6 +77,7 @@ class Measured:
     direction_holds: bool
     gates: tuple[Gate, ...] = ()
     notes: tuple[str, ...] = ()
+    uncorrected: Estimate | None = None
 
     def __post_init__(self) -> None:
         effect = self.effect
@@ -76,7 +103,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a claim when it was run again."""
+    """What became of a claim when it was run again.
+
+    ``rule``: by which it was decided. ``registered``: whether its criterion had been registered before, in words.
+    """
 
     claim: str
     outcome: str
@@ -86,6 +116,8 @@ class Verdict:
     on_analogue: bool = True
     gates: tuple[Gate, ...] = ()
     standing: str = ""
+    rule: int = RULE
+    registered: str = ""
 
     def frame(self) -> "pd.DataFrame":
         """The gates, one row each: gate, whether it passes, and what was measured."""
@@ -97,7 +129,7 @@ class Verdict:
     def __str__(self) -> str:
         standing = standing_text(self.standing, self.on_analogue)
         about = f"{self.claim}: {self.outcome}{standing}; effect {self.effect}, p = {self.p:.2g}."
-        return " ".join((about, *self.reasons))
+        return " ".join((about, *self.reasons, *filter(None, (self.registered,))))
 
 
 def decide(
@@ -108,76 +140,139 @@ def decide(
     direction_holds: bool,
     on_analogue: bool = True,
     by_log: Measured | None = None,
+    uncorrected: Estimate | None = None,
 ) -> Verdict:
     """The verdict of a replication, by the rule that the claim fixed beforehand.
 
     Args:
-        claim: with its minimum effect.
-        gates: all must pass, or the result is inconclusive; those ``of_effect`` only where there is one.
-        effect: signed in the claimed direction, with its interval.
-        p: of the claim's test (two-sided, alpha 0.05); not used where the claim's only tests are an identity or an interval.
-        direction_holds: whether the signs are as claimed.
+        claim: with its minimum effect E.
+        gates: what was measured of them; one that the claim requires and that is not among them counts as failed.
+        effect: estimate e, signed in the claimed direction, with its interval [l, u].
+        p: of the claim's test (two-sided, alpha 0.05), corrected where several were made; not used where the claim's only tests
+            are an identity or an interval.
+        direction_holds: whether all else that the claim says of the direction holds.
         on_analogue: whether the model is not the one of the log.
         by_log: the same measured with the log's own metric.
+        uncorrected: the effect before it was corrected for errors of the labels; the verdict says where it would be another.
 
     Returns:
-        reproduced: gates pass, the direction holds, p is below 0.05, and the interval reaches the minimum effect. It is the
-            interval that must reach it and not the estimate, which falls short of a true effect of just that size in half
-            of all replications, however many prompts they have.
-        not reproduced: gates pass (those of an effect aside) and the interval lies below the minimum, or the opposite is significant.
-        artefact: not reproduced, and reproduced by the log's own metric.
-        inconclusive: everything else.
+        Of an effect, "shown" meaning l > 0 with p below 0.05:
 
-        Where the claim sets an upper limit or a margin: reproduced if the interval lies within it, not reproduced if
-        it lies beyond.
+        opposite: u < 0, with p below 0.05. reproduced: shown, and e at least E. smaller: shown, and e below E. not reproduced:
+            not shown, and u below E. inconclusive: everything else.
+        artefact: not reproduced or opposite, and reproduced by the log's own metric.
+        check: the claim is arithmetic on one's own rows. not run: fewer units than it takes.
+
+        Without a minimum (E is 0): reproduced if shown, else opposite or inconclusive. A level (a share of units): reproduced if e
+        is at least E and l above half of it, not reproduced if u is below E. A limit or margin: reproduced if the interval lies
+        within it, not reproduced if it lies beyond. A failed gate leaves only what the failure cannot have caused
+        (``docs/verdicts.md`` has the table).
 
     Raises:
         WorkbenchError: the claim has no criterion; or a test is needed and p is no probability.
 
-    >>> effect = wb.Estimate(0.5, 0.3, 0.7, 40, "paired difference")
-    >>> decide(wb.claim("S3.2"), [], effect, p=0.001, direction_holds=True).outcome
+    >>> passed = [Gate(f"G{i}", True, "") for i in (2, 5, 6, 7)]
+    >>> for numbers in ((0.5, 0.3, 0.7), (0.1, 0.01, 0.19), (0.05, -0.05, 0.15), (-0.3, -0.4, -0.2), (0.1, -0.1, 0.3)):
+    ...     effect, p = wb.Estimate(*numbers, 40, "paired difference"), 0.001
+    ...     decide(wb.claim("S3.2"), passed, effect, p, direction_holds=True).outcome
     'reproduced'
+    'smaller'
+    'not reproduced'
+    'opposite'
+    'inconclusive'
     """
     criterion = claim.criterion
     if criterion is None:
         raise WorkbenchError(f"{claim.id} has no criterion: it is not to be run")
     measured = Measured(effect, p, direction_holds, tuple(gates))
-    needs_p = criterion.bound == "least" and not set(criterion.test) <= _WITHOUT_P
-    if needs_p and not 0 <= p <= 1:
+    check_p(claim, criterion, p)
+    if criterion.arithmetic:
+        return _check(claim, measured, on_analogue)
+    if effect.n < criterion.at_least:
+        few = f"It takes {criterion.at_least} {criterion.counts}; there are {effect.n}."
+        return Verdict(claim.id, "not run", effect, p, (few,), on_analogue, measured.gates)
+    outcome, reasons = _gated(criterion, measured)
+    if outcome in NEGATIVE and by_log is not None and read_numbers(criterion, by_log)[0] == "reproduced":
+        said = f"It is there by the log's own metric ({by_log.effect}), and by this one {outcome}."
+        outcome, reasons = "artefact", (said, *reasons[1:])
+    if uncorrected is not None:
+        raw = _gated(criterion, replace(measured, effect=uncorrected))[0]
+        differs = f", and the verdict would be {raw}" if raw != outcome and outcome != "artefact" else ""
+        reasons = (*reasons, f"Before the correction for errors of the labels it is {uncorrected}{differs}.")
+    return Verdict(claim.id, outcome, effect, p, reasons, on_analogue, measured.gates)
+
+
+def check_p(claim: Claim, criterion: Criterion, p: float) -> None:
+    """A claim that is judged by a test has a p-value."""
+    if criterion.form in ("effect", "sign") and not 0 <= p <= 1:
         raise WorkbenchError(f"{claim.id} is judged by {' and '.join(criterion.test)}: p must be from 0 to 1, got {p}")
-    failed = tuple(f"Gate failed: {gate.name} ({gate.measured})." for gate in gates if not gate.passed)
-    outcome, reason = _read(criterion, measured)
-    if any(not gate.passed and not gate.of_effect for gate in gates) or (failed and outcome != "not reproduced"):
-        return Verdict(claim.id, "inconclusive", effect, p, failed, on_analogue, measured.gates)
-    if outcome == "not reproduced" and by_log is not None and _read(criterion, by_log)[0] == "reproduced":
-        outcome, reason = "artefact", f"It is there by the log's own metric ({by_log.effect}) and not by this one."
-    return Verdict(claim.id, outcome, effect, p, (reason, *failed), on_analogue, measured.gates)
 
 
-def _read(criterion: Criterion, measured: Measured) -> tuple[str, str]:
-    """The outcome of a replication whose gates pass, and why."""
-    if criterion.bound == "least":
-        return _at_least(criterion, measured)
-    limit, effect = float(criterion.minimum_effect), measured.effect
-    low = -limit if criterion.bound == "margin" else -float("inf")
-    if measured.direction_holds and low <= effect.low and effect.high <= limit:
-        return "reproduced", f"The interval lies within the limit of {limit:.3g}."
-    if effect.low > limit or effect.high < low:
-        return "not reproduced", f"The interval lies beyond the limit of {limit:.3g}."
-    return "inconclusive", f"The interval reaches over the limit of {limit:.3g}, or the direction does not hold."
+def _check(claim: Claim, measured: Measured, on_analogue: bool) -> Verdict:
+    """Arithmetic on one's own rows says nothing of the log, whatever comes out."""
+    outcome, reason = read_numbers(claim.criterion, measured)  # type: ignore[arg-type]
+    said = f"{'It holds' if outcome == 'reproduced' else 'It does not hold'}: arithmetic on one's own rows. {reason}"
+    return Verdict(claim.id, "check", measured.effect, measured.p, (said,), on_analogue, measured.gates)
 
 
-def _at_least(criterion: Criterion, measured: Measured) -> tuple[str, str]:
-    minimum, effect = float(criterion.minimum_effect), measured.effect
-    exact = set(criterion.test) <= _WITHOUT_P
-    significant = effect.value >= minimum if exact else measured.p < _ALPHA
-    if significant and measured.direction_holds and effect.value > 0 and effect.high >= minimum:
-        short = " The estimate itself falls short of it." if effect.value < minimum else ""
-        reason = f"In the claimed direction, and the interval reaches the minimum effect of {minimum:.2f}.{short}"
-        return "reproduced", reason
-    if effect.high < minimum:
-        return "not reproduced", f"The interval lies below the minimum effect of {minimum:.2f}."
-    if effect.value < 0 and measured.p < _ALPHA:
-        return "not reproduced", "The opposite is significant."
-    reason = "The interval holds both less and more than the minimum effect, or the direction does not hold."
-    return "inconclusive", reason
+def _gated(criterion: Criterion, measured: Measured) -> tuple[str, tuple[str, ...]]:
+    """What the numbers say, as far as the gates let them; and why, a sentence each."""
+    outcome, reason = read_numbers(criterion, measured)
+    decided, power, told = outcome, "", []
+    for gate in (*measured.gates, *missing_gates(criterion, measured.gates)):
+        if gate.passed:
+            continue
+        stands = gate.stands(criterion.form)
+        if stands is None:
+            power = f" Power: {gate.measured}."
+            continue
+        told.append(f"Gate failed: {gate.name} ({gate.measured}).")
+        if outcome not in (*stands, "inconclusive"):
+            weaker = outcome == "opposite" and "not reproduced" in stands
+            outcome = "not reproduced" if weaker else "inconclusive"
+    if outcome != decided and outcome == "inconclusive":
+        return outcome, (*told, f"Without that it would be {decided}.")
+    return outcome, (reason + power * (outcome == "inconclusive"), *told)
+
+
+def missing_gates(criterion: Criterion, gates: Sequence[Gate]) -> tuple[Gate, ...]:
+    """The gates that a criterion requires and that nobody measured, as gates that fail; too little power is not among them."""
+    there = {gate.id for gate in gates}
+    lacking = [name for name in criterion.gates if name not in there and name != "G8"]
+    return tuple(Gate(name, False, "required and not measured") for name in lacking)
+
+
+def read_numbers(criterion: Criterion, measured: Measured) -> tuple[str, str]:
+    """The outcome of a replication whose gates pass, and why, by the form of its criterion."""
+    least, effect = float(criterion.minimum_effect), measured.effect
+    if criterion.form in ("limit", "margin"):
+        low = -least if criterion.form == "margin" else -math.inf
+        if measured.direction_holds and low <= effect.low and effect.high <= least:
+            return "reproduced", f"The interval lies within the limit of {least:.3g}."
+        if effect.low > least or effect.high < low:
+            return "not reproduced", f"The interval lies beyond the limit of {least:.3g}."
+        return "inconclusive", f"The interval reaches over the limit of {least:.3g}, or the direction does not hold."
+    if criterion.form == "level":
+        if measured.direction_holds and effect.value >= least - _ROUNDING and effect.low > least / 2:
+            return "reproduced", f"The share is at least {least:.3g}, and its interval lies above half of that."
+        if effect.high < least:
+            return "not reproduced", f"The interval lies below {least:.3g}."
+        return "inconclusive", f"The interval holds {least:.3g}, or the direction does not hold."
+    significant = measured.p < ALPHA
+    if effect.high < 0 and significant:
+        return "opposite", "The interval lies below 0: the opposite of what is claimed."
+    if effect.low > 0 and significant and measured.direction_holds:
+        if effect.value >= least - _ROUNDING:
+            return (
+                "reproduced",
+                f"In the claimed direction, and the estimate is at least the minimum effect of {least:.2f}.",
+            )
+        return "smaller", f"In the claimed direction, but the estimate is below the minimum effect of {least:.2f}."
+    if effect.high < least and criterion.form == "effect":
+        return "not reproduced", f"The interval does not reach the minimum effect of {least:.2f}."
+    if effect.low > 0:
+        why = "the direction does not hold" if significant else "it is not significant once all tests are counted"
+        return "inconclusive", f"The interval lies above 0, but {why}."
+    if criterion.form == "sign":
+        return "inconclusive", "The interval holds 0, or the opposite is not significant once all tests are counted."
+    return "inconclusive", f"The interval holds both no effect and the minimum effect of {least:.2f}."

@@ -99,7 +99,8 @@ def _lines(figure: "go.Figure", part: "pd.DataFrame", what: str, row: int, colum
 
 
 def _controls(figure: "go.Figure", part: "pd.DataFrame", what: str, row: int, column: int) -> None:
-    for kind, symbol in (("random", "circle"), ("orthogonal", "diamond"), ("shuffled", "triangle-up")):
+    symbols = {"random": "circle", "orthogonal": "diamond", "shuffled": "triangle-up", "covariant": "square"}
+    for kind, symbol in symbols.items():
         groups = part[part["kind"] == kind].groupby(["ratio", "seed", "layer"])
         if len(groups) == 0:
             continue

@@ -9,6 +9,7 @@ unique names, and equal keys hold equal rows. Other tools read it too, e.g. Duck
 import uuid
 from collections import Counter
 from collections.abc import Collection, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,14 +120,21 @@ class Store:
             count.update(rows["revision"][rows["model"] == model])
         return count
 
+    def written(self, keys: Collection[str]) -> list[str]:
+        """When each of some rows was written, in UTC; those from before that was kept are not among them."""
+        rows = self.frame(set(keys))
+        return [str(time) for time in rows["written"].dropna()] if "written" in rows else []
+
     def append(self, rows: "pd.DataFrame") -> None:
-        """Add rows, atomically: after a crash they are all there or none of them is.
+        """Add rows, atomically: after a crash they are all there or none of them is. Completions get a column ``written``, in UTC.
 
         Raises:
             WorkbenchError: they cannot be written, e.g. on a full disk. What was stored before stays readable.
         """
         if rows.empty:
             return
+        if self.kind == "part" and "written" not in rows:
+            rows = rows.assign(written=f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%S+00:00}")  # noqa: UP017
         try:
             with whole(self.folder / f"{self.kind}-{uuid.uuid4().hex}.parquet") as draft:
                 rows.to_parquet(draft, index=False)

@@ -8,12 +8,19 @@ from .dose import (
     midpoint as midpoint,
 )
 from .equivalences import Equivalence as Equivalence, equivalence as equivalence, equivalence_rates as equivalence_rates
-from .means import bootstrap as bootstrap, cohens_d as cohens_d, mean as mean, p_from_interval as p_from_interval
+from .means import (
+    bootstrap as bootstrap,
+    cohens_d as cohens_d,
+    mean as mean,
+    p_from_interval as p_from_interval,
+    prediction_limit as prediction_limit,
+)
 from .paired import (
     holm as holm,
     mcnemar as mcnemar,
     mcnemar_counts as mcnemar_counts,
     paired_difference as paired_difference,
+    paired_difference_counts as paired_difference_counts,
     permutation as permutation,
     permutation_maximum as permutation_maximum,
 )

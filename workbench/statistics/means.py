@@ -118,6 +118,30 @@ def bootstrap(
     return Estimate(value, low, high, k, f"{what}, percentile")
 
 
+def prediction_limit(values: inputs.Numbers, confidence: float = 0.95) -> float:
+    """The number that one more value like these exceeds rarely: their prediction limit (Student's t), or the largest of them.
+
+    The limit is what keeps few values honest: of 6, none exceeds a seventh like them in 1 of 7 cases.
+
+    Args:
+        values: e.g. the effects of control directions. Shape [n], in any unit.
+        confidence: of the central prediction interval whose upper end is meant.
+
+    Raises:
+        WorkbenchError: fewer than three values, or NaN.
+
+    >>> round(prediction_limit([0.0, 0.02, -0.02, 0.01]), 3), round(prediction_limit([0.0, 0.0, 0.1]), 3)
+    (0.063, 0.32)
+    """
+    from scipy.stats import t
+
+    known = inputs.numbers(values, "values", 3)
+    inputs.between(confidence, 0, 1, "confidence")
+    n = len(known)
+    reach = float(t.ppf((1 + confidence) / 2, n - 1) * known.std(ddof=1) * np.sqrt(1 + 1 / n))
+    return max(float(known.mean()) + reach, float(known.max()))
+
+
 def p_from_interval(estimate: Estimate, confidence: float = 0.95) -> float:
     """The two-sided p-value against 0 that an interval implies (Altman and Bland 2011), for what has an interval alone.
 

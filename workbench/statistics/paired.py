@@ -55,8 +55,25 @@ def paired_difference(before: Sequence[bool], after: Sequence[bool], confidence:
     0.75 [0.48, 0.89] n=20
     """
     first, second = inputs.paired(before, after)
-    n = len(first)
-    a, b, c, d = (int(x.sum()) for x in (first & second, first & ~second, ~first & second, ~first & ~second))
+    both, lost, gained, neither = (
+        int(x.sum()) for x in (first & second, first & ~second, ~first & second, ~first & ~second)
+    )
+    return paired_difference_counts(both, lost, gained, neither, confidence)
+
+
+def paired_difference_counts(both: int, lost: int, gained: int, neither: int, confidence: float = 0.95) -> Estimate:
+    """The same from how many units had the outcome under both conditions, only before, only after, and under neither.
+
+    Raises:
+        WorkbenchError: not counts, or none at all.
+
+    >>> print(paired_difference_counts(both=0, lost=0, gained=15, neither=5))
+    0.75 [0.48, 0.89] n=20
+    """
+    for name, number in (("both", both), ("lost", lost), ("gained", gained), ("neither", neither)):
+        inputs.whole(number, 0, name)
+    n = both + lost + gained + neither
+    a, b, c, d = both, lost, gained, neither
     old, new = rate(a + b, n, confidence), rate(a + c, n, confidence)
     margins = (a + b) * (c + d) * (a + c) * (b + d)
     cross = float(a * d - b * c)

@@ -25,7 +25,7 @@ class Arm:
     """One condition of an experiment: a Steer, with what an analysis groups by.
 
     Attributes:
-        kind: "baseline", "direction", "random", "orthogonal" or "shuffled".
+        kind: "baseline", "direction", "random", "orthogonal", "shuffled" or "covariant".
         layer: of the edit, -1 for the baseline. ratio: signed dose; 0 for the baseline, NaN where it has none.
         seed: of a control, else -1.
         amount: how the name says what is done, where it is not the ratio, e.g. ``coef +3`` or ``ablate``.
@@ -80,6 +80,7 @@ def grid(
     operations: Sequence[str] = ("add",),
     bounds: Sequence[Bounds] = (),
     shuffled: Sequence[Direction | Directions] = (),
+    covariant: Sequence[Direction | Directions] = (),
 ) -> tuple[Arm, ...]:
     """Arms over all combinations of the axes given, each layer with its own direction, controls an axis like the others.
 
@@ -95,6 +96,7 @@ def grid(
         operations: of "add", "ablate" and "clamp"; only "add" takes ratios or coefs, only "clamp" takes bounds.
         bounds: low and high of each clamp, e.g. ``[(None, 0.0), (2.0, 2.0)]``.
         shuffled: controls from permuted labels, as ``shuffled`` makes them; scaled to the norm of each direction.
+        covariant: random controls with the covariance of the activations, as ``covariant`` makes them; scaled likewise.
 
     Returns:
         A tuple of arms; join grids with ``+``.
@@ -109,17 +111,19 @@ def grid(
     >>> [arm.name for arm in grid(d, coefs=[1], on=["prompt[-1]", "all"], operations=["add", "ablate"])][:2]
     ['direction L1 coef +1 on prompt[-1]', 'direction L1 ablate on prompt[-1]']
     """
-    axes = {"ratios": ratios, "coefs": coefs, "operations": operations, "bounds": bounds, "shuffled": shuffled}
+    axes = {"ratios": ratios, "coefs": coefs, "operations": operations, "bounds": bounds}
+    axes |= {"shuffled": shuffled, "covariant": covariant}
     for name, values in (axes | {"layers": layers or (), "at": at or ()}).items():
         if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
             raise WorkbenchError(f"{name}={values!r}: an axis is a list of values, e.g. {name}=[…]")
     _check_axes(ratios, coefs, operations, bounds, controls)
+    made = {"shuffled": shuffled, "covariant": covariant}
     named = directions if isinstance(directions, Mapping) else {"": directions}
     places = [as_positions(p) for p in (on if isinstance(on, Sequence) and not isinstance(on, str) else [on])]
     arms = [BASELINE] if any(amount == 0 for amount in (*ratios, *coefs)) else []
     for name, source in named.items():
         for direction in _chosen(source, layers):
-            for kind, number, vector in _with_controls(direction, controls, seed, shuffled):
+            for kind, number, vector in _with_controls(direction, controls, seed, made):
                 for site in at or (direction.site,):
                     for place in places:
                         said = [name, f"at {site!r}" if at else "", f"on {place}" if len(places) > 1 else ""]
@@ -167,17 +171,19 @@ def _chosen(source: Direction | Directions, layers: Sequence[int] | None) -> lis
 
 
 def _with_controls(
-    direction: Direction, controls: int, seed: int, shuffled: Sequence[Direction | Directions]
+    direction: Direction, controls: int, seed: int, made: Mapping[str, Sequence[Direction | Directions]]
 ) -> Iterator[tuple[str, int, Direction]]:
     yield "direction", -1, direction
     for number in range(seed, seed + controls):
         yield "random", number, direction.random(number)
         yield "orthogonal", number, direction.orthogonal(number)
-    for number, source in enumerate(shuffled):
+    for kind, number, source in (
+        (kind, i, source) for kind, sources in made.items() for i, source in enumerate(sources)
+    ):
         (twin,) = _chosen(source, [direction.site.layer])
         if twin.site != direction.site:
-            raise WorkbenchError(f"the shuffled directions were read at {twin.site!r}, not at {direction.site!r}")
-        yield "shuffled", number, twin * (direction.norm / twin.norm)
+            raise WorkbenchError(f"the {kind} directions were read at {twin.site!r}, not at {direction.site!r}")
+        yield kind, number, twin * (direction.norm / twin.norm)
 
 
 def _steers(

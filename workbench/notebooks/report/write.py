@@ -11,7 +11,7 @@ from typing import Any
 
 from workbench._files import whole
 from workbench.claims.audits.findings import verdict_name
-from workbench.claims.claim import Claim
+from workbench.claims.claim import OUTCOMES, Claim
 from workbench.claims.entries import versions
 from workbench.claims.ledger import Ledger
 from workbench.claims.ledger import open as open_ledger
@@ -23,7 +23,7 @@ from workbench.notebooks.report.manifest import MEANING, drift, manifest
 from workbench.notebooks.report.own_folder import replace_folder
 
 _HERE = Path(__file__).parent
-_VERDICTS = ("reproduced", "not reproduced", "inconclusive", "artefact", "not run")
+_VERDICTS = OUTCOMES
 
 
 def build(runs: str | Path = "runs", out: str | Path = "", notebooks: str | Path = "notebooks") -> Path:
@@ -77,10 +77,8 @@ class Pages:
     @cached_property
     def verdicts(self) -> dict[str, list[dict[str, Any]]]:
         """The latest verdicts of each claim, as a page shows them."""
-        return {
-            str(record["id"]): [_verdict(v) for v in record["verdicts"]]  # type: ignore[attr-defined]
-            for record in self.ledger.records()
-        }
+        lines = [line for record in self.ledger.records() for line in (record, *record["parts"])]  # type: ignore[misc]
+        return {str(line["id"]): [_verdict(v) for v in line["verdicts"]] for line in lines}
 
     @cached_property
     def models(self) -> list[str]:
@@ -144,7 +142,8 @@ class Pages:
                 **_short(one),
                 "audit": verdict_name(one.audit().verdict),
                 "verdicts": self.verdicts[one.id],
-                "pairs": json.dumps([[v["model"], v["outcome"]] for v in self.verdicts[one.id]] or [["", "not run"]]),
+                "parts": [(line.id, self.verdicts[line.id]) for line in one.lines()[1:]],
+                "pairs": json.dumps([[v["model"], v["outcome"]] for v in self._of(one)] or [["", "not run"]]),
             }
             for one in self.ledger.claims
         ]
@@ -166,6 +165,10 @@ class Pages:
             totals=totals(self.ledger.records()),
         )
 
+    def _of(self, claim: Claim) -> list[dict[str, Any]]:
+        """The verdicts of a claim and of its parts."""
+        return [verdict for line in claim.lines() for verdict in self.verdicts[line.id]]
+
     def write_claims(self) -> None:
         """A page per claim."""
         for one in self.ledger.claims:
@@ -178,6 +181,7 @@ class Pages:
                 audit=one.audit(),
                 audit_name=verdict_name(one.audit().verdict),
                 verdicts=self.verdicts[one.id],
+                parts=[(line, self.verdicts[line.id]) for line in one.lines()[1:]],
                 books=[book for book in self.books if book.notebook == one.notebook],
                 columns=list(numbers.columns),
                 numbers=numbers.fillna("").astype(str).to_numpy().tolist(),
@@ -203,9 +207,10 @@ class Pages:
 
     def _model(self, name: str) -> Mapping[str, Any]:
         own = [
-            {**_short(one), "claim": one.id, **verdict}
+            {**_short(line), "claim": one.id, **verdict, "id": line.id}
             for one in self.ledger.claims
-            for verdict in self.verdicts[one.id]
+            for line in one.lines()
+            for verdict in self.verdicts[line.id]
             if verdict["model"] == name
         ]
         counts = {outcome: sum(v["outcome"] == outcome for v in own) for outcome in _VERDICTS}

@@ -19,12 +19,14 @@ function wanted(row) {
     pairs.some(([on, outcome]) => (!model || on === model) && (!verdict || outcome === verdict));
 }
 
+const lineOf = about => String(about[0]).match(/<b>(.*?)<\/b>/)[1];
+
 function keepPoints(trace, lines) {
   const own = trace.customdata || [];
-  const kept = own.map((about, i) => [String(about[0]).match(/<b>(.*?)<\/b>/)[1], i]).filter(([claim]) => lines.has(claim));
+  const kept = own.map((about, i) => [lineOf(about), i]).filter(([line]) => lines.has(line));
   if (!own.length) return {};
   const pick = values => kept.map(([, i]) => values[i]);
-  const y = kept.map(([claim, i]) => trace.y[i] - drawn.lines.get(claim) + lines.get(claim));
+  const y = kept.map(([line, i]) => trace.y[i] - drawn.lines.get(line) + lines.get(line));
   const bars = trace.error_x && trace.error_x.array ?
     { error_x: { ...trace.error_x, array: pick(trace.error_x.array), arrayminus: pick(trace.error_x.arrayminus) } } : {};
   return { x: pick(trace.x), y, customdata: pick(own), ...bars };
@@ -37,22 +39,33 @@ function plainArrays(trace, i) {
   return { ...trace, x: [...made.x], y: [...made.y], customdata: made.customdata && [...made.customdata], error_x };
 }
 
+// one panel of lines per unit, as figures/forests.py lays them out
 function drawForest(claims) {
   if (!forest || !forest.data) return;
   if (!drawn) {
-    const data = forest.data.map(plainArrays);
-    const layout = JSON.parse(JSON.stringify(forest.layout));
-    const all = rows.map(row => row.dataset.claim);
-    drawn = { data, layout, lines: new Map(all.map((claim, i) => [claim, -i])), labels: new Map(all.map((claim, i) => [claim, layout.yaxis.ticktext[i]])) };
+    const layout = JSON.parse(JSON.stringify(forest.layout)), labels = new Map(), lines = new Map();
+    for (const panel of layout.meta.panels)
+      panel.lines.forEach(([line], i) => { lines.set(line, -i); labels.set(line, layout[panel.y].ticktext[i]); });
+    drawn = { data: forest.data.map(plainArrays), layout, lines, labels };
   }
-  const lines = new Map(claims.map((claim, i) => [claim, -i]));
-  const data = drawn.data.map(trace => ({ ...trace, ...keepPoints(trace, lines) }));
-  const panel = drawn.layout.height - drawn.layout.margin.t - drawn.layout.margin.b;
-  const height = Math.max(1, claims.length) * panel / rows.length;
+  const { panels, line, below } = drawn.layout.meta, shown = new Set(claims), lines = new Map();
   const layout = JSON.parse(JSON.stringify(drawn.layout));
-  Object.assign(layout.yaxis, { range: [-Math.max(1, claims.length) + 0.4, 0.6], autorange: false, tickvals: claims.map(c => lines.get(c)), ticktext: claims.map(c => drawn.labels.get(c)) });
+  const kept = panels.map(panel => panel.lines.filter(([, claim]) => shown.has(claim)).map(([name]) => name));
+  const filled = kept.filter(names => names.length).length;
+  const height = Math.max(line, kept.flat().length * line + below * (filled - 1));
+  let above = 0;
+  panels.forEach((panel, i) => {
+    const names = kept[i], tall = names.length * line;
+    names.forEach((name, at) => lines.set(name, -at));
+    const domain = names.length ? [1 - (above + tall) / height, 1 - above / height] : [0, 0.001];
+    Object.assign(layout[panel.y], { domain: domain.map(x => Math.min(1, Math.max(0, x))), range: [-Math.max(1, names.length) + 0.4, 0.6],
+      autorange: false, tickvals: names.map(n => lines.get(n)), ticktext: names.map(n => drawn.labels.get(n)), visible: names.length > 0 });
+    layout[panel.x].visible = names.length > 0 && drawn.layout[panel.x].visible !== false;
+    if (names.length) above += tall + below;
+  });
+  const data = drawn.data.map(trace => ({ ...trace, ...keepPoints(trace, lines) }));
   layout.height = height + layout.margin.t + layout.margin.b;
-  layout.legend.y = drawn.layout.legend.y * panel / height;
+  layout.legend.y = -below / height;
   forest.style.height = `${layout.height}px`;
   Plotly.react(forest, data, layout);
 }
@@ -71,7 +84,8 @@ if (selects.length) {
   form.addEventListener("submit", event => event.preventDefault());
   if (selects.some(select => select.value) || search.value) addEventListener("load", apply);
   if (forest) addEventListener("load", () => forest.on("plotly_click", event => {
-    const claim = String(event.points[0].customdata[0]).match(/<b>(.*?)<\/b>/)[1];
+    const line = lineOf(event.points[0].customdata);
+    const claim = forest.layout.meta.panels.flatMap(panel => panel.lines).find(([name]) => name === line)[1];
     location.href = rows.find(row => row.dataset.claim === claim).querySelector("a").href;
   }));
 }
