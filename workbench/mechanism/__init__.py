@@ -4,7 +4,8 @@ Thin over TransformerLens' ideas and held to its numbers: chats and tokens by wh
 
 What is asked, and which file answers:
     which components write a direction, or the logits of a refusal?  attribute    attribute
-    which activations carry an effect from prompt to prompt?         patch        patch, patch_effects
+    which activations carry an effect from prompt to prompt?         patch        patch
+    how large are these effects, over pairs?                         effects      patch_effects, screen_agreement
     is it this one coordinate?                                       interchange  interchange
     what would each layer say at each token?                         lens         lens
     which tokens of two chats are the same?                          aligned      counterparts, within_side

@@ -81,7 +81,9 @@ def counterparts(
 
 def _equal(first: Sequence[int], second: Sequence[int]) -> int:
     """How many tokens two sequences have in common from their start on."""
-    return next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second)))
+    return next(
+        (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second))
+    )
 
 
 def matched(pairs: Pairs) -> tuple[tuple[str, ...], Prompts, Prompts]:
@@ -114,7 +116,9 @@ def within_side(pairs: Pairs) -> Pairs:
     """
     items = tuple(Prompt(p.text, p.id, system=p.system, prefill=p.prefill, messages=()) for p in pairs.negative)
     if len(items) < 2:
-        raise WorkbenchError(f"{pairs.name} has {len(items)} negative prompts; a control pairs each with the next: expected two")
+        raise WorkbenchError(
+            f"{pairs.name} has {len(items)} negative prompts; a control pairs each with the next: expected two"
+        )
     side = f"{pairs.name}.negative"
     return Pairs(Prompts(side, (*items[1:], items[0])), Prompts(side, items), name=f"{pairs.name} within a side")
 
@@ -140,11 +144,15 @@ def aligned(model: Model, pairs: Pairs, on: Positions, answer: bool, each: bool)
     return Aligned(names, first, second, tokens, labels(first, [pair[0] for pair in tokens], on, each))
 
 
-def same_chats(model: Model, prompts: Sequence[str | Prompt] | Prompts, on: Positions, answer: bool, each: bool) -> Aligned:
+def same_chats(
+    model: Model, prompts: Sequence[str | Prompt] | Prompts, on: Positions, answer: bool, each: bool
+) -> Aligned:
     """Chats in pairs with themselves, for two runs on the same prompts."""
     items = as_prompts(prompts)
     chats = model.at_answer(model.encode(items)) if answer else model.encode(items)
-    tokens = tuple(counterparts(ids, ids, on, f"prompt {p.id!r}") for p, ids in zip(items, chats.token_ids, strict=True))
+    tokens = tuple(
+        counterparts(ids, ids, on, f"prompt {p.id!r}") for p, ids in zip(items, chats.token_ids, strict=True)
+    )
     names = tuple(prompt.id for prompt in items)
     return Aligned(names, chats, chats, tokens, labels(chats, [pair[0] for pair in tokens], on, each))
 

@@ -171,9 +171,7 @@ def attribute(
     if steered:
         order = list(dict.fromkeys([*values["base"], *values["steered"]]))
         nothing = torch.zeros(len(chats), len(basis), dtype=torch.float64)
-        values["difference"] = {
-            c: values["steered"].get(c, nothing) - values["base"].get(c, nothing) for c in order
-        }
+        values["difference"] = {c: values["steered"].get(c, nothing) - values["base"].get(c, nothing) for c in order}
     return pd.DataFrame(
         [line for name, parts in values.items() for line in _lines(chats.ids, name, parts)], columns=list(COLUMNS)
     )

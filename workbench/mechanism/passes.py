@@ -43,7 +43,7 @@ class Write:
     site: Site
     tokens: tuple[int, ...]
     values: Float[Tensor, "token width"] = field(repr=False)
-    part: slice = slice(None)
+    part: slice = field(default_factory=lambda: slice(None))
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class Row:
     """One chat of those that are run, under a Steer, with values written into it."""
 
     chat: int
-    steer: Steer = Steer()
+    steer: Steer = Steer()  # noqa: RUF009 (frozen)
     writes: tuple[Write, ...] = ()
 
     def start(self, length: int) -> int:
@@ -153,7 +153,9 @@ def _batch(model: Model, chats: Encoded, rows: Sequence[Row], metric: Metric) ->
                 change = _change(writes, [offset - shared for offset in offsets])
                 hooks.enter_context(writing(model.hf, site, change))
             if metric.site is not None:
-                hooks.enter_context(reading(model.hf, metric.site, partial(_stop, seen, where, metric.site.layer < layer)))
+                hooks.enter_context(
+                    reading(model.hf, metric.site, partial(_stop, seen, where, metric.site.layer < layer))
+                )
                 hooks.enter_context(suppress(_Seen))
             logits = _forward(model, ids[first, shared:], mask[first], positions[first, shared:], cache)
     last = seen[0] if metric.site is not None else logits

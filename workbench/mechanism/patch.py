@@ -7,7 +7,7 @@ pass per place and prompts of one length; here places are rows of large batches,
 are the same by what they are. On prompts of one length a test holds the two to the same numbers.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -138,9 +138,7 @@ def patch(
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
-def _match(
-    model: Model, pairs: Any, source: Steer | Model | None, on: Positions, answer: bool, each: bool
-) -> Aligned:
+def _match(model: Model, pairs: Any, source: Steer | Model | None, on: Positions, answer: bool, each: bool) -> Aligned:
     if source is None:
         if not isinstance(pairs, Pairs):
             raise WorkbenchError(
@@ -225,12 +223,30 @@ def _patched(
     end = metric.site or Site(sides[1].model.n_layers - 1, "resid_post")
     sites = tuple(dict.fromkeys([*(place.site for cell in cells for place in cell), *([end] if path else [])]))
     if path:
-        last = tuple((length - 1,) for length in sides[0].chats.lengths), tuple((n - 1,) for n in sides[1].chats.lengths)
-        if any(mine[-1] != at[0] for side, ends in zip(sides, last, strict=True) for mine, at in zip(side.tokens, ends, strict=True)):
-            raise WorkbenchError("what='path' is the direct way to the last token of the prompt; on= has to be wb.PROMPT[-1]")
+        last = (
+            tuple((length - 1,) for length in sides[0].chats.lengths),
+            tuple((n - 1,) for n in sides[1].chats.lengths),
+        )
+        if any(
+            mine[-1] != at[0]
+            for side, ends in zip(sides, last, strict=True)
+            for mine, at in zip(side.tokens, ends, strict=True)
+        ):
+            raise WorkbenchError(
+                "what='path' is the direct way to the last token of the prompt; on= has to be wb.PROMPT[-1]"
+            )
         sides = (replace(sides[0], tokens=last[0]), replace(sides[1], tokens=last[1]))
     shown = [
-        see(side.model, side.chats, side.steer, sites, side.tokens, metric, screen is not None, label=f"{name}: activations")
+        see(
+            side.model,
+            side.chats,
+            side.steer,
+            sites,
+            side.tokens,
+            metric,
+            screen is not None,
+            label=f"{name}: activations",
+        )
         for side in sides
     ]
     groups = [(i,) for i in range(len(match.labels))] if each else [None]
@@ -263,7 +279,22 @@ def _patched(
             for pair, pair_name in enumerate(match.names):
                 base, value = target.metric[pair], values[number, pair]
                 estimate = np.nan if estimates is None else estimates[number, pair]
-                lines.append((name, pair_name, way, what, layer, head, token, base, source.metric[pair], value, value - base, estimate))
+                lines.append(
+                    (
+                        name,
+                        pair_name,
+                        way,
+                        what,
+                        layer,
+                        head,
+                        token,
+                        base,
+                        source.metric[pair],
+                        value,
+                        value - base,
+                        estimate,
+                    )
+                )
     return lines
 
 
@@ -272,7 +303,12 @@ def _head_width(model: Model, head: int, site: Site, values: Tensor) -> int:
 
 
 def _writes(
-    place: tuple[tuple[Place, ...], tuple[int, ...] | None], pair: int, source: Seen, target: Seen, side: Side, end: Site
+    place: tuple[tuple[Place, ...], tuple[int, ...] | None],
+    pair: int,
+    source: Seen,
+    target: Seen,
+    side: Side,
+    end: Site,
 ) -> tuple[Write, ...]:
     cell, group = place
     writes = []
@@ -287,7 +323,12 @@ def _writes(
 
 
 def _path(
-    place: tuple[tuple[Place, ...], tuple[int, ...] | None], pair: int, source: Seen, target: Seen, side: Side, end: Site
+    place: tuple[tuple[Place, ...], tuple[int, ...] | None],
+    pair: int,
+    source: Seen,
+    target: Seen,
+    side: Side,
+    end: Site,
 ) -> tuple[Write, ...]:
     """What is read at the end, with what the component adds to the stream as it is in the source, all else as it is."""
     (one,) = place[0]

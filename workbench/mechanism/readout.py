@@ -63,7 +63,9 @@ def _eps(norm: Any) -> float:
     for name in ("variance_epsilon", "eps"):
         if hasattr(norm, name):
             return float(getattr(norm, name))
-    raise WorkbenchError(f"{type(norm).__name__} is no norm by the root of the mean square; attribution is not defined there")
+    raise WorkbenchError(
+        f"{type(norm).__name__} is no norm by the root of the mean square; attribution is not defined there"
+    )
 
 
 def opening_ids(model: Model, answers: Answers) -> tuple[list[int], list[int]]:
