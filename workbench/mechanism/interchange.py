@@ -42,7 +42,7 @@ def interchange(
     random: int = 10,
     control: Pairs | None = None,
     ways: Sequence[str] = WAYS,
-    batch_size: int = 64,
+    batch_size: int = 128,
 ) -> "pd.DataFrame":
     """Set one prompt's coordinate along a direction to another's, beside what stands in its place as a control.
 

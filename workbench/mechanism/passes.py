@@ -113,7 +113,7 @@ class _Seen(Exception):
 
 @torch.no_grad()
 def run(
-    model: Model, chats: Encoded, rows: Sequence[Row], metric: Metric, batch_size: int = 64, label: str = "rows"
+    model: Model, chats: Encoded, rows: Sequence[Row], metric: Metric, batch_size: int = 128, label: str = "rows"
 ) -> np.ndarray:
     """The metric of every row. [row], float64."""
     values = np.empty(len(rows))
@@ -121,12 +121,41 @@ def run(
     ends = [(lengths[row.chat] - row.start(lengths[row.chat]), row.layer(), lengths[row.chat]) for row in rows]
     order = sorted(range(len(rows)), key=ends.__getitem__)
     batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    starts = _Starts(model)
     for batch in Bar(batches, desc=label, unit="batch", leave=False, disable=len(batches) < 4):
-        values[batch] = _batch(model, chats, [rows[i] for i in batch], metric)
+        values[batch] = _batch(model, chats, [rows[i] for i in batch], metric, starts)
     return values
 
 
-def _batch(model: Model, chats: Encoded, rows: Sequence[Row], metric: Metric) -> np.ndarray:
+class _Starts:
+    """What chats begin with, read and cached: the latest batch's, since the next one mostly has the same chats."""
+
+    def __init__(self, model: Model):
+        self.model = model
+        self.ids: Tensor | None = None
+        self.width = 0
+        self.cache: PreallocatedCache | None = None
+
+    def cached(
+        self, ids: Tensor, mask: Tensor, positions: Tensor, width: int, where: Tensor, layer: int
+    ) -> PreallocatedCache:
+        """A cache of these columns, [distinct, shared], in buffers of so many; from ``layer`` on with a row for each of ``where``."""
+        if self.ids is None or self.width != width or not torch.equal(self.ids, ids):
+            self.ids, self.width, self.cache = ids, width, PreallocatedCache(self.model.n_layers, width)
+            _forward(self.model, ids, mask, positions, self.cache)
+        assert self.cache is not None
+        cache = PreallocatedCache(self.model.n_layers, width)
+        for number, (ours, read) in enumerate(zip(cache.stack, self.cache.stack, strict=True)):
+            ours.dtype, ours.device, ours.is_initialized = read.dtype, read.device, True
+            ours.length = read.length
+            # below the layer the columns that follow are written into the same buffers, by every batch anew
+            ours.keys, ours.values = read.keys, read.values
+            if number >= layer:
+                ours.keep(where)
+        return cache
+
+
+def _batch(model: Model, chats: Encoded, rows: Sequence[Row], metric: Metric, starts: _Starts) -> np.ndarray:
     taken = chats.take([row.chat for row in rows]).whole()
     ids, mask = taken.padded(device=model.device)
     width = ids.shape[1]
@@ -140,10 +169,8 @@ def _batch(model: Model, chats: Encoded, rows: Sequence[Row], metric: Metric) ->
     with alone(model):
         cache = None
         if shared:
-            cache = PreallocatedCache(model.n_layers, width)
-            _forward(model, ids[first, :shared], mask[first, :shared], positions[first, :shared], cache)
-            for stack in cache.stack[layer:]:
-                stack.keep(where)
+            begin = (x[first, :shared] for x in (ids, mask, positions))
+            cache = starts.cached(*begin, width, where, layer)
         applied.cursor = shared
         seen: list[Tensor] = []
         with ExitStack() as hooks:

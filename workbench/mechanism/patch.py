@@ -79,7 +79,7 @@ def patch(
     control: Pairs | None = None,
     screen: int | None = None,
     ways: Sequence[str] = WAYS,
-    batch_size: int = 64,
+    batch_size: int = 128,
 ) -> "pd.DataFrame":
     """Put activations of one run into another, place by place, and measure how far the other moves.
 
