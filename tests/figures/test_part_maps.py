@@ -34,7 +34,7 @@ def test_patching_shows_shares_by_head_or_by_token(llama):
     assert "effect" in figure.data[1].customdata[2][1]
     by_token = wb.patch_effects(wb.patch(llama, EQUAL, "attn", difference, on="prompt[-3:]", each=True, ways=["noise"]))
     (grid,) = wb.figures.patching(by_token, value="effect").data
-    assert list(grid.x) == ["prompt[8]", "prompt[9]", "prompt[10]"]
+    assert list(grid.x) == ["prompt[9]", "prompt[10]", "prompt[11]"]
     with pytest.raises(wb.WorkbenchError, match="expected 'share', 'effect' or 'estimate'"):
         wb.figures.patching(effects, value="p")
     with pytest.raises(wb.WorkbenchError, match="got 0 rows"):

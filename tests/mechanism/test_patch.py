@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import workbench as wb
+from tests.families import tiny_model
 from tests.mechanism.test_attribute import direction
 from tests.planted_model import planted_direction, planted_model, planted_pairs
 from workbench.mechanism.aligned import counterparts
@@ -57,11 +58,8 @@ def test_estimates_are_those_of_attribution_patching(llama):
     from transformer_lens.tools.analysis import attribution_patch
 
     first, second = (llama.encode(side).padded()[0] for side in (EQUAL.positive, EQUAL.negative))
-    flags = [p.requires_grad for p in llama.bridge.parameters()]
-    theirs = attribution_patch(
-        llama.bridge, first, second, lambda logits: logits[0, -1, 5] - logits[0, -1, 9]
-    ).node_scores
-    assert [p.requires_grad for p in llama.bridge.parameters()] == flags
+    bridge = tiny_model("llama").bridge.requires_grad_(True)  # theirs wants a graph from the weights on
+    theirs = attribution_patch(bridge, first, second, lambda logits: logits[0, -1, 5] - logits[0, -1, 9]).node_scores
     for what, kind in (("mlp", "mlp_out"), ("head", "attn_head_out")):
         rows = wb.patch(llama, EQUAL, what, difference, on=wb.PROMPT, each=True, screen=1, ways=["denoise"])
         ours = rows.groupby(["layer", "head", "token"])["estimate"].mean()
@@ -172,16 +170,12 @@ def test_another_model_is_a_source_if_it_is_of_one_kind(llama, tiny_tuned):
     last = rows[rows["layer"] == 2]
     assert last["value"].to_numpy() == pytest.approx(last["source"].to_numpy(), abs=1e-4)
     assert (rows["source"] - rows["base"]).abs().min() > 1e-3
-    from tests.families import tiny_model
-
     with pytest.raises(wb.WorkbenchError, match="wants base and tuned of one kind"):
         wb.patch(llama, EQUAL.positive, "resid", d, source=tiny_model("gemma3"))
 
 
 @pytest.fixture(scope="module")
 def tiny_tuned():
-    from tests.families import tiny_model
-
     tuned = tiny_model("llama")
     with torch.no_grad():
         blocks(tuned.hf)[1].mlp.down_proj.weight.mul_(2.0)

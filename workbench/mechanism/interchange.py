@@ -169,7 +169,7 @@ def _swaps(basis: Tensor, site: Site, shown: Sequence[Seen], random: int) -> lis
         ("whole", -1, lambda mine, other: other),
     ]
     sides = [torch.stack([x.double().cpu().mean(0) for x in seen.activations[site]]) for seen in shown]
-    both = torch.cat(sides)
+    both = torch.cat(sides).unique(dim=0)  # a prompt that is in both sides, as in a control, counts once
     for seed in range(random):
         free = tl.random_basis(width, rank, seed).double()
         found.append(("placebo", seed, tl.NormMatchedPlacebo(own, free)))

@@ -18,6 +18,7 @@ from torch import Tensor
 from workbench._errors import WorkbenchError, unknown
 from workbench.generation.applied import check, check_model, check_sizes
 from workbench.mechanism.aligned import Aligned, aligned, same_chats
+from workbench.mechanism.attribute import STREAM
 from workbench.mechanism.passes import Metric, Row, Seen, Write, run, see
 from workbench.models.hooks import blocks
 from workbench.models.model import Encoded, Model
@@ -126,6 +127,12 @@ def patch(
     cells = _cells(model, what, layers, number)
     if what == "path" and screen is not None:
         raise WorkbenchError("what='path' is exact after one pass per prompt and layer; leave screen= out")
+    if what == "path" and positions != PROMPT[-1]:
+        raise WorkbenchError(
+            "what='path' is the direct way to the last token of the prompt; leave on= at wb.PROMPT[-1]"
+        )
+    if what == "path" and number.site is not None and number.site.kind not in STREAM:
+        raise WorkbenchError(f"what='path' ends in the residual stream; the metric is read at {number.site!r}")
     answer = number.site is None
     matches = {"pairs": _match(model, pairs, source, positions, answer, each)}
     if control is not None:
@@ -223,19 +230,7 @@ def _patched(
     end = metric.site or Site(sides[1].model.n_layers - 1, "resid_post")
     sites = tuple(dict.fromkeys([*(place.site for cell in cells for place in cell), *([end] if path else [])]))
     if path:
-        last = (
-            tuple((length - 1,) for length in sides[0].chats.lengths),
-            tuple((n - 1,) for n in sides[1].chats.lengths),
-        )
-        if any(
-            mine[-1] != at[0]
-            for side, ends in zip(sides, last, strict=True)
-            for mine, at in zip(side.tokens, ends, strict=True)
-        ):
-            raise WorkbenchError(
-                "what='path' is the direct way to the last token of the prompt; on= has to be wb.PROMPT[-1]"
-            )
-        sides = (replace(sides[0], tokens=last[0]), replace(sides[1], tokens=last[1]))
+        sides = (replace(sides[0], tokens=_last(sides[0])), replace(sides[1], tokens=_last(sides[1])))
     shown = [
         see(
             side.model,
@@ -298,6 +293,10 @@ def _patched(
     return lines
 
 
+def _last(side: Side) -> tuple[tuple[int, ...], ...]:
+    return tuple((length - 1,) for length in side.chats.lengths)
+
+
 def _head_width(model: Model, head: int, site: Site, values: Tensor) -> int:
     return values.shape[1] // model.hf.config.get_text_config().num_attention_heads if head >= 0 else 0
 
@@ -338,8 +337,6 @@ def _path(
         mixed = ours.clone()
         mixed[:, part] = theirs[:, part]
         ours, theirs = _added(side.model, one.site.layer, ours), _added(side.model, one.site.layer, mixed)
-    if end.kind not in ("resid_pre", "resid_mid", "resid_post"):
-        raise WorkbenchError(f"what='path' ends in the residual stream; the metric is read at {end!r}")
     return (Write(end, side.tokens[pair], target.activations[end][pair] + theirs - ours),)
 
 
