@@ -148,8 +148,8 @@ def sae_directions(
             f"{folder}: W_dec has shape {tuple(decoder.shape)}; {model.name} has width {model.d_model}"
         )
     if site is None:
-        inner = config.get("metadata") if isinstance(config.get("metadata"), dict) else {}
-        name = config.get("hook_name") or inner.get("hook_name")
+        inner = config.get("metadata")
+        name = config.get("hook_name") or (inner.get("hook_name") if isinstance(inner, dict) else None)
         if not name:
             raise WorkbenchError(f"{folder}: cfg.json names no hook (hook_name); give site=, e.g. wb.resid_post(12)")
         site = Site.parse(name)

@@ -169,8 +169,9 @@ def _batch(model: Model, chats: Encoded, rows: Sequence[Row], metric: Metric, st
     with alone(model):
         cache = None
         if shared:
-            begin = (x[first, :shared] for x in (ids, mask, positions))
-            cache = starts.cached(*begin, width, where, layer)
+            cache = starts.cached(
+                ids[first, :shared], mask[first, :shared], positions[first, :shared], width, where, layer
+            )
         applied.cursor = shared
         seen: list[Tensor] = []
         with ExitStack() as hooks:

@@ -251,7 +251,7 @@ def _patched(
         a, b = (0, 1) if way == "denoise" else (1, 0)
         source, target = shown[a], shown[b]
         estimates = _estimates(places, source, target, sides[b]) if screen is not None else None
-        run_these = range(len(places))
+        run_these = list(range(len(places)))
         if estimates is not None:
             if way not in chosen:  # the control pairs are patched where the pairs were
                 best = np.argsort(-np.abs(estimates.mean(1)), kind="stable")[:screen]
