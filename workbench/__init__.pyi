@@ -76,6 +76,20 @@ from .scoring.margins import refusal_margin as refusal_margin
 from .scoring.scores import Score as Score
 from .scoring.traits import trait_check as trait_check, trait_odds as trait_odds
 
+# mechanism: why it works
+from .mechanism.aligned import within_side as within_side
+from .mechanism.attribute import attribute as attribute
+from .mechanism.effects import patch_effects as patch_effects, screen_agreement as screen_agreement
+from .mechanism.interchange import interchange as interchange
+from .mechanism.lens import lens as lens
+from .mechanism.neighbours import (
+    cosines as cosines,
+    sae_directions as sae_directions,
+    spectrum as spectrum,
+    top_tokens as top_tokens,
+)
+from .mechanism.patch import patch as patch
+
 # sweeps: the experiment
 from .sweeps.cluster import Ray as Ray
 from .sweeps.cost import plan as plan

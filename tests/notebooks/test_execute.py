@@ -11,6 +11,7 @@ import pytest
 import workbench as wb
 from tests.books import write
 from tests.families import tiny_model
+from workbench.claims.files import own_claims
 from workbench.models.registry import label
 from workbench.notebooks.execute import execute, find, known_parameters, read_texts
 
@@ -28,12 +29,12 @@ def faults(path):
     text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     code = [cell for cell in cells if cell.cell_type == "code"]
     places = [found.start() if (found := re.search(part, text, re.MULTILINE)) else -1 for part in PARTS]
-    about = [claim.id for claim in wb.logged_claims() if claim.notebook == path.stem]
     said = {claim for span in re.findall(r"S\d\.\d+(?: to S\d\.\d+)?", text) for claim in spanned(span)}
+    said |= set(re.findall(r"W\.\d+", text))
     wrong = {
         "title": not re.match(rf"# {path.stem[:2]} · \S", cells[0].source),
         "parts": -1 in places or places != sorted(places),
-        "claims": not set(about) <= said,
+        "claims": not claims_of(path) <= said,
         "outputs": any(cell.get("outputs") or cell.get("execution_count") for cell in cells),
         "leftovers": any(set(cell.metadata) - {"tags"} for cell in cells)
         or "papermill" in nbformat.read(path, 4).metadata,
@@ -42,6 +43,11 @@ def faults(path):
         "length": len(code) > 16 or max(len(cell.source.splitlines()) for cell in code) > 22,
     }
     return [name for name, found in wrong.items() if found]
+
+
+def claims_of(path):
+    """The claims that a notebook is about: logged ones, and those of this project."""
+    return {claim.id for claim in (*wb.logged_claims(), *own_claims()) if claim.notebook == path.stem}
 
 
 def spanned(span):
@@ -113,7 +119,7 @@ def stranger(tmp_path_factory):
 def test_every_notebook_runs_on_any_model_records_its_claims_and_shows_no_text(tmp_path, path, stranger):
     done = execute(path, stranger, "smoke", {"seed": 3}, tmp_path, progress=False)
     ledger = wb.ledger.open(tmp_path / "ledger")
-    assert {e.claim for e in ledger.entries()} == {c.id for c in wb.logged_claims() if c.notebook == path.stem}
+    assert {e.claim for e in ledger.entries()} == claims_of(path)
     assert {e.outcome for e in ledger.entries()} <= {
         "reproduced",
         "not reproduced",

@@ -60,12 +60,22 @@ def logged_claims() -> tuple[Claim, ...]:
     return tuple(claim for path in files for claim in read_claims(path))
 
 
+@cache
+def own_claims() -> tuple[Claim, ...]:
+    """The claims of this project itself, ``W.1`` and on: of no log, with a rule that was fixed before their run all the same.
+
+    >>> own_claims()[0].id
+    'W.1'
+    """
+    return read_claims(data_folder() / "claims" / "W.toml")
+
+
 def claim(identity: str, file: str | Path = "") -> Claim:
-    """A claim by its id: a logged one, or one of a claims file of your own.
+    """A claim by its id: a logged one, one of this project, or one of a claims file of your own.
 
     Args:
-        identity: e.g. ``"S3.2"``; or with the letter of a part that is judged apart, e.g. ``"S2.10b"``.
-        file: a claims file, e.g. ``"claims/P1.toml"``; without one the logged claims are meant.
+        identity: e.g. ``"S3.2"`` or ``"W.1"``; or with the letter of a part that is judged apart, e.g. ``"S2.10b"``.
+        file: a claims file, e.g. ``"claims/P1.toml"``; without one the bundled claims are meant.
 
     Raises:
         WorkbenchError: there is none with that id, or the file is no claims file.
@@ -73,7 +83,7 @@ def claim(identity: str, file: str | Path = "") -> Claim:
     >>> claim("S3.2").title
     'Sign inversion'
     """
-    claims = read_claims(file) if file else logged_claims()
+    claims = read_claims(file) if file else (*logged_claims(), *own_claims())
     by_id = {one.id: one for one in claims}
     by_id = {line.id: line for one in claims for line in one.lines()} | by_id
     if not isinstance(identity, str) or identity not in by_id:

@@ -9,6 +9,7 @@ What is asked, and which file answers:
     what became of each prompt?  outcome_maps   outcome_map
     any series with a band?      series         lines
     square tables?               matrices       matrices
+    the parts of a model?        part_maps      attribution, patching, lens
     the ledger in one picture?   forests        forest
     saved to a page?             pages          save
     what is shared?              theme          axes, titles, trace_lines, words
