@@ -35,7 +35,9 @@ def read(name: str) -> pd.DataFrame:
     return pd.read_parquet(ROWS / f"{name}.parquet")
 
 
-@plot("Projection on the refusal direction at every token, of one harmless prompt: unsteered, and with the direction added.")
+@plot(
+    "Projection on the refusal direction at every token, of one harmless prompt: unsteered, and with the direction added."
+)
 def trajectory():
     return wb.figures.trajectory(read("trace"), layer=18)
 

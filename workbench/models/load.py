@@ -120,7 +120,7 @@ def _place(device: object) -> torch.device:
     if device is None or device == "auto":
         return torch.device(there[0])
     try:
-        place = torch.device(device)  # type: ignore[arg-type]
+        place = torch.device(device)  # type: ignore[call-overload]
     except (RuntimeError, TypeError, ValueError) as error:
         raise WorkbenchError(f"device {device!r:.60}: expected e.g. 'cpu', 'cuda' or 'cuda:1'") from error
     if place.type not in ("cpu", "cuda", "mps") or isinstance(device, bool | int):
