@@ -11,7 +11,18 @@ from pathlib import Path
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("steering", "models", "activations", "generation", "scoring", "sweeps", "statistics", "claims", "notebooks", "figures")
+ROOMS = (
+    "steering",
+    "models",
+    "activations",
+    "generation",
+    "scoring",
+    "sweeps",
+    "statistics",
+    "claims",
+    "notebooks",
+    "figures",
+)
 
 
 def public_names() -> dict[str, list[tuple[str, str]]]:
@@ -48,7 +59,9 @@ def on_files(files: Files, config) -> Files:
     table = {room: _table_of(room) for room in ROOMS}
     for room, names in public_names().items():
         entries = "\n\n".join(_entry(name, path) for name, path in names)
-        files.append(File.generated(config, f"reference/{room}.md", content=f"# {room}\n\n{table[room]}\n\n{entries}\n"))
+        files.append(
+            File.generated(config, f"reference/{room}.md", content=f"# {room}\n\n{table[room]}\n\n{entries}\n")
+        )
     files.append(File.generated(config, "changes.md", content=(ROOT / "CHANGELOG.md").read_text(encoding="utf-8")))
     files.append(File.generated(config, "gallery.md", content="# Gallery of figures\n\n" + _gallery(config)))
     for picture in sorted((ROOT / "figures").glob("*.png")):
@@ -68,7 +81,8 @@ def _gallery(config) -> str:
     for name, (shown, draw) in gallery.PLOTS.items():
         wb.figures.save(draw(), folder / name)
         frame = f'<iframe src="plots/{name}.html" title="{name}" loading="lazy" style="width:100%;height:640px;border:0"></iframe>'
-        parts.append(f"## wb.figures.{name}\n\n{shown} <a href="plots/{name}.html" target="_blank">Alone</a>\n\n{frame}\n")
+        alone = f"<a href='plots/{name}.html' target='_blank'>On a page of its own</a>."
+        parts.append(f"## wb.figures.{name}\n\n{shown} {alone}\n\n{frame}\n")
     return "\n".join(parts)
 
 
