@@ -57,8 +57,6 @@ def one_ray():
         "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "300",
         "RAY_agent_register_timeout_ms": "300000",
         "RAY_worker_register_timeout_seconds": "300",
-        "RAY_gcs_server_request_timeout_seconds": "300",
-        "RAY_health_check_timeout_ms": "300000",
     }.items():
         os.environ.setdefault(patience, value)
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
