@@ -114,6 +114,24 @@ def check(model: Annotated[str, typer.Argument(help="A registry name, hub id or 
         raise typer.Exit(1)
 
 
+@app.command(rich_help_panel=START, epilog="Example: workbench explore smollm2-refusal")
+def explore(
+    model: Annotated[str, typer.Argument(help="A registry name, hub id or local folder.")] = "smollm2-refusal",
+    pairs: Annotated[
+        str, typer.Option(help="A contrast set, or a .csv file with columns positive and negative.")
+    ] = "refusal",
+    folder: Annotated[Path, typer.Option(help="Folder that the notebook goes to.")] = Path("runs/explore"),
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+) -> None:
+    """Try a direction by hand: opens JupyterLab at a notebook that is ready to run."""
+    from workbench.notebooks.lab import open_lab, ready_notebook
+
+    notebook = ready_notebook(model, pairs, folder)
+    typer.echo(f"notebook  {notebook}")
+    if code := open_lab(notebook, browser):
+        raise typer.Exit(code)
+
+
 @app.command(rich_help_panel=EXPERIMENTS, epilog="Example: workbench plan smollm2-refusal --hardware here --arms 40")
 def plan(
     model: Annotated[str, typer.Argument(help="A registry name, hub id or local folder.")],

@@ -70,7 +70,7 @@ class Prompt:
         object.__setattr__(self, "messages", tuple(self.messages))
         self._settle_choices()
         for name, value in vars(self).items():
-            if name not in ("text", "harmful", "control_tokens", "messages") and not isinstance(value, str):
+            if name not in ("text", "harmful", "control_tokens", "messages", "choices") and not isinstance(value, str):
                 raise WorkbenchError(f"prompt {self.id!a:.60}: {name} is {value!r:.60}; expected text")
             if isinstance(value, str) and (lone := re.search(r"[\ud800-\udfff]", value)):
                 raise WorkbenchError(

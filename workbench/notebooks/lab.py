@@ -1,0 +1,70 @@
+"""A notebook that is ready to explore a model in: what ``workbench explore`` opens."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from workbench._errors import WorkbenchError
+from workbench._files import whole
+from workbench.models.registry import label, located, resolve
+
+_CELLS = (
+    (
+        "markdown",
+        "# Explore `{model}`\n\nRun both cells. Move a slider, or type a prompt; the code of what is seen stands below it.",
+    ),
+    (
+        "code",
+        "import workbench as wb\n\nmodel = wb.load({model!r})\npairs = wb.pairs({pairs!r})\n"
+        "ds = wb.extract(model, pairs.train, at=wb.resid_post.all)  # one direction per layer",
+    ),
+    ("code", "wb.explore(model, ds)"),
+)
+
+
+def ready_notebook(model: str, pairs: str = "refusal", folder: str | Path = "runs/explore") -> Path:
+    """Write the notebook in which a model is explored. One that is there is kept as it is.
+
+    Args:
+        model: a registry name, a hub id or a local folder. pairs: a contrast set. folder: where the notebook goes.
+
+    Returns:
+        The path of the notebook.
+
+    Raises:
+        WorkbenchError: no such model or contrast set.
+
+    >>> ready_notebook("smollm2-refusal", folder=folder).name
+    'explore_smollm2-refusal_refusal.ipynb'
+    """
+    import nbformat
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+    from workbench.models.prompt_files import pairs as contrast_set
+
+    resolve(model)
+    contrast_set(pairs)
+    path = Path(folder) / f"explore_{label(model)}_{Path(pairs).stem}.ipynb"
+    if path.exists():
+        return path
+    said = {"model": located(model), "pairs": str(Path(pairs).resolve()) if Path(pairs).is_file() else pairs}
+    make = {"code": new_code_cell, "markdown": new_markdown_cell}
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    notebook = new_notebook(cells=[make[kind](source.format(**said)) for kind, source in _CELLS], metadata=kernel)
+    with whole(path) as draft:
+        nbformat.write(notebook, draft)
+    return path
+
+
+def open_lab(notebook: Path, browser: bool = True) -> int:
+    """Open JupyterLab at a notebook, until it is stopped. Its kernel is the Python that runs this.
+
+    Returns:
+        The exit code of JupyterLab.
+    """
+    if os.environ.get("JPY_PARENT_PID"):
+        raise WorkbenchError(f"this is a notebook already; open {notebook} in it")
+    options = ["--no-browser"] * (not browser) + ["--allow-root"] * (os.name == "posix" and os.geteuid() == 0)
+    command = [sys.executable, "-m", "jupyterlab", str(notebook), *options]
+    return subprocess.run(command, check=False).returncode
