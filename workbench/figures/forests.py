@@ -29,7 +29,7 @@ _END, _COLUMN = 1.0, 1.22
 
 
 def forest(ledger: Framed, title: str | None = "") -> "go.Figure":
-    """Every claim as one line: logged value, measured interval, verdict by colour and shape, hollow if on analogue.
+    """Every claim as one line: logged value, measured interval, verdict by colour and shape, hollow if not on the logged model.
 
     Args:
         ledger: of ``wb.ledger.open``. Several models that ran a claim share its line, one above the other.
@@ -135,9 +135,7 @@ def forest_note(ledger: Framed) -> str:
     """What a reader must know to read the forest right: its small print."""
     frame = ledger.frame()
     cut = frame[(frame[["effect", "low", "high"]].abs() > _END).any(axis=1)]["claim"].unique()
-    small = (
-        "bar: logged · interval: measured, in the unit of each claim (hover) · right: verdict, hollow if on analogue"
-    )
+    small = "bar: logged · interval: measured, in the unit of each claim (hover) · right: verdict, hollow if not on the logged model"
     return small + (f" · beyond the scale: {', '.join(cut)}" if len(cut) else "")
 
 
