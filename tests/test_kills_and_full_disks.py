@@ -90,7 +90,8 @@ def kills_of(action, check, times):
 
 def kill_recording(folder):
     rows = planted_rows(40, gained=0.5)
-    seen = []
+    wb.ledger.record("S3.2", rows, path=folder)  # imports once what every process would import again
+    seen = [entry.id for entry in wb.ledger.open(folder).entries()]
 
     def check(ended_well):
         entries = wb.ledger.open(folder).entries()
@@ -131,6 +132,7 @@ def kill_batches(folder):
 def kill_reports(folder):
     runs, site = folder / "runs", folder / "runs" / "report"
     wb.ledger.record("S3.2", planted_rows(40, gained=0.5), path=runs / "ledger")
+    wb.report.build(runs)
 
     def check(ended_well):
         """A whole report or none, the old or the new; only a process that was killed leaves something beside it."""
@@ -148,6 +150,7 @@ def kill_reports(folder):
 
 def three_writers(folder):
     rows = planted_rows(40, gained=0.5)
+    wb.ledger.record("S3.2", rows, path=folder.parent / "another")
     writers = [fork(lambda: [wb.ledger.record("S3.2", rows, path=folder) for _ in range(4)]) for _ in range(3)]
     assert [ended(writer) for writer in writers] == [0, 0, 0]
     entries = wb.ledger.open(folder).entries()

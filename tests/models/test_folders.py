@@ -364,22 +364,22 @@ def test_a_checksum_tells_any_change_and_any_swap_apart(size):
 
     numbers = torch.randn(size, dtype=torch.float64)
     seen = {_checksum(numbers)}
-    for i, j in ((0, 1), (0, size - 1), (size // 2, size // 2 + 1), (1, min(513, size - 1))):
+    for i, j in ((0, 1), (0, size - 1), (size // 2, size // 2 + 1), (1, min(600, size - 2))):
         swapped = numbers.clone()
         swapped[[i, j]] = swapped[[j, i]]
         changed = numbers.clone()
         changed[j] = changed[j] * (1 + 2e-16)
         seen |= {_checksum(swapped), _checksum(changed)}
-    assert len(seen) == 9 or size == 7
+    assert len(seen) == 9 or size == 7  # few places, some taken twice
     assert _checksum(numbers.clone()) in seen
 
 
 def test_a_token_without_an_embedding_is_told_where_it_is_met_and_padding_needs_none(own):
     path = own / "tokenizer.json"
     content = json.loads(path.read_text())
-    content["model"]["vocab"] |= {"newword": 500}
+    content["model"]["vocab"] |= {"newword": 500, "newpad": 501}
     path.write_text(json.dumps(content))
-    edit(own / "tokenizer_config.json", pad_token="newword")
+    edit(own / "tokenizer_config.json", pad_token="newpad")
     model = wb.load(str(own))
     assert model.encode(PROMPTS[:2]).pad_id == 2
     with pytest.raises(

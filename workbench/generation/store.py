@@ -25,8 +25,8 @@ COLUMNS = ("key", "text", "tokens", "finish", "model", "revision", "prompt", "st
 #: Files that a warning has named, and folders that hold them.
 _TOLD: set[Path] = set()
 
-#: what is read of a part, by its kind
-_NEEDED = {"part": ("key", "text"), "score": ("key", "value")}
+#: columns that are read as text, where a kind of part has them
+_TEXTS = ("key", "text", "value")
 
 SCORE_COLUMNS = ("key", "completion", "score", "version", "value")
 
@@ -105,7 +105,7 @@ class Store:
 
     def _check(self, schema: Any) -> None:
         """Raise ValueError unless a part has what is read of it, each column of its type."""
-        for name in _NEEDED.get(self.kind, ("key",)):
+        for name in (name for name in _TEXTS if name in self.columns):
             if name not in schema.names:
                 raise ValueError(f"it has no column {name!r}")
             if not _is_text(schema.field(name).type):
