@@ -572,6 +572,13 @@ def test_a_claim_from_no_file_cannot_be_judged_for_others(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_ledger_below_a_file_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file" / "ledger", tmp_path / "file" / "a" / "b"):
+        with pytest.raises(wb.WorkbenchError, match="file is a file; a ledger is a folder"):
+            wb.ledger.open(place)
+
+
 def test_a_ledger_that_is_a_file_is_refused(tmp_path):
     file = tmp_path / "ledger.txt"
     file.write_text("no folder")

@@ -18,6 +18,7 @@ MEASURED = wb.Measured(wb.Estimate(0.9, 0.8, 0.96, 48, "Wilson"), 0.001, True)
         ("mistralai/Mistral-7B-Instruct-v0.2", PINNED, "logged"),
         ("MistralAI/mistral-7b-instruct-v0.2", PINNED, "logged"),
         ("mistral-7b-v0.2", f"{PINNED}+0123456789abcdef~edited", "another"),  # edited in memory
+        ("mistral-7b-v0.2", f"{PINNED}+0123456789abcdef*0.5", "another"),  # half of an adapter
         ("mistral-7b-v0.2", "0" * 40, "another"),  # another commit
         ("Mistral-7B-Instruct-v0.2", "0123456789abcdef", "another"),  # a folder of that name
         ("mistral-7b-v0.3", SOURCES["mistral-7b-v0.3"].revision, "another"),

@@ -33,6 +33,27 @@ def test_the_page_holds_pattern_and_tokens_and_ends_its_script_once():
     assert "unpkg" not in source
 
 
+def test_without_its_script_a_picture_stands_there_and_a_report_keeps_it():
+    import base64
+    import struct
+    import zlib
+
+    from workbench.notebooks.report.books import sanitise
+
+    page = sanitise(str(figures.attention(weights(), TOKENS, heads=["a", "<b>"])))
+    assert "<script" not in page
+    assert 'alt="attention of a, &lt;b&gt;"' in page
+    png = base64.b64decode(re.search(r"data:image/png;base64,([^\"]+)", page)[1])
+    width, height = struct.unpack(">II", png[16:24])
+    start = png.index(b"IDAT") + 4
+    size = struct.unpack(">I", png[start - 8 : start - 4])[0]
+    pixels = np.frombuffer(zlib.decompress(png[start : start + size]), np.uint8).reshape(height, -1)[:, 1:]
+    red = pixels.reshape(height, width, 3)[..., 0]  # of the colour #0072B2: 0 where attention is 1, 255 where it is 0
+    cell = height // 3
+    shown = [255 - red[cell // 2 :: cell, start + cell // 2 : start + 3 * cell : cell] for start in (0, 3 * cell + 4)]
+    assert np.allclose(np.array(shown) / 255, weights(), atol=0.01)
+
+
 def test_two_views_do_not_share_a_place():
     one, two = (str(figures.attention(weights(), TOKENS)) for _ in range(2))
     assert re.search(r'id="(.*?)"', one).group(1) != re.search(r'id="(.*?)"', two).group(1)

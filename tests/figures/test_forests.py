@@ -132,7 +132,7 @@ def test_a_page_may_say_title_and_small_print_itself_in_lines_of_its_own_width(l
     assert not bare.layout.title.text
     assert bare.layout.margin.t < figure.layout.margin.t
     note = wb.figures.forest_note(ledger)
-    assert note.endswith("hollow if on analogue · arrow, beyond the scale: S1.1")
+    assert note.endswith("hollow if not on the logged model · arrow, beyond the scale: S1.1")
     assert "<br>" not in note
 
 

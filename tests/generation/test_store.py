@@ -80,9 +80,12 @@ def test_parts_that_cannot_be_read_are_named_counted_and_skipped(tmp_path, caplo
     (tmp_path / "part-text.parquet").write_text("key,text\na,b\n")
     (tmp_path / "part-dir.parquet").mkdir()
     pd.DataFrame({"id": [1, 2]}).to_parquet(tmp_path / "part-foreign.parquet")
+    pd.DataFrame({"key": ["a"]}).to_parquet(tmp_path / "part-keys.parquet")
+    rows("d").assign(key=[4]).to_parquet(tmp_path / "part-number.parquet")
+    rows("d").assign(text=[4.5]).to_parquet(tmp_path / "part-mean.parquet")
     assert store.keys() == {"a", "b", "c"}
     assert sorted(store.frame()["key"]) == ["a", "b", "c"]
     assert list(store.frame({"b"})["key"]) == ["b"]
-    for name in ("empty", "torn", "text", "dir", "foreign"):
+    for name in ("empty", "torn", "text", "dir", "foreign", "keys", "number", "mean"):
         assert f"part-{name}.parquet is no whole part" in caplog.text
-    assert "5 of 7 files were skipped" in caplog.text
+    assert "8 of 10 files were skipped" in caplog.text

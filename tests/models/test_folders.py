@@ -9,6 +9,7 @@ import sys
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import normalizers, pre_tokenizers
 
 import workbench as wb
 from tests.families import CHATML, PROMPTS, saved_model, tiny_model, tiny_modules
@@ -52,6 +53,15 @@ def shards(folder, lost):
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     (folder / "model.safetensors").unlink()
     lost(folder / "model-2.safetensors")
+
+
+def pickled(folder, content):
+    """Weights as a pickle that holds something more."""
+    torch.save(
+        {**load_file(folder / "model.safetensors"), "more": content} if callable(content) else content,
+        folder / "pytorch_model.bin",
+    )
+    (folder / "model.safetensors").unlink()
 
 
 DOWN = "model.layers.1.mlp.down_proj.weight"
@@ -137,6 +147,72 @@ BROKEN = {
         lambda f: edit(f / "tokenizer_config.json", eos_token=None, pad_token=None),
         "neither eos_token nor pad_token",
     ),
+    "a model_type that is a list": (
+        lambda f: edit(f / "config.json", model_type=["llama"]),
+        r"\['llama'\] are not supp",
+    ),
+    "an architecture that is a text": (
+        lambda f: edit(f / "config.json", architectures="LlamaForCausalLM"),
+        "expected a list",
+    ),
+    "a width of nothing": (lambda f: edit(f / "config.json", hidden_size=0), "hidden_size is 0; expected a whole"),
+    "layers by the million": (lambda f: edit(f / "config.json", num_hidden_layers=10**7), "expected at most 1000"),
+    "quantised in the older way": (
+        lambda f: edit(f / "config.json", compression_config={"quant_method": "compressed-tensors"}),
+        "quantised .compressed-tensors",
+    ),
+    **{
+        f"weights in {kind}": (
+            lambda f, k=kind: weights(f, lambda t: t | {DOWN: t[DOWN].to(getattr(torch, k))}),
+            "1 weights are quantised or in another form .model.layers.1.mlp.down_proj.weight is",
+        )
+        for kind in ("int8", "uint8", "float8_e4m3fn")
+    },
+    "weights of NaN": (
+        lambda f: weights(f, lambda t: t | {DOWN: t[DOWN] * float("nan")}),
+        rf"1 weights of own hold NaN or infinite values \({DOWN}\)",
+    ),
+    "weights with code in them": (lambda f: pickled(f, print), "more in them than tensors.*never loaded"),
+    "weights that are a list": (lambda f: pickled(f, [1, 2]), "could not be loaded: TypeError"),
+    "an empty pickle": (
+        lambda f: ((f / "model.safetensors").unlink(), (f / "pytorch_model.bin").touch()),
+        "pytorch_model.bin is empty",
+    ),
+    "a link to weights that are gone": (
+        lambda f: ((f / "model.safetensors").unlink(), (f / "model.safetensors").symlink_to("../blobs/0")),
+        r"is a link to \.\./blobs/0, which is not there",
+    ),
+    "a link to a tokenizer that is gone": (
+        lambda f: ((f / "tokenizer.json").unlink(), (f / "tokenizer.json").symlink_to(f / "gone")),
+        "is a link to .*gone, which is not there",
+    ),
+    **{
+        f"stop tokens {ids!r}": (
+            lambda f, i=ids: edit(f / "generation_config.json", eos_token_id=i),
+            "eos_token_id is .*; expected tokens of the model, 0 to 68",
+        )
+        for ids in ("two", [[2]], -1, [2, 99999], True)
+    },
+    "an end that the model has no embedding of": (
+        lambda f: edit(f / "tokenizer_config.json", eos_token="<nope>"),
+        "ends with '<nope>', token 69, but the model has embeddings of 69 alone",
+    ),
+    "a length that is a word": (
+        lambda f: edit(f / "tokenizer_config.json", model_max_length="long"),
+        "could not be loaded: TypeError",
+    ),
+    **{
+        f"a template that {what}": (
+            lambda f, s=source: (f / "chat_template.jinja").write_text(s + "{{ messages[0].content }}"),
+            f"chat template of own refuses a chat: .*{said}",
+        )
+        for what, source, said in (
+            ("divides by zero", "{{ 1 / 0 }}", "ZeroDivisionError"),
+            ("calls itself", "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "RecursionError"),
+            ("counts for ever", "{% for i in range(10 ** 9) %}{% endfor %}", "OverflowError"),
+            ("reads a file", "{% include '/etc/passwd' %}", "no loader"),
+        )
+    },
     "whole and an adapter": (
         lambda f: (f / "adapter_config.json").write_text("{}"),
         "both a whole model and an adapter",
@@ -270,6 +346,75 @@ def test_an_edit_in_memory_changes_the_revision_and_undoing_it_brings_it_back(ow
         assert 5 in model.stop_ids
 
 
+@pytest.mark.parametrize(
+    "edited",
+    [
+        lambda m: m.tokenizer.add_tokens(["newword"]),
+        lambda m: m.tokenizer.add_special_tokens({"additional_special_tokens": ["red"]}),
+        lambda m: setattr(m.tokenizer.backend_tokenizer, "normalizer", normalizers.Lowercase()),
+        lambda m: setattr(m.tokenizer.backend_tokenizer, "pre_tokenizer", pre_tokenizers.Whitespace()),
+        lambda m: setattr(m.tokenizer, "chat_template", CHATML + " "),
+        lambda m: setattr(m.hf.model.norm, "variance_epsilon", 0.3),
+        lambda m: setattr(m.hf.model.layers[0].self_attn, "scaling", 3.0),
+        lambda m: setattr(m.hf.model.layers[0].mlp, "act_fn", torch.nn.ReLU()),
+        lambda m: m.hf.model.rotary_emb.inv_freq.mul_(2),
+        lambda m: m.hf.model.layers.pop(2),
+        lambda m: m.hf.model.layers[0].mlp.down_proj.weight.detach().numpy().__setitem__((0, 0), 9),
+    ],
+    ids=lambda edited: edited.__code__.co_names[-1] + "-" + str(edited.__code__.co_firstlineno),
+)
+def test_whatever_is_edited_in_memory_the_revision_tells(edited):
+    model = tiny_model("llama")
+    before = model.revision
+    assert model.revision == before
+    edited(model)
+    assert model.revision != before
+
+
+def test_an_edit_that_pytorch_does_not_count_is_seen_by_whatever_runs_the_model():
+    model = tiny_model("llama")
+    d = wb.extract(model, wb.Pairs(PROMPTS[:3], PROMPTS[3:]), at=wb.resid_post(1))
+    model.hf.model.layers[1].mlp.down_proj.weight.data[3, 7] += 1
+    for run in (
+        lambda: wb.generate(model, PROMPTS[:1], wb.add(d, 1), max_new_tokens=2),
+        lambda: wb.trace(model, PROMPTS[:1], d),
+        lambda: wb.sweep(model, PROMPTS[:1], [wb.Arm(wb.add(d, 1), "direction", 1, 1.0)], [wb.refusal]),
+        lambda: wb.steered(model, wb.add(d, 1), 3).__enter__(),
+    ):
+        with pytest.raises(wb.WorkbenchError, match="the direction was read from tiny-llama"):
+            run()
+
+
+@pytest.mark.parametrize("size", [7, 1024, 3 * 131072 + 5])
+def test_a_checksum_tells_any_change_and_any_swap_apart(size):
+    from workbench.models.identity import _checksum
+
+    numbers = torch.randn(size, dtype=torch.float64)
+    seen = {_checksum(numbers)}
+    for i, j in ((0, 1), (0, size - 1), (size // 2, size // 2 + 1), (1, min(600, size - 2))):
+        swapped = numbers.clone()
+        swapped[[i, j]] = swapped[[j, i]]
+        changed = numbers.clone()
+        changed[j] = changed[j] * (1 + 2e-16)
+        seen |= {_checksum(swapped), _checksum(changed)}
+    assert len(seen) == 9 or size == 7  # few places, some taken twice
+    assert _checksum(numbers.clone()) in seen
+
+
+def test_a_token_without_an_embedding_is_told_where_it_is_met_and_padding_needs_none(own):
+    path = own / "tokenizer.json"
+    content = json.loads(path.read_text())
+    content["model"]["vocab"] |= {"newword": 500, "newpad": 501}
+    path.write_text(json.dumps(content))
+    edit(own / "tokenizer_config.json", pad_token="newpad")
+    model = wb.load(str(own))
+    assert model.encode(PROMPTS[:2]).pad_id == 2
+    with pytest.raises(
+        wb.WorkbenchError, match="'newword' is token 500 of the tokenizer, but own has embeddings of 69"
+    ):
+        model.encode(["write a newword"])
+
+
 def test_rows_of_old_weights_stay_and_are_not_used(own, tmp_path, caplog):
     def rows():
         model = wb.load(str(own), check=False)
@@ -328,6 +473,9 @@ def test_an_adapter_folder_loads_over_its_base_and_must_fit_it(own, tmp_path):
     edit(path, base_model_name_or_path=str(own))
     base, model = wb.load(str(own), check=False), wb.load(str(tmp_path / "adapter"))
     assert (model.name, model.revision == base.revision) == ("adapter", False)
+    base.tokenizer.add_tokens(["tuned"])
+    base.tokenizer.save_pretrained(tmp_path / "adapter")  # what it was tuned with
+    assert wb.load(str(tmp_path / "adapter")).tokenizer.convert_tokens_to_ids("tuned") == 69
     q = "model.layers.1.self_attn.q_proj.weight"
     assert not torch.equal(model.hf.get_parameter(q), base.hf.get_parameter(q))
     weights_file = tmp_path / "adapter" / "adapter_model.safetensors"

@@ -102,11 +102,19 @@ def test_a_model_without_a_template_says_so():
     [
         ({"name": "smollm2-refusl"}, "did you mean 'smollm2-refusal'"),
         ({"name": "./nowhere"}, "unknown model"),
+        ({"name": None}, "a model is named by text"),
+        ({"name": 5}, "a model is named by text"),
+        ({"name": b"x"}, "a model is named by text"),
+        ({"name": "smollm2-refusal", "device": "tpu"}, "expected e.g. 'cpu', 'cuda'"),
+        ({"name": "smollm2-refusal", "device": 5}, "expected e.g. 'cpu', 'cuda'"),
+        ({"name": "smollm2-refusal", "device": "meta"}, "expected e.g. 'cpu', 'cuda'"),
+        ({"name": "smollm2-refusal", "adapter_scale": "all"}, "adapter_scale='all'"),
+        ({"name": "smollm2-refusal", "adapter_scale": True}, "adapter_scale=True"),
         ({"name": "smollm2-refusal", "dtype": "int8"}, "expected float32"),
         ({"name": "smollm2-refusal", "device": "cuda:7"}, "it is not available here"),
         ({"name": "smollm2-refusal", "revision": "abc"}, "pinned by its sha256"),
         ({"name": "smollm2-135m", "adapter_scale": 0.5}, "is for models with an adapter \\(smollm2-refusal"),
-        ({"name": "smollm2-refusal", "adapter_scale": float("nan")}, "and finite"),
+        ({"name": "smollm2-refusal", "adapter_scale": float("nan")}, "adapter_scale=nan: expected a number"),
     ],
 )
 def test_bad_names_and_settings_are_refused(kwargs, message):

@@ -218,6 +218,13 @@ def test_a_folder_with_a_manifest_and_a_thesis_is_left_alone(tmp_path):
         build(tmp_path / "none", mine)
     assert (mine / "thesis.tex").read_text() == "years of work"
     build(tmp_path / "none", tmp_path / "site")
+    page = tmp_path / "site" / "index.html"
+    whole = page.read_text()
+    page.write_text("with my own remarks")
+    with pytest.raises(wb.WorkbenchError, match=r"index\.html was changed since a report wrote it"):
+        build(tmp_path / "none", tmp_path / "site")
+    assert page.read_text() == "with my own remarks"
+    page.write_text(whole)
     (tmp_path / "site" / "notes.txt").write_text("beside the report")
     with pytest.raises(wb.WorkbenchError, match=r"site holds notes.txt, which no report wrote"):
         build(tmp_path / "none", tmp_path / "site")

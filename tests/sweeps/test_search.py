@@ -51,6 +51,27 @@ def test_the_dose_lies_between_the_threshold_and_the_breaking_point(model, direc
     )
 
 
+def test_prompts_without_a_label_are_counted_apart_and_are_no_refusal_and_no_compliance():
+    import numpy as np
+    import pandas as pd
+
+    from workbench.sweeps.search import _effect, _missing, _pair_arms
+
+    labels = {"baseline": ["refusal", "compliance", "compliance", None], "arm": ["refusal", "refusal", None, "refusal"]}
+    values = [
+        {"prompt": str(i), "base": str(i), "arm": arm, "score": score, "value": label if score == "refusal" else 1.0}
+        for arm, own in labels.items()
+        for i, label in enumerate(own)
+        for score in ("refusal", "coherence")
+    ]
+    bases, paired = _pair_arms(pd.DataFrame(values), "refusal", "refusal")
+    before, after, _ = paired["arm"]
+    assert _missing(before, after) == 2
+    effect = _effect(before, after, bases)
+    assert (effect.value, effect.n) == (0.5, 2)
+    assert np.isnan(after.astype(float)).tolist() == [False, False, True, False]
+
+
 def test_the_effect_is_the_one_on_test_prompts_whatever_dev_said(model, direction, sets, tmp_path):
     """Dev prompts that all flip, test prompts that cannot: the winner of dev is reported with its test effect."""
     dev, test = sets

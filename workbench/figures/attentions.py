@@ -1,7 +1,10 @@
 """Attention patterns through circuitsvis' own bundle, with no network and no script in the tokens."""
 
+import base64
 import html
 import json
+import struct
+import zlib
 from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -24,6 +27,8 @@ def attention(
     patterns: "ArrayLike", tokens: Sequence[str], heads: Sequence[str] | None = None, title: str | None = None
 ) -> Markup:
     """Attention of each head as circuitsvis' ``attention_heads``: small heatmaps, and the one under the mouse in full.
+
+    Where no script runs, as in a report, a picture of the same heatmaps stands in its place.
 
     The script comes from the installed package and stands in the HTML, as it does when circuitsvis is used offline. Its own
     ``_repr_html_`` asks the network first, and lets ``</script>`` in a token end the script; this does neither.
@@ -61,9 +66,36 @@ def attention(
     card = "background:#fff;color:#222;color-scheme:light;padding:8px;overflow-x:auto;font-family:system-ui,sans-serif"
     return Markup(
         heading,
-        f'<div style="{card}"><h4 style="margin:4px 8px">{html.escape(heading)}</h4><div id="{place}"></div></div>\n'
+        f'<div style="{card}"><h4 style="margin:4px 8px">{html.escape(heading)}</h4>'
+        f'<div id="{place}">{_picture(weights, names)}</div></div>\n'
         f'<script type="module">\n{_bundle()}\nCircuitsVis.render("{place}", CircuitsVis.AttentionHeads, {data});\n</script>',
     )
+
+
+def _picture(weights: np.ndarray, names: Sequence[str]) -> str:
+    """The heatmaps as one picture, heads side by side: destination down, source across, the darker the more."""
+    cell = max(1, 240 // weights.shape[1])
+    scaled = weights.repeat(cell, axis=1).repeat(cell, axis=2)
+    edge = np.zeros((len(weights), scaled.shape[1], 4))
+    grey = np.concatenate([part for pair in zip(scaled, edge, strict=True) for part in pair], axis=1)
+    ink = np.array([int(COLOURS[0][i : i + 2], 16) for i in (1, 3, 5)])
+    pixels = (255 - grey.clip(0, 1)[..., None] * (255 - ink)).astype(np.uint8)
+    shown = ", ".join(names[:12]) + ("" if len(names) <= 12 else f" and {len(names) - 12} more")
+    data = base64.b64encode(_png(pixels)).decode()
+    return f'<img alt="attention of {html.escape(shown)}" src="data:image/png;base64,{data}">'
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    """An image [row, column, 3] of bytes as a PNG file."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    height, width, _ = pixels.shape
+    lines = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = (b"IHDR", header), (b"IDAT", zlib.compress(lines.tobytes())), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
 
 
 def _check(weights: np.ndarray, tokens: Sequence[str], heads: Sequence[str] | None) -> None:

@@ -265,7 +265,7 @@ def forest_note(ledger: Framed) -> str:
     cut = dict.fromkeys(name for part in over for name in part["claim"])
     small = (
         "bar: logged · dotted: minimum effect, or limit · interval: measured, in the claimed direction, one scale per unit · "
-        "right: verdict, hollow if on analogue"
+        "right: verdict, hollow if not on the logged model"
     )
     return small + (f" · arrow, beyond the scale: {', '.join(cut)}" if cut else "")
 

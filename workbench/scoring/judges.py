@@ -103,7 +103,7 @@ class Judge:
             raise WorkbenchError(f"{len(prompts)} prompts and {len(texts)} texts; expected one of each per row")
         questions = [question(str(prompt), text) for prompt, text in zip(prompts, texts, strict=True)]
         keys = [self._key(asked) for asked in questions]
-        shelf = Store(Path(self.store) / "judgements")
+        shelf = Store(Path(self.store) / "judgements", columns=("key", *_FIELDS))
         stored = _read(shelf, set(keys))
         missing = {key: asked for key, asked in zip(keys, questions, strict=True) if key not in stored}
         if missing and isinstance(self.by, Model):
@@ -255,11 +255,14 @@ def _expectation(weights: Mapping[int, float], tokens_in: int, tokens_out: int) 
     return Judgement(rating, mass, "", tokens_in, tokens_out)
 
 
+#: what is stored of a judgement
+_FIELDS = ("rating", "mass", "tokens_in", "tokens_out")
+
+
 def _write(shelf: Store, rated: Mapping[str, Judgement]) -> None:
     import pandas as pd
 
-    fields = ("rating", "mass", "tokens_in", "tokens_out")
-    shelf.append(pd.DataFrame([{"key": key} | {f: getattr(j, f) for f in fields} for key, j in rated.items()]))
+    shelf.append(pd.DataFrame([{"key": key} | {f: getattr(j, f) for f in _FIELDS} for key, j in rated.items()]))
 
 
 def _read(shelf: Store, keys: set[str]) -> dict[str, Judgement]:

@@ -22,6 +22,9 @@ from workbench.steering.control_vectors import read_control_vectors, write_contr
 from workbench.steering.positions import PROMPT, Positions
 from workbench.steering.sites import Site
 
+#: what files say of the sign of a coefficient
+_SIGN = "a positive coefficient moves toward the positive set"
+
 
 @dataclass(frozen=True, eq=False)
 class Direction:
@@ -179,10 +182,9 @@ class Direction:
     def metadata(self) -> dict[str, str]:
         """Everything but the vector, as text."""
         plain = ("site", "model", "revision", "method", "read", "prompts", "n_positive", "n_negative")
-        sign = "a positive coefficient moves toward the positive set"
         return {key: str(getattr(self, key)) for key in plain} | {
             "activation_norm": self.activation_norm.hex(),
-            "sign": sign,
+            "sign": _SIGN,
         }
 
     def save(self, path: str | Path) -> Path:
@@ -204,17 +206,22 @@ class Direction:
             site, read = Site.parse(metadata["site"]), Positions.parse(metadata["read"])
             model, revision, method, prompts = (metadata[key] for key in ("model", "revision", "method", "prompts"))
             counts = int(metadata["n_positive"]), int(metadata["n_negative"])
+            for name in ("n_positive", "n_negative"):
+                if int(metadata[name]) < 0:
+                    raise ValueError(f"{name} is {metadata[name]}")
+            if metadata.get("sign", _SIGN) != _SIGN:
+                raise ValueError(f"sign is {metadata['sign']!r:.60}; here {_SIGN}")
             norm = float.fromhex(metadata["activation_norm"])
             return cls(vector, site, model, revision, method, read, prompts, *counts, norm)
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
             raise WorkbenchError(f"{where}: no direction written by this project ({error!r})") from error
 
     @classmethod
     def from_text(cls, vector: Tensor, text: str, where: str | Path) -> "Direction":
         """The same, from ``metadata`` as JSON."""
         try:
-            metadata = json.loads(text)
-        except ValueError as error:
+            metadata = json.loads(text, object_pairs_hook=once)
+        except (ValueError, RecursionError) as error:
             raise WorkbenchError(f"{where}: no direction written by this project ({error})") from error
         return cls.from_metadata(vector, metadata, where)
 
@@ -227,9 +234,9 @@ class Direction:
     def from_json(cls, text: str) -> "Direction":
         """Read what ``to_json`` wrote. Raises WorkbenchError for anything else."""
         try:
-            content = json.loads(text)
+            content = json.loads(text, object_pairs_hook=once)
             vector = np.frombuffer(base64.b64decode(content["vector"], validate=True), dtype="<f4").copy()
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise WorkbenchError(f"not a Direction written by to_json ({error!r})") from error
         direction = cls.from_metadata(torch.from_numpy(vector), content, "JSON")
         if strangers := set(content) - {"vector", *direction.metadata()}:
@@ -247,6 +254,14 @@ class Direction:
         if len(ds) != 1:
             raise WorkbenchError(f"{path}: holds layers {', '.join(map(str, ds.layers))}; use wb.Directions.from_gguf")
         return ds.items[0]
+
+
+def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON, in which each key stands once."""
+    names = [name for name, _ in pairs]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"{twice!r} occurs twice")
+    return dict(pairs)
 
 
 def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Path:

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from workbench._errors import WorkbenchError, unknown
 from workbench.steering.control_vectors import written
-from workbench.steering.directions import Direction, load_tensors, save_tensors
+from workbench.steering.directions import Direction, load_tensors, once, save_tensors
 from workbench.steering.positions import Positions, as_positions
 from workbench.steering.sites import Site, as_site
 
@@ -239,12 +239,12 @@ class Steer:
     @classmethod
     def _read(cls, text: str, known: dict[str, Direction] | None, trouble: str) -> "Steer":
         try:
-            content = json.loads(text, object_pairs_hook=_once)
+            content = json.loads(text, object_pairs_hook=once)
             if content["format"] != "workbench.steer.1":
                 raise KeyError(f"format {content['format']!r}; expected 'workbench.steer.1'")
             _only(content, ("format", "edits"))
             return cls(tuple(_from_dict(entry, known) for entry in content["edits"]))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise WorkbenchError(f"{trouble} ({type(error).__name__}: {error})") from error
 
     def save(self, path: str | Path) -> Path:
@@ -395,14 +395,6 @@ def _from_dict(entry: dict, known: dict[str, Direction] | None = None) -> Edit:
     if not (math.isclose(said, edit.dose, rel_tol=1e-3) or (math.isnan(said) and math.isnan(edit.dose))):
         raise ValueError(f"the dose is said to be {said:g}, but coef {coef:g} makes it {edit.dose:g}")
     return edit
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """An object of JSON, in which each key stands once."""
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        raise ValueError(f"a key of {', '.join(content)} stands there twice")
-    return content
 
 
 def _only(entry: dict, keys: Sequence[str], optional: Sequence[str] = ()) -> None:

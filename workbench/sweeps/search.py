@@ -45,12 +45,14 @@ class Trial:
         arm: its name. ratio: signed dose in units of the mean activation norm.
         effect: mean over prompts of the score under the arm minus unsteered; a difference of shares for a label.
         coherence: mean over prompts under the arm.
+        missing: prompts without a value under the arm or unsteered; they are in no effect, and ``effect.n`` is what is left.
     """
 
     arm: str
     ratio: float
     effect: Estimate
     coherence: Estimate
+    missing: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class SteeringSearch:
         return (1 + as_good) / (1 + len(self.controls))
 
     def frame(self) -> "pd.DataFrame":
-        """One row per arm: set (dev or test), arm, ratio, effect, low, high, coherence, coherent, n, chosen."""
+        """One row per arm: set (dev or test), arm, ratio, effect, low, high, coherence, coherent, n, missing, chosen."""
         import pandas as pd
 
         test = (*((self.chosen,) if self.chosen else ()), *self.controls)
@@ -111,6 +113,7 @@ class SteeringSearch:
                 "coherence": trial.coherence.value,
                 "coherent": trial.coherence.value >= self.floor,
                 "n": trial.effect.n,
+                "missing": trial.missing,
                 "chosen": trial.arm == (self.chosen.arm if self.chosen else None),
             }
             for where, trials in (("dev", self.tried), ("test", test))
@@ -142,17 +145,25 @@ def _pair_arms(
         raise WorkbenchError(f"{score} gives labels, such as {first!r}; say which one counts, e.g. label='refusal'")
 
     def values(name: str, arm: str, label: str | None = None) -> np.ndarray:
-        return (table[name, arm] == label).to_numpy() if label else table[name, arm].to_numpy(dtype=float)
+        if not label:
+            return table[name, arm].to_numpy(dtype=float)
+        counts = table[name, arm] == label
+        known = table[name, arm].notna()  # a row without a label is neither one nor another
+        return counts.to_numpy() if known.all() else counts.astype(float).where(known).to_numpy()
 
     plain, names = values(score, BASELINE.name, label), [arm for arm in rows["arm"].unique() if arm != BASELINE.name]
     return bases, {arm: (plain, values(score, arm, label), values(fluent, arm)) for arm in names}
 
 
 def _effect(before: np.ndarray, after: np.ndarray, bases: np.ndarray) -> Estimate:
-    if before.dtype == bool and len(set(bases)) == len(bases):
+    if before.dtype == after.dtype == bool and len(set(bases)) == len(bases):
         return paired_difference(before.tolist(), after.tolist())
     change = after.astype(float) - before.astype(float)
     return _mean_of_known(change, bases)
+
+
+def _missing(before: np.ndarray, after: np.ndarray) -> int:
+    return int(np.isnan(after.astype(float) - before.astype(float)).sum())
 
 
 def _mean_of_known(values: np.ndarray, bases: np.ndarray, confidence: float = 0.95) -> Estimate:
@@ -235,7 +246,7 @@ def steering_search(
         rows = sweep(model, prompts, [BASELINE, *arms], [score, fluent], store, max_new_tokens, batch_size)
         bases, paired = _pair_arms(rows, score.name, label, fluent.name)
         return [
-            Trial(arm.name, arm.ratio, _effect(before, after, bases), mean(whole, bases))
+            Trial(arm.name, arm.ratio, _effect(before, after, bases), mean(whole, bases), _missing(before, after))
             for arm in arms
             for before, after, whole in [paired[arm.name]]
         ]

@@ -18,7 +18,7 @@ from workbench.generation.store import Store, check_place
 from workbench.models.identity import known_revision
 from workbench.models.model import Model
 from workbench.models.prompts import Pairs, Prompts
-from workbench.scoring.labels import LABELS
+from workbench.scoring.labels import LABELS, no_label_reason, thought_opened
 from workbench.scoring.scores import Scorer
 from workbench.steering.arms import Arm, as_arms
 from workbench.steering.steer import number
@@ -82,8 +82,9 @@ def sweep(
 
     Returns:
         A long DataFrame, one row per prompt × arm × score: set, prompt, base, category, arm, kind, layer, ratio, seed,
-        dose (total), doses (JSON: dose per site), score, version (of the score), value, tokens, finish, model, revision,
-        decoding, key. A row whose logits turned to NaN has finish "failed" and no value; a warning names its arm and dose.
+        dose (total), doses (JSON: dose per site), score, version (of the score), value, missing (why there is none), tokens,
+        finish, model, revision, decoding, key.
+        A row whose logits turned to NaN has finish "failed" and no value; a warning names its arm and dose.
 
     Raises:
         WorkbenchError: no arms or scores, arms of one name, prompts of one id in a set, an unknown ``stop`` or ``screen``, a
@@ -129,6 +130,10 @@ def sweep(
     if screen:
         frame["margin"] = frame["key"].map(margins)
     return _add_scores(model, rows, frame, shelf, scores, show_text)
+
+
+#: why the rows of a finish have no value
+_MISSING = {"failed": "the model returned NaN", "screened": "screened out, nothing was generated"}
 
 
 def _value(text: str) -> object:
@@ -312,6 +317,13 @@ def _add_scores(
         if len(kept) < len(new):
             log.warning("%s: %d of %d new responses have no value", score.name, len(new) - len(kept), len(new))
         by_key = {key: new[key] if key in new else known[places[key]] for key in texts.index}
-        parts.append(frame.assign(score=score.name, version=score.version, value=frame["key"].map(by_key)))
+        opened = thought_opened(model) if score.name == "refusal" else ""
+        why = {
+            k: no_label_reason(opened + texts[k]) for k, v in by_key.items() if pd.isna(v) and score.name == "refusal"
+        }
+        value = frame["key"].map(by_key)
+        missing = frame["finish"].map(_MISSING).fillna(frame["key"].map(why)).fillna("the score gave none")
+        missing = missing.replace("", "the score gave none").where(value.isna(), "")
+        parts.append(frame.assign(score=score.name, version=score.version, value=value, missing=missing))
     long = pd.concat(parts, ignore_index=True)
     return long if show_text else long.drop(columns="text")
