@@ -269,6 +269,8 @@ Added to `prompt[-1] | response`; a dose is in units of the mean activation norm
 
 {_dose_table(own)}
 
+{_useful(base, own)}
+
 Other directions of equal norm at layer {others[0].layer}, each kind over several directions:
 
 {_dose_table(others, by="kind")}
@@ -299,6 +301,24 @@ def _separation_rows(apart: Mapping[int, Mapping[str, Detection]]) -> str:
 
 def _cell(one: DoseCount) -> str:
     return " · ".join(f"{round(e.value * e.n)}/{e.n}" for e in (one.harmful, one.harmless, one.collapse))
+
+
+def _useful(base: DoseCount, counts: Sequence[DoseCount]) -> str:
+    """The headroom without steering, and at which doses and layers refusals of harmful prompts nearly end, or nearly always come."""
+    whole = [one for one in counts if one.collapse.value <= 0.1]
+
+    def places(chosen: Sequence[DoseCount]) -> str:
+        by_dose = {one.dose: [o.layer for o in chosen if o.dose == one.dose] for one in chosen}
+        return "; ".join(
+            f"{dose:+g} at layers {', '.join(map(str, layers))}" for dose, layers in sorted(by_dose.items())
+        )
+
+    low = places([one for one in whole if one.dose < 0 and one.harmful.value <= 0.1])
+    high = places([one for one in whole if one.dose > 0 and one.harmful.value >= 0.8])
+    refused = base.harmful
+    return f"""Headroom, without steering: of harmful `dev` prompts {refused.value:.0%} are refused ({refused.low:.0%} to {refused.high:.0%}),
+so that refusals can fall and rise; of harmless ones {base.harmless.value:.0%}. With at most 10% collapse, refusals of harmful prompts fall to 10%
+or less at: {low or "none"}. They rise to 80% or more at: {high or "none"}."""
 
 
 def _dose_table(counts: Sequence[DoseCount], by: str = "layer") -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from training.cards import DoseCount, aligned_card
 from workbench._errors import WorkbenchError
 from workbench._files import data_folder
+from workbench.activations.collect import contrast
 from workbench.activations.extract import extract, shuffled
 from workbench.activations.heldout import Detection, separation
 from workbench.models.load import load
@@ -59,27 +60,24 @@ def measure_doses(name: str, out: Path | None = None, runs: Path = Path("runs") 
         raise WorkbenchError(f"{name} is no embedded model; a reference model's card is written when it is trained")
     folder = runs / name
     folder.mkdir(parents=True, exist_ok=True)
-    model, contrast = load(name, dtype="auto"), pairs("refusal")
+    model, sides = load(name, dtype="auto"), pairs("refusal")
     store = folder / "store"
-    base = sweep(model, _test(contrast), [BASELINE], [refusal], store, TOKENS)
+    base = sweep(model, _test(sides), [BASELINE], [refusal], store, TOKENS)
     base.to_parquet(folder / "base_rows.parquet", index=False)
-    (ds,) = _kept(
-        [folder / "directions.safetensors"],
-        lambda: [extract(model, contrast.train, at=resid_post.all, read=PROMPT[-1])],
-    )
-    arms = dose_arms(model, contrast, ds, folder)
-    rows = sweep(model, _dev(contrast), arms, [refusal], store, TOKENS)
+    (ds,) = _kept([folder / "directions.safetensors"], lambda: [_every_layer(model, sides.train)])
+    arms = dose_arms(model, sides, ds, folder)
+    rows = sweep(model, _dev(sides), arms, [refusal], store, TOKENS)
     rows.to_parquet(folder / "dose_rows.parquet", index=False)
     parts = {f"test {SIDES[str(side)]}": part for side, part in base.groupby("set", sort=False)}
     rates, collapse = ({name: share(part, label) for name, part in parts.items()} for label in ("refusal", "collapse"))
-    apart = separations(model, contrast, ds)
+    apart = separations(model, sides, ds, store)
     path = out or data_folder() / "models" / name / "README.md"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(aligned_card(model, source, refusal.version, rates, collapse, apart, count_doses(rows)))
     return "\n".join(f"{which}: {value}" for which, value in rates.items())
 
 
-def dose_arms(model: Model, contrast: Pairs, ds: Directions, folder: Path) -> tuple[Arm, ...]:
+def dose_arms(model: Model, sides: Pairs, ds: Directions, folder: Path) -> tuple[Arm, ...]:
     """The direction at several layers and doses; random, orthogonal and shuffled ones at one layer, at two of the doses."""
     layers = depth_layers(model, DEPTHS)
     arms = grid(ds, layers=layers, ratios=[0, *DOSES], on=ON)
@@ -87,7 +85,7 @@ def dose_arms(model: Model, contrast: Pairs, ds: Directions, folder: Path) -> tu
     (middle,) = depth_layers(model, (CONTROL_DEPTH,))
     twins = _kept(
         [folder / f"shuffled_{seed}.safetensors" for seed in range(2)],
-        lambda: shuffled(model, contrast.train, at=resid_post(middle), read=PROMPT[-1], seeds=range(2)),
+        lambda: shuffled(model, sides.train, at=resid_post(middle), read=PROMPT[-1], seeds=range(2)),
     )
     others = grid(ds[middle], ratios=list(CONTROL_DOSES), on=ON, controls=2, shuffled=twins)
     return arms + tuple(arm for arm in others if arm.kind != "direction")
@@ -98,11 +96,12 @@ def depth_layers(model: Model, depths: Sequence[float]) -> list[int]:
     return sorted({min(round(depth * model.n_layers), model.n_layers - 1) for depth in depths})
 
 
-def separations(model: Model, contrast: Pairs, ds: Directions) -> dict[int, dict[str, Detection]]:
+def separations(model: Model, sides: Pairs, ds: Directions, store: Path) -> dict[int, dict[str, Detection]]:
     """By layer, how well the direction tells dev prompts apart, beside a bag of words and random directions."""
-    results = {
-        layer: separation(ds[layer], contrast.dev, contrast.train, model) for layer in depth_layers(model, DEPTHS)
-    }
+    layers = depth_layers(model, DEPTHS)
+    sites = [resid_post(layer) for layer in (0, *layers)]
+    held, train = (contrast(model, part, sites, PROMPT[-1], store=store) for part in (sides.dev, sides.train))
+    results = {layer: separation(ds[layer], held, train) for layer in layers}
     return {
         layer: {name: one[name] for name in ("direction", "bag of words", "random")} for layer, one in results.items()
     }
@@ -128,6 +127,12 @@ def _count(kind: str, layer: int, dose: float, rows: "pd.DataFrame") -> DoseCoun
     return DoseCount(kind, layer, dose, harmful, harmless, share(rows, "collapse"))
 
 
+def _every_layer(model: Model, sides: Pairs) -> Directions:
+    ds = extract(model, sides, at=resid_post.all, read=PROMPT[-1])
+    assert isinstance(ds, Directions)
+    return ds
+
+
 def _kept(paths: Sequence[Path], make: Callable[[], Sequence[Directions]]) -> list[Directions]:
     """Directions out of files, made and written the first time: stored completions then stay those of their arms."""
     if not all(path.exists() for path in paths):
@@ -136,11 +141,11 @@ def _kept(paths: Sequence[Path], make: Callable[[], Sequence[Directions]]) -> li
     return [Directions.load(path) for path in paths]
 
 
-def _test(contrast: Pairs) -> dict[str, Prompts]:
-    part = contrast.test
+def _test(sides: Pairs) -> dict[str, Prompts]:
+    part = sides.test
     assert part.borderline is not None
     return {"positive": part.positive, "negative": part.negative, "borderline": part.borderline}
 
 
-def _dev(contrast: Pairs) -> dict[str, Prompts]:
-    return {"positive": contrast.dev.positive.take(DEV), "negative": contrast.dev.negative.take(DEV)}
+def _dev(sides: Pairs) -> dict[str, Prompts]:
+    return {"positive": sides.dev.positive.take(DEV), "negative": sides.dev.negative.take(DEV)}

@@ -93,7 +93,11 @@ from .mechanism.patch import patch as patch
 # sweeps: the experiment
 from .sweeps.cluster import Ray as Ray
 from .sweeps.cost import plan as plan
-from .sweeps.search import dose_effects as dose_effects, steering_search as steering_search
+from .sweeps.search import (
+    dose_effects as dose_effects,
+    paired_changes as paired_changes,
+    steering_search as steering_search,
+)
 from .sweeps.sweep import outcomes as outcomes, sweep as sweep
 
 # statistics: numbers

@@ -48,3 +48,36 @@ def test_what_is_missing_is_said():
         wb.dose_effects(rows(), "harm")
     with pytest.raises(wb.WorkbenchError, match="a baseline"):
         wb.dose_effects(rows().query("kind != 'baseline'"), "odds")
+
+
+def test_changes_are_paired_and_controls_of_a_kind_are_one_row():
+    found = wb.paired_changes(rows(direction=1.0, control=-0.5), "odds", by=["kind"]).set_index("kind")
+    assert found["change"]["direction"] == pytest.approx(1.0, abs=0.1)
+    assert found["change"]["random"] == pytest.approx((-0.5 + 9.0) / 2)
+    assert found["low"]["direction"] < found["change"]["direction"] < found["high"]["direction"]
+    assert found["n"].tolist() == [12, 12]
+    by_dose = wb.paired_changes(rows(control=-0.5), "odds").set_index(["kind", "ratio"])
+    assert by_dose["change"]["random", 0.2] == pytest.approx(-0.5)
+
+
+def test_a_prompt_without_a_value_is_left_out_of_its_kind_alone():
+    some = rows()
+    some.loc[(some["kind"] == "random") & (some["prompt"] == "p0"), "value"] = np.nan
+    found = wb.paired_changes(some, "odds", by=["kind"]).set_index("kind")
+    assert found["n"].to_dict() == {"direction": 12, "random": 11}
+
+
+def test_shares_of_a_label_change_by_points():
+    some = rows()
+    some["value"] = np.where(
+        some["kind"] == "baseline", "refusal", np.where(some["prompt"] < "p5", "compliance", "refusal")
+    )
+    found = wb.paired_changes(some, "odds", "refusal", by=["kind"])
+    share = (some[some["kind"] == "direction"]["value"] == "refusal").mean()
+    assert found["change"].tolist() == pytest.approx([share - 1] * 2)
+    with pytest.raises(wb.WorkbenchError, match="gives labels"):
+        wb.paired_changes(some, "odds")
+    with pytest.raises(wb.WorkbenchError, match="no column 'method'"):
+        wb.paired_changes(rows(), "odds", by=["method"])
+    with pytest.raises(wb.WorkbenchError, match="a baseline"):
+        wb.paired_changes(rows().query("kind != 'baseline'"), "odds")

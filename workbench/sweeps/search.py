@@ -364,3 +364,52 @@ def dose_effects(rows: "pd.DataFrame", score: str, floor: float = 0.7) -> "pd.Da
         )
     columns = ["arm", "layer", "ratio", "change", "low", "high", "control", "coherence", "steers"]
     return pd.DataFrame(effects, columns=columns)
+
+
+def paired_changes(
+    rows: "pd.DataFrame", score: str, label: str | None = None, by: Sequence[str] = ("kind", "layer", "ratio")
+) -> "pd.DataFrame":
+    """What each kind of arm does to a score: the mean change against the unsteered arm, paired by prompt.
+
+    Controls of a kind are one row: per prompt their mean counts.
+
+    Args:
+        rows: of ``wb.sweep`` on one prompt set, with a baseline.
+        score: its name. label: the label whose share is meant, for a score of labels, e.g. "refusal".
+        by: columns that tell the kinds of arms apart.
+
+    Returns:
+        One row per kind: the columns of ``by``, change, low, high (95% of prompts by base, bootstrap) and n, the number of
+        prompts with a value under all of its arms. The change of a kind without two such prompts is NaN.
+
+    Raises:
+        WorkbenchError: a score that is not in the rows, no baseline, labels without ``label``, or a column that is not there.
+
+    >>> arms = wb.grid(wb.extract(model, tiny_pairs, at=wb.resid_post(1)), ratios=[0, 0.2], controls=2)
+    >>> questions = [wb.Prompt("write a song", "1", choices=["tea", "birds"], answer="tea"),
+    ...              wb.Prompt("bake the cake", "2", choices=["tea", "birds"], answer="birds")]
+    >>> rows = wb.sweep(model, questions, arms, [wb.multiple_choice], folder)
+    >>> paired_changes(rows, "multiple_choice")["kind"].tolist()
+    ['direction', 'random', 'orthogonal']
+    """
+    import pandas as pd
+
+    part = rows[rows["score"] == score]
+    if part.empty or BASELINE.name not in set(part["arm"]):
+        raise WorkbenchError(
+            f"rows lack {score if part.empty else 'a baseline'}; sweep with that score and the ratio 0"
+        )
+    if missing := [name for name in by if name not in rows.columns]:
+        raise WorkbenchError(f"rows have no column {missing[0]!r}; they have {', '.join(rows.columns)}")
+    if label is None and part["value"].map(type).eq(str).any():
+        raise WorkbenchError(f"{score} gives labels; say which one counts, e.g. label='refusal'")
+    values = part["value"] if label is None else part["value"].eq(label).where(part["value"].notna())
+    table = part.assign(value=values.astype(float)).pivot(index="prompt", columns="arm", values="value")
+    bases = part.drop_duplicates("prompt").set_index("prompt")["base"].loc[table.index].to_numpy()
+    steered = part[part["arm"] != BASELINE.name].drop_duplicates("arm")
+    effects = []
+    for kind, arms in steered.groupby(list(by), sort=False)["arm"]:
+        change = table[list(arms)].mean(axis=1, skipna=False) - table[BASELINE.name]
+        effect = _mean_of_known(change.to_numpy(), bases, 0.95)
+        effects.append((*kind, effect.value, effect.low, effect.high, int(change.notna().sum())))
+    return pd.DataFrame(effects, columns=[*by, "change", "low", "high", "n"])
