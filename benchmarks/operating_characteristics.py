@@ -159,11 +159,14 @@ DESIGNS = {
     "S2.3": Design(normal(0.15), "responses", 0.15),
     "S2.9": Design(normal(0.6), "prompts", 0.6),
     "S2.15": Design(normal(0.13), "cells", 0.13),
-    "S3.5": Design(normal(100.0), "prompts", 100.0),
     "S1.8": Design(pairs(0.02)),
+    "S1.3": Design(pairs(0.3)),
+    "S1.3a": Design(pairs(0.3)),
+    "S1.6b": Design(units(), "pairs of requests"),
+    "S3.2a": Design(pairs(0.3)),
+    "S2.11b": Design(units(), "bases"),
     "S0.5": Design(normal(0.29), sd=0.29),
     "S0.10": Design(normal(1.9), sd=1.9),
-    "S1.6": Design(normal(0.0)),
     "S1.1": Design(normal(0.42), "layers", 0.42),
     "S2.8": Design(normal(0.25), "pairs of models", 0.25),
     "S2.10": Design(normal(0.32), "prompts", 0.32),
@@ -261,7 +264,7 @@ def table(lines: list[tuple[Claim, int, dict[str, Counter[str]]]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=2000, help="replications of each effect")
-    parser.add_argument("--claims", nargs="+", default=[name for name in DESIGNS if name != "S1.6"])
+    parser.add_argument("--claims", nargs="+", default=list(DESIGNS))
     parser.add_argument("--plan", action="store_true", help="find the n of each claim instead")
     options = parser.parse_args()
     lines, told = [], {}
