@@ -174,6 +174,10 @@ DESIGNS = {
     "S1.9": Design(normal(1.0), "models", 1.0),
 }
 
+#: Claims that plan an n and whose outcome is no difference that could be drawn here: a level, the largest of several ranges, the
+#: share of a probe's lead.
+WITHOUT_DESIGN = {"S1.6", "S0.6"}
+
 
 def simulate(claim: Claim, design: Design, effect: float, n: int, runs: int, seed: int = 0) -> Counter[str]:
     """How often each outcome came out of so many replications of a claim."""
