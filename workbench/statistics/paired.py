@@ -55,6 +55,13 @@ def paired_difference(before: Sequence[bool], after: Sequence[bool], confidence:
     0.75 [0.48, 0.89] n=20
     """
     first, second = inputs.paired(before, after)
+    return newcombe(first, second, confidence)
+
+
+def newcombe(
+    first: np.ndarray, second: np.ndarray, confidence: float, weights: tuple[float, float] = (1.0, 1.0)
+) -> Estimate:
+    """``paired_difference`` of two rates that are weighed first: the second times its weight minus the first times its own."""
     n = len(first)
     a, b, c, d = (int(x.sum()) for x in (first & second, first & ~second, ~first & second, ~first & ~second))
     old, new = rate(a + b, n, confidence), rate(a + c, n, confidence)
@@ -63,14 +70,16 @@ def paired_difference(before: Sequence[bool], after: Sequence[bool], confidence:
     if cross > 0:
         cross = max(cross - n / 2, 0)
     phi = 0.0 if margins == 0 else cross / np.sqrt(margins)
-    value = new.value - old.value
+    of_old, of_new = weights
+    value = of_new * new.value - of_old * old.value
 
     def reach(x: float, y: float) -> float:
+        x, y = of_new * x, of_old * y
         return float(np.sqrt(max(x * x - 2 * phi * x * y + y * y, 0)))
 
     low = value - reach(new.value - new.low, old.high - old.value)
     high = value + reach(new.high - new.value, old.value - old.low)
-    return Estimate(value, max(low, -1.0), min(high, 1.0), n, "Newcombe paired")
+    return Estimate(value, max(low, -of_old), min(high, of_new), n, "Newcombe paired")
 
 
 def permutation(
