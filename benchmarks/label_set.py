@@ -120,9 +120,8 @@ def write(name: str, again: bool) -> None:
         raise SystemExit(f"no rows of {name!r}; there are {', '.join(RECIPES)}")
     model = wb.load(name)
     train, recipe = wb.pairs("refusal").train, RECIPES[name]
-    directions = {
-        layer: wb.extract(model, train, at=wb.resid_post(layer), read=wb.PROMPT[-1]) for layer in recipe.layers
-    }
+    half = wb.Pairs(train.positive.take(64), train.negative.take(64))
+    directions = wb.extract(model, half, at=[wb.resid_post(layer) for layer in recipe.layers], read=wb.PROMPT[-1])
     prompts = {p.id: p for side in SIDES for p in wb.prompts(f"refusal/{side}")}
     steers = [steer(row["arm"], directions) for row in rows]
     done = wb.generate(model, [prompts[row["prompt"]] for row in rows], steers, max_new_tokens=TOKENS, batch_size=BATCH)
@@ -146,7 +145,7 @@ def write(name: str, again: bool) -> None:
     print(f"{name} ({model.revision}): {len(rows)} texts in {RUNS}")
 
 
-def steer(arm: str, directions: dict[int, wb.Direction]) -> wb.Steer:
+def steer(arm: str, directions: wb.Directions) -> wb.Steer:
     if arm == "baseline":
         return wb.Steer()
     layer, dose = arm.removeprefix("L").split()

@@ -44,9 +44,7 @@ app.add_typer(new_app, name="new")
 
 @app.command()
 def fetch(
-    names: Annotated[
-        Optional[list[str]], typer.Argument(help="Names; by default smollm2-refusal and what labels need.")
-    ] = None,  # noqa: UP045
+    names: Annotated[Optional[list[str]], typer.Argument(help="Names; by default what `make run` needs first.")] = None,  # noqa: UP045
 ) -> None:
     """Download embedded models and convert them. Needs no account and no model hub."""
     from workbench.models.fetch import fetch as fetch_one

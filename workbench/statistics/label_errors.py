@@ -108,7 +108,7 @@ def corrected_difference(
     >>> print(corrected_difference(before, after, good, good))
     0.19 [0.07, 0.32] n=60
     >>> print(corrected_difference(before, after, good, bad))  # the label itself says so of one in five
-    0.00 [-0.17, 0.13] n=60
+    0.00 [-0.13, 0.18] n=60
     """
     inputs.between(confidence, 0, 1, "confidence")
     first, second = inputs.paired_numbers(before, after, "before and after", 1)
