@@ -27,7 +27,7 @@ from workbench._files import content_key, data_folder, whole
 
 SET = data_folder() / "labels" / "completions.jsonl"
 RUNS = Path("runs/labels")
-SEED, TOKENS, BATCH = 17, 40, 90
+SEED, TOKENS, BATCH = 17, 40, 180
 SIDES = ("harmful", "harmless", "borderline")
 SHARE_ASIDE = 0.6  # of the prompts
 
@@ -118,7 +118,7 @@ def write(name: str, again: bool) -> None:
     rows = [row for row in load() if row["model"] == name]
     if not rows:
         raise SystemExit(f"no rows of {name!r}; there are {', '.join(RECIPES)}")
-    model = wb.load(name)
+    model = wb.load(name, dtype="bfloat16", check=False)
     train, recipe = wb.pairs("refusal").train, RECIPES[name]
     half = wb.Pairs(train.positive.take(64), train.negative.take(64))
     directions = wb.extract(model, half, at=[wb.resid_post(layer) for layer in recipe.layers], read=wb.PROMPT[-1])
