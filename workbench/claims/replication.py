@@ -46,7 +46,7 @@ def read_rows(
         rows: as ``evidence.prepare_rows`` makes them of the rows of a sweep.
         arm: name of the arm. By default every direction arm of the claimed sign is tried, the one with the largest effect
             among those that pass the gate of coherence is taken, and interval and p-value make up for the choice (Bonferroni).
-        score: the score that gave the labels; the log's own, or the three-way label.
+        score: the score that gave the labels; the log's own, or the four-way label.
         extra: gates that were measured elsewhere; they count like those of the rows.
 
     Raises:

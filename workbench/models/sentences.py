@@ -84,3 +84,13 @@ def embed(texts: Sequence[str]) -> Float[np.ndarray, "text 384"]:
         pooled = (states * counted).sum(1) / counted.sum(1)
         vectors[rows] = torch.nn.functional.normalize(pooled, dim=-1).numpy()
     return vectors
+
+
+def pieces(texts: Sequence[str]) -> list[int]:
+    """How many pieces the tokenizer makes of each text: words that are none fall into many.
+
+    >>> pieces(["the red bridge", "thrl bedrn brxdgq"])
+    [3, 9]
+    """
+    _, tokenizer = _encoder(fetch_sentences())
+    return [len(ids) for ids in tokenizer(list(texts), add_special_tokens=False).input_ids] if texts else []
