@@ -24,6 +24,7 @@ MEASURED = wb.Measured(wb.Estimate(0.9, 0.8, 0.96, 48, "Wilson"), 0.001, True)
         ("someone/Mistral-7B-Instruct-v0.2", PINNED, "another"),
         ("smollm2-refusal", "0123456789abcdef", "analogue"),
         ("smollm2-135m", "0123456789abcdef", "another"),
+        ("qwen2.5-coder-0.5b", "0123456789abcdef", "another"),
         ("checkpoint-100", "0123456789abcdef", "another"),
         ("/models/smollm2-refusal", "0123456789abcdef", "another"),
     ],

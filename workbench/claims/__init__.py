@@ -14,6 +14,7 @@ What is asked, and which file answers:
     how does a ledger go to somebody else?            exchange     export, open_exported
     is it the logged model, another, or an analogue?  standing     standing_of
     which rows are evidence?                          evidence     prepare_rows, oracle
+    how often does the label err?                     label_errors measured_errors
     how do rows become an effect and gates?           replication  read_rows
     where are verdicts kept?                          ledger       record, open, Ledger
     what does one entry hold?                         entries      Entry

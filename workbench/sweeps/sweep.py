@@ -81,8 +81,9 @@ def sweep(
 
     Returns:
         A long DataFrame, one row per prompt × arm × score: set, prompt, base, category, arm, kind, layer, ratio, seed,
-        dose (total), doses (JSON: dose per site), score, version (of the score), value, tokens, finish, model, revision,
-        decoding, key. A row whose logits turned to NaN has finish "failed" and no value; a warning names its arm and dose.
+        dose (total), doses (JSON: dose per site), score, version (of the score), value, reason (why there is no value), tokens,
+        finish, model, revision, decoding, key. A row whose logits turned to NaN has finish "failed" and no value; a warning
+        names its arm and dose.
 
     Raises:
         WorkbenchError: no arms or scores, arms of one name, prompts of one id in a set, an unknown ``stop`` or ``screen``, a
@@ -167,6 +168,9 @@ def _check(
             "give each prompt an id of its own",
         )
     check_all((arm.steer for arm in arms), model)
+    for score in scores:
+        if ready := getattr(score, "ready", None):
+            ready()
 
 
 def _distinct(what: str, how: str, names: Sequence[str], remedy: str) -> None:
@@ -197,7 +201,7 @@ def outcomes(rows: "pd.DataFrame", set: str, arm: Arm | str, label: str) -> "pd.
         rows: of ``sweep``, with the score "refusal".
         set: name of the prompt set, e.g. "positive".
         arm: an Arm or its name.
-        label: "refusal", "compliance" or "collapse".
+        label: "refusal", "compliance", "off topic" or "collapse". One in a language that the label cannot read has none.
 
     Returns:
         A boolean Series indexed by prompt id, in the same order for every arm.
@@ -226,7 +230,8 @@ def outcomes(rows: "pd.DataFrame", set: str, arm: Arm | str, label: str) -> "pd.
         )
     part = part.drop_duplicates(["prompt", "key"])  # of sweeps that were joined
     _distinct(f"rows of arm {name!r} on {set!r}", "for the prompt", list(part["prompt"]), "pass the rows of one sweep")
-    if lost := int(part["value"].isna().sum()):
+    unread = part["reason"].str.startswith("not English") if "reason" in part else False
+    if lost := int((part["value"].isna() & ~unread).sum() if "reason" in part else part["value"].isna().sum()):
         raise WorkbenchError(
             f"arm {name!r} has {lost} of {len(part)} rows without a label on {set!r}, e.g. since a thought was cut: raise "
             "max_new_tokens, or leave their prompts out in all arms"
@@ -290,6 +295,9 @@ def _add_scores(
         if len(kept) < len(new):
             log.warning("%s: %d of %d new responses have no value", score.name, len(new) - len(kept), len(new))
         by_key = {key: new[key] if key in new else known[places[key]] for key in texts.index}
-        parts.append(frame.assign(score=score.name, version=score.version, value=frame["key"].map(by_key)))
+        why = getattr(score, "reason", None) or (lambda text: "")
+        reasons = {key: why(texts[key]) if pd.isna(value) else "" for key, value in by_key.items()}
+        values_of = {"value": frame["key"].map(by_key), "reason": frame["key"].map(reasons).fillna("")}
+        parts.append(frame.assign(score=score.name, version=score.version, **values_of))
     long = pd.concat(parts, ignore_index=True)
     return long if show_text else long.drop(columns="text")
