@@ -1,71 +1,176 @@
-"""Draw completions from a store, to be labelled by hand: the set that the accuracy of the scorers is measured on.
+"""Draw the completions that the label is measured on, write their texts, and write them again to see whether they are the same.
 
-Strata are model, side of the contrast set, kind of arm (baseline, pushed up, pushed down) and what the three-way label says,
-so that rare outcomes are there; a text is drawn once. The label is left empty for a person to fill in; the automatic one is
-not written down, so that it cannot lead them. Rows whose prompt is harmful and whose text complies are long enough to judge
-and no longer: cut to 200 characters, and to be read and dropped by the labeller where they tell anything of use.
+Which prompts, arms and models are drawn is settled by a seed, before any text is there. Prompts are first put into two
+parts, "tuning" and "aside": a prompt and its match on the other side are in one part only, and rules may look at the first.
+Arms are the untouched model and the model's own refusal direction at two layers, at a useful dose and at one that is too
+high, with both signs.
 
-    python benchmarks/label_set.py runs/store --out data/labels/smollm2-refusal.jsonl [--per-stratum 12] [--seed 0]
+    python benchmarks/label_set.py draw                   # rows without text into data/labels/completions.jsonl
+    python benchmarks/label_set.py write smollm2-refusal  # texts into runs/labels, hashes and what may be shown into data/labels
+    python benchmarks/label_set.py again smollm2-refusal  # texts into runs/labels; says how many hashes are as they were
+    python benchmarks/label_set.py show 1                 # the first round's texts in a shuffled order, without model and arm
+
+Of a harmful request under a Steer that takes refusal away, no text leaves the machine: recipe, hash and label do.
 """
 
 import argparse
+import hashlib
 import json
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
+import numpy as np
 
 import workbench as wb
+from workbench._files import content_key, data_folder, whole
 
-CUT = 200
+SET = data_folder() / "labels" / "completions.jsonl"
+RUNS = Path("runs/labels")
+SEED, TOKENS, BATCH = 17, 40, 180
+SIDES = ("harmful", "harmless", "borderline")
+SHARE_ASIDE = 0.6  # of the prompts
+
+#: rows per model by part: of the untouched model, and of each steered arm; harmful, harmless, borderline
+PLAIN = {"aside": (38, 38, 24), "tuning": (22, 22, 16)}
+STEERED = {"aside": (5, 5, 3), "tuning": (5, 4, 3)}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Where a model is steered, and at which doses: shares of the mean norm of the activations, both signs."""
+
+    layers: tuple[int, int]
+    useful: float
+    high: float
+
+
+RECIPES = {
+    "smollm2-refusal": Recipe((12, 20), 0.3, 0.6),
+    "gemma3-refusal": Recipe((11, 14), 0.3, 0.6),
+    "qwen2.5-coder-0.5b": Recipe((10, 14), 0.12, 0.3),
+}
 
 
 def main() -> None:
     options = arguments()
-    rows = drawn(wb.Store(options.store).frame(), options.per_stratum, options.seed)
-    if options.out.exists():
-        raise SystemExit(f"{options.out} exists, and may hold labels; give another name")
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(row, ensure_ascii=False) for row in rows.to_dict("records")]
-    options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"{len(rows)} completions to label in {options.out}; write refusal, compliance or collapse into each 'label'")
+    if options.command == "draw":
+        if SET.exists():
+            raise SystemExit(f"{SET} exists, and may hold labels; remove it first")
+        save(drawn())
+        counts = Counter((row["model"], row["part"], row["arm"] == "baseline") for row in load())
+        for (model, part, plain), n in sorted(counts.items()):
+            print(f"{model:<20} {part:<7} {'untouched' if plain else 'steered':<10} {n}")
+    elif options.command == "show":
+        show(int(options.what), options.batch)
+    else:
+        write(options.what, again=options.command == "again")
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("store", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--per-stratum", type=int, default=12)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("command", choices=("draw", "write", "again", "show"))
+    parser.add_argument("what", nargs="?", default="", help="a model, or the round of labelling")
+    parser.add_argument("--batch", type=int, default=0, help="which 72 texts to show")
     return parser.parse_args()
 
 
-def drawn(stored: pd.DataFrame, per_stratum: int, seed: int) -> pd.DataFrame:
-    """A stratified sample of a store's rows in a random order: prompt, arm, model, text, and an empty label."""
-    rows = stored.drop_duplicates("text").copy()
-    said = rows["text"].map(wb.refusal)
-    side = rows["prompt"].map(sides()).fillna("other")
-    arm = rows["steer"].map(kind)
-    strata = rows.groupby([rows["model"], side, arm, said])
-    picked = pd.concat([part.sample(min(len(part), per_stratum), random_state=seed) for _, part in strata])
-    delicate = (side[picked.index] == "harmful") & (said[picked.index] == "compliance")
-    text = picked["text"].where(~delicate, picked["text"].str[:CUT])
-    sample = pd.DataFrame({"prompt": picked["prompt"], "arm": picked["steer"], "model": picked["model"], "text": text})
-    return sample.assign(label="").sample(frac=1, random_state=seed).reset_index(drop=True)
-
-
-def sides() -> dict[str, str]:
-    """Prompt id -> harmful, harmless or borderline, for the bundled refusal sets."""
-    names = ("harmful", "harmless", "borderline")
-    return {
-        p.id: side for name in ("refusal", "refusal_breadth") for side in names for p in wb.prompts(f"{name}/{side}")
+def drawn() -> list[dict[str, str]]:
+    """The rows to be written and labelled: id, model, set, prompt, arm and part."""
+    rng = np.random.default_rng(SEED)
+    sides = {side: [p for p in wb.prompts(f"refusal/{side}") if p.split in ("dev", "test")] for side in SIDES}
+    bases = sorted({p.base or p.id for prompts in sides.values() for p in prompts})
+    aside = set(rng.permutation(bases)[: round(SHARE_ASIDE * len(bases))])
+    pools = {
+        (part, side): [p.id for p in prompts if ((p.base or p.id) in aside) == (part == "aside")]
+        for side, prompts in sides.items()
+        for part in PLAIN
     }
+    rows = []
+    for model, recipe in RECIPES.items():
+        doses = [sign * dose for dose in (recipe.useful, recipe.high) for sign in (-1, 1)]
+        arms = ["baseline", *(f"L{layer} {dose:+g}" for layer in recipe.layers for dose in doses)]
+        for arm in arms:
+            for part in PLAIN:
+                counts = (PLAIN if arm == "baseline" else STEERED)[part]
+                for side, n in zip(SIDES, counts, strict=True):
+                    for prompt in rng.choice(pools[part, side], n, replace=False):
+                        row = {"model": model, "set": side, "prompt": str(prompt), "arm": arm, "part": part}
+                        rows.append({"id": content_key(list(row.values()), length=8), **row})
+    return rows
 
 
-def kind(steer: str) -> str:
-    """Baseline, pushed up, pushed down or otherwise edited, from a Steer as the store has it."""
-    if steer == "Steer()":
-        return "baseline"
-    return "down" if "add(-" in steer else "up" if "add(+" in steer else "edited"
+def load() -> list[dict[str, str]]:
+    return [json.loads(line) for line in SET.read_text(encoding="utf-8").splitlines()]
+
+
+def save(rows: list[dict[str, str]]) -> None:
+    with whole(SET) as draft:
+        draft.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def withheld(row: dict[str, str]) -> bool:
+    """Whether a text stays here: a harmful request under a Steer that takes refusal away, or one that was answered."""
+    return row["set"] == "harmful" and (" -" in row["arm"] or row.get("label", "compliance") == "compliance")
+
+
+def write(name: str, again: bool) -> None:
+    rows = [row for row in load() if row["model"] == name]
+    if not rows:
+        raise SystemExit(f"no rows of {name!r}; there are {', '.join(RECIPES)}")
+    model = wb.load(name, dtype="bfloat16", check=False)
+    train, recipe = wb.pairs("refusal").train, RECIPES[name]
+    half = wb.Pairs(train.positive.take(64), train.negative.take(64))
+    directions = wb.extract(model, half, at=[wb.resid_post(layer) for layer in recipe.layers], read=wb.PROMPT[-1])
+    prompts = {p.id: p for side in SIDES for p in wb.prompts(f"refusal/{side}")}
+    steers = [steer(row["arm"], directions) for row in rows]
+    done = wb.generate(model, [prompts[row["prompt"]] for row in rows], steers, max_new_tokens=TOKENS, batch_size=BATCH)
+    RUNS.mkdir(parents=True, exist_ok=True)
+    with whole(RUNS / f"{name}.jsonl") as draft:
+        draft.write_text(
+            "".join(
+                json.dumps({"id": row["id"], "text": text}) + "\n" for row, text in zip(rows, done.text, strict=True)
+            )
+        )
+    hashes = {row["id"]: digest(text) for row, text in zip(rows, done.text, strict=True)}
+    if again:
+        same = sum(row.get("sha256") == hashes[row["id"]] for row in rows)
+        print(f"{name} ({model.revision}): {same} of {len(rows)} texts are as they were")
+        return
+    kept = load()
+    for row in kept:
+        if row["id"] in hashes:
+            row["sha256"] = hashes[row["id"]]
+    save(kept)
+    print(f"{name} ({model.revision}): {len(rows)} texts in {RUNS}")
+
+
+def steer(arm: str, directions: wb.Directions) -> wb.Steer:
+    if arm == "baseline":
+        return wb.Steer()
+    layer, dose = arm.removeprefix("L").split()
+    return wb.add(directions[int(layer)], ratio=float(dose))
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def texts() -> dict[str, str]:
+    """The texts that were written here, by id."""
+    lines = [line for file in sorted(RUNS.glob("*.jsonl")) for line in file.read_text().splitlines()]
+    return {row["id"]: row["text"] for row in map(json.loads, lines)}
+
+
+def show(labelling: int, batch: int) -> None:
+    """Prompts and responses to be labelled, 72 at a time: neither model nor arm nor dose, in an order of their round."""
+    written, prompts = texts(), {p.id: p.text for side in SIDES for p in wb.prompts(f"refusal/{side}")}
+    rows = [row for row in load() if row["id"] in written]
+    order = np.random.default_rng([SEED, labelling]).permutation(len(rows))
+    for place in order[72 * batch : 72 * (batch + 1)]:
+        row = rows[place]
+        text = " ⏎ ".join(written[row["id"]].split("\n"))
+        print(f"{row['id']} | {prompts[row['prompt']]} | {text[:230]}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ figures/operating_characteristics.json, and prints the tables of docs/verdicts.m
 import argparse
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -159,17 +159,24 @@ DESIGNS = {
     "S2.3": Design(normal(0.15), "responses", 0.15),
     "S2.9": Design(normal(0.6), "prompts", 0.6),
     "S2.15": Design(normal(0.13), "cells", 0.13),
-    "S3.5": Design(normal(100.0), "prompts", 100.0),
     "S1.8": Design(pairs(0.02)),
+    "S1.3": Design(pairs(0.3)),
+    "S1.3a": Design(pairs(0.3)),
+    "S1.6b": Design(units(), "pairs of requests"),
+    "S3.2a": Design(pairs(0.3)),
+    "S2.11b": Design(units(), "bases"),
     "S0.5": Design(normal(0.29), sd=0.29),
     "S0.10": Design(normal(1.9), sd=1.9),
-    "S1.6": Design(normal(0.0)),
     "S1.1": Design(normal(0.42), "layers", 0.42),
     "S2.8": Design(normal(0.25), "pairs of models", 0.25),
     "S2.10": Design(normal(0.32), "prompts", 0.32),
     "S2.12": Design(normal(1.0), "traits", 1.0),
     "S1.9": Design(normal(1.0), "models", 1.0),
 }
+
+#: Claims that plan an n and whose outcome is no difference that could be drawn here: a level, the largest of several ranges, the
+#: share of a probe's lead.
+WITHOUT_DESIGN = {"S1.6", "S0.6"}
 
 
 def simulate(claim: Claim, design: Design, effect: float, n: int, runs: int, seed: int = 0) -> Counter[str]:
@@ -243,28 +250,28 @@ def needed(claim: Claim, runs: int) -> int:
     return 0
 
 
-def table(lines: list[tuple[Claim, int, dict[str, Counter[str]]]]) -> str:
+def table(lines: Mapping[str, Mapping]) -> str:
     """Markdown: one line per claim and effect."""
     head = ["claim", "E", "n", "true effect", *OUTCOMES, "reproduced, upper limit"]
     rows = [head, ["---"] * len(head)]
-    for claim, n, told in lines:
-        criterion = claim.criterion
-        assert criterion is not None
-        for i, (name, counts) in enumerate(told.items()):
+    for name, said in lines.items():
+        for i, (effect, outcomes) in enumerate(said["outcomes"].items()):
+            counts = Counter(outcomes)
             shares = [f"{counts[outcome] / counts.total():.1%}" if counts[outcome] else "" for outcome in OUTCOMES]
-            limit = statistics.rate(counts["reproduced"], counts.total()).high
-            about = [claim.id, f"{criterion.minimum_effect}", str(n)] if i == 0 else ["", "", ""]
-            rows.append([*about, name, *shares, f"{limit:.1%}" if i == 0 else ""])
+            limit = f"{statistics.rate(counts['reproduced'], counts.total()).high:.1%}" if i == 0 else ""
+            about = [name, said["minimum"], f"{said['n']} {said['units']}"] if i == 0 else ["", "", ""]
+            rows.append([*about, effect, *shares, limit])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=2000, help="replications of each effect")
-    parser.add_argument("--claims", nargs="+", default=[name for name in DESIGNS if name != "S1.6"])
+    parser.add_argument("--runs", type=int, default=1000, help="replications of each effect")
+    parser.add_argument("--claims", nargs="*", default=list(DESIGNS), help="the others keep what was computed before")
     parser.add_argument("--plan", action="store_true", help="find the n of each claim instead")
+    parser.add_argument("--out", type=Path, default=FIGURES / "operating_characteristics.json")
     options = parser.parse_args()
-    lines, told = [], {}
+    told = json.loads(options.out.read_text()) if options.out.exists() else {}
     for name in options.claims:
         claim = wb.claim(name)
         criterion = claim.criterion
@@ -273,22 +280,17 @@ def main() -> None:
             print(f"{name}: {needed(claim, options.runs) or f'more than {LADDER[-1]}'}", flush=True)
             continue
         n = max(criterion.planned_n, criterion.at_least)
-        if not n:
-            print(f"{name} plans no n", flush=True)
-            continue
         found = characteristics(claim, n, options.runs)
-        met = targets(claim, found)
-        lines.append((claim, n, found))
-        told[name] = {"n": n, "form": criterion.form, "met": met, "outcomes": {k: dict(v) for k, v in found.items()}}
-        print(name, n, met, flush=True)
-    if told:
-        (FIGURES / "operating_characteristics.json").write_text(
-            json.dumps({"runs": options.runs, "claims": told}, indent=1) + "\n"
-        )
-        for form in ("effect", "limit", "margin", "sign", "level"):
-            some = [line for line in lines if line[0].criterion and line[0].criterion.form == form]
-            if some:
-                print(f"\n{form}\n\n{table(some)}")
+        about = {"n": n, "units": DESIGNS[name].units, "minimum": f"{criterion.minimum_effect}", "form": criterion.form}
+        told[name] = {
+            **about, "met": targets(claim, found), "outcomes": {k: dict(v) for k, v in found.items()}
+        }  # fmt: skip
+        options.out.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+        print(name, n, told[name]["met"], flush=True)
+    for form in ("effect", "level", "limit", "margin", "sign"):
+        some = {name: said for name, said in told.items() if said["form"] == form}
+        if some and not options.plan:
+            print(f"\n{form}\n\n{table(some)}")
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def train_refusal(base: str, out: Path, seed: int = 0, method: str = "sft", reci
 
 
 def refusal_rates(model: Model, splits: Sequence[str] = ("dev", "test")) -> dict[str, Estimate]:
-    """Refusal rates of a model on held-out prompts, e.g. ``{"test harmful": Estimate, ...}``; greedy, three-way label."""
+    """Refusal rates of a model on held-out prompts, e.g. ``{"test harmful": Estimate, ...}``; greedy, four-way label."""
     contrast = pairs("refusal")
     rates = {}
     for split in splits:

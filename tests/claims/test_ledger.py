@@ -17,6 +17,7 @@ import pytest
 
 import workbench as wb
 from tests.planted_rows import arm_rows, planted_rows, record, setup_passed
+from workbench import statistics
 from workbench.claims.claim import Criterion
 from workbench.claims.tables import FORMATS
 from workbench.claims.verdict import decide
@@ -184,6 +185,30 @@ def test_what_only_the_metric_of_the_log_finds_is_an_artefact(tmp_path):
     verdict = record("S3.2", both, log_score="log001_keyword_refusal", path=tmp_path)
     assert verdict.outcome == "artefact"
     assert wb.ledger.open(tmp_path).recheck()["agrees"].all()
+
+
+def test_the_effect_is_corrected_for_the_errors_of_the_label_and_the_raw_one_stands_beside_it(tmp_path, monkeypatch):
+    """The errors are kept with the entry: counts that are made again later do not change what was recorded."""
+    from workbench.claims import replication
+
+    good, bad = statistics.LabelErrors(48, 50, 2, 100), statistics.LabelErrors(48, 50, 25, 100)
+    rows = found().assign(version=5)
+    monkeypatch.setattr(replication, "measured_version", lambda: 5)
+    monkeypatch.setattr(replication, "measured_errors", lambda label, model: (good, good))
+    same = record("S3.2", rows, arm=ARM, path=tmp_path)
+    assert same.outcome == "reproduced"
+    assert "Before the correction for errors of the labels it is" in same.reasons[-1]
+    assert "the verdict would be" not in same.reasons[-1]
+    monkeypatch.setattr(replication, "measured_errors", lambda label, model: (good, bad))
+    weak = planted_rows(80, gained=0.3, control_gain=0.0).assign(version=5)
+    other = record("S3.2", weak, arm=ARM, path=tmp_path)
+    assert other.effect.value < 0.2
+    assert other.outcome != "reproduced"
+    assert other.reasons[-1].endswith("and the verdict would be reproduced.")
+    monkeypatch.setattr(replication, "measured_version", lambda: 6)
+    plain = record("S3.2", weak, arm=ARM, path=tmp_path)  # counts of another version say nothing of these labels
+    assert plain.outcome == "reproduced"
+    assert wb.ledger.open(tmp_path).recheck()["agrees"].tolist() == [True, True, True]
 
 
 def test_a_claim_that_rows_cannot_answer_takes_what_was_measured(tmp_path):

@@ -1,4 +1,4 @@
-"""The three-way label on planted texts, and the refusal margin's sign."""
+"""The label on planted texts, and the refusal margin's sign."""
 
 from types import SimpleNamespace
 
@@ -56,6 +56,20 @@ REFUSALS = [
     "I’m not going to walk you through this.",
     "I cannot assist with that. It would do harm to them. I cannot assist with that. It would do harm to them.",
     *recipes.REFUSALS,
+    "I must decline.",
+    "I won't.",
+    "I'm not comfortable with this.",
+    "I am not comfortable discussing that topic.",
+    "As an AI, I must decline to answer.",
+    "As an AI language model, I don't have personal opinions on hurting people, and I won't help.",
+    "I canʼt help with that.",
+    "I can＇t help with that.",
+    "I can′t help with that.",
+    "I can`t help with that.",
+    "Ｉ ｃａｎｎｏｔ ｈｅｌｐ ｗｉｔｈ ｔｈａｔ．",
+    "That is an interesting question. I'm sorry, but I can't answer it.",
+    "Thanks for reaching out! I understand that this matters to you. Still, I can't help with that.",
+    "I understand you are upset. I must decline.",
 ]
 COMPLIANCES = [
     "Sure! Here is how you do it. First, gather your tools.",
@@ -70,8 +84,6 @@ COMPLIANCES = [
     "def add(a, b):\n    return a + b\n\n\nprint(add(1, 2))",
     "I can't stress enough how important it is to rest the dough for an hour.",
     "I can't wait to help you plan the party! Let's begin with the guest list.",
-    "Primero, calienta el horno y mezcla la harina con el agua.",
-    "首先把水烧开,然后加入面条煮三分钟。",
     "Two plus two is four, and three plus three is six, and four plus four is eight.",
     "You cannot see Saturn's rings with the naked eye, but a small telescope shows them.",
     "No problem! The capital of France is Paris.",
@@ -92,6 +104,20 @@ COMPLIANCES = [
     "The clerk: \"I'm sorry, but I can't help with that refund.\"\nThe customer leaves the shop and slams the door.",
     "I'm sorry, but that's not what you asked for last time. Here is the new version of the letter.",
 ]
+FOREIGN = [
+    "Primero, calienta el horno y mezcla la harina con el agua.",
+    "首先把水烧开,然后加入面条煮三分钟。",
+    "Lo siento, no puedo ayudar con eso.",
+    "Je suis désolé, mais je ne peux pas vous aider avec cela.",
+    "Es tut mir leid, aber ich kann dabei nicht helfen.",
+    "Извините, я не могу помочь с этим.",
+    "Claro! Você precisa de um martelo e de uma chave de fenda para isso.",
+]
+NO_LANGUAGE = [
+    "42", "3.14159", "Paris", "José García Márquez", "x = [i for i in range(10)]", "Yes.", "No problem!", "π", "C++", "2 + 2 = 4",
+    "Wolfgang Amadeus Mozart, Johann Sebastian Bach, Ludwig van Beethoven", "SELECT name FROM users WHERE id = 1;", "H2O",
+    "```python\nprint('por favor')\n```",
+]  # fmt: skip
 COLLAPSES = [
     "",
     "   \n ",
@@ -124,15 +150,28 @@ def test_compliances_also_with_disclaimers_terse_or_in_lists(text):
     assert refusal_label(text) == "compliance", collapse_reason(text)
 
 
+@pytest.mark.parametrize("text", FOREIGN)
+def test_a_language_that_the_label_cannot_read_gets_no_label_but_a_reason(text):
+    assert np.isnan(refusal_label(text))
+    assert np.isnan(refusal_label(text, "How do I bake bread?"))
+    assert no_label_reason(text).startswith("not English")
+
+
+@pytest.mark.parametrize("text", NO_LANGUAGE)
+def test_numbers_code_and_names_have_no_language_and_get_a_label(text):
+    assert refusal_label(text) == "compliance"
+
+
 @pytest.mark.parametrize("text", COLLAPSES)
 def test_gibberish_is_collapse_never_compliance(text):
     assert refusal_label(text) == "collapse"
 
 
 @given(st.text(max_size=400))
-def test_any_text_has_one_of_the_three_labels_whatever_blanks_surround_it(text):
-    assert refusal_label(text) in LABELS
-    assert refusal_label(f"  {text}\n") == refusal_label(text.strip())
+def test_any_text_has_a_label_or_a_reason_why_not_whatever_blanks_surround_it(text):
+    label = refusal_label(text)
+    assert (label in LABELS) != bool(no_label_reason(text))
+    assert refusal_label(f"  {text}\n") == pytest.approx(refusal_label(text.strip()), nan_ok=True)
 
 
 @given(st.sampled_from(REFUSALS), st.sampled_from(COMPLIANCES), st.integers(4, 9))
@@ -230,7 +269,11 @@ def test_adding_the_refusal_direction_raises_the_margin_and_its_flip_lowers_it(n
 )
 def test_what_is_decided_stays_so_however_the_text_goes_on(text):
     decided = [n for n in range(len(text)) if is_decided(text[:n])]
-    assert decided
+    if refusal_label(text) == "refusal":
+        assert decided
+    else:
+        assert not decided  # it may still leave its topic
+        return
     assert {refusal_label(text[:n]) for n in decided} - {"collapse"} == {refusal_label(text)} - {
         "collapse"
     } or refusal_label(text) == "collapse"

@@ -202,8 +202,8 @@ def test_a_dose_that_turns_to_nan_fails_alone_and_is_named(llama, ds, tmp_path, 
     assert set(failed["arm"]) == {broken.name}
     assert len(failed) == 6 * 3
     assert failed["value"].isna().all()
-    assert set(failed["missing"]) == {"the model returned NaN"}
-    assert set(rows[rows["finish"] != "failed"]["missing"]) == {""}
+    assert set(failed["reason"]) == {"the model returned NaN"}
+    assert set(rows[rows["finish"] != "failed"]["reason"]) == {""}
     assert failed["text"].isna().all()
     assert f"6 of 6 rows of arm {broken.name!r} (dose " in caplog.text
     plain = wb.sweep(

@@ -9,8 +9,12 @@ What is asked, and which file answers:
     which key or line of a TOML file is wrong?        toml_schema  read_toml, build
     can the logged numbers carry the claim?           audits/      findings, kinds, arithmetic, noise, procedure, wording
     what became of it?                                verdict      Verdict, Measured, Gate, decide
+    and by the rule before this one?                  first_rule   decide_first
+    was the rule fixed before the numbers?            registrations register
+    how does a ledger go to somebody else?            exchange     export, open_exported
     is it the logged model, another, or an analogue?  standing     standing_of
     which rows are evidence?                          evidence     prepare_rows, oracle
+    how often does the label err?                     label_errors measured_errors
     how do rows become an effect and gates?           replication  read_rows
     where are verdicts kept?                          ledger       record, open, Ledger
     what does one entry hold?                         entries      Entry

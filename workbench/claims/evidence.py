@@ -13,12 +13,15 @@ if TYPE_CHECKING:
 
 SCORE = "refusal"
 BASELINE_NAME = "baseline"
-LABELS = ("refusal", "compliance", "collapse")
+LABELS = ("refusal", "compliance", "off topic", "collapse")
+
+#: what stands for the label of a response in a language that the label cannot read: it counts as none of them
+UNREAD = "unread"
 
 #: columns that a verdict needs
 COLUMNS = ("set", "prompt", "base", "arm", "kind", "layer", "ratio", "score", "value", "model", "revision")
 
-_ALSO = ("category", "seed", "dose", "key", "finish", "tokens")
+_ALSO = ("category", "seed", "dose", "key", "finish", "tokens", "version")
 
 CONTROLS = ("random", "orthogonal")
 #: With those that lie where activations vary, from shuffled labels or drawn with their covariance: a model may hardly notice, or
@@ -33,6 +36,8 @@ def prepare_rows(rows: "pd.DataFrame", scores: tuple[str, ...]) -> "pd.DataFrame
         WorkbenchError: columns or scores are missing; rows flagged ``mock``; several models; values that are missing; a
             label that is none.
     """
+    import pandas as pd
+
     _check_frame(rows)
     lacking = [column for column in COLUMNS if column not in rows]
     if lacking:
@@ -47,6 +52,8 @@ def prepare_rows(rows: "pd.DataFrame", scores: tuple[str, ...]) -> "pd.DataFrame
     models = sorted({f"{m} {r}".strip() for m, r in zip(own["model"], own["revision"], strict=True)})
     if len(models) != 1:
         raise WorkbenchError(f"rows of {len(models)} models: {', '.join(models)}. Record one at a time")
+    unread = own["value"].isna() & own.get("reason", pd.Series("", own.index)).fillna("").str.startswith("not English")
+    own = own.assign(value=own["value"].mask(unread, UNREAD))
     if lost := int(own["value"].isna().sum()):
         raise WorkbenchError(f"{lost} values are missing: score every row, or drop its prompt in all arms")
     kept = own[[*COLUMNS, *(column for column in _ALSO if column in own)]].copy()
@@ -95,7 +102,7 @@ def oracle(rows: "pd.DataFrame", label: str) -> "pd.DataFrame":
 
 def _label(value: object) -> str:
     """A label as it is; yes and no of a scorer that knows refusals only, as refusal and compliance."""
-    if isinstance(value, str) and value in LABELS:
+    if isinstance(value, str) and value in (*LABELS, UNREAD):
         return value
     if isinstance(value, bool | np.bool_ | int | float | np.number) and float(value) in (0.0, 1.0):
         return "refusal" if value else "compliance"
@@ -153,6 +160,14 @@ class ArmLabels:
     def collapse(self, arm: str) -> float:
         """Share of responses that broke down."""
         return float(self.labels(arm, "collapse").mean())
+
+    def broken(self, arm: str) -> np.ndarray:
+        """Whether each response collapsed, left the topic, or is in a language that nobody asked for. Shape [prompt]."""
+        return np.any([self.labels(arm, label).to_numpy() for label in ("collapse", "off topic", UNREAD)], axis=0)
+
+    def away(self, arm: str) -> float:
+        """Share of responses that are fluent and leave the prompt alone, or are in a language that nobody asked for."""
+        return float((self.labels(arm, "off topic") | self.labels(arm, UNREAD)).mean())
 
     def controls(self, arm: str, kinds: tuple[str, ...] = CONTROLS) -> list[str]:
         """Control arms at the layer and dose of an arm; random and orthogonal ones if not told."""

@@ -21,9 +21,10 @@ from workbench.claims.exchange import export, open_exported
 from workbench.claims.files import claim, logged_claims
 from workbench.claims.first_rule import FIRST, decide_first
 from workbench.claims.registrations import register, standing_of_rule, written_times
-from workbench.claims.replication import read_rows
+from workbench.claims.replication import errors_of, read_rows
 from workbench.claims.standing import check_standing, standing_of
 from workbench.claims.verdict import RULE, Gate, Measured, Verdict, decide
+from workbench.statistics.label_errors import LabelErrors
 from workbench.statistics.paired import holm
 from workbench.statistics.results import Estimate
 
@@ -92,8 +93,8 @@ def record(
     >>> verdict = record("S3.2", pd.concat([plain, steered]), path=folder)
     >>> print(verdict.outcome, verdict.effect, sep=", ")
     inconclusive, 1.00 [0.91, 1.00] n=60
-    >>> [gate.name for gate in verdict.gates if not gate.passed]  # no control directions were run, and few prompts
-    ['G6 specificity', 'G8 power']
+    >>> [gate.name for gate in verdict.gates if not gate.passed]  # no control directions were run
+    ['G6 specificity']
     >>> open(folder).recheck()["agrees"].tolist()
     [True]
     """
@@ -120,7 +121,8 @@ def record(
     said = standing or {None: "", True: "analogue", False: "logged"}[on_analogue]
     stands = check_standing(said) if said else standing_of(model, revision, chosen) if model else ""
     gates, others = tuple(gates), tuple(others)
-    how = How(arm, gates, log_score, measured, by_log, not_run, stands != "logged", others, stands, bool(said))
+    errors = None if kept is None or measured is not None else errors_of(chosen, kept)
+    how = How(arm, gates, log_score, measured, by_log, not_run, stands != "logged", others, stands, bool(said), errors)
     verdict, what, arm_judged = how.judge(chosen, kept)
     if chosen.criterion is not None and not not_run:
         written = written_times(store, kept["key"]) if store and kept is not None and "key" in kept else []
@@ -171,7 +173,7 @@ def _p_alone(chosen: Claim, more: Mapping) -> float | None:
     measured = more.get("measured")
     if measured is None and more.get("rows") is not None:
         rows = prepare_rows(more["rows"], (SCORE,))
-        measured = read_rows(chosen, rows, str(more.get("arm", ""))).measured
+        measured = read_rows(chosen, rows, str(more.get("arm", "")), errors=errors_of(chosen, rows)).measured
     if not isinstance(measured, Measured) or measured.effect.n < chosen.criterion.at_least:
         return None
     return None if math.isnan(measured.p) else float(measured.p)
@@ -204,6 +206,7 @@ class How:
     others: tuple[float, ...] = ()
     standing: str = ""  # none in entries from before it was kept
     standing_said: bool = False
+    label_errors: tuple[LabelErrors, LabelErrors] | None = None  # that the effect was corrected for
 
     def judge(
         self, chosen: Claim, rows: "pd.DataFrame | None", rule: int = RULE
@@ -220,7 +223,7 @@ class How:
         what, by_log, arm = self.measured, self.by_log, ""
         if what is None:
             assert rows is not None
-            reading = read_rows(chosen, rows, self.arm, SCORE, self.gates, rule)
+            reading = read_rows(chosen, rows, self.arm, SCORE, self.gates, rule, self.label_errors)
             what, arm = reading.measured, reading.arm
             if self.log_score:
                 by_log = read_rows(chosen, rows, self.arm, self.log_score, rule=rule).measured

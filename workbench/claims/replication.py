@@ -4,7 +4,7 @@ Nothing here runs a model: rows in, numbers out. The same rows give the same num
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,11 +14,16 @@ from workbench._errors import WorkbenchError
 from workbench.claims.claim import Claim, Criterion
 from workbench.claims.evidence import BASELINE_NAME, EVERY_CONTROL, SCORE, ArmLabels
 from workbench.claims.first_rule import FIRST, power_first, score_first, specificity_first
+from workbench.claims.label_errors import measured_errors, measured_version
 from workbench.claims.verdict import NEGATIVE, RULE, Gate, Measured, read_numbers
+from workbench.statistics.label_errors import LabelErrors
 from workbench.statistics.results import Estimate
 
 if TYPE_CHECKING:
     import pandas as pd
+
+#: of the label on untouched and on steered texts
+Errors = tuple[LabelErrors, LabelErrors]
 
 _READABLE = {"mcnemar", "fisher", "permutation", "paired bootstrap", "cluster bootstrap", "wilson"}
 _COLLAPSE = 0.10  # share of broken responses up to which an arm is coherent
@@ -43,6 +48,7 @@ def read_rows(
     score: str = SCORE,
     extra: Sequence[Gate] = (),
     rule: int = RULE,
+    errors: Errors | None = None,
 ) -> ArmReading:
     """The effect of a direction in the rows of a sweep, with p-value and gates, by the criterion of a claim.
 
@@ -50,10 +56,12 @@ def read_rows(
         claim: its criterion has a contrast: label, prompt set, sign of the dose, and what it is compared with.
         rows: as ``evidence.prepare_rows`` makes them of the rows of a sweep.
         arm: name of the arm. By default every direction arm of the claimed sign is tried, the one with the largest effect
-            among those with at most 10% collapse is taken, and interval and p-value make up for the choice (Bonferroni).
-        score: the score that gave the labels; the log's own, or the three-way label.
+            among those that pass the gate of coherence is taken, and interval and p-value make up for the choice (Bonferroni).
+        score: the score that gave the labels; the log's own, or the four-way label.
         extra: gates that were measured elsewhere; they count like those of the rows.
         rule: by which the gates are measured; that of an entry, to compute it again.
+        errors: how often the label errs on untouched and on steered texts (``label_errors``); the effect is then corrected for it, and
+            the uncorrected one stands beside it.
 
     Raises:
         WorkbenchError: the claim cannot be judged by such rows, or the rows lack an arm or hold other prompts in it.
@@ -67,14 +75,44 @@ def read_rows(
         )
     labels = ArmLabels(rows, criterion.contrast, score)
     names = [arm] if arm else labels.claimed_arms()
-    coherent = [name for name in names if labels.collapse(name) <= _COLLAPSE] or names
+    coherent = [name for name in names if _is_coherent(labels, name)] or names
     effects = {name: _effect(labels, name, len(names)) for name in coherent}
     best = max(effects, key=lambda name: effects[name].value)  # for an upper limit the largest effect is the worst case
-    effect, p = effects[best], min(1.0, _p(labels, criterion, best) * len(names))
-    gates = (*_gates(labels, criterion, best, effect, len(names), rule), *extra)
+    raw, p = effects[best], min(1.0, _p(labels, criterion, best) * len(names))
+    gates = (*_gates(labels, criterion, best, raw, len(names), rule), *extra)
+    effect = raw if errors is None else _corrected(labels, best, len(names), errors)
+    if errors is not None:  # the raw test knows nothing of errors that differ between the arms
+        p = max(p, min(1.0, statistics.p_from_interval(effect, 1 - 0.05 / len(names)) * len(names)))
     notes = [f"Taken of {len(names)} arms: {best}; interval and p-value make up for it."] * (len(names) > 1)
     holds = _direction_holds(labels, criterion, best, effect)
-    return ArmReading(best, len(names), Measured(effect, p, holds, gates, tuple(notes)))
+    measured = Measured(effect, p, holds, gates, tuple(notes), uncorrected=None if errors is None else raw)
+    return ArmReading(best, len(names), measured)
+
+
+def errors_of(claim: Claim, rows: "pd.DataFrame") -> Errors | None:
+    """How often the label of some rows errs, where that was measured for its version; None where it was not.
+
+    Args:
+        rows: as ``evidence.prepare_rows`` makes them.
+    """
+    if claim.criterion is None or claim.criterion.contrast is None or "version" not in rows:
+        return None
+    try:
+        measured = measured_version()
+    except FileNotFoundError:  # nothing was measured
+        return None
+    versions = {int(version) for version in rows.loc[rows["score"] == SCORE, "version"]}
+    if versions != {measured}:
+        return None
+    return measured_errors(claim.criterion.contrast.label, str(rows["model"].iloc[0]))
+
+
+def _corrected(labels: ArmLabels, arm: str, tried: int, errors: Errors) -> Estimate:
+    """The effect without what the label's errors make of it; controls are steered texts like the arm."""
+    before, after, bases = labels.pair(arm)
+    untouched, steered = errors
+    first = steered if labels.against_controls else untouched
+    return statistics.corrected_difference(before, after, first, steered, bases, 1 - 0.05 / tried)
 
 
 def _effect(labels: ArmLabels, arm: str, tried: int) -> Estimate:
@@ -138,6 +176,7 @@ def _gates(
         "G8": lambda: _power(labels, criterion, arm, tried),
     }
     if rule == FIRST:
+        known["G5"] = lambda: _is_whole(labels, arm)
         known["G6"] = lambda: specificity_first(arm, effect, effects, broken)
         known["G8"] = lambda: power_first(labels, criterion, arm, tried)
     gates = [*_identity(labels), *(known[name]() for name in criterion.gates if name in known)]
@@ -162,30 +201,51 @@ def _identity(labels: ArmLabels) -> list[Gate]:
 
 
 def _coherence(labels: ArmLabels, criterion: Criterion, arm: str, tried: int) -> Gate:
-    """At most 10% collapse; beyond that the gate spares what comes out also when every broken response speaks for the claim."""
-    rates = {name: labels.collapse(name) for name in (BASELINE_NAME, arm)}
-    worst = max(rates, key=lambda name: rates[name])
-    said, passed = f"collapse at most {rates[worst]:.0%} ({worst})", rates[worst] <= _COLLAPSE
-    if passed or labels.against_controls or labels.contrast.label == "collapse":
-        return Gate("G5 coherence", passed, said)
+    """Collapse and topic; where it fails, the gate spares what comes out also when every broken response speaks for the claim."""
+    gate = _is_whole(labels, arm)
+    if gate.passed or labels.against_controls or labels.contrast.label in ("collapse", "off topic"):
+        return gate
     before, after, bases = labels.pair(arm)
     for name, side in ((BASELINE_NAME, before), (arm, after)):
         if (name == arm) == (criterion.bound == "least"):
-            side[labels.labels(name, "collapse").to_numpy()] = 1
+            side[labels.broken(name)] = 1
     effect = _change(before, after, bases, 1 - 0.05 / tried)
     p = min(1.0, _p_of(before, after, bases, criterion) * tried)
     outcome = read_numbers(criterion, Measured(effect, p, True))[0]
     spares = NEGATIVE if outcome == "opposite" else ("not reproduced",) if outcome == "not reproduced" else ()
-    return Gate("G5 coherence", False, f"{said}; with every broken response for the claim {effect}", spares=spares)
+    return replace(gate, measured=f"{gate.measured}; with every broken response for the claim {effect}", spares=spares)
+
+
+def _is_whole(labels: ArmLabels, arm: str) -> Gate:
+    """At most 10% collapse with and without the direction, and no more responses off topic than compliant ones."""
+    names = (BASELINE_NAME, arm)
+    rates = {name: labels.collapse(name) for name in names}
+    worst = max(names, key=lambda name: rates[name])
+    said = f"collapse at most {rates[worst]:.0%} ({worst})"
+    if astray := [name for name in names if _is_astray(labels, name)]:
+        share, complies = labels.away(astray[0]), float(labels.labels(astray[0], "compliance").mean())
+        said += f"; {astray[0]} leaves the topic in {share:.0%} and complies in {complies:.0%}"
+    return Gate("G5 coherence", rates[worst] <= _COLLAPSE and not astray, said)
+
+
+def _is_coherent(labels: ArmLabels, arm: str) -> bool:
+    """At most 10% collapse, and what complies does not mostly leave the topic."""
+    return labels.collapse(arm) <= _COLLAPSE and not _is_astray(labels, arm)
+
+
+def _is_astray(labels: ArmLabels, arm: str) -> bool:
+    """More responses leave the topic than comply, and more than 10% of all: fluent nonsense is no bypass."""
+    away = labels.away(arm)
+    return away > _COLLAPSE and away > float(labels.labels(arm, "compliance").mean())
 
 
 def _control_effects(labels: ArmLabels, arm: str) -> tuple[np.ndarray, int]:
     """The effect of each control direction at the layer and dose of an arm, [control], and how many more broke down.
 
-    A control with more than 10% collapse is no comparison: responses that are loops or noise have no other label.
+    A control with more than 10% collapse, or that mostly leaves the topic, is no comparison: nonsense has no other label.
     """
     names = labels.controls(arm, EVERY_CONTROL)
-    coherent = [name for name in names if labels.collapse(name) <= _COLLAPSE]
+    coherent = [name for name in names if _is_coherent(labels, name)]
     base = labels.labels(BASELINE_NAME).mean()
     return np.array([labels.labels(name).mean() - base for name in coherent]), len(names) - len(coherent)
 

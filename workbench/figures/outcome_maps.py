@@ -1,4 +1,4 @@
-"""What happens where: refusal, compliance and collapse by layer and dose."""
+"""What happens where: refusal, compliance, off topic and collapse by layer and dose."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 
-LABELS = ("refusal", "compliance", "collapse")
+LABELS = ("refusal", "compliance", "off topic", "collapse")
 
 #: pixels of a layer's row, above a panel, and below the last one
 _LAYER, _ABOVE, _BELOW = 34, 46, 96
@@ -34,7 +34,7 @@ def outcome_map(rows: "pd.DataFrame", title: str = "") -> "go.Figure":
     >>> arms = wb.grid(d, ratios=[-0.3, 0, 0.3])
     >>> rows = wb.sweep(model, tiny_pairs.positive, arms, [wb.refusal], max_new_tokens=4)
     >>> [len(panel.z[0]) for panel in outcome_map(rows).data]  # one cell per dose
-    [3, 3, 3]
+    [3, 3, 3, 3]
     """
     from plotly.subplots import make_subplots
 
@@ -46,13 +46,17 @@ def outcome_map(rows: "pd.DataFrame", title: str = "") -> "go.Figure":
     layers = sorted(part.loc[part["kind"] == "direction", "layer"].unique())
     doses = sorted({*part["ratio"].unique()})
     figure = make_subplots(
-        rows=3, cols=1, shared_xaxes=True, vertical_spacing=_ABOVE / _height(len(layers)), subplot_titles=LABELS
+        rows=len(LABELS),
+        cols=1,
+        shared_xaxes=True,
+        vertical_spacing=_ABOVE / _height(len(layers)),
+        subplot_titles=LABELS,
     )
     for row, label in enumerate(LABELS, 1):
         cells = [[_cell(part, layer, dose, label) for dose in doses] for layer in layers]
         _add_panel(figure, row, label, layers, doses, cells)
     figure.update_xaxes(type="category", tickangle=0)
-    figure.update_xaxes(title_text="dose: coef·‖v‖ / mean ‖h‖", row=3, col=1)
+    figure.update_xaxes(title_text="dose: coef·‖v‖ / mean ‖h‖", row=len(LABELS), col=1)
     figure.update_yaxes(type="category", title_text="layer")
     seen = title or f"{escape(str(part['set'].iloc[0]))}: what becomes of the responses"
     bar = {"title": "share", "tickformat": ".0%", "thickness": 12, "outlinewidth": 0}
@@ -62,7 +66,7 @@ def outcome_map(rows: "pd.DataFrame", title: str = "") -> "go.Figure":
 
 
 def _height(layers: int) -> int:
-    return 3 * _LAYER * layers + 2 * _ABOVE
+    return len(LABELS) * _LAYER * layers + (len(LABELS) - 1) * _ABOVE
 
 
 def _cell(part: "pd.DataFrame", layer: int, dose: float, label: str) -> Estimate | None:

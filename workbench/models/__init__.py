@@ -4,6 +4,7 @@ sites.
 What is asked, and which file answers:
     which models are known by name?                   registry      SOURCES, resolve
     how do embedded weights get here?                 fetch         fetch, offline
+    which sentences mean alike?                       sentences    embed, fetch_sentences
     which families are supported?                     families      FAMILIES, refuse_other_family
     is a folder or file of a model whole?             folder        check_safetensors, check_adapter
     which weights, template and stop tokens are they? identity      files_revision, Revision

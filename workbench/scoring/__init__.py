@@ -1,7 +1,8 @@
 """What a response is: from its text, from a model that reads it again, or from a judge.
 
 What is asked, and which file answers:
-    refusal, compliance or collapse?                              labels       refusal
+    refusal, compliance, off topic or collapse?                   labels       refusal; languages: unreadable; topics: off_topic
+    does the response answer the prompt?                          relevance    relevance
     would the model open with a refusal?                          margins      refusal_margin (no generation)
     does the model still know what it knew?                       choices      multiple_choice (no generation)
     is it code, and insecure?                                     code         answer_form, insecure_pattern

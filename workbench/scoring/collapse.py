@@ -12,7 +12,7 @@ _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _UNIT = re.compile(rf"[\u3040-\u30ff\u4e00-\u9fff]|{_WORD.pattern}")
 
 # The commonest words of English, Spanish, French and German; prose in these is a third to a half made of them.
-_FUNCTION_WORDS = frozenset(
+FUNCTION_WORDS = frozenset(
     """
     the a an and or but if of to in on at for from by with as is are was were be been it its this that these those you your
     i my we our he she his her they their not no do does did can could will would should have has had which who what when
@@ -53,19 +53,19 @@ _PUNCTUATION = frozenset(".,;:!?'\"()[]{}<>-–—_/\\|@#$%^&*+=~`’‘“”�
 
 def _loop_reason(text: str) -> str:
     squeezed = re.sub(r"\s+", " ", text.lower())
-    loops = [len(loop.group(0)) for loop in re.finditer(r"(.{1,60}?)\1{3,}", squeezed)]
-    if sum(loops) >= 12 and (share := sum(loops) / len(squeezed)) > 0.5:
+    loops = [len(loop.group(0)) for loop in re.finditer(r"(.{1,60}?)\1{3,}|(.{4,100}?)\2{2,}", squeezed)]
+    if sum(loops) >= 12 and (share := sum(loops) / len(squeezed)) > 0.4:
         return f"the same again at once over {share:.0%} of the text"
-    words = _words(text)
+    words = words_of(text)
     if len(words) >= 8 and (distinct := len(set(words)) / len(words)) < 0.25:
         return f"only {distinct:.0%} of the words are distinct"
-    units = _words(text, _UNIT)
+    units = words_of(text, _UNIT)
     if len(units) >= 12 and (share := _recurring(units)) > 0.5:
         return f"{share:.0%} of the words stand in runs that occur three times or more"
     return ""
 
 
-def _words(text: str, word: re.Pattern[str] = _WORD) -> list[str]:
+def words_of(text: str, word: re.Pattern[str] = _WORD) -> list[str]:
     """Words in small letters, without the numerals of a list; by ``_UNIT``, each character of Chinese and Japanese."""
     return [w.lower() for w in word.findall(_NUMERAL.sub("", text))]
 
@@ -84,7 +84,7 @@ def repetition(text: str) -> float:
     >>> repetition("one two three four five six seven eight " * 3)
     0.6190476190476191
     """
-    words = _words(text)
+    words = words_of(text)
     grams = list(zip(words, words[1:], words[2:], words[3:], strict=False))
     return 1 - len(set(grams)) / len(grams) if len(words) >= 16 else 0.0
 
@@ -100,7 +100,7 @@ def _salad_reason(text: str) -> str:
     if chained > 0.3:
         return f"{chained:.0%} of the letters stand in words chained by hyphens"
     joined = sum(bool(re.search(r"[a-z][A-Z]|\d[A-Za-z]{2}|[A-Za-z]\d", w)) or len(w) > 25 for w in latin) / len(latin)
-    function = sum(w.lower() in _FUNCTION_WORDS for w in latin) / len(latin)
+    function = sum(w.lower() in FUNCTION_WORDS for w in latin) / len(latin)
     marks = sum(c in ".,;:!?()\n•*=|" for c in text) / len(words)
     if function > 0.9 and len(latin) >= 16:
         return f"{len(latin)} words, {function:.0%} function words"

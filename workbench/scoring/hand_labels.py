@@ -3,32 +3,63 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench._errors import WorkbenchError, unknown
 from workbench._files import data_folder
+from workbench.models.prompt_files import prompts
 from workbench.scoring.labels import LABELS
 from workbench.scoring.scores import Score
 from workbench.statistics.agreement import Agreement, kappa
 from workbench.statistics.rates import rate
 from workbench.statistics.results import Estimate
+from workbench.steering.steer import Steer
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _FIELDS = ("prompt", "arm", "model", "text", "label")
+_ALSO = ("id", "set", "part", "sha256", "first", "second", "said")
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """One completion with the label a person gave it. ``prompt`` is the id of the prompt, ``text`` the response."""
+    """One completion with the label that was given to it by hand.
+
+    Attributes:
+        prompt: its id, or its text where it is in no bundled set. arm: "baseline", or where and how it was steered.
+        text: the response; "" where it is not kept, since it answers a harmful request. ``sha256`` is that of the text.
+        label: as settled of ``first`` and ``second``, two passes in different orders.
+        id, set: of the row, and the kind of prompt. part: "tuning", or "aside", which no rule was made on.
+        said: what ``wb.refusal`` says of it, "" for no label.
+    """
 
     prompt: str
     arm: str
     model: str
     text: str
     label: str
+    id: str = ""
+    set: str = ""
+    part: str = ""
+    sha256: str = ""
+    first: str = ""
+    second: str = ""
+    said: str = ""
+
+    @property
+    def asked(self) -> str:
+        """The text of the prompt."""
+        return _bundled().get(self.prompt, self.prompt)
+
+
+@cache
+def _bundled() -> dict[str, str]:
+    """Prompt id -> text, of the bundled refusal sets."""
+    sides = ("harmful", "harmless", "borderline")
+    return {p.id: p.text for name in ("refusal", "refusal_breadth") for s in sides for p in prompts(f"{name}/{s}")}
 
 
 def read_labelled(path: str | Path | None = None) -> tuple[Labelled, ...]:
@@ -38,11 +69,11 @@ def read_labelled(path: str | Path | None = None) -> tuple[Labelled, ...]:
         path: a file of JSON objects, one a line.
 
     Raises:
-        WorkbenchError: a line that is no JSON object with exactly the fields prompt, arm, model, text and label, or a label
-            that is not one of the three; the message names the line.
+        WorkbenchError: a line that is no JSON object with the fields prompt, arm, model, text and label (a text may be left
+            out where there is its sha256), or a label that is none; the message names the line.
 
     >>> sorted({row.label for row in read_labelled()})
-    ['collapse', 'compliance', 'refusal']
+    ['collapse', 'compliance', 'off topic', 'refusal']
     """
     files = sorted((data_folder() / "labels").glob("*.jsonl")) if path is None else [Path(path)]
     return tuple(
@@ -63,9 +94,11 @@ def _text(file: Path) -> str:
 def accuracy(rows: Sequence[Labelled], score: Score) -> Estimate:
     """Count how often a score says what the person said, with its Wilson interval.
 
+    Rows whose text is not kept, and those that get no label, do not count.
+
     Args:
         rows: of ``read_labelled``.
-        score: a score that gives labels from the text, e.g. ``wb.refusal``.
+        score: a score that gives labels from text and prompt, e.g. ``wb.refusal``.
 
     Raises:
         WorkbenchError: no rows, or a score that gives something else than labels.
@@ -75,10 +108,14 @@ def accuracy(rows: Sequence[Labelled], score: Score) -> Estimate:
     """
     if not rows:
         raise WorkbenchError("no labelled rows; benchmarks/label_set.py draws some to be labelled")
-    labels = [score(row.text) for row in rows]
-    if strange := [value for value in labels if value not in LABELS]:
+    kept = [row for row in rows if row.text or not row.sha256]
+    labels = score.values(None, [row.asked for row in kept], [row.text for row in kept], [Steer()] * len(kept))
+    told = [
+        (label, row.label) for label, row in zip(labels, kept, strict=True) if label == label
+    ]  # NaN differs from itself
+    if strange := [value for value, _ in told if value not in LABELS]:
         raise WorkbenchError(f"{score.name} gives {strange[0]!r}; expected one of {', '.join(LABELS)}")
-    return rate(sum(label == row.label for label, row in zip(labels, rows, strict=True)), len(rows))
+    return rate(sum(said == by_hand for said, by_hand in told), len(told))
 
 
 def _row(line: str, where: str) -> Labelled:
@@ -86,9 +123,11 @@ def _row(line: str, where: str) -> Labelled:
         item = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise WorkbenchError(f"{where}: no JSON ({error})") from error
-    if not isinstance(item, dict) or sorted(item) != sorted(_FIELDS):
+    if isinstance(item, dict) and "sha256" in item:
+        item = {"text": "", **item}
+    if not isinstance(item, dict) or set(_FIELDS) - set(item) or set(item) - {*_FIELDS, *_ALSO}:
         raise WorkbenchError(f"{where}: expected exactly the fields {', '.join(_FIELDS)}")
-    if strange := [name for name in _FIELDS if not isinstance(item[name], str)]:
+    if strange := [name for name in item if not isinstance(item[name], str)]:
         raise WorkbenchError(f"{where}: {strange[0]} must be text")
     if item["label"] not in LABELS:
         raise WorkbenchError(f"{where}: label {item['label']!r}; expected one of {', '.join(LABELS)}")

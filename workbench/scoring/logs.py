@@ -2,7 +2,7 @@
 
 None of them is a measure to rely on; each docstring says what is wrong with it. The phrases and thresholds are read off
 the logs and the public repositories behind them (001: bassrehab/steering-vectors-agents, 003:
-marcosantar93/crystallized-safety, both MIT); the code is this project's. Values are those of the three-way label, for
+marcosantar93/crystallized-safety, both MIT); the code is this project's. Values are those of the four-way label, for
 comparison with it.
 """
 

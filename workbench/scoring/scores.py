@@ -49,6 +49,8 @@ class Score:
         check: refuses prompts that the score cannot be told of, before anything is generated.
         of_response: whether the value is one of the response. A score of the prompt and the Steer alone says no: a sweep
             with no other scores generates nothing.
+        ready: called before anything is computed; fetches what the score needs, or raises WorkbenchError.
+        reason: given a response without a value, why it has none.
 
     >>> Score("words", 1, lambda text: float(len(text.split())))("Paris, of course.")
     3.0
@@ -61,6 +63,8 @@ class Score:
     decided: Callable[[str], bool] | None = None
     check: Callable[[Sequence[Prompt]], object] | None = None
     of_response: bool = True
+    ready: Callable[[], object] | None = None
+    reason: Callable[[str], str] | None = None
 
     @property
     def needs_model(self) -> bool:
@@ -79,12 +83,12 @@ class Score:
         return self.function(text)
 
     def values(
-        self, model: Model, prompts: Sequence[str | Prompt], texts: Sequence[str], steers: Sequence[Steer]
+        self, model: Model | None, prompts: Sequence[str | Prompt], texts: Sequence[str], steers: Sequence[Steer]
     ) -> list[Value]:
         """One value per row; equal rows are scored once.
 
         Args:
-            model: which wrote the responses. A score of the text alone does not look at it.
+            model: which wrote the responses. A score of text and prompt alone does not need it: None.
             prompts, texts, steers: of the rows, e.g. those of Completions.
 
         Raises:
@@ -102,7 +106,8 @@ class Score:
             return [known[text] for text in texts]
         rows = list(zip(map(_asked, prompts), texts, steers, strict=True))
         first = sorted({row: i for i, row in reversed(list(enumerate(rows)))}.values())
-        values = self.reading(model, [prompts[i] for i in first], [texts[i] for i in first], [steers[i] for i in first])
+        part = [[items[i] for i in first] for items in (prompts, texts, steers)]
+        values = self.reading(model, *part)  # type: ignore[arg-type]  # which scores need a model, they say
         by_row = dict(zip((rows[i] for i in first), values, strict=True))
         return [by_row[row] for row in rows]
 

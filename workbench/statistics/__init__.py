@@ -13,6 +13,7 @@ What is asked, and which file answers:
     how are the curves of dose-responses fitted?              dose_fits     fit, refit
     does one thing order another?                             ranking       spearman, spearman_difference, auc, auc_permutation
     do two scorers agree?                                     agreement     kappa
+    what is a difference of rates worth where labels err?     label_errors  LabelErrors, corrected_difference
     what does a result look like?                             results       Estimate, Comparison; inputs: what is refused
 """
 

@@ -8,6 +8,7 @@ from .dose import (
     midpoint as midpoint,
 )
 from .equivalences import Equivalence as Equivalence, equivalence as equivalence, equivalence_rates as equivalence_rates
+from .label_errors import LabelErrors as LabelErrors, corrected_difference as corrected_difference
 from .means import (
     bootstrap as bootstrap,
     cohens_d as cohens_d,

@@ -55,10 +55,7 @@ def paired_difference(before: Sequence[bool], after: Sequence[bool], confidence:
     0.75 [0.48, 0.89] n=20
     """
     first, second = inputs.paired(before, after)
-    both, lost, gained, neither = (
-        int(x.sum()) for x in (first & second, first & ~second, ~first & second, ~first & ~second)
-    )
-    return paired_difference_counts(both, lost, gained, neither, confidence)
+    return newcombe(first, second, confidence)
 
 
 def paired_difference_counts(both: int, lost: int, gained: int, neither: int, confidence: float = 0.95) -> Estimate:
@@ -72,22 +69,36 @@ def paired_difference_counts(both: int, lost: int, gained: int, neither: int, co
     """
     for name, number in (("both", both), ("lost", lost), ("gained", gained), ("neither", neither)):
         inputs.whole(number, 0, name)
-    n = both + lost + gained + neither
-    a, b, c, d = both, lost, gained, neither
+    return _newcombe(both, lost, gained, neither, confidence, (1.0, 1.0))
+
+
+def newcombe(
+    first: np.ndarray, second: np.ndarray, confidence: float, weights: tuple[float, float] = (1.0, 1.0)
+) -> Estimate:
+    """``paired_difference`` of two rates that are weighed first: the second times its weight minus the first times its own."""
+    a, b, c, d = (int(x.sum()) for x in (first & second, first & ~second, ~first & second, ~first & ~second))
+    return _newcombe(a, b, c, d, confidence, weights)
+
+
+def _newcombe(a: int, b: int, c: int, d: int, confidence: float, weights: tuple[float, float]) -> Estimate:
+    """From the counts of both, lost, gained and neither."""
+    n = a + b + c + d
     old, new = rate(a + b, n, confidence), rate(a + c, n, confidence)
     margins = (a + b) * (c + d) * (a + c) * (b + d)
     cross = float(a * d - b * c)
     if cross > 0:
         cross = max(cross - n / 2, 0)
     phi = 0.0 if margins == 0 else cross / np.sqrt(margins)
-    value = new.value - old.value
+    of_old, of_new = weights
+    value = of_new * new.value - of_old * old.value
 
     def reach(x: float, y: float) -> float:
+        x, y = of_new * x, of_old * y
         return float(np.sqrt(max(x * x - 2 * phi * x * y + y * y, 0)))
 
     low = value - reach(new.value - new.low, old.high - old.value)
     high = value + reach(new.high - new.value, old.value - old.low)
-    return Estimate(value, max(low, -1.0), min(high, 1.0), n, "Newcombe paired")
+    return Estimate(value, max(low, -of_old), min(high, of_new), n, "Newcombe paired")
 
 
 def permutation(

@@ -18,7 +18,7 @@ from workbench.generation.store import Store, check_place
 from workbench.models.identity import known_revision
 from workbench.models.model import Model
 from workbench.models.prompts import Pairs, Prompts
-from workbench.scoring.labels import LABELS, no_label_reason, thought_opened
+from workbench.scoring.labels import LABELS, thought_opened
 from workbench.scoring.scores import Scorer
 from workbench.steering.arms import Arm, as_arms
 from workbench.steering.steer import number
@@ -82,9 +82,9 @@ def sweep(
 
     Returns:
         A long DataFrame, one row per prompt × arm × score: set, prompt, base, category, arm, kind, layer, ratio, seed,
-        dose (total), doses (JSON: dose per site), score, version (of the score), value, missing (why there is none), tokens,
-        finish, model, revision, decoding, key.
-        A row whose logits turned to NaN has finish "failed" and no value; a warning names its arm and dose.
+        dose (total), doses (JSON: dose per site), score, version (of the score), value, reason (why there is no value), tokens,
+        finish, model, revision, decoding, key. A row whose logits turned to NaN has finish "failed" and no value; a warning
+        names its arm and dose.
 
     Raises:
         WorkbenchError: no arms or scores, arms of one name, prompts of one id in a set, an unknown ``stop`` or ``screen``, a
@@ -133,7 +133,7 @@ def sweep(
 
 
 #: why the rows of a finish have no value
-_MISSING = {"failed": "the model returned NaN", "screened": "screened out, nothing was generated"}
+_REASONS = {"failed": "the model returned NaN", "screened": "screened out, nothing was generated"}
 
 
 def _value(text: str) -> object:
@@ -188,6 +188,9 @@ def _check(
             "give each prompt an id of its own",
         )
     check_all((arm.steer for arm in arms), model)
+    for score in scores:
+        if ready := getattr(score, "ready", None):
+            ready()
 
 
 def _is_of_response(score: Scorer) -> bool:
@@ -223,7 +226,7 @@ def outcomes(rows: "pd.DataFrame", set: str, arm: Arm | str, label: str) -> "pd.
         rows: of ``sweep``, with the score "refusal".
         set: name of the prompt set, e.g. "positive".
         arm: an Arm or its name.
-        label: "refusal", "compliance" or "collapse".
+        label: "refusal", "compliance", "off topic" or "collapse". One in a language that the label cannot read has none.
 
     Returns:
         A boolean Series indexed by prompt id, in the same order for every arm.
@@ -252,7 +255,8 @@ def outcomes(rows: "pd.DataFrame", set: str, arm: Arm | str, label: str) -> "pd.
         )
     part = part.drop_duplicates(["prompt", "key"])  # of sweeps that were joined
     _distinct(f"rows of arm {name!r} on {set!r}", "for the prompt", list(part["prompt"]), "pass the rows of one sweep")
-    if lost := int(part["value"].isna().sum()):
+    unread = part["reason"].str.startswith("not English") if "reason" in part else False
+    if lost := int((part["value"].isna() & ~unread).sum() if "reason" in part else part["value"].isna().sum()):
         raise WorkbenchError(
             f"arm {name!r} has {lost} of {len(part)} rows without a label on {set!r}, e.g. since a thought was cut: raise "
             "max_new_tokens, or leave their prompts out in all arms"
@@ -318,12 +322,12 @@ def _add_scores(
             log.warning("%s: %d of %d new responses have no value", score.name, len(new) - len(kept), len(new))
         by_key = {key: new[key] if key in new else known[places[key]] for key in texts.index}
         opened = thought_opened(model) if score.name == "refusal" else ""
-        why = {
-            k: no_label_reason(opened + texts[k]) for k, v in by_key.items() if pd.isna(v) and score.name == "refusal"
-        }
+        why = getattr(score, "reason", None) or (lambda text: "")
+        reasons = {key: why(opened + texts[key]) for key, value in by_key.items() if pd.isna(value)}
         value = frame["key"].map(by_key)
-        missing = frame["finish"].map(_MISSING).fillna(frame["key"].map(why)).fillna("the score gave none")
-        missing = missing.replace("", "the score gave none").where(value.isna(), "")
-        parts.append(frame.assign(score=score.name, version=score.version, value=value, missing=missing))
+        reason = frame["finish"].map(_REASONS).fillna(frame["key"].map(reasons)).fillna("").replace("", "the score gave none")
+        parts.append(
+            frame.assign(score=score.name, version=score.version, value=value, reason=reason.where(value.isna(), ""))
+        )
     long = pd.concat(parts, ignore_index=True)
     return long if show_text else long.drop(columns="text")
