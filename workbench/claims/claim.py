@@ -52,7 +52,7 @@ NOTEBOOKS = (
     "04_vulnerability_map", "05_multi_layer", "06_token_dynamics", "07_perturbation_ratio",
     "08_extraction_methods", "09_generalisation", "10_components", "11_base_to_tuned",
     "12_steering_vs_prompting", "13_emergent_misalignment", "14_logit_amplification", "15_scorer_calibration",
-    "16_ledger", "17_where_refusal_is_written", "18_how_steering_travels", "19_one_coordinate", "20_base_and_tuned",
+    "16_ledger", "17_where_refusal_is_written", "18_how_steering_travels", "19_one_coordinate",
     "21_refusal_is_one_direction",
 )  # fmt: skip
 

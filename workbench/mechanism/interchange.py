@@ -19,6 +19,7 @@ from workbench.mechanism.passes import Metric, Row, Seen, Write, run, see
 from workbench.mechanism.patch import WAYS
 from workbench.models.model import Model
 from workbench.models.prompts import Pairs
+from workbench.statistics import inputs
 from workbench.steering.directions import Direction, Directions
 from workbench.steering.positions import PROMPT, Positions, as_positions
 from workbench.steering.sites import Site
@@ -51,7 +52,7 @@ def interchange(
         pairs: a contrast set whose prompts belong together, by ``base`` or by order; not the prompts that the direction is from.
         d: a Direction; Directions, each at its layer; or a list of Directions at one site, whose span is interchanged.
         metric, on, control, ways, batch_size: as for ``patch``.
-        random: seeds of each control basis.
+        random: seeds of each control basis; 0 leaves them out.
 
     Returns:
         A DataFrame, one row per set, pair, way, layer, basis and seed. Bases: "direction"; "rest" (all but the direction: what is left
@@ -72,7 +73,8 @@ def interchange(
     import pandas as pd
 
     check_model(model)
-    check_sizes(batch_size=batch_size, random=random)
+    check_sizes(batch_size=batch_size)
+    inputs.whole(random, 0, "random")
     for way in ways:
         if way not in WAYS:
             raise unknown("way", way, WAYS)

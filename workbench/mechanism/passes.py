@@ -132,7 +132,7 @@ class _Starts:
 
     def __init__(self, model: Model):
         self.model = model
-        self.ids: Tensor | None = None
+        self.of: tuple[Tensor, Tensor] | None = None
         self.width = 0
         self.cache: PreallocatedCache | None = None
 
@@ -140,8 +140,9 @@ class _Starts:
         self, ids: Tensor, mask: Tensor, positions: Tensor, width: int, where: Tensor, layer: int
     ) -> PreallocatedCache:
         """A cache of these columns, [distinct, shared], in buffers of so many; from ``layer`` on with a row for each of ``where``."""
-        if self.ids is None or self.width != width or not torch.equal(self.ids, ids):
-            self.ids, self.width, self.cache = ids, width, PreallocatedCache(self.model.n_layers, width)
+        known = self.of is not None and self.width == width and all(map(torch.equal, self.of, (ids, mask)))
+        if not known:
+            self.of, self.width, self.cache = (ids, mask), width, PreallocatedCache(self.model.n_layers, width)
             _forward(self.model, ids, mask, positions, self.cache)
         assert self.cache is not None
         cache = PreallocatedCache(self.model.n_layers, width)
