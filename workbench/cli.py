@@ -1,5 +1,6 @@
 """The command line: ``workbench --help``. Each command imports what it needs when it is called."""
 
+import errno
 import os
 import re
 import sys
@@ -407,6 +408,10 @@ def ledger(
         raise typer.Exit(1)
 
 
+#: what the system says where nothing more can be written
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 def main() -> NoReturn:
     """Entry point; see ``serve``."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -431,7 +436,8 @@ def serve(commands: typer.Typer) -> NoReturn:
             _end(_unforeseen(error), 1)
         seen = str(error.filename or "")
         place = f"{seen[:200] + '…' * (len(seen) > 200)}: " if seen else ""
-        _end(f"{place}{(error.strerror or str(error)).lower()}", 2)
+        more = "; make room, or choose another folder" if error.errno in _NO_ROOM else ""
+        _end(f"{place}{(error.strerror or str(error)).lower()}{more}", 2)
     except (KeyboardInterrupt, typer.Abort):
         _end("interrupted", 130)
     except Exception as error:
