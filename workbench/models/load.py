@@ -115,7 +115,7 @@ def _place(device: object) -> torch.device:
         WorkbenchError: no device, or one that is not there.
     """
     try:
-        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))  # type: ignore[arg-type]
+        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))  # type: ignore[call-overload]
     except (RuntimeError, TypeError, ValueError) as error:
         raise WorkbenchError(f"device {device!r:.60}: expected e.g. 'cpu', 'cuda' or 'cuda:1'") from error
     if place.type == "cuda" and not torch.cuda.is_available():
