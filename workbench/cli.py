@@ -486,7 +486,7 @@ def _redact(text: str) -> str:
     for name, value in os.environ.items():
         if name.upper().endswith(("KEY", "TOKEN", "SECRET", "PASSWORD")) and len(value.strip()) >= 6:
             text = text.replace(value.strip(), f"${name}")
-    return text
+    return redact(text)
 
 
 if __name__ == "__main__":
