@@ -387,7 +387,11 @@ def test_nothing_was_made_by_any_of_them(place, run):
     ("error", "code", "said"),
     [
         (PermissionError(13, "Permission denied", "/locked"), 2, "error: /locked: permission denied\n"),
-        (OSError(28, "No space left on device"), 2, "error: no space left on device\n"),
+        (
+            OSError(28, "No space left on device"),
+            2,
+            "error: no space left on device; make room, or choose another folder\n",
+        ),
         (OSError(30, "Read-only file system", "/mnt/x"), 2, "error: /mnt/x: read-only file system\n"),
         (OSError("a library's own"), 1, "error: OSError: a library's own (what happened is in "),
         (ZeroDivisionError("division by zero"), 1, "error: ZeroDivisionError: division by zero (what happened is in "),

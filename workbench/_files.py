@@ -52,6 +52,9 @@ def whole(path: str | Path) -> Iterator[Path]:
         _sync(draft)
         draft.replace(target)
         _sync(target.parent)
+    except OSError as error:
+        error.filename = error.filename or str(target)  # of a write to a full disk the system names no file
+        raise
     finally:
         draft.unlink(missing_ok=True)
 

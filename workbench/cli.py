@@ -1,5 +1,6 @@
 """The command line: ``workbench --help``. Each command imports what it needs when it is called."""
 
+import errno
 import os
 import re
 import sys
@@ -479,7 +480,7 @@ def ledger(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel=EXPERIMENTS, epilog="Example: workbench register claims/P1.toml")
 def register(
     targets: Annotated[list[str], typer.Argument(metavar="CLAIMS.toml", help="Claims files, or ids of logged claims.")],
     path: Annotated[Path, typer.Option(help="Folder of the ledger.")] = Path("runs/ledger"),
@@ -496,6 +497,10 @@ def register(
     typer.echo(
         "\nThe times are of this machine's clock. Put the hashes where others can see when they appeared: a commit, a message."
     )
+
+
+#: what the system says where nothing more can be written
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main() -> NoReturn:
@@ -522,7 +527,8 @@ def serve(commands: typer.Typer) -> NoReturn:
             _end(_unforeseen(error), 1)
         seen = str(error.filename or "")
         place = f"{seen[:200] + '…' * (len(seen) > 200)}: " if seen else ""
-        _end(f"{place}{(error.strerror or str(error)).lower()}", 2)
+        more = "; make room, or choose another folder" if error.errno in _NO_ROOM else ""
+        _end(f"{place}{(error.strerror or str(error)).lower()}{more}", 2)
     except (KeyboardInterrupt, typer.Abort):
         _end("interrupted", 130)
     except Exception as error:
@@ -571,7 +577,7 @@ def _redact(text: str) -> str:
     for name, value in os.environ.items():
         if name.upper().endswith(("KEY", "TOKEN", "SECRET", "PASSWORD")) and len(value.strip()) >= 6:
             text = text.replace(value.strip(), f"${name}")
-    return text
+    return redact(text)
 
 
 if __name__ == "__main__":

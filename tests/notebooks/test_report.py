@@ -344,6 +344,15 @@ def test_even_unsanitised_outputs_do_not_run(tmp_path, chromium, monkeypatch):
     page.close()
 
 
+def test_a_key_that_a_notebook_prints_is_on_no_page(tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_TOKEN", "correct horse")
+    build(executed(tmp_path, {"text/plain": "hf_abcdefghijklmnopqrst, correct horse, sk-learn"}))
+    page = (tmp_path / "runs/report/notebooks/01_a.m.smoke.html").read_text()
+    assert "hf_abc" not in page
+    assert "correct horse" not in page
+    assert "sk-learn" in page
+
+
 def test_a_profile_in_an_executed_notebook_leads_nowhere(tmp_path):
     executed(tmp_path, parameters={"model": "m", "profile": "x/../../../ESCAPED"})
     before = {p for p in tmp_path.parent.rglob("*") if "ESCAPED" in p.name}

@@ -146,9 +146,10 @@ def as_pairs(texts: Prompts | Sequence[str | Prompt] | Sequence[tuple[str, str]]
         return prompts, [prompt.answer for prompt in prompts]
     if not all(isinstance(item, tuple) and len(item) == 2 for item in items):
         raise WorkbenchError("expected (prompt, response) pairs throughout, or prompts throughout")
-    if odd := [response for _, response in items if not isinstance(response, str)]:  # type: ignore[misc]
+    pairs: list[tuple[str, str]] = items  # type: ignore[assignment]
+    if odd := [response for _, response in pairs if not isinstance(response, str)]:
         raise WorkbenchError(f"a response is {odd[0]!r:.60}; expected text")
-    return as_prompts([item[0] for item in items], "texts"), [item[1] for item in items]  # type: ignore[misc]
+    return as_prompts([prompt for prompt, _ in pairs], "texts"), [response for _, response in pairs]
 
 
 def encode_pairs(model: Model, prompts: Prompts, responses: Sequence[str]) -> Encoded:

@@ -52,7 +52,8 @@ def check_folder(folder: Path) -> None:
 def check_stop_tokens(generation: Mapping[str, Any], config: Mapping[str, Any], where: Path) -> None:
     """Raise WorkbenchError where ``eos_token_id`` is no token of the model, or no list of some."""
     ids = generation.get("eos_token_id")
-    size = config.get("vocab_size") if isinstance(config.get("vocab_size"), int) else 1 << 32
+    known = config.get("vocab_size")
+    size = known if isinstance(known, int) else 1 << 32
     for one in ids if isinstance(ids, list) else [] if ids is None else [ids]:
         if type(one) is not int or not 0 <= one < size:
             raise WorkbenchError(f"{where}: eos_token_id is {ids!r:.60}; expected tokens of the model, 0 to {size - 1}")

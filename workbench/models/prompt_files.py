@@ -192,8 +192,9 @@ def _jsonl_rows(path: Path, text: str) -> Iterator[tuple[int, object]]:
             except WorkbenchError:
                 raise
             except (ValueError, RecursionError) as error:
-                at = isinstance(error, json.JSONDecodeError)
-                said = f"{error.msg} at character {error.colno}" if at else str(error)[:100]
+                said = str(error)[:100]
+                if isinstance(error, json.JSONDecodeError):
+                    said = f"{error.msg} at character {error.colno}"
                 raise WorkbenchError(
                     f'{path}, line {number}: not JSON ({said}): {line[:60]!r}; expected {{"text": "..."}} or "..."'
                 ) from error

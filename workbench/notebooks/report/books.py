@@ -12,7 +12,7 @@ from typing import Any
 
 import nbformat
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, redact
 from workbench._files import content_key
 from workbench.notebooks.batch.plan import OWN
 from workbench.notebooks.execute import read_notebook
@@ -126,7 +126,7 @@ def body(book: Book, withheld: "Withheld") -> str:
     exporter = HTMLExporter(
         template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True, exclude_anchor_links=True
     )
-    return shown.with_figures(sanitise(exporter.from_notebook_node(read)[0]))
+    return redact(shown.with_figures(sanitise(exporter.from_notebook_node(read)[0])))
 
 
 def _is_result(output: Any) -> bool:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -86,12 +87,10 @@ def _clear_leftovers(target: Path) -> None:
 
     for kind in ("old", "draft"):
         for left in target.parent.glob(f".{target.name}.{kind}-*"):
-            host, _, process = left.name.rpartition(f".{kind}-")[2].partition("-")
-            process = process.partition("-")[0]
-            own = host == _host() and process.isdecimal() and (left / _MARKER).is_file()
-            if not own or psutil.pid_exists(int(process)):
+            made = re.fullmatch(rf"\.{re.escape(target.name)}\.{kind}-(\w+)-(\d+)-[0-9a-f]{{32}}", left.name)
+            if made is None or made[1] != _host() or psutil.pid_exists(int(made[2])):
                 continue
-            if kind == "old" and not target.exists():
+            if kind == "old" and not target.exists() and (left / _MARKER).is_file():
                 left.rename(target)
             else:
                 shutil.rmtree(left, ignore_errors=True)

@@ -1,0 +1,67 @@
+"""What looks like a key, or is one, is in no message and no log, whoever wrote it; and control characters are shown."""
+
+import importlib
+import logging
+import pkgutil
+
+import pytest
+
+import workbench as wb
+from workbench._errors import Redacting, redact
+
+KEYS = {
+    "sk-proj-abcdefgh12345678": "",
+    "hf_abcdefghijklmnopqrst": "",
+    "ghp_abcdefghijklmnopqrstuvwxyz": "",
+    "AKIAABCDEFGHIJKLMNOP": "",
+    "abc.def.123456": "Authorization: Bearer {}",
+    "dXNlcjpwYXNzd29yZA==": "Authorization: Basic {}",
+    "me:pa55": "https://{}@host/v1",
+    "qwerty": "GET https://host/v1?n=3&api_key={}&m=2",
+    "asdfgh": "https://host/v1?token={}",
+}
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_what_looks_like_a_key_is_not_told(key):
+    said = (KEYS[key] or "refused: {}, try again").format(key)
+    for told in (redact(said), str(wb.WorkbenchError(said))):
+        assert key not in told
+        assert "[redacted]" in told
+        assert redact(told) == told
+
+
+@pytest.mark.parametrize(
+    "name", ["HF_TOKEN", "HF_TOKEN_READ", "OPENAI_API_KEY_2", "SSH_KEYS", "my_secret", "DB_PASSWORD", "APIKEY"]
+)
+def test_the_value_of_a_variable_that_is_named_as_a_secret_is_not_told(monkeypatch, name):
+    monkeypatch.setenv(name, "correct horse")
+    assert redact("it says correct horse") == "it says [redacted]"
+
+
+@pytest.mark.parametrize(
+    "text", ["sk-learn and task-oriented", "The bearer of bad news", "blocks.0.hook_resid_post", "a?b=1&c=2"]
+)
+def test_what_looks_like_none_is_told(monkeypatch, text):
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "bad news")
+    assert redact(text) == text
+
+
+def test_every_logger_of_the_package_goes_through_the_filter(caplog):
+    names = [
+        module.name for module in pkgutil.walk_packages(wb.__path__, "workbench.") if "templates" not in module.name
+    ]
+    logging_modules = [
+        name
+        for name in names
+        if any(
+            isinstance(value, logging.Logger) and value.name == name
+            for value in vars(importlib.import_module(name)).values()
+        )
+    ]
+    assert {"workbench.models.fetch", "workbench.generation.store", "workbench.claims.entries"} <= set(logging_modules)
+    for name in logging_modules:
+        log = logging.getLogger(name)
+        assert any(isinstance(one, Redacting) for one in log.filters), name
+        log.warning("key %s, red %s", "hf_abcdefghijklmnopqrst", "\x1b[31m")
+        assert caplog.records[-1].getMessage() == "key [redacted], red \\x1b[31m"
