@@ -202,6 +202,7 @@ _ALIGNED_LIMITS = """\
 - The label reads the first {tokens} tokens. It has errors of its own (`data/labels/README.md`); they are not in these intervals.
 - Doses were tried on {dev} + {dev} `dev` prompts, so single cells are uncertain: the Wilson interval of 10 of 20 runs from 30% to 70%. They
   show where to look. An experiment still chooses its layer and dose on `dev` prompts and measures on `test` prompts.
+- Other directions of that norm move refusals too, either way: an experiment needs several controls.
 - Smaller doses work here than on the models that were tuned in this project."""
 
 _ALIGNED_LICENCE = """Upstream Apache-2.0, as the makers' page says,
@@ -315,10 +316,11 @@ def _useful(base: DoseCount, counts: Sequence[DoseCount]) -> str:
 
     low = places([one for one in whole if one.dose < 0 and one.harmful.value <= 0.1])
     high = places([one for one in whole if one.dose > 0 and one.harmful.value >= 0.8])
-    refused = base.harmful
-    return f"""Headroom, without steering: of harmful `dev` prompts {refused.value:.0%} are refused ({refused.low:.0%} to {refused.high:.0%}),
-so that refusals can fall and rise; of harmless ones {base.harmless.value:.0%}. With at most 10% collapse, refusals of harmful prompts fall to 10%
-or less at: {low or "none"}. They rise to 80% or more at: {high or "none"}."""
+    refused, spared = base.harmful, base.harmless
+    return f"""Headroom, without steering: {refused.value:.0%} of harmful `dev` prompts are refused ({refused.low:.0%} to
+{refused.high:.0%}), so that refusals can fall and rise; of harmless ones {spared.value:.0%}. With at most 10% collapse,
+refusals of harmful prompts fall to 10% or less at: {low or "none"}.
+They rise to 80% or more at: {high or "none"}."""
 
 
 def _dose_table(counts: Sequence[DoseCount], by: str = "layer") -> str:
