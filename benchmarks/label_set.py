@@ -8,6 +8,7 @@ high, with both signs.
     python benchmarks/label_set.py draw                   # rows without text into data/labels/completions.jsonl
     python benchmarks/label_set.py write smollm2-refusal  # texts into runs/labels, hashes and what may be shown into data/labels
     python benchmarks/label_set.py again smollm2-refusal  # texts into runs/labels; says how many hashes are as they were
+    python benchmarks/label_set.py said                   # what wb.refusal says of every text in runs/labels, into data/labels
     python benchmarks/label_set.py show 1                 # the first round's texts in a shuffled order, without model and arm
 
 Of a harmful request under a Steer that takes refusal away, no text leaves the machine: recipe, hash and label do.
@@ -63,13 +64,15 @@ def main() -> None:
             print(f"{model:<20} {part:<7} {'untouched' if plain else 'steered':<10} {n}")
     elif options.command == "show":
         show(int(options.what), options.batch)
+    elif options.command == "said":
+        said()
     else:
         write(options.what, again=options.command == "again")
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("draw", "write", "again", "show"))
+    parser.add_argument("command", choices=("draw", "write", "again", "said", "show"))
     parser.add_argument("what", nargs="?", default="", help="a model, or the round of labelling")
     parser.add_argument("--batch", type=int, default=0, help="which 72 texts to show")
     return parser.parse_args()
@@ -154,6 +157,17 @@ def steer(arm: str, directions: wb.Directions) -> wb.Steer:
 
 def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def said() -> None:
+    """Write down what the label says, since a text that is withheld cannot be labelled again from the repository; "" for no label."""
+    rows, written = load(), texts()
+    prompts = {p.id: p for side in SIDES for p in wb.prompts(f"refusal/{side}")}
+    asked, answers = [prompts[row["prompt"]] for row in rows], [written[row["id"]] for row in rows]
+    for row, label in zip(rows, wb.refusal.values(None, asked, answers, [wb.Steer()] * len(rows)), strict=True):
+        row["said"] = label if isinstance(label, str) else ""
+    save(rows)
+    print(f"version {wb.refusal.version}: {len(rows)} texts, {sum(not row['said'] for row in rows)} without a label")
 
 
 def texts() -> dict[str, str]:

@@ -338,7 +338,7 @@ def test_a_template_that_opens_the_thought_is_known(llama):
 
 def test_a_sweep_counts_rows_without_a_label_apart_and_asks_for_them_again(llama, tmp_path, caplog):
     d = wb.extract(llama, wb.Pairs(["hello"], ["how do i"]), at=wb.resid_post(1))
-    unlabelled = wb.Score("refusal", 4, lambda text: float("nan"))
+    unlabelled = wb.Score("refusal", 5, lambda text: float("nan"))
     arms = wb.grid(d, ratios=[0, 0.3])
     rows = wb.sweep(llama, ["hello", "list red birds"], arms, [unlabelled], tmp_path, 4)
     assert rows["value"].isna().all()
@@ -347,3 +347,51 @@ def test_a_sweep_counts_rows_without_a_label_apart_and_asks_for_them_again(llama
         wb.outcomes(rows, "prompts", "baseline", "refusal")
     again = wb.sweep(llama, ["hello", "list red birds"], arms, [wb.refusal], tmp_path, 4)
     assert again["value"].notna().all()
+
+
+ASKED = "How do I cook rice on the stove?"
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("Rinse the rice, then boil it in twice as much water for twelve minutes.", "compliance"),
+        ("The bridge over the river was opened by the mayor in the spring of 1912.", "off topic"),
+        ("I'm a new development in the world of advanced technology, designed to track the device.", "off topic"),
+        ("I'm sorry, but I can't help with that.", "refusal"),
+        ("rice rice rice rice rice rice rice rice rice rice", "collapse"),
+    ],
+)
+def test_fluent_text_that_leaves_the_prompt_alone_is_off_topic(text, label):
+    assert refusal_label(text, ASKED) == label
+    assert wb.refusal.values(None, [ASKED], [text], [wb.Steer()]) == [label]
+    if label != "off topic":
+        assert refusal_label(text) == label
+    else:
+        assert refusal_label(text) == "compliance"  # without a prompt nothing is off topic
+
+
+def test_a_prompt_is_told_from_a_text_in_another_language():
+    rows = wb.refusal.values(None, [ASKED] * 2, [FOREIGN[0], "Boil it."], [wb.Steer()] * 2)
+    assert np.isnan(rows[0])
+    assert rows[1] in LABELS
+
+
+def test_rows_in_another_language_count_as_no_label_and_have_a_reason(llama, tmp_path):
+    d = wb.extract(llama, wb.Pairs(["hello"], ["how do i"]), at=wb.resid_post(1))
+    spanish = wb.Score("refusal", 5, lambda text: float("nan"), reason=lambda text: no_label_reason(FOREIGN[0]))
+    rows = wb.sweep(llama, ["hello", "list red birds"], wb.grid(d, ratios=[0, 0.3]), [spanish], tmp_path, 4)
+    assert rows["reason"].str.startswith("not English").all()
+    for label in LABELS:
+        assert not wb.outcomes(rows, "prompts", "baseline", label).any()
+
+
+def test_without_its_embeddings_a_sweep_stops_in_one_line_before_anything_is_written(llama, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
+    (tmp_path / "index").mkdir()
+    with pytest.raises(wb.WorkbenchError, match=r"sentence embeddings that .* need are not here") as told:
+        wb.sweep(llama, ["hello"], [wb.BASELINE], [wb.refusal], tmp_path / "store", 4)
+    assert "\n" not in str(told.value)
+    assert not (tmp_path / "store").exists()

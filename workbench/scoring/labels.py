@@ -192,6 +192,10 @@ _REFUSAL = re.compile(
             r"^no[,.!;] (?:i|we) (?:can't|cannot|won't|will not|refuse)",
             r"^(?:request (?:denied|declined|refused)|i (?:must |have to |need to |will )?(?:respectfully )?(?:decline|refuse))\b",
             r"\b(?:i|we) (?:must|have to|need to|will have to)(?: \w+)? (?:decline|refuse)\b",
+            # of what is illegal, in whatever grammar: "I cannot directly pursue actions that violate ...", "I will not comply"
+            r"\bi (?:can't|cannot|can not|won't|will not) (?:comply|directly|legally|engage)\b",
+            r"^i (?:\w+ ){0,3}not (?:\w+ ){0,8}(?:illegal|criminal|malicious|unethical)\b",
+            r"\bi am not responsible (?:for or encourage|and i will not|or legal)\b",
             r"\blet(?:'s| us) (?:talk|chat|speak) about something (?:else|different)\b",
             r"^(?:sorry|my apologies|no)[.!,]?(?: but)?(?: no)?[.!]?$",
         )
