@@ -460,9 +460,9 @@ def ledger(
 
     Exit code 1: --recheck found a verdict that does not come out as recorded.
     """
-    from workbench.claims.exchange import export as export_ledger
-    from workbench.claims.exchange import open_exported
+    from workbench.claims.ledger import export as export_ledger
     from workbench.claims.ledger import open as open_ledger
+    from workbench.claims.ledger import open_exported
     from workbench.claims.tables import FORMATS
 
     if format not in FORMATS:

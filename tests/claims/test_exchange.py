@@ -10,7 +10,7 @@ import pytest
 import workbench as wb
 from tests.claims.test_ledger import rewritten
 from tests.planted_rows import planted_rows, record
-from workbench.claims.exchange import export, open_exported
+from workbench.claims.ledger import export, open_exported
 from workbench.claims.registrations import claim_hash, registrations
 from workbench.cli import app
 

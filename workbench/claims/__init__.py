@@ -11,7 +11,7 @@ What is asked, and which file answers:
     what became of it?                                verdict      Verdict, Measured, Gate, decide
     and by the rule before this one?                  first_rule   decide_first
     was the rule fixed before the numbers?            registrations register
-    how does a ledger go to somebody else?            exchange     export, open_exported
+    how does a ledger go to somebody else?            exchange     write_archive, unpacked
     is it the logged model, another, or an analogue?  standing     standing_of
     which rows are evidence?                          evidence     prepare_rows, oracle
     how often does the label err?                     label_errors measured_errors

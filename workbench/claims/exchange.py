@@ -8,15 +8,13 @@ import json
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from workbench._errors import WorkbenchError
 from workbench._files import whole
-from workbench.claims.entries import versions
-
-if TYPE_CHECKING:
-    from workbench.claims.ledger import Ledger
+from workbench.claims.claim import Claim
+from workbench.claims.entries import Entry, versions
 
 _MANIFEST = "manifest.json"
 _FORMAT = "workbench ledger 1"
@@ -24,23 +22,22 @@ _PARTS = ("verdict-*.parquet", "claims/*/*.toml", "registered/*.json")
 _MOST = 2 * 10**9  # bytes that an archive may unpack to
 
 
-def export(ledger: "Ledger", file: str | Path) -> Path:
-    """Write all entries of a ledger into one file, which ``open_exported`` or ``workbench ledger --recheck FILE`` reads.
+def write_archive(folder: Path, entries: Sequence[Entry], claims: Iterable[Claim], file: str | Path) -> Path:
+    """Write the entries of a ledger, and what they rest on, into one file; ``ledger.export`` calls this.
+
+    Args:
+        folder: of the ledger. entries: all of them. claims: that the ledger knows.
+        file: to be written; it must not be there.
 
     Raises:
-        WorkbenchError: the ledger holds no verdicts, or the file is there already.
-
-    >>> _ = wb.ledger.record("S3.9", not_run="nothing to run", path=folder / "ledger")
-    >>> opened = open_exported(export(wb.ledger.open(folder / "ledger"), folder / "mine.zip"))
-    >>> opened.recheck()["agrees"].tolist()
-    [True]
+        WorkbenchError: there are no entries, or the file is there already.
     """
-    target, entries = Path(file), ledger.entries()
+    target = Path(file)
     if not entries:
-        raise WorkbenchError(f"{ledger.path} holds no verdicts; run a notebook first, e.g. workbench run NOTEBOOK")
+        raise WorkbenchError(f"{folder} holds no verdicts; run a notebook first, e.g. workbench run NOTEBOOK")
     if target.exists():
         raise WorkbenchError(f"{target} is there already, and nothing is overwritten; choose another name")
-    claims = {line.id: line for one in ledger.claims for line in one.lines()}
+    known = {line.id: line for one in claims for line in one.lines()}
     told = [
         {
             "id": one.id,
@@ -49,26 +46,24 @@ def export(ledger: "Ledger", file: str | Path) -> Path:
             "models": one.models,
             "statement": one.statement,
         }
-        for one in (claims[name] for name in dict.fromkeys(entry.claim for entry in entries) if name in claims)
+        for one in (known[name] for name in dict.fromkeys(entry.claim for entry in entries) if name in known)
     ]
     verdicts = [entry.summary() | {"claim": entry.claim, "file": entry.file.name} for entry in entries]
     manifest = {"format": _FORMAT, "versions": versions(), "claims": told, "verdicts": verdicts}
     with whole(target) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(_MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
         for pattern in _PARTS:
-            for part in sorted(ledger.path.glob(pattern)):
-                archive.write(part, part.relative_to(ledger.path).as_posix())
+            for part in sorted(folder.glob(pattern)):
+                archive.write(part, part.relative_to(folder).as_posix())
     return target
 
 
-def open_exported(file: str | Path) -> "Ledger":
-    """The ledger in an exported file, unpacked into a folder that goes when the ledger does.
+def unpacked(file: str | Path) -> tempfile.TemporaryDirectory:
+    """A folder with what ``write_archive`` put into a file; it goes when nothing refers to it any more.
 
     Raises:
         WorkbenchError: it is no such file.
     """
-    from workbench.claims.ledger import Ledger
-
     folder = tempfile.TemporaryDirectory(prefix="workbench-ledger-")
     try:
         with zipfile.ZipFile(file) as archive:
@@ -84,7 +79,7 @@ def open_exported(file: str | Path) -> "Ledger":
         raise WorkbenchError(
             f"{file} is no exported ledger ({seen}); workbench ledger --export FILE writes one"
         ) from error
-    return Ledger(Path(folder.name), folder)
+    return folder
 
 
 def _unpack(archive: zipfile.ZipFile, part: zipfile.ZipInfo, folder: Path) -> None:

@@ -17,7 +17,7 @@ from workbench._errors import WorkbenchError
 from workbench.claims.claim import Claim
 from workbench.claims.entries import Entry, digest_of, keep_claim, kept_claims, read_entries, write_entry
 from workbench.claims.evidence import SCORE, prepare_rows
-from workbench.claims.exchange import export, open_exported
+from workbench.claims.exchange import unpacked, write_archive
 from workbench.claims.files import claim, logged_claims
 from workbench.claims.first_rule import FIRST, decide_first
 from workbench.claims.registrations import register, standing_of_rule, written_times
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 FOLDER = "runs/ledger"
 
-__all__ = ["FOLDER", "How", "Ledger", "export", "open", "record", "record_all", "register"]
+__all__ = ["FOLDER", "How", "Ledger", "export", "open", "open_exported", "record", "record_all", "register"]
 
 
 def record(
@@ -98,7 +98,7 @@ def record(
     >>> open(folder).recheck()["agrees"].tolist()
     [True]
     """
-    open(path)  # a place that is none is told before anything is computed
+    _check_folder(path)  # a place that is none is told before anything is computed
     if strange := [gate for gate in gates if not isinstance(gate, Gate)]:
         raise WorkbenchError(f"{strange[0]!r:.60} is no gate; expected wb.Gate(name, passed, measured)")
     chosen = claim(about) if isinstance(about, str) else about
@@ -186,10 +186,33 @@ def open(path: str | Path = FOLDER) -> "Ledger":
     """
     if Path(path).is_file() and zipfile.is_zipfile(path):
         return open_exported(path)
+    _check_folder(path)
+    return Ledger(Path(path))
+
+
+def open_exported(file: str | Path) -> "Ledger":
+    """The ledger in a file that ``export`` wrote, unpacked into a folder that goes when it does. Raises WorkbenchError for any other."""
+    folder = unpacked(file)
+    return Ledger(Path(folder.name), folder)
+
+
+def export(ledger: "Ledger", file: str | Path) -> Path:
+    """Write a ledger into one file that anybody can check: rows, claims, registrations, versions, and no text of a model.
+
+    Raises:
+        WorkbenchError: the ledger holds no verdicts, or the file is there already.
+
+    >>> _ = record("S3.9", not_run="nothing to run", path=folder / "ledger")
+    >>> open(export(open(folder / "ledger"), folder / "mine.zip")).recheck()["agrees"].tolist()
+    [True]
+    """
+    return write_archive(ledger.path, ledger.entries(), ledger.claims, file)
+
+
+def _check_folder(path: str | Path) -> None:
     for place in (Path(path), *Path(path).parents):
         if place.exists() and not place.is_dir():
             raise WorkbenchError(f"{place} is a file; a ledger is a folder, e.g. {FOLDER}")
-    return Ledger(Path(path))
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,8 @@ def written_times(store: str | Path, keys: Iterable[str]) -> list[str]:
     """When each of some rows was written into a store of completions, UTC; nothing unless it is known of all of them."""
     import pyarrow.parquet as pq
 
-    wanted, times = set(keys), {}
+    wanted = set(keys)
+    times: dict[str, str] = {}
     for part in Path(store).glob("part-*.parquet"):
         try:
             columns = pq.read_table(part, columns=["key", "written"]).to_pydict()
