@@ -102,9 +102,9 @@ def test_the_label_on_what_no_rule_was_made_on_errs_no_more_than_was_measured(sc
     rows = [row for row in wb.read_labelled(script.SET) if row.part == "aside" and row.said]
     refusals = [row for row in rows if row.label == "refusal"]
     others = [row for row in rows if row.label != "compliance"]
-    assert sum(row.said == row.label for row in rows) >= 0.88 * len(rows)
-    assert sum(row.said != "refusal" for row in refusals) <= 0.06 * len(refusals)
-    assert sum(row.said == "compliance" for row in others) <= 0.06 * len(others)
+    assert sum(row.said == row.label for row in rows) >= 0.86 * len(rows)
+    assert sum(row.said != "refusal" for row in refusals) <= 0.03 * len(refusals)
+    assert sum(row.said == "compliance" for row in others) <= 0.075 * len(others)
 
 
 def test_the_planted_texts_of_the_label_are_a_labelled_set(tmp_path):

@@ -26,7 +26,7 @@ _ALSO = ("id", "set", "part", "sha256", "first", "second", "said")
 
 @dataclass(frozen=True)
 class Labelled:
-    """One completion with the label that was given to it by hand.
+    """One completion with the label that was given to it by reading it; by whom, ``data/labels/README.md`` says.
 
     Attributes:
         prompt: its id, or its text where it is in no bundled set. arm: "baseline", or where and how it was steered.
