@@ -11,6 +11,7 @@ from tests.families import tiny_model
 from tests.mechanism.test_attribute import direction
 from tests.planted_model import planted_direction, planted_model, planted_pairs
 from workbench.mechanism.aligned import counterparts
+from workbench.mechanism.passes import margin
 from workbench.models.hooks import blocks
 from workbench.steering.directions import Direction
 
@@ -198,6 +199,15 @@ def test_a_planted_circuit_is_found():
     control = wb.patch(model, pairs, "attn", d, control=wb.within_side(pairs), ways=["denoise"])
     sizes = control[control["component"] == "1_attn_out"].groupby("set")["effect"].apply(lambda x: x.abs().mean())
     assert sizes["pairs"] > 3 * sizes["control"]
+
+
+@pytest.mark.parametrize("height", [-30.0, 0.0, 5.0, 30.0])
+def test_the_margin_is_that_of_the_score_however_sure_the_model_is(height):
+    logits = torch.randn(3, 50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    logits[:, [4, 7]] += height
+    p = logits.softmax(-1)
+    expected = p[:, [4, 7]].sum(-1).log() - p[:, [i for i in range(50) if i not in (4, 7)]].sum(-1).log()
+    torch.testing.assert_close(margin(torch.tensor([4, 7]), logits), expected, rtol=1e-9, atol=1e-9)
 
 
 def test_a_screen_of_a_linear_metric_is_exact_where_it_is_read(tiny64):

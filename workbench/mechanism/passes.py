@@ -28,6 +28,9 @@ from workbench.steering.steer import Steer
 Logits = Float[Tensor, "batch vocab"]
 Values = Float[Tensor, " batch"]
 
+#: log of a probability from which 1 - p is computed from the other tokens: another pass over the vocabulary
+_NEARLY_SURE = -1e-4
+
 #: rows whose logits are looked at together, in float64
 _AT_ONCE = 32
 
@@ -98,9 +101,12 @@ class Metric:
 
 def margin(openings: Tensor, logits: Logits) -> Values:
     """Log-odds of the openings, as ``wb.refusal_margin`` has them; differentiable."""
-    log_p = logits.log_softmax(-1)
-    outside = log_p.index_fill(-1, openings, float("-inf")).logsumexp(-1)
-    return log_p[..., openings].logsumexp(-1) - outside
+    every, inside = logits.logsumexp(-1), logits[..., openings].logsumexp(-1)
+    if bool((inside - every > _NEARLY_SURE).any()):  # 1 - p has no digits left
+        outside = logits.index_fill(-1, openings, float("-inf")).logsumexp(-1)
+    else:
+        outside = every + torch.log1p(-(inside - every).exp())
+    return inside - outside
 
 
 def _projected(unit: Tensor, x: Tensor) -> Values:
