@@ -59,12 +59,13 @@ def _counts_of(log: LogText, s: Statement, p: Number, alone: bool) -> list[Count
     if len(before) > 2 and not alone:
         last = max((q.end for q in s.numbers if q.kind == "p" and q.end <= p.start), default=0)
         before = [c for c in before if c.number.start >= last]
-    if before or _CHANCE.search(s.text) or not alone:
+    short = len(s.text) < 120 and NAMED.search(s.text)
+    if len(before) > 1 or _CHANCE.search(s.text) or OTHER.search(s.text) or not alone or not short:
         return before
-    around = log.of_block(s.block)
-    if sum(x.kind == "p" for t in around for x in t.numbers) > 1 or OTHER.search(s.text):
-        return []
-    return [c for t in around if t is not s for c in _each_once(sentence_counts(log, t)) if c.where in _GIVEN]
+    around = [t for t in log.of_block(s.block) if t is not s]
+    if any(x.kind == "p" for t in around for x in t.numbers):
+        return before
+    return [*before, *(c for t in around for c in _each_once(sentence_counts(log, t)) if c.where in _GIVEN)]
 
 
 def _each_once(counts: list[Count]) -> list[Count]:

@@ -3,7 +3,7 @@
 import itertools
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from workbench.claims.feasible import (
@@ -19,7 +19,15 @@ from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.rounding import Grade, grade_of, shown
 from workbench.claims.rules.finding import Family, LogFinding, Place, in_cell, in_row, in_sentence
 from workbench.claims.rules.labels import is_sd, phrase, roles, stems, without_role
-from workbench.claims.rules.units import RATE, N, column_is_averaged, is_averaged, n_of_cell, n_of_number
+from workbench.claims.rules.units import (
+    RATE,
+    N,
+    column_is_averaged,
+    is_averaged,
+    n_in_words_near,
+    n_of_cell,
+    n_of_number,
+)
 
 Findings = Iterator[LogFinding]
 
@@ -58,12 +66,7 @@ _GROWING = phrase(
 
 def _numbers_of_sentence(log: LogText, s: Statement) -> Findings:
     for x in s.numbers:
-        same_n = any(
-            y is not x and y.n == x.n and (y.n or 0) >= 5 and y.value <= (y.n or 0)
-            for y in s.numbers
-            if y.kind == "count"
-        )
-        yield from _alone(x, s.text, Place("", x.line, s.source), same_n)
+        yield from _alone(x, s.text, Place("", x.line, s.source), _has_its_n(x, s.numbers))
         if x.low is not None and x.kind != "range":
             yield _inside(x, in_sentence(s))
 
@@ -75,12 +78,18 @@ def _numbers_of_table(log: LogText, table: LogTable) -> Findings:
             if x is None:
                 continue
             place = in_cell(table, i, j)
-            yield from _alone(x, about, place, same_n=j in table.value_columns)
+            yield from _alone(x, about, place, _has_its_n(x, table.column(j)))
             yield from _count_of_cell(log, table, i, j, x)
             if j in table.value_columns or x.kind in ("percent", "count"):
                 yield from _of_head(log, table, i, j, x)
                 if x.low is not None and x.kind != "range":
                     yield _inside(x, place)
+
+
+def _has_its_n(x: Number, others: Iterable[Number | None]) -> bool:
+    """Whether a count beside it has the same n, so that it is one."""
+    counts = [y for y in others if y and y is not x and y.kind == "count" and y.n]
+    return any(y.n == x.n and y.value <= (y.n or 0) and (y.n or 0) >= 5 for y in counts)
 
 
 def _alone(x: Number, text: str, place: Place, same_n: bool) -> Findings:
@@ -183,7 +192,7 @@ def _grim_of_sentence(log: LogText, s: Statement) -> Findings:
         plain = not x.bound and not x.signed and x.spread is None and not is_averaged(text)
         if not plain or x.successes is not None or x.kind not in ("percent", "number"):
             continue
-        n = n_of_number(log, s, x)
+        n = n_of_number(log, s, x) or n_in_words_near(log, s)
         if n is None:
             continue
         if x.kind == "percent" and x.value <= 100 and x.step > 0 and _is_count_of(n, text):
@@ -364,6 +373,9 @@ def _mean(x: Number, kind: str, n: N | None, own: str, context: str, place: Plac
 def _means_of_columns(log: LogText, table: LogTable) -> Findings:
     """Tables with a column of means, and one of SDs, with or without minimum, maximum and SE."""
     role = roles(table)
+    left = role.get("sd", 0) - 1
+    if "mean" not in role and left in table.value_columns:
+        role["mean"] = left  # "accuracy | SD"
     if "mean" not in role:
         return
     context = f"{_context(table)} {' '.join(table.columns)}"
@@ -461,20 +473,21 @@ def _order_of_sentence(log: LogText, s: Statement) -> Findings:
 
 def _order_of_table(log: LogText, table: LogTable) -> Findings:
     role = roles(table)
-    for i, row in enumerate(table.numbers):
-        for chain in _CHAINS:
-            given = [(name, x) for name in chain if name in role and (x := row[role[name]])]
-            for (a, x), (b, y) in itertools.pairwise(given):
-                if not _are_of_one_quantity(table.columns[role[a]], table.columns[role[b]]):
-                    continue
-                above = x.value > y.value + (x.step + y.step) / 2 + 1e-9
-                yield in_row(table, i).finds("error" if above else "holds", "order", f"{a} {x} is above {b} {y}")
+    for chain in _CHAINS:
+        for a, b in itertools.pairwise(name for name in chain if name in role):
+            columns = (table.column(role[a]), table.column(role[b]))
+            given = [(i, x, y) for i, (x, y) in enumerate(zip(*columns, strict=True)) if x and y]
+            above = [x.value > y.value + (x.step + y.step) / 2 + 1e-9 for _, x, y in given]
+            heads = (table.columns[role[a]], table.columns[role[b]])
+            if _are_of_one_quantity(*heads, everywhere=len(above) > 1 and all(above)):
+                for (i, x, y), wrong in zip(given, above, strict=True):
+                    yield in_row(table, i).finds("error" if wrong else "holds", "order", f"{a} {x} is above {b} {y}")
 
 
-def _are_of_one_quantity(head: str, other: str) -> bool:
-    """Whether "min" and "mean length" may be of one quantity: none of them, or both alike, say of what."""
+def _are_of_one_quantity(head: str, other: str, everywhere: bool) -> bool:
+    """Whether "max" and "mean length" are of one quantity: both say the same of what, or one does and not all rows are wrong."""
     first, second = (stems(without_role(h)) for h in (head, other))
-    return not first or not second or bool(first & second)
+    return bool(first & second) or first == second or (not (first and second) and not everywhere)
 
 
 FAMILY = Family(

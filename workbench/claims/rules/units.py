@@ -95,8 +95,17 @@ def n_of_cell(log: LogText, table: LogTable, i: int, j: int) -> N | None:
             return N(n, where) if n else None
     if n := _of_design(log, table):
         return N(n, "design")
-    n = _only(_n_in(table.context))
+    n = (
+        _only(_n_in(table.context))
+        or _only(_ns_in_words(log.of_section(table.section)))
+        or _only(_units_in(table.title))
+    )
     return N(n, "near") if n else None
+
+
+@lru_cache(maxsize=20_000)
+def _units_in(text: str) -> tuple[int, ...]:
+    return tuple(int(x.value) for x in read_numbers(text) if x.kind == "n" and _UNIT.search(x.unit))
 
 
 def _in_n_column(table: LogTable, i: int, j: int) -> int | None:
@@ -258,13 +267,31 @@ def n_of_number(log: LogText, s: Statement, number: Number) -> N | None:
         if in_heading := _n_in(heading):
             n = _only(in_heading)
             return N(n, "heading") if n else None
-    n = _only(ns_given(log.of_block(s.block))) or _only(ns_given(log.of_section(s.section)))
+    block, section = log.of_block(s.block), log.of_section(s.section)
+    n = _only(ns_given(block)) or _only(ns_given(section))
     return N(n, "near") if n else None
 
 
 def ns_given(statements: Iterable[Statement]) -> set[int]:
     """Every "n = " of some statements."""
     return {int(x.value) for s in statements for x in s.numbers if x.kind == "n" and not x.unit}
+
+
+_UNIT = phrase(
+    r"^(?:prompt|item|question|participant|subject|patient|problem|response|completion|sample|example|people|student)"
+)
+
+
+def n_in_words_near(log: LogText, s: Statement) -> N | None:
+    """The only "28 prompts" of a paragraph that gives no count of them: good enough to doubt a percentage."""
+    n = _only(_ns_in_words(log.of_block(s.block)))
+    return N(n, "near") if n else None
+
+
+def _ns_in_words(statements: Iterable[Statement]) -> set[int]:
+    numbers = [x for s in statements for x in s.numbers]
+    counted = any(x.kind == "count" for x in numbers)
+    return set() if counted else {int(x.value) for x in numbers if x.kind == "n" and _UNIT.search(x.unit)}
 
 
 def sentence_counts(log: LogText, s: Statement) -> list[Count]:
