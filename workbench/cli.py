@@ -325,7 +325,7 @@ def audit(
 
 def _claims_and_logs(targets: list[str]) -> tuple[list[str], list[str]]:
     """Which targets are claims (ids and .toml files), and which are logs or numbers."""
-    from workbench.claims.log_reader import is_short_claims_file
+    from workbench.claims.log_formats import is_short_claims_file
 
     claims: list[str] = []
     logs: list[str] = []

@@ -9,22 +9,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench._errors import unknown
-from workbench.claims.log_reader import LogText, read_log
-from workbench.claims.rules import limits, recomputed, repeats, strength, sums, words
-from workbench.claims.rules.finding import GRADES, LogFinding, Rule
+from workbench.claims.log_reader import read_log
+from workbench.claims.log_text import LogText, Unread
+from workbench.claims.rules import (
+    changes,
+    columns,
+    comparisons,
+    design,
+    effects,
+    equations,
+    extent,
+    groups,
+    intervals,
+    order,
+    p_values,
+    possible,
+    repeats,
+    totals,
+)
+from workbench.claims.rules.catalogue import RULES
+from workbench.claims.rules.finding import GRADES, RANK, LogFinding
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_FAMILIES = (limits, sums, recomputed, repeats, words, strength)
-
-#: every rule by its name
-RULES: dict[str, Rule] = {rule.name: rule for family in _FAMILIES for rule in family.RULES}
+_FAMILIES = (
+    possible.FAMILY, totals.FAMILY, columns.FAMILY, changes.FAMILY, equations.FAMILY, p_values.FAMILY, effects.FAMILY,
+    intervals.FAMILY, repeats.FAMILY, groups.FAMILY, order.FAMILY, extent.FAMILY, comparisons.FAMILY, design.FAMILY,
+)  # fmt: skip
+_MOST_ROWS = 3000  # of a table, for rules that compare its cells
 
 #: what a log may not do to a terminal: control codes, and signs that turn the direction of writing
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-
-_RANK = {"error": 0, "slip": 1, "weak": 2, "note": 3, "holds": 4}
 
 
 @dataclass(frozen=True)
@@ -45,7 +61,7 @@ class LogAudit:
     tables: int
     statements: int
     numbers: int
-    unread: tuple[tuple[str, int, str], ...] = ()
+    unread: tuple[Unread, ...] = ()
 
     def __iter__(self) -> Iterator[LogFinding]:
         return iter(self.findings)
@@ -66,7 +82,7 @@ class LogAudit:
         """
         if grade not in GRADES:
             raise unknown("grade", grade, GRADES)
-        return any(_RANK[f.grade] <= _RANK[grade] for f in self.findings)
+        return any(RANK[f.grade] <= RANK[grade] for f in self.findings)
 
     def frame(self) -> "pd.DataFrame":
         """One row per finding. A pandas DataFrame."""
@@ -129,20 +145,28 @@ class LogAudit:
         )
 
 
-def _run(
-    rules: Callable[[LogText], Iterator[LogFinding]], text: LogText, broken: list[tuple[str, int, str]]
-) -> Iterator[LogFinding]:
-    """What rules find; where they cannot be computed, that is one line among what was not read, and all others go on."""
-    try:
-        yield from rules(text)
-    except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
-        broken.append(
-            (
-                text.source,
-                0,
-                f"{rules.__module__.rpartition('.')[2]}: cannot be computed: {type(error).__name__}: {error}",
+def _checks(text: LogText) -> Iterator[tuple[Callable[..., Iterator[LogFinding]], tuple[object, ...]]]:
+    """Every question of every rule, with the sentence or table that it is asked of."""
+    for family in _FAMILIES:
+        for of_sentence in family.of_sentences:
+            yield from ((of_sentence, (text, s)) for s in text.statements)
+        for of_table in family.of_tables:
+            yield from (
+                (of_table, (text, t)) for t in text.tables if len(t.rows) <= _MOST_ROWS or family is possible.FAMILY
             )
-        )
+        yield from ((of_log, (text,)) for of_log in family.of_logs)
+
+
+def _ask(
+    check: Callable[..., Iterator[LogFinding]], about: tuple[object, ...], text: LogText, unread: list[Unread]
+) -> Iterator[LogFinding]:
+    """What a rule finds; where it cannot be computed, that is one line among what was not read, and all else goes on."""
+    try:
+        yield from check(*about)
+    except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
+        line = getattr(about[-1], "line", 0)
+        rule = f"{check.__module__.rpartition('.')[2]}{check.__name__}"
+        unread.append((text.source, line, f"{rule}: cannot be computed: {type(error).__name__}: {error}"))
 
 
 def audit(log: LogText | str | Path | Iterable[str | Path]) -> LogAudit:
@@ -168,25 +192,13 @@ def audit(log: LogText | str | Path | Iterable[str | Path]) -> LogAudit:
     text = log if isinstance(log, LogText) else read_log(log)
     kept: dict[tuple[str, int, str], LogFinding] = {}
     checked: Counter[str] = Counter()
-    broken: list[tuple[str, int, str]] = []
-    for family in _FAMILIES:
-        for finding in _run(family.run, text, broken):
+    broken: list[Unread] = []
+    for check, about in _checks(text):
+        for finding in _ask(check, about, text, broken):
             checked[finding.rule] += 1
-            if finding.grade == "holds":
-                continue
-            sentence = _CONTROL.sub("", finding.sentence)
-            key = (finding.source, finding.line, finding.rule + sentence)
-            kept.setdefault(key, replace(finding, sentence=sentence))
-    findings = sorted(kept.values(), key=lambda f: (_RANK[f.grade], f.source, f.line))
-    numbers = sum(len(s.numbers) for s in text.statements) + sum(
-        c is not None for t in text.tables for r in t.numbers for c in r
-    )
-    return LogAudit(
-        text.source,
-        tuple(findings),
-        dict(checked),
-        len(text.tables),
-        len(text.statements),
-        numbers,
-        (*text.unread, *broken),
-    )
+            if finding.grade != "holds":
+                sentence = _CONTROL.sub("", finding.sentence)
+                key = (finding.source, finding.line, finding.rule + sentence)
+                kept.setdefault(key, replace(finding, sentence=sentence))
+    findings = sorted(kept.values(), key=lambda f: (RANK[f.grade], f.source, f.line))
+    return LogAudit(text.source, tuple(findings), dict(checked), *text.how_much(), (*text.unread, *broken))

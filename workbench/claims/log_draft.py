@@ -7,8 +7,8 @@ from pathlib import Path
 from workbench._errors import WorkbenchError
 from workbench._files import whole
 from workbench.claims.log_numbers import Number
-from workbench.claims.log_reader import LogTable, LogText, Statement
-from workbench.claims.rules.finding import n_columns, n_of_cell
+from workbench.claims.log_text import LogTable, LogText, Statement
+from workbench.claims.rules.units import n_of_cell
 
 _MOST_TABLES, _MOST_CLAIMS = 30, 60
 
@@ -74,7 +74,7 @@ def _heads(table: LogTable) -> list[str]:
 def _table(log: LogText, name: str, table: LogTable) -> tuple[str, list[str]]:
     """A table of the claims file, and the names of its columns of counts and percentages with an n."""
     heads, kinds, percents, units = _heads(table), [], [], None
-    ns = n_columns(table)
+    ns = table.n_columns
     known = {
         n_of_cell(log, table, i, j)
         for j in table.value_columns

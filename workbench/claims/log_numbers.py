@@ -4,7 +4,7 @@ Dates, versions, names of models, paths and settings such as "layer 12" are no r
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
@@ -197,7 +197,6 @@ _STATISTICS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
 )  # fmt: skip
 _N = _numbers_pattern(r"(?<![\w.-])n\s?(?:=|:)\s?(?P<v>\d[\d,]*)(?![\w.]*\d)")
 _N_UNITS = _numbers_pattern(rf"(?<![\w.,/$-])(?P<v>\d[\d,]*)\s(?:[a-z-]+\s){{0,2}}?(?:{_UNITS})\b")
-_N_EACH = _numbers_pattern(r"(?:\bn|items|prompts|samples|size)\s(?:of|was|is)\s(?P<v>\d+)\b")
 _CI = _numbers_pattern(
     r"(?:(?P<level>\d{2}(?:\.\d+)?)\s?%[- ]?)?(?:\bCIs?\b|\bC\.I\.|confidence interval|confidence limits|credible interval|\bWilson\b(?: CI| interval)?)"  # noqa: E501
     r"\s?(?:\((?:Wilson|exact|normal|Wald|t|Clopper[- –]Pearson)\))?\s?[:=,]?\s?(?:of|from|was|is)?\s?[\[\(]?\s?(?P<low>[+-]?NUM)\s?%?\s?(?:,|;|to|-|–|\.\.+|and)\s?(?P<high>[+-]?NUM)\s?%?\s?[\]\)]?"  # noqa: E501
@@ -209,7 +208,7 @@ _MEANS = (
         rf"{_AHEAD}(?P<v>SIGNNUM)\s?(?P<pct>%)?\s?±\s?(?P<s>NUM)\s?(?P<pct2>%|pp)?(?:\s?\(?\s?(?P<what>SD|SE|SEM|s\.?d\.?|s\.?e\.?m?\.?|std(?: ?err)?|95%\s?CI|CI)\b\.?\)?)?"  # noqa: E501
     ),
     _numbers_pattern(
-        rf"(?<![\w-])(?:M|mean|average|avg|μ)\s?(?:=|:|of|was|is)?\s?(?P<v>[+-]?NUM)\s?(?P<pct>%)?\s?[,;(]\s?{_SPREAD_WORD}\s?(?:=|:|of|was|is)?\s?(?P<s>NUM)\)?"
+        rf"(?<![\w-])(?:M|mean|average|avg|μ)\s?(?:=|:|of|was|is)?\s?(?P<v>[+-]?NUM)\s?(?P<pct>%)?\s?(?:[,;(]|with|and)\s?(?:an?\s)?{_SPREAD_WORD}\s?(?:=|:|of|was|is)?\s?(?P<s>NUM)\)?"
     ),
     _numbers_pattern(
         rf"{_AHEAD}(?P<v>SIGNNUM)\s?(?P<pct>%)?\s?\(\s?{_SPREAD_WORD}\s?(?:=|:|of)?\s?(?P<s>NUM)\s?%?\s?\)?"
@@ -219,10 +218,10 @@ _INT = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
 _COUNT_WORD = "|".join(_WORDS)
 _COUNT = _numbers_pattern(
     rf"(?<![\w.,/^-])(?P<k>{_INT}|\b(?:{_COUNT_WORD})\b)(?:\s?/\s?|\s(?P<noun>(?:{_UNITS})\s)?(?:out of|of)\s|\s(?:[a-z-]+\s)?out of\s(?:the\s|all\s|our\s)?)(?P<n>{_INT}|\b(?:{_COUNT_WORD})\b)(?!\s?%|[\w/]|[.,]\d|\s?×|-)"  # noqa: E501
-    rf"(?P<after>(?:\s?[\(\[=,:≈-]*|(?:\s[a-z][a-z-]*){{1,3}}\s?[(\[=])\s?(?P<pct>NUM)\s?%(?!\s?(?:CI|more|less|higher|lower|points)|\s?(?:to|→|->|vs\.?|against|and|–|-|,)\s?\d))?"
+    rf"(?P<after>(?:\s?[\(\[=,:≈-]*|(?:\s[a-z][a-z-]*){{1,3}}\s?[(\[=])\s?(?P<pct>NUM)\s?%(?!\s?(?:CI|of\b|more|less|higher|lower|points)|\s?(?:to|→|->|vs\.?|against|and|–|-|,)\s?\d))?"
 )
 _PERCENT_COUNT = _numbers_pattern(
-    rf"(?<![\w.,/])(?P<pct>NUM)\s?%\s?[\(\[,:=;]?\s?(?:n\s?=\s?)?(?P<k>{_INT})(?:\s?/\s?|\s(?:out of|of)\s(?:the\s|all\s)?)(?P<n>{_INT})(?!\s?%|[\w/]|[.,]\d|\s?(?:to|→|->|vs\.?|against|and|,)\s?\d+\s?(?:/|of))"  # noqa: E501
+    rf"(?<![\w.,/])(?<![=→])(?<![=→]\s)(?P<pct>NUM)\s?%\s?[\(\[,:=]?\s?(?:n\s?=\s?)?(?P<k>{_INT})(?:\s?/\s?|\s(?:out of|of)\s(?:the\s|all\s)?)(?P<n>{_INT})(?!\s?%|[\w/]|[.,]\d|\s?(?:to|→|->|vs\.?|against|and|,)\s?\d+\s?(?:/|of))"  # noqa: E501
 )
 _PERCENT_N = _numbers_pattern(
     rf"{_AHEAD}(?P<v>NUM)PCT\s?(?:\(\s?n\s?=\s?(?P<n>\d[\d,]*)\s?\)|of\s(?:the\s|all\s|our\s)?(?P<n2>\d[\d,]*)(?!\s?%|[.,]?\d))"
@@ -248,39 +247,133 @@ _BOUND_WORDS = {
 }
 
 
+# ---- what a match is: each maker takes one, and gives the numbers that it holds (none where it is no number after all)
+
+
+def _make(kind: Kind, m: re.Match[str], group: str = "v", scale: float = 1.0, **more: object) -> Number:
+    value = m[group]
+    made = Number(kind, _value(value) * scale, step_of(value) * scale, m[0].strip(), m.start(), m.end())
+    return replace(made, signed=value[0] in "+-", **more)  # type: ignore[arg-type]
+
+
 def _bound(match: re.Match[str]) -> str:
-    said = (match.groupdict().get("bound") or "").strip().lower()
-    return _BOUND_WORDS.get(said, _BOUNDS.get(said[:1], "") if said else "")
+    said = (match["bound"] or "").strip().lower()
+    return _BOUND_WORDS.get(said, _BOUNDS.get(said[:1], ""))
 
 
 def _whole(text: str) -> int:
     return _WORDS[text.lower()] if text.lower() in _WORDS else int(text.replace(",", ""))
 
 
+def _p(m: re.Match[str]) -> list[Number]:
+    return [_make("p", m, scale=10.0 ** int(m["power"] or 0), bound=_BOUNDS.get(m["op"], ""))]
+
+
+def _statistic(kind: Kind) -> "_Maker":
+    def make(m: re.Match[str]) -> list[Number]:
+        groups = m.groupdict()
+        degrees = tuple(_value(groups[k]) for k in ("df", "df2") if groups.get(k))
+        return [_make(kind, m, degrees=degrees, n=int(_value(groups["n"])) if groups.get("n") else None)]
+
+    return make
+
+
+def _interval(unit: str) -> "_Maker":
+    def make(m: re.Match[str]) -> list[Number]:
+        step = max(step_of(m["low"]), step_of(m["high"]))
+        level = float(m.groupdict().get("level") or 95)
+        limits = Number("range", 0.0, step, m[0].strip(), m.start(), m.end(), unit=unit, level=level, limits_step=step)
+        return [replace(limits, low=_value(m["low"]), high=_value(m["high"]))]
+
+    return make
+
+
+def _mean(m: re.Match[str]) -> list[Number]:
+    unit = "%" if m["pct"] or m.groupdict().get("pct2") else ""
+    made = replace(_make("mean", m, unit=unit), signed=False)
+    return [replace(made, spread=_value(m["s"]), spread_step=step_of(m["s"]), spread_kind=_spread_kind(m["what"]))]
+
+
 def _spread_kind(said: str | None) -> str:
-    if not said:
-        return ""
-    low = said.lower().replace(".", "").replace(" ", "")
+    low = (said or "").lower().replace(".", "").replace(" ", "")
     if "ci" in low:
         return "CI"
-    return "SE" if "err" in low or low in ("se", "sem") else "SD"
+    return "SE" if "err" in low or low in ("se", "sem") else "SD" if low else ""
 
 
-class _Blanked:
-    """A text whose parts are blanked once they are read."""
+def _count(m: re.Match[str]) -> list[Number]:
+    k, n = _whole(m["k"]), _whole(m["n"])
+    other_units = k > n and (m.groupdict().get("noun") or not m["n"][0].isdigit())  # "50 pairs of one" is no count
+    proverb = f"{k}/{n}" in ("24/7", "9/11", "16/9", "4/3")  # hours, a day, shapes of a screen
+    if n == 0 or other_units or (k > n and proverb):
+        return []
+    count = Number("count", float(k), 0.0, m[0].strip(), m.start(), m.end(), n=n, n_from="cell", successes=k)
+    share = [_make("percent", m, "pct", n=n, n_from="cell", successes=k)] if m["pct"] else []
+    return [count, *share]
 
-    def __init__(self, text: str):
-        self.text = text
 
-    def take(self, pattern: re.Pattern[str], leave: str = "") -> Iterator[re.Match[str]]:
-        for match in list(pattern.finditer(self.text)):
-            start, end = match.span()
-            if leave and match.groupdict().get(leave):
-                end = match.start(leave)
-            if "\0" in self.text[start:end]:
-                continue
-            yield match
-            self.text = self.text[:start] + "\0" * (end - start) + self.text[end:]
+def _percent_of_n(m: re.Match[str]) -> list[Number]:
+    return [_make("percent", m, n=int(_value(m["n"] or m["n2"])), n_from="cell")]
+
+
+def _n(m: re.Match[str]) -> list[Number]:
+    return [replace(_make("n", m), step=0.0)]
+
+
+def _n_of_units(m: re.Match[str]) -> list[Number]:
+    return [replace(_make("n", m, unit=m[0].split()[-1].lower()), step=0.0)]
+
+
+def _range(m: re.Match[str]) -> list[Number]:
+    unit = (m["unit"] or ("%" if "%" in m[0] else "")).strip()
+    if "to" in m[0] and _GOES_FROM.search(m.string[: m.start()]):
+        kind: Kind = "percent" if unit == "%" else "number"
+        ends = ((m[k], m.start(k), m.end(k)) for k in ("low", "high"))
+        return [Number(kind, _value(v), step_of(v), v + unit, start, end) for v, start, end in ends]
+    step = max(step_of(m["low"]), step_of(m["high"]))
+    made = Number("range", 0.0, step, m[0].strip(), m.start(), m.end(), unit=unit)
+    return [replace(made, low=_value(m["low"]), high=_value(m["high"]))]
+
+
+_GOES_FROM = re.compile(
+    r"\b(?:from|rose|fell|drops?|dropped|increased?s?|decreased?s?|improve[ds]?|goes|went)\s*$", re.IGNORECASE
+)
+
+
+def _partial(m: re.Match[str]) -> list[Number]:
+    return [_make("percent", m, "pct", successes=_whole(m["k"]))]
+
+
+def _simple(kind: Kind) -> "_Maker":
+    return lambda m: [_make(kind, m, bound=">" if m.groupdict().get("plus") else _bound(m))]
+
+
+_Maker = Callable[[re.Match[str]], list[Number]]
+
+#: what is looked for, in this order: what one pattern has taken, no later one sees
+_GRAMMAR: tuple[tuple[re.Pattern[str], _Maker], ...] = (
+    (_P, _p),
+    *((pattern, _statistic(kind)) for kind, pattern in _STATISTICS),
+    (_CI, _interval("CI")),
+    (_BRACKET, _interval("CI?")),
+    *((pattern, _mean) for pattern in _MEANS),
+    (_PERCENT_COUNT, _count),
+    (_COUNT, _count),
+    (_PERCENT_N, _percent_of_n),
+    (_N, _n),
+    (_JUNK, lambda _: []),
+    (_SETTING, lambda _: []),
+    (_PARTIAL, _partial),
+    (_N_UNITS, _n_of_units),
+    (_RANGE, _range),
+    (_POINTS, _simple("points")),
+    (_PLAIN_PERCENT, _simple("percent")),
+    (_TIMES, _simple("times")),
+    (_PLAIN, _simple("number")),
+)
+_COUNT_IN_WORDS = re.compile(rf"\b(?:{_COUNT_WORD}) (?:out )?of (?:{_COUNT_WORD})\b", re.IGNORECASE)
+_TOO_LONG = re.compile(r"\d{19,}|\S{300,}")  # no number that anybody reads
+_ITEM = re.compile(r"^\s*(?:\d+[.)]|[#>*+-]+)\s+(?=\D)")
 
 
 def read_numbers(text: str, line: int = 0) -> list[Number]:
@@ -294,144 +387,80 @@ def read_numbers(text: str, line: int = 0) -> list[Number]:
     [('count', 31.0, 35), ('percent', 16.7, 36), ('p', 0.001, None)]
     """
     text = plain(text)
-    if not re.search(r"\d", text) and not re.search(
-        rf"\b(?:{_COUNT_WORD}) (?:out )?of (?:{_COUNT_WORD})\b", text, re.IGNORECASE
-    ):
+    if not re.search(r"\d", text) and not _COUNT_IN_WORDS.search(text):
         return []
-    rest = _Blanked(re.sub(r"^\s*(?:\d+[.)]|[#>*+-]+)\s+(?=\D)", lambda m: "\0" * len(m[0]), text))
-    got: list[Number] = []
-
-    def add(kind: Kind, m: re.Match[str], value: float, step: float, **more: object) -> None:
-        number = Number(kind, value, step, text[m.start() : m.end()].strip(), m.start(), m.end(), line)
-        got.append(replace(number, **more))  # type: ignore[arg-type]
-
-    for m in rest.take(_P):
-        power = 10.0 ** int(m["power"]) if m["power"] else 1.0
-        add("p", m, _value(m["v"]) * power, step_of(m["v"]) * power, bound=_BOUNDS.get(m["op"], ""))
-    for kind, pattern in _STATISTICS:
-        for m in rest.take(pattern):
-            groups = m.groupdict()
-            degrees = tuple(_value(groups[k]) for k in ("df", "df2") if groups.get(k))
-            n = int(_value(groups["n"])) if groups.get("n") else None
-            add(kind, m, _value(m["v"]), step_of(m["v"]), degrees=degrees, n=n, signed=m["v"][0] in "+-")
-    for m in rest.take(_CI):
-        step = max(step_of(m["low"]), step_of(m["high"]))
-        level = float(m["level"]) if m["level"] else 95.0
-        add(
-            "range",
-            m,
-            0.0,
-            step,
-            low=_value(m["low"]),
-            high=_value(m["high"]),
-            level=level,
-            unit="CI",
-            limits_step=step,
-        )
-    for m in rest.take(_BRACKET):
-        step = max(step_of(m["low"]), step_of(m["high"]))
-        add("range", m, 0.0, step, low=_value(m["low"]), high=_value(m["high"]), unit="CI?", limits_step=step)
-    for pattern in _MEANS:
-        for m in rest.take(pattern):
-            what = _spread_kind(m["what"])
-            unit = "%" if m["pct"] or m.groupdict().get("pct2") else ""
-            add(
-                "mean",
-                m,
-                _value(m["v"]),
-                step_of(m["v"]),
-                spread=_value(m["s"]),
-                spread_step=step_of(m["s"]),
-                spread_kind=what,
-                unit=unit,
-            )
-    for m in rest.take(_PERCENT_COUNT):
-        k, n = _whole(m["k"]), _whole(m["n"])
-        add("count", m, float(k), 0.0, n=n, n_from="cell", successes=k)
-        add("percent", m, _value(m["pct"]), step_of(m["pct"]), n=n, n_from="cell", successes=k)
-    for m in rest.take(_COUNT):
-        k, n = _whole(m["k"]), _whole(m["n"])
-        other_units = k > n and (m["noun"] or not m["n"][0].isdigit())  # "50 pairs of one" is no count
-        if n == 0 or other_units or (k > n and re.search(r"24/7|9/11|16/9|4/3", m[0])):
-            continue
-        add("count", m, float(k), 0.0, n=n, n_from="cell", successes=k)
-        if m["pct"]:
-            add("percent", m, _value(m["pct"]), step_of(m["pct"]), n=n, n_from="cell", successes=k)
-    for m in rest.take(_PERCENT_N):
-        n = int(_value(m["n"] or m["n2"]))
-        add("percent", m, _value(m["v"]), step_of(m["v"]), n=n, n_from="cell")
-    for m in rest.take(_N):
-        add("n", m, _value(m["v"]), 0.0)
-    rest.text = _JUNK.sub(lambda m: "\0" * len(m[0]) if "\0" not in m[0] else m[0], rest.text)
-    rest.text = _SETTING.sub(lambda m: "\0" * len(m[0]) if "\0" not in m[0] else m[0], rest.text)
-    for m in rest.take(_PARTIAL):
-        add("percent", m, _value(m["pct"]), step_of(m["pct"]), successes=_whole(m["k"]))
-    for m in rest.take(_N_UNITS):
-        add("n", m, _value(m["v"]), 0.0, unit=m[0].split()[-1].lower())
-    for m in rest.take(_RANGE):
-        before = text[: m.start()].lower()
-        low, high = _value(m["low"]), _value(m["high"])
-        unit = (m["unit"] or ("%" if "%" in m[0] else "")).strip()
-        if (
-            re.search(
-                r"\b(?:from|rose|fell|drops?|dropped|increased?s?|decreased?s?|improve[ds]?|goes|went)\s*$", before
-            )
-            and "to" in m[0]
-        ):
-            plain_kind: Kind = "percent" if unit == "%" else "number"
-            for which in ("low", "high"):
-                number = Number(
-                    plain_kind, _value(m[which]), step_of(m[which]), m[which] + unit, m.start(which), m.end(which), line
-                )
-                got.append(number)
-            continue
-        add("range", m, 0.0, max(step_of(m["low"]), step_of(m["high"])), low=low, high=high, unit=unit)
-    for m in rest.take(_POINTS):
-        add("points", m, _value(m["v"]), step_of(m["v"]), bound=_bound(m), signed=m["v"][0] in "+-")
-    for m in rest.take(_PLAIN_PERCENT):
-        bound = ">" if m["plus"] else _bound(m)
-        add("percent", m, _value(m["v"]), step_of(m["v"]), bound=bound, signed=m["v"][0] in "+-")
-    for m in rest.take(_TIMES):
-        add("times", m, _value(m["v"]), step_of(m["v"]), bound=_bound(m))
-    for m in rest.take(_PLAIN):
-        behind = re.match(r"\s?([A-Za-z°µ]+)", text[m.end() :])
-        add(
-            "number",
-            m,
-            _value(m["v"]),
-            step_of(m["v"]),
-            bound=_bound(m),
-            signed=m["v"][0] in "+-",
-            unit=behind[1] if behind else "",
-        )
-    got.sort(key=lambda x: (x.start, x.end, x.kind != "count"))
-    return _with_intervals(got)
+    rest = _TOO_LONG.sub(_blank, _ITEM.sub(_blank, text))
+    numbers: list[Number] = []
+    for pattern, make in _GRAMMAR:
+        for m in list(pattern.finditer(rest)):
+            start, end = m.span()
+            if "\0" not in m[0]:
+                numbers += make(m)
+                rest = rest[:start] + "\0" * (end - start) + rest[end:]
+    numbers.sort(key=lambda x: (x.start, x.end, x.kind != "count"))
+    return _with_intervals([replace(x, line=line, unit=x.unit or _unit_behind(x, text)) for x in numbers], text)
 
 
-def _with_intervals(numbers: list[Number]) -> list[Number]:
-    """Intervals go to the number right before them."""
+def _unit_behind(x: Number, text: str) -> str:
+    behind = re.match(r"\s?([A-Za-z°µ]+)", text[x.end :]) if x.kind == "number" else None
+    return behind[1] if behind else ""
+
+
+def _blank(m: re.Match[str]) -> str:
+    return "\0" * len(m[0])
+
+
+def _with_intervals(numbers: list[Number], text: str) -> list[Number]:
+    """Intervals go to the number right before them, or behind where there is none."""
     result: list[Number] = []
-    for number in numbers:
-        last = next((i for i in range(len(result) - 1, -1, -1) if result[i].kind not in ("n", "p", "range")), None)
-        if number.unit.startswith("CI") and last is not None and number.start - result[last].end < 40:
-            limits = {"low": number.low, "high": number.high, "level": number.level, "limits_step": number.limits_step}
-            result[last] = replace(result[last], **limits, unit=number.unit)  # type: ignore[arg-type]
+    for x in numbers:
+        last = next((i for i in range(len(result) - 1, -1, -1) if _may_own(result[i], x, text)), None)
+        if x.unit.startswith("CI") and last is not None and _is_beside(text[result[last].end : x.start]):
+            result[last] = _with_interval(result[last], x)
         else:
-            result.append(number)
-    for i, (first, second) in enumerate(pairwise(result)):  # an interval in front of its number
-        if (
-            first.unit == "CI"
-            and second.kind in ("number", "percent", "count")
-            and second.low is None
-            and 0 <= second.start - first.end < 25
-        ):
-            limits = {"low": first.low, "high": first.high, "level": first.level, "limits_step": first.limits_step}
-            result[i : i + 2] = [replace(second, **limits, unit="CI")]  # type: ignore[arg-type]
+            result.append(x)
+    for i, (first, second) in enumerate(pairwise(result)):
+        free = second.low is None and second.kind in ("number", "percent", "count") and _may_own(second, first, text)
+        if first.kind == "range" and first.unit == "CI" and free and 0 <= second.start - first.end < 25:
+            result[i : i + 2] = [_with_interval(second, first)]
             break
     return result
 
 
+def _may_own(x: Number, interval: Number, text: str) -> bool:
+    """Whether an interval may be of a number: not of one in brackets that are closed, nor of a rate where it goes below 0."""
+    between = text[x.end : interval.start]
+    closed = between.count(")") > between.count("(") and text[: x.start].rfind("(") > text[: x.start].rfind(")")
+    rate = x.kind in ("percent", "count") and not x.signed
+    return (
+        x.kind not in ("n", "p", "range")
+        and not closed
+        and not (rate and min(interval.low or 0, interval.high or 0) < 0)
+    )
+
+
+def _is_beside(between: str) -> bool:
+    """Whether no more than a few words stand between a number and its interval."""
+    return len(between) < 40 and len(re.findall(r"[A-Za-z]{2,}", between)) <= 3
+
+
+def _with_interval(x: Number, interval: Number) -> Number:
+    limits = {"low": interval.low, "high": interval.high, "level": interval.level, "limits_step": interval.limits_step}
+    return replace(x, **limits, unit=interval.unit)  # type: ignore[arg-type]
+
+
+# ---- cells
+
 _CELL_NOTE = re.compile(r"[*†‡§✓✗✅❌↑↓←→⬆⬇🔴🟡🟢]+|<-+.*$|\\\*|\^[a-z]\b")
+_BARE_CELL = re.compile(rf"(?P<op>[<>≤≥~≈]?)\s?(?P<v>[+-]?\s?{_NUM})")
+_SPREAD_CELL = re.compile(rf"(?P<v>[+-]?{_NUM})\s?(?P<pct>%?)\s?[\(]\s?(?:±\s?)?(?P<s>{_NUM})\s?%?\s?[\)]")
+_COUNT_CELL = re.compile(rf"\d+\s?\(\s?{_NUM}\s?%\s?\)")
+_CELL_WORDS = re.compile(
+    r"\b(?:n|p|sd|se|ci|vs|of|out|mean|pp|x|baseline|points?|ms|s|sec|min|h|gb|mb|kb|k|m|b|hz|usd|eur|chars|characters|tokens"
+    r"|bypass|cases)\b",
+    re.IGNORECASE,
+)
+_SEVERAL = re.compile(r"\bvs?\b|→|->|\bto\b|,|;|\band\b|\d\s+[A-Za-z]")
 
 
 def read_cell(text: str, line: int = 0) -> Number | None:
@@ -443,46 +472,19 @@ def read_cell(text: str, line: int = 0) -> Number | None:
     text = _CELL_NOTE.sub(" ", plain(text)).strip().strip("|").strip()
     if not text or not re.search(r"\d", text) or len(text) > 60:
         return None
-    bare = re.fullmatch(rf"(?P<op>[<>≤≥~≈]?)\s?(?P<v>[+-]?\s?{_NUM})", text)
-    if bare:
-        signed = bare["v"][0] in "+-"
-        return Number(
-            "number",
-            _value(bare["v"]),
-            step_of(bare["v"]),
-            text,
-            line=line,
-            signed=signed,
-            bound=_BOUNDS.get(bare["op"], ""),
-        )
-    parenthesis = re.fullmatch(rf"(?P<v>[+-]?{_NUM})\s?(?P<pct>%?)\s?[\(]\s?(?:±\s?)?(?P<s>{_NUM})\s?%?\s?[\)]", text)
-    if parenthesis and not re.fullmatch(rf"\d+\s?\(\s?{_NUM}\s?%\s?\)", text):
-        unit = parenthesis["pct"]
-        return Number(
-            "percent" if unit else "number", _value(parenthesis["v"]), step_of(parenthesis["v"]), text, line=line,
-            spread=_value(parenthesis["s"]), spread_step=step_of(parenthesis["s"]), spread_kind="()", unit=unit,
-        )  # fmt: skip
+    if m := _BARE_CELL.fullmatch(text):
+        signed, bound = m["v"][0] in "+-", _BOUNDS.get(m["op"], "")
+        return Number("number", _value(m["v"]), step_of(m["v"]), text, line=line, signed=signed, bound=bound)
+    if (m := _SPREAD_CELL.fullmatch(text)) and not _COUNT_CELL.fullmatch(text):
+        kind: Kind = "percent" if m["pct"] else "number"
+        made = Number(kind, _value(m["v"]), step_of(m["v"]), text, line=line, unit=m["pct"])
+        return replace(made, spread=_value(m["s"]), spread_step=step_of(m["s"]), spread_kind="()")
     numbers = read_numbers(text, line)
-    if not numbers:
+    words = re.findall(r"[A-Za-zα-ω]{2,}", _CELL_WORDS.sub(" ", re.sub(r"\([^)]*\)", " ", text)))
+    results = [x for x in numbers if x.successes is None and x.kind not in ("n", "p")]
+    if not numbers or len(words) > 1 or (len(results) > 1 and _SEVERAL.search(text)):
         return None
-    words = re.sub(r"\([^)]*\)", " ", text)
-    words = re.sub(
-        r"\b(?:n|p|sd|se|ci|vs|of|out|mean|pp|x|baseline|points?|ms|s|sec|min|h|gb|mb|kb|k|m|b|hz|usd|eur|chars|characters|tokens|bypass|cases)\b",
-        " ",
-        words,
-        flags=re.IGNORECASE,
-    )
-    if len(re.findall(r"[A-Za-zα-ω]{2,}", words)) > 1:
-        return None
-    if sum(x.kind not in ("n", "p") for x in numbers if x.successes is None) > 1 and re.search(
-        r"\bvs?\b|→|->|\bto\b|,|;|\band\b|\d\s+[A-Za-z]", text
-    ):
-        return None
-    percent = next((x for x in numbers if x.kind == "percent" and x.successes is not None), None)
-    main = percent or numbers[0]
-    if main.kind == "n":
-        main = replace(main, kind="number", unit=main.unit)
-    given = next((x for x in numbers if x.kind == "n"), None)
-    if given and main.n is None and given is not numbers[0]:
-        main = replace(main, n=int(given.value), n_from="cell")
-    return main
+    main = next((x for x in numbers if x.kind == "percent" and x.successes is not None), numbers[0])
+    given = next((x for x in numbers[1:] if x.kind == "n"), None)
+    main = replace(main, kind="number") if main.kind == "n" else main
+    return replace(main, n=int(given.value), n_from="cell") if given and main.n is None else main

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from workbench._files import whole
 from workbench.claims.log_audit import RULES, LogAudit
-from workbench.claims.log_reader import LogText
+from workbench.claims.log_text import LogText
 from workbench.claims.rules.finding import LogFinding
 
 _STYLE = """

@@ -16,6 +16,7 @@ from workbench.claims.audits.arithmetic import Cells, printed_p
 from workbench.claims.audits.findings import Result
 from workbench.claims.audits.noise import equal_rates_p
 from workbench.claims.logged import Cell, Fact, aligned
+from workbench.claims.recomputed import p_of_mcnemar, p_of_two_rates
 from workbench.statistics.equivalences import Equivalence, equivalence_rates
 from workbench.statistics.rates import fisher, rate
 from workbench.statistics.results import Estimate
@@ -226,22 +227,20 @@ def p_value(a: Cell, b: Cell, claimed: Cell, by: str = "") -> Result:
         claimed: the printed p-value: a number, or text such as ``"< 0.001"``.
         by: the one test that the record names, e.g. ``"Fisher"``, ``"one-sided Fisher"``, ``"χ² with Yates"`` or ``"McNemar"``.
     """
-    from workbench.claims.rules.recomputed import mcnemar_options, p_options
-
     printed = printed_p(claimed)
-    options = list(p_options(a.successes, a.units, b.successes, b.units, rare=bool(by)))
-    paired = mcnemar_options(a.successes, b.successes, a.units) if a.units == b.units else ()
+    options = list(p_of_two_rates(a.successes, a.units, b.successes, b.units, rare=bool(by)))
+    paired = p_of_mcnemar(a.successes, b.successes, a.units) if a.units == b.units else ()
     if by:
-        options += [("McNemar", p) for p in paired]
+        options += paired
         names = list(dict.fromkeys(name for name, _ in options))
         if by not in names:
             raise unknown("test of two rates", by, names)
         options = [(name, p) for name, p in options if name == by]
     else:  # the usual ones alone, since some other form fits nearly any p; of McNemar's the exact and the corrected one
         options = [(name, p) for name, p in options if name in _USUAL_TESTS]
-        options += [("McNemar", p) for i, p in enumerate(paired) if i % 5 in (0, 4)]
+        options += [(name, p) for name, p in paired if name in ("McNemar", "corrected McNemar")]
     fitting = [name for name, p in options if printed.allows(p, p)]
-    first = {name: p for name, p in reversed(options) if name != "McNemar"} or dict(options)
+    first = {name: p for name, p in reversed(options) if "McNemar" not in name} or dict(options)
     shown: list[str] = [name for name in ("Fisher", "z", "χ² with Yates") if name in first] or [by]
     listed = ", ".join(f"{name} p = {first[name]:.3g}" for name in shown)
     how = f"printed {claimed} is the {fitting[0]} test" if fitting else f"printed {claimed} is that of no test of them"

@@ -1,11 +1,22 @@
 """The rules that run unasked over a log as it is: each says with a grade what cannot be, or cannot carry what is said.
 
 What is asked, and which file answers:
-    what is a finding, and which units stand behind a number?     finding      LogFinding, Rule, n_of_cell, n_of_number
-    can such a number exist at all?                                limits       ranges, counts, GRIM, GRIMMER, SDs
-    does a number follow from its neighbours?                      sums         totals, shares, means, differences, ratios
-    do p-values, intervals and effect sizes come out?              recomputed   p, t, χ², intervals, d, κ, r
-    is one quantity given twice, and differently?                  repeats      tables against tables, summaries against tables
-    do the words fit the numbers beside them?                      words        peaks, trends, all, never, identical
-    can the numbers carry a comparison?                            strength     small n, no n, best of many, no control
+    what is a rule, a finding, its place?                           finding      Rule, LogFinding, Family, Place
+    what are rows and columns called?                               labels       stems, roles, settings_key
+    how many units stand behind a number?                           units        n_of_cell, n_of_number, Count
+    which table and column does a sentence speak of?                told         tables_near, columns_told
+    can such a number exist at all?                                 possible     ranges, counts, GRIM, GRIMMER, SDs, order
+    do parts make their whole?                                      totals       totals, means, shares
+    does a column follow from other columns?                        columns      changes, ratios, rates, relations
+    does a change follow from its two numbers?                      changes      points, percent, times
+    does an equation come out?                                      equations    sums, products, F1
+    do p-values come out?                                           p_values     every test that could be meant
+    do t, d, r, κ come out?                                         effects      from means, columns, confusion tables
+    do intervals come out?                                          intervals    every method in use
+    is one quantity given twice, and differently?                   repeats      tables, sentences, summaries
+    do groups fit together?                                         groups       subgroups, classes, two names, n
+    do words about order fit?                                       order        peak, monotone, rank, correlation
+    do words about extent fit?                                      extent       all, never, the same, within
+    can the numbers carry a comparison?                             comparisons  small n, no n, no difference
+    can the design?                                                 design       best of many, no control, quoted
 """

@@ -1,0 +1,237 @@
+"""Does a change follow from the two numbers it is the change of, in a sentence? Points, percent, ratios."""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from workbench.claims.log_numbers import Number
+from workbench.claims.log_text import LogText, Statement
+from workbench.claims.rounding import Grade, grade_of
+from workbench.claims.rules.finding import Family, LogFinding, Place, in_sentence, mildest
+from workbench.claims.rules.labels import phrase
+
+Findings = Iterator[LogFinding]
+
+_FROM_TO = phrase(r"→|->|➔|⟶|=>|\bfrom\b.*\bto\b|\bto\b|\bvs\.?\b|\bversus\b|\bagainst\b|\bcompared (?:to|with)\b")
+_GROWTH = phrase(
+    r"increas|improv|gain|ris|rose|up\b|higher|more|boost|grow|grew|lift|better|faster|decreas|reduc|drop|fall|fell|lower|less",
+    r"declin|down\b|loss|slower|fewer|cut",
+)
+_CALLED_CHANGE = phrase(r"difference|\bdiff\b|change|Δ|delta|gap\b")
+_RELATIVE = phrase(r"relative|percent (?:increase|decrease|improvement)|% (?:relative|increase|decrease|reduction)")
+_MULTIPLE = phrase(r"\b(doubled|doubles|tripled|triples|quadrupled|halved|halves)\b")
+_MULTIPLES = {
+    "doubled": 2.0,
+    "doubles": 2.0,
+    "tripled": 3.0,
+    "triples": 3.0,
+    "quadrupled": 4.0,
+    "halved": 0.5,
+    "halves": 0.5,
+}
+_RESULTS = ("percent", "number", "mean", "count", "auc")
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two numbers of a sentence that are a change: from x to y.
+
+    Attributes:
+        reach: what the rounding of both can do to their difference.
+        rates: both are percentages or counts.
+        ordered: it is said which one was first; else either may be the base.
+    """
+
+    x: float
+    y: float
+    reach: float
+    rates: bool
+    ordered: bool
+
+    @property
+    def difference(self) -> float:
+        return self.y - self.x
+
+    @property
+    def relative(self) -> float:
+        return 100 * (self.y - self.x) / self.x if self.x else math.inf
+
+    @property
+    def relative_reach(self) -> float:
+        return 100 * self.reach / abs(self.x) * (1 + abs(self.y / self.x)) if self.x else 0.0
+
+
+def _changes(log: LogText, s: Statement) -> Findings:
+    """ "75% → 85% (+10%)", "from 40 to 50, a 25% increase", "a 2x gain (10 → 20)"."""
+    counted = {x.start for x in s.numbers if x.kind == "count"}
+    numbers = [x for x in s.numbers if x.kind in (*_RESULTS, "points", "times")]
+    numbers = [x for x in numbers if not (x.kind == "percent" and x.successes is not None and x.start in counted)]
+    for k, (a, b) in enumerate(pairwise(numbers)):
+        pair = _pair(s.text, a, b)
+        if pair is None:
+            continue
+        if len(numbers) <= 3:
+            yield from _multiple(s, pair, a, b)
+        claims = (c for c in (*numbers[k + 2 : k + 3], *numbers[max(0, k - 1) : k]) if _is_change(s.text, a, b, c))
+        if c := next(claims, None):
+            words = s.text[max(0, min(c.start, a.start) - 30) : max(c.end, b.end) + 30]
+            yield from _judge(in_sentence(s), c, pair, words)
+
+
+def _pair(text: str, a: Number, b: Number) -> _Pair | None:
+    between = text[a.end : b.start]
+    joined = _FROM_TO.search(between) and len(between) < 40 and not re.search(r"[;.]\s", between)
+    exact = not (a.bound or b.bound or a.signed or b.signed)
+    rates = {a.kind, b.kind} <= {"percent", "count"}
+    if (
+        not joined
+        or not exact
+        or not {a.kind, b.kind} <= set(_RESULTS)
+        or (not rates and "percent" in (a.kind, b.kind))
+    ):
+        return None
+    reach = sum(x.step for x in (a, b) if x.kind != "count") / 2
+    return _Pair(a.percent, b.percent, reach, rates, _is_from_to(text, a, b) or " to " in between)
+
+
+def _is_from_to(text: str, a: Number, b: Number) -> bool:
+    between, before = text[a.end : b.start], text[max(0, a.start - 8) : a.start]
+    return "→" in between or "->" in between or bool(re.search(r"\bfrom\s*$", before, re.IGNORECASE))
+
+
+def _multiple(s: Statement, pair: _Pair, a: Number, b: Number) -> Findings:
+    word = _MULTIPLE.search(s.text)
+    if word and _is_from_to(s.text, a, b):
+        ratio, goal = pair.y / pair.x if pair.x else math.inf, _MULTIPLES[word[1].lower()]
+        said = f"{pair.x:g} to {pair.y:g} is {ratio:.2f} times, not {word[1]}"
+        yield in_sentence(s).finds("holds" if 0.8 * goal <= ratio <= 1.25 * goal else "weak", "difference", said, ratio)
+
+
+def _is_change(text: str, a: Number, b: Number, c: Number) -> bool:
+    """Whether a number that stands beside a pair is said to be its change."""
+    gap = text[b.end : c.start] if c.start >= b.end else text[c.end : a.start]
+    behind = text[c.end : c.end + 22]
+    setting = re.search(r"(?:\bat|coef\w*|strength|dose|[α-ω])\s?=?\s?$", text[: c.start], re.IGNORECASE)
+    if setting or len(gap) > 32 or (c.bound == "~" and c.kind != "times"):
+        return False
+    called = bool(_CALLED_CHANGE.search(gap + behind[:16]))
+    if c.kind == "number" and not c.signed:
+        return called and bool(re.search(r"differ|diff|gap|change", gap, re.IGNORECASE))
+    grown = c.kind == "percent" and (_GROWTH.search(behind) or re.search(r"(?:by|of|an?)\s*$", text[: c.start][-5:]))
+    return c.kind in ("points", "times") or c.signed or called or bool(grown)
+
+
+def _judge(place: Place, c: Number, pair: _Pair, words: str) -> Findings:
+    if c.kind == "times":
+        yield _ratio(place, c, pair)
+    elif c.kind == "points" or (c.kind == "number" and not pair.rates):
+        yield _points(place, c, pair)
+    elif c.kind in ("percent", "number"):
+        yield from _percent(place, c, pair, words)
+
+
+def _off(c: Number, value: float) -> float:
+    """How far a printed change is from a value; its direction counts where it is printed with a sign, both ways round."""
+    return min(abs(value - c.value), abs(-value - c.value)) if c.signed else abs(abs(value) - abs(c.value))
+
+
+def _ratio(place: Place, c: Number, pair: _Pair) -> LogFinding:
+    x, y = pair.x, pair.y
+    ratios = [y / x if x else math.inf, x / y if y else math.inf, (y - x) / x if x else math.inf]
+    best = min(ratios, key=lambda r: abs(r - c.value))
+    step = max(c.step, 0.1 * c.value) if c.bound == "~" else c.step
+    grade = grade_of(abs(best - c.value), step, pair.relative_reach / 100)
+    return place.finds(grade, "difference", f"{x:g} to {y:g} is {best:.3g} times, not {c}", best)
+
+
+def _points(place: Place, c: Number, pair: _Pair) -> LogFinding:
+    grade = grade_of(_off(c, pair.difference), c.step, pair.reach)
+    by_percent = grade_of(_off(c, pair.relative), c.step, pair.relative_reach)
+    made = f"{pair.x:g} to {pair.y:g} is"
+    if c.kind == "points" and grade == "error" and by_percent != "error":
+        said = f"{made} {pair.difference:+.3g} points; {c} is the change in percent"
+        return place.finds("error", "points or percent", said, pair.difference)
+    return place.finds(grade, "difference", f"{made} {pair.difference:+.4g}, not {c}", pair.difference)
+
+
+def _percent(place: Place, c: Number, pair: _Pair, words: str) -> Findings:
+    """A change in percent: of the first number, of either where none is said to be first; of rates it may be points."""
+    by_percent = _grade_of_percent(c, pair)
+    if not pair.rates:
+        said = f"{pair.x:g} to {pair.y:g} is {pair.relative:+.3g}%, not {c}"
+        yield place.finds(by_percent, "difference", said, pair.relative)
+        return
+    by_points = grade_of(_off(c, pair.difference), c.step, pair.reach)
+    made = f"{pair.x:g}% to {pair.y:g}% is"
+    if by_percent == "holds" and pair.difference:
+        yield place.holds("difference")
+    elif by_points != "error":
+        grade: Grade = "weak" if pair.difference and _RELATIVE.search(words) else "note"
+        said = f"{made} {pair.difference:+.3g} percentage points, or {pair.relative:+.3g}%: {c} leaves open which"
+        yield place.finds(grade, "points or percent", said, pair.difference, pair.relative)
+        if by_points == "slip":
+            said = f"{pair.x:g} to {pair.y:g} is {pair.difference:+.4g}, not {c}"
+            yield place.finds("slip", "difference", said, pair.difference)
+    else:
+        said = f"{made} {pair.difference:+.3g} points or {pair.relative:+.3g}%, not {c}"
+        yield place.finds(mildest(by_percent, by_points), "difference", said, pair.difference, pair.relative)
+
+
+def _grade_of_percent(c: Number, pair: _Pair) -> Grade:
+    off, said = _off(c, pair.relative), abs(c.value)
+    grade = grade_of(off, c.step, pair.relative_reach)
+    if not pair.ordered and pair.y:  # "5 against 4, a reduction of 20%": either may be the base
+        other = _off(c, 100 * (pair.x - pair.y) / pair.y)
+        grade = mildest(grade, grade_of(other, c.step, pair.relative_reach))
+        if grade == "error" and min(off, other) < 0.15 * said:
+            return "weak"  # it may be adjusted for something
+    coarse = pair.reach >= 1 and off > max(3.0, 0.2 * abs(pair.relative))
+    return (
+        "weak" if grade in ("holds", "slip") and coarse else grade
+    )  # right only if whole numbers are far from what they round
+
+
+# ---- three items of a list
+
+_CHANGE_ITEM = re.compile(
+    r"\W*(?:absolute |relative )?(difference|gap|drop|change|delta|Δ|improvement|gain|increase|decrease|reduction|ratio|speed-?up)\b"
+    r"(?: \w+){0,3}\s?(?:\([^)]*\))?\s?[:=]",
+    re.IGNORECASE,
+)
+
+
+def _items(log: LogText) -> Findings:
+    """ "A: 88.6%. B: 16.7%. Difference: +71.9 pp", over three items of one list."""
+    for block in log.blocks():
+        for first, second, third in zip(block, block[1:], block[2:], strict=False):
+            m = _CHANGE_ITEM.match(third.text)
+            if not m or any(len(s.numbers) != 1 for s in (first, second, third)):
+                continue
+            a, b, c = first.numbers[0], second.numbers[0], third.numbers[0]
+            if a.kind == b.kind and a.kind in ("percent", "number", "count") and not (a.bound or b.bound or c.bound):
+                yield _third_item(in_sentence(third), a, b, c, m[1].lower().startswith(("ratio", "speed")))
+
+
+def _third_item(place: Place, a: Number, b: Number, c: Number, is_ratio: bool) -> LogFinding:
+    x, y = a.percent, b.percent
+    if is_ratio:
+        best = min((p / q if q else math.inf for p, q in ((x, y), (y, x))), key=lambda r: abs(r - c.value))
+        reach = (a.step / 2 + b.step / 2 * abs(x / y)) / abs(y) if y else 0.0
+        grade = grade_of(abs(best - c.value), c.step, reach * max(1.0, best))
+        return place.finds(grade, "difference", f"{a} and {b} have the ratio {best:.3g}", best)
+    difference = abs(x - y)
+    grade = grade_of(abs(difference - abs(c.value)), c.step, (a.step + b.step) / 2)
+    relatives = [100 * difference / abs(v) for v in (x, y) if v and c.kind == "percent"]
+    if any(abs(r - abs(c.value)) <= c.step for r in relatives):
+        grade = "holds"
+    return place.finds(
+        grade, "difference", f"{a} and {b} differ by {difference:.4g}", difference, others=(a.line, b.line)
+    )
+
+
+FAMILY = Family(
+    of_sentences=(_changes,),
+    of_logs=(_items,),
+)

@@ -1,0 +1,231 @@
+"""Do t, p and d come out of two means, κ out of its table, and r out of its n or its columns?"""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from workbench.claims.log_numbers import Number
+from workbench.claims.log_text import LogTable, LogText, Statement
+from workbench.claims.recomputed import Group, Span, d_of_means, span_of_p, t_of_means
+from workbench.claims.rounding import Grade, grade_of, grade_within, shown
+from workbench.claims.rules.finding import Family, LogFinding, Place, in_row, in_sentence, mildest
+from workbench.claims.rules.labels import columns_called, is_total, one_column, phrase, roles, stems
+from workbench.claims.rules.p_values import OTHER, p_of_row
+from workbench.claims.rules.units import n_of_cell
+
+Findings = Iterator[LogFinding]
+
+_PAIRED = phrase(r"paired|within|repeated|dependent")
+_NO_T_TEST = phrase(r"paired|within|repeated|dependent|anova|wilcoxon|mann|permut")
+
+# ---- two means
+
+
+def _means_of_sentence(log: LogText, s: Statement) -> Findings:
+    means = [x for x in s.numbers if x.kind == "mean" and x.spread]
+    kinds = {x.spread_kind for x in means}
+    if len(means) != 2 or "CI" in kinds:
+        return
+    ns = [int(x.value) for x in s.numbers if x.kind == "n"]
+    if len(ns) == 1 and re.search(r"total|overall|N\s?=", s.text):
+        ns = [ns[0] // 2] * 2 if ns[0] % 2 == 0 else []
+    sizes = ns * 2 if len(ns) == 1 else ns if len(ns) == 2 else (None, None)
+    if "SE" in kinds and not all(sizes):
+        return
+    groups = [
+        Group(x, (x.spread or 0) * (math.sqrt(n) if n and "SE" in kinds else 1.0), x.spread_step, n)
+        for x, n in zip(means, sizes, strict=True)
+    ]
+    yield from _two_means(groups, s.numbers, s.text, in_sentence(s))
+
+
+def _means_of_rows(log: LogText, table: LogTable) -> Findings:
+    """Two means and their SDs in one row, against the row's p or d."""
+    d_column = one_column(table, r"cohen|^d$|hedges|effect size \(d\)")
+    text = f"{table.title} {' '.join(table.columns)}"
+    for i, row in enumerate(table.numbers):
+        said = p_of_row(table, i)
+        if said is None and d_column is not None and (d := row[d_column]):
+            said = Number("d", d.value, d.step, f"d = {d.text}", line=table.row_lines[i])
+        groups = _groups_of_row(log, table, i, text) if said else []
+        if said and len(groups) == 2:
+            yield from _two_means(groups, (said,), text, in_row(table, i))
+
+
+def _groups_of_row(log: LogText, table: LogTable, i: int, text: str) -> list[Group]:
+    def group(j: int, mean: Number | None, sd: float | None, step: float) -> Group | None:
+        n = n_of_cell(log, table, i, j)
+        return Group(mean, sd, step, n.value if n else None) if mean and sd is not None else None
+
+    row = table.numbers[i]
+    spread = [j for j in table.value_columns if (x := row[j]) and x.spread is not None]
+    if len(spread) == 2:
+        given = text + "".join(x.text for j in spread if (x := row[j]))
+        if not re.search(r"\bSD\b|std|standard dev|±", given) or re.search(r"\bSEM?\b|standard error", text):
+            return []
+        groups = [group(j, x, x.spread, x.spread_step) for j in spread if (x := row[j])]
+    else:
+        means, sds = columns_called(table, r"mean|\bM\b|avg|average"), columns_called(table, r"\bSD\b|std")
+        if len(means) != 2 or len(sds) != 2:
+            return []
+        pairs = [(j, row[j], row[k]) for j, k in zip(means, sds, strict=True)]
+        groups = [group(j, mean, sd.value, sd.step) for j, mean, sd in pairs if sd]
+    return [g for g in groups if g]
+
+
+def _means_of_table(log: LogText, table: LogTable) -> Findings:
+    """Two groups in two rows, against the t, p and d of a sentence of the section."""
+    role = roles(table)
+    said = [s for s in log.of_section(table.section) if any(x.kind in ("t", "d") for x in s.numbers)]
+    if len(table.rows) != 2 or not {"mean", "sd"} <= set(role) or len(said) != 1:
+        return
+    groups = []
+    for i, row in enumerate(table.numbers):
+        mean, sd, n = row[role["mean"]], row[role["sd"]], n_of_cell(log, table, i, role["mean"])
+        if mean and sd and n:
+            groups.append(Group(mean, sd.value, sd.step, n.value))
+    if len(groups) == 2:
+        yield from _two_means(groups, said[0].numbers, said[0].text, in_sentence(said[0]))
+
+
+def _two_means(groups: Sequence[Group], others: Sequence[Number], text: str, place: Place) -> Findings:
+    """t, p and d of two means against what is printed."""
+    a, b = groups
+    for d in (x for x in others if x.kind == "d"):
+        spans = d_of_means(a, b)
+        grade = mildest(*(_grade_of_size(span, d) for span in spans)) if spans else "holds"
+        grade = "weak" if grade == "error" and _PAIRED.search(text) else grade
+        said = f"the two means and SDs give d = {spans[0].value:.2f}, not {d}"
+        yield place._replace(line=d.line).finds(grade, "t of two means", said, spans[0].value)
+    if not a.n or not b.n or min(a.n, b.n) < 2 or _NO_T_TEST.search(text):
+        return
+    tests = t_of_means(a, b)
+    for t in (x for x in others if x.kind == "t"):
+        grade = mildest(*(_grade_of_size(span, t) for span, _ in tests.values()))
+        said = f"means, SDs and n give t = {tests['Welch'][0].value:.2f} (Welch), not {t}"
+        yield place._replace(line=t.line).finds(grade, "t of two means", said, tests["Welch"][0].value)
+    has_statistic = any(x.kind in ("t", "F", "z", "chi2") for x in others)
+    for p in (x for x in others if x.kind == "p" and not has_statistic):
+        spans = [span.times(side) for _, span in tests.values() for side in (1.0, 0.5)]
+        fits = any(grade_within(span.low, span.high, p) == "holds" for span in spans)
+        named = not OTHER.search(text) or re.search(r"t[- ]test", text, re.IGNORECASE)
+        grade = "holds" if fits else "error" if named else "weak"
+        said = f"means, SDs and n give p = {tests['Welch'][1].value:.2g} (Welch), not {p}"
+        yield place._replace(line=p.line).finds(grade, "t of two means", said, tests["Welch"][1].value)
+
+
+def _grade_of_size(span: Span, said: Number) -> Grade:
+    size = abs(said.value)
+    return grade_of(max(span.low - size, size - span.high, 0.0), said.step)
+
+
+# ---- correlations
+
+_RANKED = phrase(r"spearman|kendall|ρ|τ|rho|permut")
+
+
+def _correlation(log: LogText, s: Statement) -> Findings:
+    for x in (x for x in s.numbers if x.kind == "r" and abs(x.value) <= 1):
+        ns = {int(y.value) for y in s.numbers if y.kind == "n"}
+        p = next((p for p in s.numbers if p.kind == "p" and 0 <= p.start - x.end < 60), None)
+        if p and len(ns) == 1 and not x.degrees and min(ns) > 2:
+            yield _p_of_r(x, p, ns.pop(), s)
+        for table in log.tables_of(s.section):
+            yield from _r_of_columns(x, table, s)
+
+
+def _p_of_r(x: Number, p: Number, n: int, s: Statement) -> LogFinding:
+    span = span_of_p("r", x.value, x.step, (n - 2,))
+    grade = mildest(*(grade_within(half.low, half.high, p) for half in (span, span.times(0.5))))
+    if grade != "holds" and _RANKED.search(s.text) and n < 30:
+        grade = "holds" if span.low / 3 <= p.value <= 3 * span.high or p.bound else "weak"
+    said = f"{x} over {n} has p = {span.value:.2g}, not {p}"
+    return in_sentence(s)._replace(line=x.line).finds(grade, "r and p", said, span.low, span.high)
+
+
+def _r_of_columns(x: Number, table: LogTable, s: Statement) -> Findings:
+    """r against the two columns that its sentence names."""
+    first = [] if table.label_column is None else [table.label_column]
+    words = stems(s.text)
+    heads = {j: stems(table.columns[j]) for j in (*first, *table.value_columns)}
+    named = [j for j, head in heads.items() if head and head <= words and None not in table.column(j)]
+    columns = [[c.value for c in table.column(j) if c] for j in named]
+    if len(table.rows) < 3 or len(named) != 2 or any(len(set(values)) < 2 for values in columns):
+        return
+    from scipy import stats
+
+    options = [float(test(*columns)[0]) for test in (stats.pearsonr, stats.spearmanr, stats.kendalltau)]
+    off = min(abs(o - x.value) for o in options)
+    grade: Grade = "holds" if off <= x.step / 2 + 0.02 else "slip" if off <= x.step + 0.02 else "error"
+    heads_said = " and ".join(table.columns[j] for j in named)
+    said = f"the columns {heads_said} have r = {options[0]:.2f}, ρ = {options[1]:.2f}, not {x}"
+    yield in_sentence(s)._replace(line=x.line).finds(grade, "r and p", said, *options)
+
+
+# ---- confusion tables
+
+_RATER = phrase(r"\b(?:predicted|pred|actual|true|rater|judge|human|annotator|scorer|says|a|b|1|2)\b|[^a-z]")
+_AGREEMENT = phrase(r"\bagreement\b|\baccuracy\b|\bagree\b")
+_OTHER_KAPPA = phrase(r"weighted|fleiss")
+
+
+class _Confusion(NamedTuple):
+    """What a confusion table gives."""
+
+    kappa: float
+    agreement: float
+
+    def of(self, x: Number, text: str) -> tuple[str, float] | None:
+        """The rule and the value that a number of a sentence must have."""
+        if x.kind == "kappa" and not _OTHER_KAPPA.search(text):
+            return "kappa", self.kappa
+        share = x.kind == "percent" or (x.kind == "number" and 0 < x.value < 1)
+        if share and x.successes is None and not x.bound and _AGREEMENT.search(text):
+            return "confusion", self.agreement * (100 if x.kind == "percent" else 1)
+        return None
+
+
+def _confusion(log: LogText, table: LogTable) -> Findings:
+    """A square table of counts whose rows and columns have the same names, against κ and agreement in its section."""
+    said = log.of_section(table.section)
+    confusion = _as_confusion(table) if any(s.numbers for s in said) else None
+    for s in said if confusion else ():
+        for x in s.numbers:
+            made = confusion.of(x, s.text) if confusion else None
+            if made and sum(y.kind == x.kind for y in s.numbers) == 1:
+                rule, value = made
+                sentence = f"the table gives {shown(value, x.step)}, not {x}"
+                yield (
+                    in_sentence(s)
+                    ._replace(line=x.line)
+                    .finds(grade_of(abs(value - x.value), x.step), rule, sentence, value)
+                )
+
+
+def _as_confusion(table: LogTable) -> _Confusion | None:
+    def named(label: str) -> str:
+        return " ".join(_RATER.sub(" ", label.lower()).split())
+
+    columns = [j for j in table.value_columns if not is_total(table.columns[j])]
+    rows = [i for i in range(len(table.rows)) if not is_total(table.label(i))]
+    square = 2 <= len(columns) == len(rows) <= 8
+    if not square or [named(table.columns[j]) for j in columns] != [named(table.label(i)) for i in rows]:
+        return None
+    cells = [[table.numbers[i][j] for j in columns] for i in rows]
+    if not all(x and x.step >= 1 and x.value >= 0 and x.kind in ("number", "n") for r in cells for x in r):
+        return None
+    import numpy as np
+    from statsmodels.stats.inter_rater import cohens_kappa
+
+    counts = np.array([[x.value for x in r if x] for r in cells])
+    if not counts.sum():
+        return None
+    with np.errstate(all="ignore"):
+        return _Confusion(float(cohens_kappa(counts).kappa), float(np.trace(counts) / counts.sum()))
+
+
+FAMILY = Family(
+    of_sentences=(_means_of_sentence, _correlation),
+    of_tables=(_means_of_rows, _means_of_table, _confusion),
+)

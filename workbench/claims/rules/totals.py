@@ -1,0 +1,289 @@
+"""Do parts make their whole? Rows of totals and of means, shares of 100%, lists and sentences that give a whole and its parts."""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
+from statistics import fmean
+from typing import NamedTuple
+
+from workbench.claims.log_numbers import Number
+from workbench.claims.log_text import LogTable, LogText, Statement
+from workbench.claims.rounding import Grade, grade_of, shown
+from workbench.claims.rules.finding import Family, LogFinding, Place, in_cell, in_sentence, short
+from workbench.claims.rules.labels import is_mean, is_total, name, phrase
+
+Findings = Iterator[LogFinding]
+
+# ---- rows that stand for all others
+
+
+class _Whole(NamedTuple):
+    """A cell of a row of totals or means, and the cells above that it is made of."""
+
+    table: LogTable
+    row: int
+    column: int
+    said: Number
+    cells: list[Number]
+    body: list[int]
+
+    @property
+    def place(self) -> Place:
+        return in_cell(self.table, self.row, self.column)
+
+    @property
+    def low(self) -> float:
+        return min(c.value for c in self.cells)
+
+    @property
+    def high(self) -> float:
+        return max(c.value for c in self.cells)
+
+    @property
+    def inside(self) -> bool:
+        return self.low - self.said.step <= self.said.value <= self.high + self.said.step
+
+    def of(self, *kinds: str) -> bool:
+        return all(x.kind in kinds for x in (self.said, *self.cells))
+
+    def weighted(self) -> list[float]:
+        """The means of the cells by each column of n."""
+        means = []
+        for c in (c for c in self.table.n_columns if c != self.column):
+            weights = [w.value for k in self.body if (w := self.table.numbers[k][c])]
+            if len(weights) == len(self.cells) and any(weights):
+                means.append(math.fsum(w * x.value for w, x in zip(weights, self.cells, strict=True)) / sum(weights))
+        return means
+
+
+def _summary_rows(log: LogText, table: LogTable) -> Findings:
+    summary = [is_total(table.label(i)) or is_mean(table.label(i)) for i in range(len(table.rows))]
+    sparse = [
+        2 * sum(row[j] is not None for j in table.value_columns) < len(table.value_columns) for row in table.numbers
+    ]
+    start = 0
+    for i in (i for i, is_summary in enumerate(summary) if is_summary):
+        rows = range(start, i) if i else range(1, len(table.rows))
+        body = [k for k in rows if not summary[k] and not sparse[k]]
+        wholes = [whole for j in table.value_columns if (whole := _whole(table, i, j, body))]
+        if is_total(table.label(i)):
+            for whole in wholes:
+                yield from _total(whole)
+            start = start if name(table.label(i)).lower() in ("all", "overall") else i + 1
+        else:
+            yield from _means([w for w in wholes if w.column not in table.n_columns])
+
+
+def _whole(table: LogTable, i: int, j: int, body: list[int]) -> _Whole | None:
+    cells = [x for k in body if (x := table.numbers[k][j])]
+    said = table.numbers[i][j]
+    return _Whole(table, i, j, said, cells, body) if said and len(cells) == len(body) >= 2 else None
+
+
+def _total(whole: _Whole) -> Findings:
+    said, cells, place = whole.said, whole.cells, whole.place
+    total, reach = math.fsum(c.value for c in cells), sum(c.step / 2 for c in cells)
+    if whole.of("count"):
+        k, n = int(total), sum(c.n or 0 for c in cells)
+        yield place.finds(
+            "holds" if (k, n) == (said.value, said.n) else "error", "total", f"the rows make {k}/{n}, not {said}", k, n
+        )
+    elif whole.of("percent") and said.successes is None:
+        yield from _total_percent(whole, total, reach)
+    elif whole.of("number", "n") and whole.low >= 0:
+        exact = all(c.step >= 1 for c in (said, *cells))
+        between = whole.low <= said.value <= whole.high
+        off = abs(total - said.value)
+        overall = between and (
+            not re.search("total|sum", whole.table.label(whole.row).lower()) if exact else off > 0.3 * total
+        )
+        grade = grade_of(off, 0.0 if exact else said.step, 0.0 if exact else reach)
+        if not overall and not (grade == "error" and not exact and off > 0.5 * max(total, 1e-9)):
+            yield place.finds(grade, "total", f"the rows make {shown(total, said.step)}, not {said}", total)
+
+
+def _total_percent(whole: _Whole, total: float, reach: float) -> Findings:
+    """A percentage of a total row: the whole of shares, or the rate of all."""
+    said, place = whole.said, whole.place
+    if whole.inside:
+        pooled = whole.weighted()
+        if len(pooled) == 1:
+            off = min(abs(m - said.value) for m in (*pooled, fmean(c.value for c in whole.cells)))
+            grade = grade_of(off, said.step, max(c.step for c in whole.cells) / 2)
+            softened: Grade = "weak" if grade == "error" and off < 1 else grade
+            sentence = f"the rows make {shown(pooled[0], said.step)}% by their n, not {said}"
+            yield place.finds(softened, "mean of", sentence, pooled[0])
+    elif said.value == 100 or abs(total - said.value) < 25:
+        grade = grade_of(abs(total - said.value), said.step, reach)
+        yield place.finds(grade, "total", f"the rows make {shown(total, said.step)}%, not {said}", total)
+    else:
+        yield place.finds(
+            "error", "mean of", f"{said} is outside its rows, which go from {whole.low:g} to {whole.high:g}"
+        )
+
+
+def _means(wholes: list[_Whole]) -> Findings:
+    """A row of means: the plain ones, or those by any column of n; where no column follows, it may be another mean."""
+    judged: list[tuple[_Whole, float, Grade]] = []
+    for whole in wholes:
+        said = whole.said
+        if said.kind not in ("percent", "number", "mean", "points") or not whole.of(said.kind):
+            continue
+        options = [fmean(c.value for c in whole.cells), *whole.weighted()]
+        best = min(options, key=lambda mean: abs(mean - said.value))
+        grade = grade_of(abs(best - said.value), said.step, fmean(c.step / 2 for c in whole.cells))
+        judged.append((whole, best, "weak" if grade == "error" and whole.inside and len(options) > 1 else grade))
+    follows = any(grade in ("holds", "slip") for _, _, grade in judged)
+    for whole, best, grade in judged:
+        if grade == "error" and whole.inside and not follows:
+            grade = "weak" if len(judged) <= 2 else "note"
+        yield whole.place.finds(
+            grade, "mean of", f"the rows have the mean {shown(best, whole.said.step)}, not {whole.said}", best
+        )
+
+
+# ---- shares of one whole
+
+_SHARES = phrase(
+    r"distribution|breakdown|composition|\bsplit\b|\bshares?\b|(?:%|percent|proportion) of (?:total|all)|category mix"
+)
+
+
+def _shares(log: LogText, table: LogTable) -> Findings:
+    for j in table.value_columns:
+        head = table.columns[j]
+        by_title = _SHARES.search(table.title) and head.strip().lower() in ("%", "percent", "percentage", "share")
+        rows = [i for i in range(len(table.rows)) if not is_total(table.label(i))]
+        cells = [
+            x for i in rows if (x := table.numbers[i][j]) and x.kind == "percent" and x.value >= 0 and not x.signed
+        ]
+        if (_SHARES.search(head) or by_title) and len(cells) == len(rows) >= 3:
+            yield from _hundred(cells, Place(f"the column '{head}'", table.row_lines[rows[-1]], table.source))
+
+
+def _hundred(cells: Sequence[Number], place: Place) -> Findings:
+    total, reach = math.fsum(c.value for c in cells), sum(c.step / 2 for c in cells)
+    if abs(total - 100) <= reach + 1e-9:
+        yield place.holds("shares")
+    elif abs(total - 100) < 30:
+        told = place._replace(what=f"{place.what} makes {total:g}%, not 100% (rounding can do {reach:g})")
+        yield told._replace(what="").finds("error" if total > 100 else "weak", "shares", told.what, total)
+
+
+# ---- lists and sentences
+
+_LIST_HEAD = phrase(
+    r"distribution|breakdown|by \w+\s*:?$|composed of|consist|of which|of these|split|made up of|categories|per \w+\s*:?$"
+)
+_OF_ONE_WHOLE = phrase(r"distribution|breakdown|composed|consist|split|made up")
+_TOTAL_HEAD = re.compile(r"\W*(?:total|overall|altogether|in all)\b", re.IGNORECASE)
+_NO_ITEM = re.compile(r"\W*(?:total|sum|conclusion|note)\b", re.IGNORECASE)
+
+
+def _lists(log: LogText) -> Findings:
+    """A total, and the list of its parts below it: counts that do not add up, or shares that do not make 100."""
+    for k, head in enumerate(log.statements):
+        before = log.statements[k - 1] if k else head
+        listed = bool(_LIST_HEAD.search(head.text))
+        wholes = [
+            x
+            for x in head.numbers
+            if x.value >= 2 and (x.kind == "count" or (x.kind in ("n", "number") and (x.step >= 1 or x.kind == "n")))
+        ]
+        if (
+            listed
+            and before is not head
+            and before.section == head.section
+            and re.match(r"\W*total\b", before.text, re.I)
+        ):
+            continue  # told at the total
+        if not listed and not (wholes and _TOTAL_HEAD.match(head.text)):
+            continue
+        firsts = [s.numbers[0] for s in _items_below(log, k)]
+        counts = [_as_count(x) for x in firsts]
+        if len(firsts) < 3:
+            continue
+        if wholes and None not in counts:
+            if len({x.kind for x in firsts}) == 1:
+                lines = tuple(s.line for s in _items_below(log, k))
+                yield from _list_total(head, wholes[0], [c for c in counts if c is not None], lines)
+        elif _OF_ONE_WHOLE.search(head.text) and all(_is_plain_share(x) for x in firsts):
+            yield from _hundred(firsts, in_sentence(head)._replace(what=f"the list below '{short(head.text, 50)}'"))
+
+
+def _items_below(log: LogText, k: int) -> list[Statement]:
+    head = log.statements[k]
+    near = [s for s in log.statements[k + 1 : k + 16] if not (s.text.endswith(":") and not s.numbers)]
+
+    def is_item(s: Statement) -> bool:
+        same = (s.section, s.source, s.block) == (head.section, head.source, near[0].block)
+        return same and s.line - head.line <= 16 and bool(s.numbers) and not _NO_ITEM.match(s.text)
+
+    return list(takewhile(is_item, near))
+
+
+def _as_count(x: Number) -> int | None:
+    if x.kind == "percent":
+        return x.successes
+    whole = x.kind in ("count", "n") or (x.kind == "number" and x.step >= 1 and not x.signed)
+    return int(x.value) if whole else None
+
+
+def _is_plain_share(x: Number) -> bool:
+    return x.kind == "percent" and x.successes is None and not x.signed and not x.bound
+
+
+def _list_total(head: Statement, said: Number, counts: list[int], lines: tuple[int, ...]) -> Findings:
+    total, goal = sum(counts), int(said.value)
+    if max(counts) >= goal or not 0.5 < total / goal < 2:
+        return
+    fits = total in (goal, said.n)
+    sentence = f"the {len(counts)} items below '{short(head.text, 50)}' make {total}, not {goal}"
+    if said.n and not fits:
+        sentence += f" ({100 * total / said.n:.1f}% of {said.n}, not {100 * goal / said.n:.1f}%)"
+    yield Place("", said.line, head.source).finds("holds" if fits else "error", "total", sentence, total, others=lines)
+
+
+_WHOLE_SAID = phrase(r"split|distribut|breakdown|broke down|composed|consist|made up|total(?:ling)? 100|as follows")
+
+
+def _shares_in_words(log: LogText, s: Statement) -> Findings:
+    """ "Responses split as follows: 42% refusal, 31% partial, 19% compliance, and 14% incoherent"."""
+    shares = [x for x in s.numbers if x.value != 100 or x.kind != "percent"]
+    if len(shares) >= 3 and all(_is_plain_share(x) and x.n is None for x in shares) and _WHOLE_SAID.search(s.text):
+        yield from _hundred(shares, in_sentence(s))
+
+
+_PART = r"\d[\d,]*\s[a-z][\w -]*?"
+_PARTS = rf"(?P<parts>{_PART}(?:\s?(?:[,;+]|and|&)+\s?(?:and\s)?{_PART})+)"
+_TOTAL = r"(?P<total>\d[\d,]*)\s[a-z]+"
+_SUM_IN = phrase(rf"(?<![\w.]){_TOTAL}(?:\s[a-z]+){{0,3}}\s?[(:]\s?{_PARTS}\)")
+_SUM_AFTER = phrase(rf"(?<![\w.]){_TOTAL}(?:\s[a-z]+)?\s?:\s?{_PARTS}(?=[.;)]|$)")
+_SUM_OF = phrase(rf"\bof (?:the |our |these |all )?{_TOTAL},?\s?{_PARTS}(?=[.;)]|$)")
+_NO_PARTS = phrase(r"\b(?:per|each|layers?|runs?|seeds?|dimension|epochs?|years?|days?|times)\b")
+
+
+def _sums_in_words(log: LogText, s: Statement) -> Findings:
+    """ "200 prompts: 120 harmful and 90 benign", "of the 50 responses, 30 were refusals, 15 …" """
+    for pattern in (_SUM_IN, _SUM_AFTER, _SUM_OF):
+        for m in pattern.finditer(s.text):
+            total = int(m["total"].replace(",", ""))
+            found = re.findall(r"(?<![\w.])\d[\d,]*(?=\s[a-z])", m["parts"], re.IGNORECASE)
+            counts = [int(x.replace(",", "")) for x in found]
+            off = sum(counts) - total
+            if len(counts) < 2 or max(counts) >= total or _NO_PARTS.search(m[0]):
+                continue
+            wrong = 0 < off < 0.5 * total if pattern is _SUM_OF else 0 < abs(off) < 0.3 * total
+            if off == 0 or wrong:
+                place = in_sentence(s)._replace(what=f"'{m[0].strip()}'")
+                yield place.finds(
+                    "weak" if wrong else "holds", "total", f"the parts make {sum(counts)}, not {total}", sum(counts)
+                )
+
+
+FAMILY = Family(
+    of_sentences=(_sums_in_words, _shares_in_words),
+    of_tables=(_summary_rows, _shares),
+    of_logs=(_lists,),
+)

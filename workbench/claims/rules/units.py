@@ -1,0 +1,307 @@
+"""How many units stand behind a number: its n, and the count that a rate is of it."""
+
+import math
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
+
+from workbench.claims.log_numbers import Number, read_numbers
+from workbench.claims.log_text import LogTable, LogText, Statement
+from workbench.claims.rules.labels import phrase, stems
+
+#: outcomes that are counted: a percentage of one of them is a count out of n
+RATE = phrase(
+    r"rate|accura|\bacc\b|refus|success|bypass|flip|\bpass|correct|complian|compl(?:y|ied)|share|proportion|fraction|prevalen",
+    r"agree|detect|\bhits?\b|\bwin|error|fail|false pos|yes\b|jailbreak|respon[ds]|recover|surviv|cured?\b|improved|preferred",
+    r"prefer|solved|chose|female|male|women|attrition|drop-?out",
+)
+_AVERAGED = phrase(
+    r"\bseeds?\b|averag|\bmean\b|macro|cross-?valid|\bfolds?\b|bootstrap|weighted|probabilit|similarity|cosine|\bf1\b|\bauc\b",
+    r"\bauroc\b|increase|decrease|change|relative|reduction|overhead|\bcv\b|variance|explained|bleu|rouge|\bmap\b|precision",
+    r"recall|confidence|growth|of expected|loss|perplex|coheren|certain|budget|cpu|gpu|memory|coverage|interest|discount",
+    r"per year|annual|pass@|inflation|\bcost|utili[sz]|\btimes?\b|speed",
+)
+_AVERAGED_TITLE = phrase(r"\bseeds?\b|averag|macro|\bfolds?\b")
+#: where an n is surely that of the number; elsewhere it is only near
+SURE = ("cell", "column", "header", "caption", "sentence", "design")
+
+
+class N(NamedTuple):
+    """A number of units, and where it is given."""
+
+    value: int
+    where: str
+
+    @property
+    def sure(self) -> bool:
+        """Whether it is surely that of the number."""
+        return self.where in SURE
+
+
+class Count(NamedTuple):
+    """A rate as a count: k of n, and where the n is given."""
+
+    number: Number
+    k: int
+    n: int
+    where: str
+
+    @property
+    def rate(self) -> float:
+        """Between 0 and 1."""
+        return self.k / self.n
+
+
+def is_averaged(text: str, spread: float | None = None) -> bool:
+    """Whether a percentage may be a mean of others, or no share of units at all."""
+    return spread is not None or bool(_AVERAGED.search(text))
+
+
+def column_is_averaged(table: LogTable, j: int) -> bool:
+    """Whether the head of a column or the title of its table says that its percentages are means."""
+    return is_averaged(table.columns[j]) or bool(_AVERAGED_TITLE.search(table.title))
+
+
+@lru_cache(maxsize=20_000)
+def _n_in(text: str) -> tuple[int, ...]:
+    return tuple(int(x.value) for x in read_numbers(text) if x.kind == "n" and not x.unit and x.value >= 1)
+
+
+def _only(values: Iterable[int]) -> int | None:
+    different = set(values)
+    return different.pop() if len(different) == 1 else None
+
+
+# ---- of a cell
+
+
+def n_of_cell(log: LogText, table: LogTable, i: int, j: int) -> N | None:
+    """The number of units behind a cell and where it is given; None where it is not, or not in one way only."""
+    number = table.numbers[i][j]
+    if number is None:
+        return None
+    if number.n:
+        return N(number.n, number.n_from or "cell")
+    if head := _n_in(table.columns[j]):
+        return N(head[0], "header")
+    if own := _n_in(table.label(i)):
+        return N(own[0], "cell")
+    if n := _in_n_column(table, i, j) or _only(c.n for c in table.numbers[i] if c is not None and c.n):
+        return N(n, "column")
+    for text, where in ((table.title, "caption"), ("".join(table.heading[-1:]), "header")):
+        if given := _n_in(text):
+            n = _only(given)
+            return N(n, where) if n else None
+    if n := _of_design(log, table):
+        return N(n, "design")
+    n = (
+        _only(_n_in(table.context))
+        or _only(_ns_in_words(log.of_section(table.section)))
+        or _only(_units_in(table.title))
+    )
+    return N(n, "near") if n else None
+
+
+@lru_cache(maxsize=20_000)
+def _units_in(text: str) -> tuple[int, ...]:
+    return tuple(int(x.value) for x in read_numbers(text) if x.kind == "n" and _UNIT.search(x.unit))
+
+
+def _in_n_column(table: LogTable, i: int, j: int) -> int | None:
+    """The n of a row in the column of n that belongs to column j: that which shares most words with it, else the nearest."""
+    mine = stems(table.columns[j])
+    left = table.numbers[i][j - 1] if j else None
+    if left and left.kind == "count" and left.n:
+        return left.n
+    columns = [c for c in table.n_columns if c != j and table.numbers[i][c] and not composition(table, c, j)]
+    columns = [c for c in columns if not _is_of_another(table, c, mine)]
+    if not columns:
+        return None
+    best = max(columns, key=lambda c: (len(mine & stems(table.columns[c])), -abs(c - j - 0.5)))
+    cell = table.numbers[i][best]
+    return int(cell.value) if cell else None
+
+
+def _is_of_another(table: LogTable, c: int, mine: frozenset[str]) -> bool:
+    """Whether a column of n, such as "n harmless", shares its words with other columns and not with this one."""
+    words = stems(table.columns[c]) - {"n"}
+    others = [stems(table.columns[k]) for k in table.value_columns if k not in table.n_columns]
+    return bool(words) and not words & mine and any(words & other for other in others)
+
+
+def composition(table: LogTable, counts: int, percents: int) -> float | None:
+    """The whole that a column of counts and a column of percentages share, where each percentage is its own count's share."""
+    known = table.known
+    if (counts, percents) not in known:
+        known[counts, percents] = _composition(table, counts, percents)
+    return known[counts, percents]
+
+
+def _composition(table: LogTable, counts: int, percents: int) -> float | None:
+    cells = zip(table.column(counts), table.column(percents), strict=True)
+    pairs = [(a.value, b) for a, b in cells if a and b and b.kind == "percent" and b.successes is None and b.value > 0]
+    if len({a for a, _ in pairs}) < 2:
+        return None
+    whole = sorted(100 * a / b.value for a, b in pairs)[len(pairs) // 2]
+    fits = [(a, b) for a, b in pairs if abs(100 * a / whole - b.value) <= b.step + 0.5]
+    enough = len(fits) >= max(2, 0.6 * len(pairs)) and len({a for a, b in fits if b.value < 99}) >= 2
+    return whole if enough else None
+
+
+def counted_columns(table: LogTable, i: int) -> list[Count]:
+    """Counts and denominators in columns such as "base k", "base n", "steered k", "steered n"."""
+    pairs = []
+    for j in table.n_columns:
+        before = [c for c in table.value_columns if c < j and c not in table.n_columns]
+        k, n = (table.numbers[i][before[-1]] if before else None), table.numbers[i][j]
+        if k and n and k.kind == "number" and k.step >= 1 and k.value <= n.value:
+            pairs.append(Count(k, int(k.value), int(n.value), "column"))
+    return pairs
+
+
+def counts_of_row(log: LogText, table: LogTable, i: int) -> list[Count]:
+    """The counts of a row: those printed so, else its percentages with their n, else its columns of counts and n."""
+    row = table.numbers[i]
+    if printed := [Count(c, int(c.value), c.n, "cell") for c in row if c is not None and c.kind == "count" and c.n]:
+        return printed
+    counts = [count_of_cell(log, table, i, j) for j in table.value_columns]
+    return [c for c in counts if c] or counted_columns(table, i)
+
+
+def count_of_cell(log: LogText, table: LogTable, i: int, j: int) -> Count | None:
+    """A printed count, or a percentage as a count of its n."""
+    x = table.numbers[i][j]
+    if x is None or x.signed or x.bound:
+        return None
+    if x.kind == "count" and x.n:
+        return Count(x, int(x.value), x.n, "cell")
+    if x.kind == "percent" and 0 <= x.value <= 100 and (n := n_of_cell(log, table, i, j)):
+        return Count(x, round(x.value * n.value / 100) if x.successes is None else x.successes, *n)
+    return None
+
+
+def column_counts(log: LogText, table: LogTable, j: int) -> dict[int, Count]:
+    """The rates of a column as counts, by row; percentages that may be means are left out."""
+    counts = {i: count_of_cell(log, table, i, j) for i in range(len(table.rows))}
+    averaged = is_averaged(table.columns[j])
+    return {
+        i: c
+        for i, c in counts.items()
+        if c and not (c.number.kind == "percent" and (averaged or c.number.spread is not None))
+    }
+
+
+# ---- of a stated design
+
+_DESIGN = re.compile(r"(?P<total>\d[\d,]*)\s*\((?P<factors>\d+\s[^()×x*\d]*(?:\s?[×x*]\s?\d+\s[^()×x*\d]*)+)\)")
+_HAS_DESIGN = re.compile(r"\(\d+\s[^()]*[×x*]\s?\d")
+_FACTOR = re.compile(r"(\d+)\s([^()×x*\d]+|[^()×*\d]+?)(?=\s?[×x*]|$)")
+
+
+class Design(NamedTuple):
+    """A stated design, such as "72 (6 doses × 4 categories × 3 runs)"."""
+
+    total: int
+    factors: tuple[tuple[int, str], ...]
+
+
+def designs(log: LogText) -> list[Design]:
+    """The designs that a log states."""
+    return [design for s in log.statements for design in _designs_in(s.text)]
+
+
+@lru_cache(maxsize=50_000)
+def _designs_in(text: str) -> tuple[Design, ...]:
+    """The designs of one statement; every table asks for those of all statements."""
+    if not _HAS_DESIGN.search(text):
+        return ()
+    named = [(m, [(int(a), b.strip()) for a, b in _FACTOR.findall(m["factors"])]) for m in _DESIGN.finditer(text)]
+    return tuple(Design(int(m["total"].replace(",", "")), tuple(f)) for m, f in named if len(f) >= 2)
+
+
+def _of_design(log: LogText, table: LogTable) -> int | None:
+    """The units per cell of a table whose rows and columns are two factors of a stated design."""
+    heads = {re.split(r"[=:]", table.columns[j])[0].strip().lower() for j in table.value_columns}
+    if len(heads) != 1:
+        return None
+    label = stems("" if table.label_column is None else table.columns[table.label_column])
+    rows, columns = len(table.rows), len(table.value_columns)
+    for total, factors in designs(log):
+        by_row = [k for k, (size, words) in enumerate(factors) if size == rows and _share_a_word(label, stems(words))]
+        others = [size for k, (size, _) in enumerate(factors) if by_row and k != by_row[0]]
+        if len(factors) >= 3 and math.prod(size for size, _ in factors) == total and columns in others:
+            return total // (rows * columns)
+    return None
+
+
+def _share_a_word(a: frozenset[str], b: frozenset[str]) -> bool:
+    return bool({w[:4] for w in a} & {w[:4] for w in b})
+
+
+# ---- of a sentence
+
+
+def n_of_number(log: LogText, s: Statement, number: Number) -> N | None:
+    """The number of units behind a number of a sentence and where it is given."""
+    if number.n:
+        return N(number.n, number.n_from or "cell")
+    given = [x for x in s.numbers if x.kind == "n" and not x.unit]
+    attached = [(x.start, x.n) for x in s.numbers if x.kind == "percent" and x.n and x.successes is None]
+    if given and {n for _, n in attached} - {
+        int(x.value) for x in given
+    }:  # several: that of the next place that gives one
+        places = sorted([*attached, *((x.start, int(x.value)) for x in given)])
+        return next((N(n, "sentence") for start, n in places if start > number.start), None)
+    if n := _only(int(x.value) for x in given):
+        return N(n, "sentence")
+    if given:
+        rates = [x for x in s.numbers if x.kind in ("percent", "mean", "number")]
+        one_each = len(given) == len(rates) and number in rates
+        return N(int(given[rates.index(number)].value), "sentence") if one_each else None
+    if n := _only(n for _, n in attached):
+        return N(n, "sentence" if attached[-1][0] > number.start else "near")
+    if n := _only(int(x.value) for x in s.numbers if x.kind == "n"):
+        return N(n, "words")
+    for heading in reversed(s.heading):
+        if in_heading := _n_in(heading):
+            n = _only(in_heading)
+            return N(n, "heading") if n else None
+    block, section = log.of_block(s.block), log.of_section(s.section)
+    n = _only(ns_given(block)) or _only(ns_given(section))
+    return N(n, "near") if n else None
+
+
+def ns_given(statements: Iterable[Statement]) -> set[int]:
+    """Every "n = " of some statements."""
+    return {int(x.value) for s in statements for x in s.numbers if x.kind == "n" and not x.unit}
+
+
+_UNIT = phrase(
+    r"^(?:prompt|item|question|participant|subject|patient|problem|response|completion|sample|example|people|student)"
+)
+
+
+def n_in_words_near(log: LogText, s: Statement) -> N | None:
+    """The only "28 prompts" of a paragraph that gives no count of them: good enough to doubt a percentage."""
+    n = _only(_ns_in_words(log.of_block(s.block)))
+    return N(n, "near") if n else None
+
+
+def _ns_in_words(statements: Iterable[Statement]) -> set[int]:
+    numbers = [x for s in statements for x in s.numbers]
+    counted = any(x.kind == "count" for x in numbers)
+    return set() if counted else {int(x.value) for x in numbers if x.kind == "n" and _UNIT.search(x.unit)}
+
+
+def sentence_counts(log: LogText, s: Statement) -> list[Count]:
+    """The rates of a sentence as counts."""
+    counts: dict[int, Count] = {}
+    for x in s.numbers:
+        if x.start in counts or x.signed or x.bound:
+            continue
+        if x.kind == "count" and x.n:
+            counts[x.start] = Count(x, int(x.value), x.n, "cell")
+        elif x.kind == "percent" and x.value <= 100 and x.successes is None and (n := n_of_number(log, s, x)):
+            counts[x.start] = Count(x, round(x.value * n.value / 100), *n)
+    return list(counts.values())
