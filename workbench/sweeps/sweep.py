@@ -325,7 +325,13 @@ def _add_scores(
         why = getattr(score, "reason", None) or (lambda text: "")
         reasons = {key: why(opened + texts[key]) for key, value in by_key.items() if pd.isna(value)}
         value = frame["key"].map(by_key)
-        reason = frame["finish"].map(_REASONS).fillna(frame["key"].map(reasons)).fillna("").replace("", "the score gave none")
+        reason = (
+            frame["finish"]
+            .map(_REASONS)
+            .fillna(frame["key"].map(reasons))
+            .fillna("")
+            .replace("", "the score gave none")
+        )
         parts.append(
             frame.assign(score=score.name, version=score.version, value=value, reason=reason.where(value.isna(), ""))
         )
