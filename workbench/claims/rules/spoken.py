@@ -83,18 +83,21 @@ _SAME_OTHER = phrase(
     r"\b(?:same|identical) (?:\w+ )?(?:prompts?|questions|model|items|data|set|split|seed|order|setup|settings|hyperparam|template|as)\b"
 )
 _ACROSS = phrase(
-    r"\b(?:across|in|over|at|for|under|with|on|gave|give|from)\b[^.;,]{0,25}?\b(?:runs?|seeds?|repeats?|every|all|each|both|three|two)\b"
+    r"\b(?:across|in|over|at|for|under|with|on|gave|give|from)\b[^.;,]{0,25}?\b(?:runs?|seeds?|repeats?|every|all|each|both|three|two)\b",
+    r"\b(?:runs?|seeds?|repeats?|repetitions?)\b[^.;,]{0,20}?\b(?:gave|give|are|were|had|have|show(?:ed)?|agree[ds]?)\b",
 )
 _by_unchanged = _asked_by(extent._unchanged, extent._identical_runs)
 
 
 def _same_in_words(log: LogText, s: Statement) -> Findings:
     """ "Results are identical across seeds", "generation is deterministic", against runs or a column."""
-    determined = _DETERMINISTIC.search(s.text) and not _NO_DETERMINISTIC.search(s.text)
+    seeded = re.search(r"(?:fixed|given|same|one|a|each|per) (?:random )?seed\b", s.text, re.IGNORECASE)
+    determined = not seeded and _DETERMINISTIC.search(s.text) and not _NO_DETERMINISTIC.search(s.text)
     same = _SAME.search(s.text) and not _SAME_OTHER.search(s.text) and _ACROSS.search(s.text)
     if s.is_heading or not (determined or same) or _HEDGED.search(s.text) or _by_unchanged(log, s):
         return
-    for series in spoken_of(log, s):
+    elsewhere = (own(t) for t in log.of_section(s.section)) if determined else ()
+    for series in spoken_of(log, s) or [x for x in elsewhere if x and x.repeated][:1]:
         named = bool(measure(series.name) & measure(s.text))
         repeats = series.repeated or (
             series.of == "" and bool(re.search(r"\bruns?\b|\bseeds?\b", s.text, re.IGNORECASE))
@@ -203,10 +206,14 @@ def _clause(text: str, m: re.Match[str]) -> str:
 
 # ---- the best
 
-_TOP = r"(?P<what>best|optimal|optimum|strongest|highest|largest|greatest|maximum|maximal|peak|lowest|weakest|smallest|minimum|minimal|worst)"
+_TOP = (
+    r"(?P<what>best|optimal|optimum|strongest|highest|largest|greatest|maximum|maximal|peak|lowest|weakest|smallest"
+    r"|minimum|minimal|worst)"
+)
 _SUPERLATIVE = phrase(
     rf"(?P<label>[A-Za-z]+ -?\d+(?:\.\d+)?) (?:is|was|gives|has|had|gave|shows|performs|works) (?:the )?{_TOP}\b",
-    rf"\b{_TOP.replace('what', 'what2')}\b[^.;:,]{{0,50}}?\b(?:at|is|was|in|with|for|by)\s(?:the )?(?P<label2>(?:[A-Za-z]+ )?-?\d+(?:\.\d+)?)(?![\d%.]*\d|\s?(?:%|/|of\b|points|to\b|-))",
+    rf"\b{_TOP.replace('what', 'what2')}\b[^.;:,]{{0,50}}?\b(?:at|is|was|in|with|for|by)\s(?:the )?"
+    r"(?P<label2>(?:[A-Za-z]+ )?-?\d+(?:\.\d+)?)(?![\d%.]*\d|\s?(?:%|/|of\b|points|to\b|-))",
 )
 _NO_SUPERLATIVE = phrase(
     r"so far|second|at (?:most|least|best)|possible|one of|tied|among the|validation loss|\bnot\b|n't"
