@@ -15,6 +15,7 @@ What is asked, and which file answers:
     do t, d, r, κ come out?                                         effects      from means, columns, confusion tables
     do intervals come out?                                          intervals    every method in use
     is one quantity given twice, and differently?                   repeats      tables, sentences, summaries
+    does a sentence repeat what was given?                          facts        a rate of one condition, in a sentence and a table
     do groups fit together?                                         groups       subgroups, classes, two names, n
     do words about order fit?                                       order        peak, monotone, rank, correlation
     do words about extent fit?                                      extent       all, never, the same, within

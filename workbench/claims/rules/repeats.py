@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations
 from typing import NamedTuple
 
@@ -184,6 +185,7 @@ def _summaries(log: LogText) -> Findings:
     for file in log.files():
         quoted = [s for s in file.statements if _in_summary(s) and not s.is_heading]
         held = [x for t in file.tables for r in t.numbers for x in r if x and x.kind in ("percent", "count")]
+        held += _without_sign(file)
         if len(held) < 2 or not quoted:
             continue
         labels = [h for t in file.tables for h in (*t.columns, *map(t.label, range(len(t.rows))))]
@@ -191,10 +193,27 @@ def _summaries(log: LogText) -> Findings:
         given = _Given(file, held)
         for s in quoted:
             for x in s.numbers if len(held) >= 4 or names & stems(s.text) else ():
-                exact = x.kind == "percent" and not x.bound and not x.n and x.successes is None
+                exact = x.kind in ("percent", "points") and not x.bound and not x.n and x.successes is None
                 if exact and x.value not in (0.0, 50.0, 95.0, 100.0):
                     said = f"no table or other sentence holds {x}, or two numbers that make it"
                     yield in_sentence(s).finds("holds" if given.makes(x) else "weak", "summary", said)
+
+
+_OF_HUNDRED = phrase(r"accura|\bacc\b|refus|\brate\b|success|score|\bASR\b|complian|correct")
+
+
+def _without_sign(file: LogText) -> list[Number]:
+    """Cells that are rates without a "%": "61.2" under accuracy, and 43 of an n of 50 that stands in another column."""
+    found = []
+    for table in (t for t in file.tables if len(t.rows) <= _MOST_ROWS):
+        for j in (j for j in table.value_columns if _OF_HUNDRED.search(table.columns[j]) and j not in table.n_columns):
+            for i, x in enumerate(table.column(j)):
+                if x and x.kind == "number" and x.step < 1 and 1 < x.value <= 100:
+                    found.append(replace(x, kind="percent"))
+                elif x and x.kind == "number" and x.step >= 1 and (n := n_of_cell(file, table, i, j)):
+                    if n.where in ("column", "header", "caption") and 0 <= x.value <= n.value:
+                        found.append(replace(x, kind="count", n=n.value, successes=int(x.value)))
+    return found
 
 
 def _in_summary(s: Statement) -> bool:
