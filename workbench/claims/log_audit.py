@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 _FAMILIES = (
     possible.FAMILY, totals.FAMILY, columns.FAMILY, changes.FAMILY, equations.FAMILY, p_values.FAMILY, effects.FAMILY,
-    intervals.FAMILY, repeats.FAMILY, facts.FAMILY, groups.FAMILY, order.FAMILY, extent.FAMILY, spoken.FAMILY, comparisons.FAMILY, design.FAMILY,
+    intervals.FAMILY, repeats.FAMILY, facts.FAMILY, groups.FAMILY, order.FAMILY, extent.FAMILY, spoken.FAMILY,
+    comparisons.FAMILY, design.FAMILY,
 )  # fmt: skip
 _MOST_ROWS = 3000  # of a table, for rules that compare its cells
 

@@ -20,12 +20,14 @@ _GRID_RULE = re.compile(r"^\s*\+(?:[-=:]+\+)+\s*$")
 _SPACE_RULE = re.compile(r"^\s*[-=]{2,}(?:\s+[-=]{2,})+\s*$")
 _BOX = re.compile(r"[│┃║]")
 _BOX_RULE = re.compile(r"^\s*[┌├└┏┡┣┗╞╭╰─━═┬┼┴┐┤┘┳╇╋┻┓┩┫┛╡╮╯╪╤╧+\- ]+\s*$")
+_BAR = re.compile(r"\d%\|.*\||\[\d+:\d\d<|\d(?:it|s)/(?:s|it)\b")  # of tqdm
+_LONG_WORD = re.compile(r"[^\s|]{400,}")
 _CAPTION = re.compile(r"^[*_]*(?:Table|Tab\.|:)\s?\d*")
 
 
 def read_markdown(log: LogBuilder, lines: list[Line]) -> None:
-    """Read lines into a log."""
-    _Reader(log, lines).read()
+    """Read lines into a log; bars of progress and words longer than any are left out."""
+    _Reader(log, [(n, "" if _BAR.search(line) else _LONG_WORD.sub("…", line)) for n, line in lines]).read()
 
 
 class _Reader:

@@ -208,7 +208,7 @@ _MEANS = (
         rf"{_AHEAD}(?P<v>SIGNNUM)\s?(?P<pct>%)?\s?±\s?(?P<s>NUM)\s?(?P<pct2>%|pp)?(?:\s?\(?\s?(?P<what>SD|SE|SEM|s\.?d\.?|s\.?e\.?m?\.?|std(?: ?err)?|95%\s?CI|CI)\b\.?\)?)?"  # noqa: E501
     ),
     _numbers_pattern(
-        rf"(?<![\w-])(?:M|mean|average|avg|μ)\s?(?:=|:|of|was|is)?\s?(?P<v>[+-]?NUM)\s?(?P<pct>%)?\s?[,;(]\s?{_SPREAD_WORD}\s?(?:=|:|of|was|is)?\s?(?P<s>NUM)\)?"
+        rf"(?<![\w-])(?:M|mean|average|avg|μ)\s?(?:=|:|of|was|is)?\s?(?P<v>[+-]?NUM)\s?(?P<pct>%)?\s?(?:[,;(]|with|and)\s?(?:an?\s)?{_SPREAD_WORD}\s?(?:=|:|of|was|is)?\s?(?P<s>NUM)\)?"
     ),
     _numbers_pattern(
         rf"{_AHEAD}(?P<v>SIGNNUM)\s?(?P<pct>%)?\s?\(\s?{_SPREAD_WORD}\s?(?:=|:|of)?\s?(?P<s>NUM)\s?%?\s?\)?"
@@ -221,7 +221,7 @@ _COUNT = _numbers_pattern(
     rf"(?P<after>(?:\s?[\(\[=,:≈-]*|(?:\s[a-z][a-z-]*){{1,3}}\s?[(\[=])\s?(?P<pct>NUM)\s?%(?!\s?(?:CI|of\b|more|less|higher|lower|points)|\s?(?:to|→|->|vs\.?|against|and|–|-|,)\s?\d))?"
 )
 _PERCENT_COUNT = _numbers_pattern(
-    rf"(?<![\w.,/])(?P<pct>NUM)\s?%\s?[\(\[,:=;]?\s?(?:n\s?=\s?)?(?P<k>{_INT})(?:\s?/\s?|\s(?:out of|of)\s(?:the\s|all\s)?)(?P<n>{_INT})(?!\s?%|[\w/]|[.,]\d|\s?(?:to|→|->|vs\.?|against|and|,)\s?\d+\s?(?:/|of))"  # noqa: E501
+    rf"(?<![\w.,/])(?<![=→])(?<![=→]\s)(?P<pct>NUM)\s?%\s?[\(\[,:=]?\s?(?:n\s?=\s?)?(?P<k>{_INT})(?:\s?/\s?|\s(?:out of|of)\s(?:the\s|all\s)?)(?P<n>{_INT})(?!\s?%|[\w/]|[.,]\d|\s?(?:to|→|->|vs\.?|against|and|,)\s?\d+\s?(?:/|of))"  # noqa: E501
 )
 _PERCENT_N = _numbers_pattern(
     rf"{_AHEAD}(?P<v>NUM)PCT\s?(?:\(\s?n\s?=\s?(?P<n>\d[\d,]*)\s?\)|of\s(?:the\s|all\s|our\s)?(?P<n2>\d[\d,]*)(?!\s?%|[.,]?\d))"
@@ -374,6 +374,7 @@ _GRAMMAR: tuple[tuple[re.Pattern[str], _Maker], ...] = (
 #: "at every step: 2.3, 1.9": what follows is a list over settings, no setting
 _LIST_OVER = re.compile(r"(\b(?:every|each|across(?: all| the)?) [a-z]+):(?=\s)", re.IGNORECASE)
 _COUNT_IN_WORDS = re.compile(rf"\b(?:{_COUNT_WORD}) (?:out )?of (?:{_COUNT_WORD})\b", re.IGNORECASE)
+_TOO_LONG = re.compile(r"\d{19,}|\S{300,}")  # no number that anybody reads
 _ITEM = re.compile(r"^\s*(?:\d+[.)]|[#>*+-]+)\s+(?=\D)")
 
 
@@ -390,7 +391,7 @@ def read_numbers(text: str, line: int = 0) -> list[Number]:
     text = plain(text)
     if not re.search(r"\d", text) and not _COUNT_IN_WORDS.search(text):
         return []
-    rest = _LIST_OVER.sub(r"\1;", _ITEM.sub(_blank, text))
+    rest = _LIST_OVER.sub(r"\1;", _TOO_LONG.sub(_blank, _ITEM.sub(_blank, text)))
     numbers: list[Number] = []
     for pattern, make in _GRAMMAR:
         for m in list(pattern.finditer(rest)):
@@ -399,7 +400,7 @@ def read_numbers(text: str, line: int = 0) -> list[Number]:
                 numbers += make(m)
                 rest = rest[:start] + "\0" * (end - start) + rest[end:]
     numbers.sort(key=lambda x: (x.start, x.end, x.kind != "count"))
-    return _with_intervals([replace(x, line=line, unit=x.unit or _unit_behind(x, text)) for x in numbers])
+    return _with_intervals([replace(x, line=line, unit=x.unit or _unit_behind(x, text)) for x in numbers], text)
 
 
 def _unit_behind(x: Number, text: str) -> str:
@@ -411,21 +412,38 @@ def _blank(m: re.Match[str]) -> str:
     return "\0" * len(m[0])
 
 
-def _with_intervals(numbers: list[Number]) -> list[Number]:
+def _with_intervals(numbers: list[Number], text: str) -> list[Number]:
     """Intervals go to the number right before them, or behind where there is none."""
     result: list[Number] = []
     for x in numbers:
-        last = next((i for i in range(len(result) - 1, -1, -1) if result[i].kind not in ("n", "p", "range")), None)
-        if x.unit.startswith("CI") and last is not None and x.start - result[last].end < 40:
+        last = next((i for i in range(len(result) - 1, -1, -1) if _may_own(result[i], x, text)), None)
+        if x.unit.startswith("CI") and last is not None and _is_beside(text[result[last].end : x.start]):
             result[last] = _with_interval(result[last], x)
         else:
             result.append(x)
     for i, (first, second) in enumerate(pairwise(result)):
-        free = second.kind in ("number", "percent", "count") and second.low is None
-        if first.unit == "CI" and free and 0 <= second.start - first.end < 25:
+        free = second.low is None and second.kind in ("number", "percent", "count") and _may_own(second, first, text)
+        if first.kind == "range" and first.unit == "CI" and free and 0 <= second.start - first.end < 25:
             result[i : i + 2] = [_with_interval(second, first)]
             break
     return result
+
+
+def _may_own(x: Number, interval: Number, text: str) -> bool:
+    """Whether an interval may be of a number: not of one in brackets that are closed, nor of a rate where it goes below 0."""
+    between = text[x.end : interval.start]
+    closed = between.count(")") > between.count("(") and text[: x.start].rfind("(") > text[: x.start].rfind(")")
+    rate = x.kind in ("percent", "count") and not x.signed
+    return (
+        x.kind not in ("n", "p", "range")
+        and not closed
+        and not (rate and min(interval.low or 0, interval.high or 0) < 0)
+    )
+
+
+def _is_beside(between: str) -> bool:
+    """Whether no more than a few words stand between a number and its interval."""
+    return len(between) < 40 and len(re.findall(r"[A-Za-z]{2,}", between)) <= 3
 
 
 def _with_interval(x: Number, interval: Number) -> Number:

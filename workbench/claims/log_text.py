@@ -93,6 +93,11 @@ class LogTable:
         """The columns of whole numbers whose head says that they are numbers of units."""
         return tuple(j for j, head in enumerate(self.columns) if _N_HEAD.match(head.strip()) and self._counts_units(j))
 
+    @cached_property
+    def known(self) -> dict[tuple[int, int], float | None]:
+        """What was once found out about two of its columns: every cell would ask again."""
+        return {}
+
     def _counts_units(self, j: int) -> bool:
         cells = [c for c in self.column(j) if c is not None]
         values = [c.value for c in cells]

@@ -32,7 +32,7 @@ def grade_of(off: float, step: float, reach: float = 0.0) -> Grade:
     near = _NEAR * (1 + step)
     if off <= step / 2 + reach + near:
         return "holds"
-    return "slip" if step and off <= step + reach + near else "error"
+    return "slip" if off < step + reach - near else "error"
 
 
 def grade_within(low: float, high: float, said: Printed) -> Grade:

@@ -113,7 +113,8 @@ def _is_change(text: str, a: Number, b: Number, c: Number) -> bool:
     """Whether a number that stands beside a pair is said to be its change."""
     gap = text[b.end : c.start] if c.start >= b.end else text[c.end : a.start]
     behind = text[c.end : c.end + 22]
-    if len(gap) > 32 or (c.bound == "~" and c.kind != "times"):
+    setting = re.search(r"(?:\bat|coef\w*|strength|dose|[α-ω])\s?=?\s?$", text[: c.start], re.IGNORECASE)
+    if setting or len(gap) > 32 or (c.bound == "~" and c.kind != "times"):
         return False
     called = bool(_CALLED_CHANGE.search(gap + behind[:16]))
     if c.kind == "number" and not c.signed:

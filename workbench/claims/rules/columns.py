@@ -17,7 +17,7 @@ from workbench.claims.log_text import LogTable, LogText
 from workbench.claims.rounding import Grade, shown
 from workbench.claims.rules.finding import Family, LogFinding, in_cell, in_table
 from workbench.claims.rules.labels import CHANGE, is_mean, is_total, name, one_column, phrase, roles
-from workbench.claims.rules.units import composition, count_of_cell, n_of_cell
+from workbench.claims.rules.units import RATE, composition, count_of_cell, n_of_cell
 
 Findings = Iterator[LogFinding]
 _MOST_COLUMNS = 12  # that are tried against one another
@@ -241,11 +241,15 @@ def _rates(log: LogText, sheet: _Sheet) -> Findings:
         best = sheet.best(j, formulas)
         if best is None:
             continue
-        alone = len(rates) == 1 and len(formulas) == 1 and best.known.sum() <= 3
-        if (best.good and (2 * best.good >= best.known.sum() or alone)) or (
-            alone and _RATE_HEAD.search(table.columns[j])
-        ):
+        few = len(rates) == len(formulas) == 1 and best.known.sum() <= 3
+        sure = few and bool(_RATE_HEAD.search(table.columns[j])) and _is_outcome(table, best.formula.words)
+        if sure or (best.good and (2 * best.good >= best.known.sum() or few)):
             yield from sheet.tell(j, best, "derived")
+
+
+def _is_outcome(table: LogTable, words: str) -> bool:
+    """Whether a count is of an outcome by its head, not a setting that happens to be whole."""
+    return bool(RATE.search(words)) or words.lower().startswith(("k ", "count", "yes", "successes"))
 
 
 def _is_rate(sheet: _Sheet, j: int) -> bool:
@@ -259,6 +263,8 @@ def _is_rate(sheet: _Sheet, j: int) -> bool:
 def _shares(log: LogText, table: LogTable, c: int) -> np.ndarray:
     """The share that each cell of a column is of its n, where it is a count; NaN where it is none."""
     shares = np.full(len(table.rows), np.nan)
+    if any(x and x.kind == "number" and x.value < 0 for x in table.column(c)):
+        return shares
     for i, x in enumerate(table.column(c)):
         if x is None or x.signed or x.bound:
             continue

@@ -24,6 +24,7 @@ _BEST = phrase(
     r"best[- ]of[- ]?(?P<k>\d+)",
     rf"{_TOP}\s(?:all\s|the\s)?(?P<k2>\d+)\s(?:\w+\s)?{_TRIED}",
     rf"best {_CHOSEN} (?:was |is |were )?(?:selected|chosen|picked|found)",
+    rf"(?:tried|swept|tested|evaluated|searched|out of|among)\b.{{0,60}}?(?P<k4>\d+)\s(?:\w+\s)?{_TRIED}.{{0,60}}\bbest\b",
     r"(?:selected|chose|chosen|picked) (?:as )?the best|tuned on (?:the )?test|max(?:imum)? over (?:all )?(?P<k3>\d+)?",
 )
 _CORRECTED = phrase(

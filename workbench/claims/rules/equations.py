@@ -39,7 +39,7 @@ def _equations(log: LogText, s: Statement) -> Findings:
         left = re.sub(r"(?<=\d|%)\s+[a-z]{2,}\b", "", m["left"], flags=re.IGNORECASE).replace(",", "")
         said, step = float(m["right"].replace(",", "")), step_of(m["right"])
         is_count = re.match(r"^\d+\s?/\s?\d+$", left.strip()) and not m["unit"] and said > 1
-        made = None if is_count else _evaluate(re.findall(rf"{_NUM}|[+×x*/÷-]", left))
+        made = None if is_count else _evaluate(re.findall(rf"{_NUM}|[+×x*/÷-]", left), "%" in left)
         if made is None:
             continue
         value, reach = made
@@ -71,8 +71,8 @@ def _products(log: LogText, s: Statement) -> Findings:
                 )
 
 
-def _evaluate(tokens: list[str]) -> tuple[float, float] | None:
-    """A chain of + - × / with the usual precedence, and what the rounding of its decimals can do."""
+def _evaluate(tokens: list[str], rounded: bool) -> tuple[float, float] | None:
+    """A chain of + - × / with the usual precedence, and what the rounding of its decimals (and percentages) can do."""
     numbers = [t for t in tokens if t[0].isdigit() or t[0] == "."]
     signs = [t for t in tokens if t not in numbers]
     if len(signs) != len(numbers) - 1:
@@ -89,7 +89,9 @@ def _evaluate(tokens: list[str]) -> tuple[float, float] | None:
                 terms.append(x if sign == "+" else -x)
         return math.fsum(terms)
 
-    return over_rounding(value, *(Number("number", float(t), step_of(t) if "." in t else 0.0, t) for t in numbers))
+    return over_rounding(
+        value, *(Number("number", float(t), step_of(t) if rounded or "." in t else 0.0, t) for t in numbers)
+    )
 
 
 # ---- quantities of one sentence that are made of others in it

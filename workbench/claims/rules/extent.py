@@ -7,7 +7,7 @@ from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.rules.finding import Family, LogFinding, in_sentence, short
 from workbench.claims.rules.labels import bare, phrase, roles, stems
-from workbench.claims.rules.told import tables_near
+from workbench.claims.rules.told import body, clause, columns_told, tables_near
 
 Findings = Iterator[LogFinding]
 
@@ -118,6 +118,38 @@ def _misses(x: Number, goal: float, head: str, s: Statement) -> bool:
     return rate and not foreign and abs(x.percent - goal) > x.step / 2
 
 
+def _over_rows(log: LogText, s: Statement) -> Findings:
+    """ "100% at all layers", "identical across seeds", against the rows of a table whose rows are layers, or seeds."""
+    extremes = [x for x in s.numbers if x.kind == "percent" and x.value in (0.0, 100.0) and x.successes is None]
+    about = clause(s.text, extremes[0].start, extremes[0].end) if extremes else s.text
+    every = len(extremes) == 1 and _ALL.search(about)
+    alike = (
+        not s.numbers and (_UNCHANGED.search(s.text) or _DETERMINISTIC.search(s.text)) and not _DENIED.search(s.text)
+    )
+    for table in tables_near(log, s) if every or alike else ():
+        head = "" if table.label_column is None else table.columns[table.label_column]
+        told = stems(head) & stems(s.text) or (alike and _RUN.search(head))
+        columns = [j for j in columns_told(about, table) or table.value_columns if j not in table.n_columns]
+        cells = body(table, columns[0]) if told and len(columns) == 1 else []
+        rates = [(i, x) for i, x in cells if x.kind in ("percent", "count")]
+        if every and rates:
+            goal = extremes[0].value
+            off = [(i, x) for i, x in rates if abs(x.percent - goal) > x.step / 2]
+            listed = "; ".join(f"{table.label(i)}: {x}" for i, x in off[:4])
+            yield in_sentence(s).finds("weak" if off else "holds", "all or never", listed, *(x.percent for _, x in off))
+        elif alike and len(cells) > 1:
+            differ = len({x.percent for _, x in cells}) > 1
+            listed = ", ".join(str(x) for _, x in cells[:4])
+            yield in_sentence(s).finds(
+                "weak" if differ else "holds", "same", f"{table.columns[columns[0]]} is {listed}"
+            )
+        if cells:
+            return
+
+
+_RUN = phrase(r"^(?:run|seed|repeat|repetition|trial|replicate)s?$")
+_DENIED = phrase(r"\bnot?\b|n't|non-?determin|except|almost|nearly|should|\bif\b|setup|prompts?\b|hyperparam")
+
 # ---- the same
 
 _UNCHANGED = phrase(
@@ -132,6 +164,7 @@ _DETERMINISTIC = phrase(
     r"\b(?:fully |completely |perfectly )?deterministic\b|bit(?:wise|-for-bit) identical|same output every (?:time|run)",
     r"identical (?:outputs|results|responses) (?:across|in|over) (?:all )?(?:runs|repeats)",
 )
+_RUN_SAID = phrase(r"\b(?:runs?|seeds?|repeats?|repetitions?|trials?)\b")
 _REPEATS = re.compile(r"\b(?:[2-9]|\d\d) (?:runs|repeats|repetitions|seeds|replicates|trials)\b")
 
 
@@ -151,13 +184,13 @@ def _unchanged(log: LogText, s: Statement) -> Findings:
 def _identical_runs(log: LogText, s: Statement) -> Findings:
     """ "Runs are identical: 0.81, 0.83"."""
     said = re.search(r"\bidentical(?:ly)?\b|\bdeterministic\b", s.text, re.IGNORECASE)
-    if (
-        not said
-        or not re.search(r"runs?|repeat", s.text, re.IGNORECASE)
-        or re.search(r"\bnot\b|up to|within|except", s.text)
-    ):
+    if not said or not _RUN_SAID.search(s.text) or re.search(r"\bnot\b|up to|within|except", s.text):
         return
-    different = [x for x in s.numbers if x.kind in ("number", "mean") and x.step < 1]
+    near = [t for t in log.of_section(s.section) if t is s or _RUN_SAID.search(t.text)]
+    different = [x for t in near for x in t.numbers if x.kind in ("number", "mean") and x.step < 1 and t is s]
+    counts = [x for t in near for x in t.numbers if x.kind == "count"]
+    if len({x.n for x in counts}) == 1 and len({x.value for x in counts}) > 1:
+        different = different or counts
     if len({x.value for x in different}) > 1:
         yield in_sentence(s).finds("weak", "same", f"the numbers are {', '.join(map(str, different[:4]))}")
 
@@ -304,6 +337,6 @@ def _beyond(cells: _Cells, bound: re.Match[str], s: Statement, head: str) -> tup
 
 
 FAMILY = Family(
-    of_sentences=(_quantified, _never, _all_or_never, _unchanged, _identical_runs, _within),
+    of_sentences=(_quantified, _never, _all_or_never, _over_rows, _unchanged, _identical_runs, _within),
     of_logs=(_cells_that_say_all, _deterministic),
 )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogTable, LogText, Statement
+from workbench.claims.rules import repeats
 from workbench.claims.rules.finding import Family, LogFinding, Place, in_cell, in_sentence
 from workbench.claims.rules.labels import is_mean, is_total, phrase, stems
 from workbench.claims.rules.series import measure, measured_columns
@@ -68,9 +69,9 @@ def _as_given(
         count = (x.successes, x.n) if x.successes is not None and x.n else None
         step = 0.0 if count else x.step
         yield _Given(100 * count[0] / count[1] if count else x.value, step, count, label, of, place, str(x))
-    elif x.kind == "number" and x.step >= 1 and x.value >= 0 and (n := n_of_cell(log, table, i, j)):
-        if n.where in ("column", "header", "caption") and x.value <= n.value:
-            k = int(x.value)
+    elif x.kind == "number" and x.step >= 1 and x.value >= 0:
+        n, k = n_of_cell(log, table, i, j), int(x.value)
+        if n and n.where in ("column", "header", "caption") and k <= n.value:
             yield _Given(100 * k / n.value, 0.0, (k, n.value), label, of, place, f"{k}/{n.value}")
 
 
@@ -86,8 +87,15 @@ _OTHER_VALUE = phrase(
 )
 
 
-def _sentences(log: LogText, s: Statement) -> Findings:
-    """ "The base model refused 18/30", and the row "base" of the table has 16/30."""
+def _sentences(log: LogText) -> Findings:
+    """ "The base model refused 18/30", and the row "base" of the table has 16/30; lines that a nearer look has told are left."""
+    told = {(f.source, f.line) for f in repeats._sentences(log)} if log.tables else set()
+    for s in log.statements if log.tables else ():
+        if (s.source, s.line) not in told:
+            yield from _sentence(log, s)
+
+
+def _sentence(log: LogText, s: Statement) -> Findings:
     rates = [x for x in s.numbers if x.kind in ("count", "percent") and not x.signed and not x.bound]
     counted = {x.start for x in rates if x.kind == "count"}
     rates = [x for x in rates if not (x.kind == "percent" and x.start in counted)]
@@ -163,8 +171,8 @@ def _repeated_tables(log: LogText) -> Findings:
 # ---- sentences against earlier ones
 
 _AGAIN = phrase(
-    r"\bas before\b|\bas above\b|\bas (?:reported|stated|noted|seen) (?:above|before|earlier)\b|\bonce more\b|\bin (?:conclusion|summary|short)\b"
-    r"|\bto (?:conclude|summari[sz]e|recap)\b|\bas said\b|\boverall,"
+    r"\bas before\b|\bas above\b|\bas (?:reported|stated|noted|seen) (?:above|before|earlier)\b|\bonce more\b",
+    r"\bin (?:conclusion|summary|short)\b|\bto (?:conclude|summari[sz]e|recap)\b|\bas said\b|\boverall,",
 )
 _SUMMARY = phrase(r"summary|abstract|tl;?dr|conclusion|discussion|highlights|takeaways|recap")
 _FILLER = frozenset(w for t in ("section table as before above conclusion summary in short again",) for w in stems(t))
@@ -211,6 +219,5 @@ def _facts(s: Statement) -> list[_Given]:
 
 
 FAMILY = Family(
-    of_sentences=(_sentences,),
-    of_logs=(_repeated_tables, _repeated_sentences),
+    of_logs=(_sentences, _repeated_tables, _repeated_sentences),
 )

@@ -10,15 +10,15 @@ from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.rounding import Grade
 from workbench.claims.rules.finding import Family, LogFinding, in_sentence
 from workbench.claims.rules.labels import bare, phrase, roles, setting, stems
-from workbench.claims.rules.told import body, columns_told, row_named, tables_near
+from workbench.claims.rules.told import body, clause, columns_told, row_named, tables_near
 
 Findings = Iterator[LogFinding]
 
 # ---- peaks
 
 _PEAK = phrase(
-    r"\b(?P<what>peak(?:s|ed|ing)?|maximum|maximal|highest|largest|greatest|lowest|minimum|minimal|smallest|most|least|best|worst)\b"
-    r"(?P<gap>[^.;:]{0,50}?)(?:\bat\b|\bis\b|\bwas\b|\bby\b|\bfor\b|\bin\b|[:=(])\s?(?P<place>[^.;,()]{1,40}(?:\.\d+)?)"
+    r"\b(?P<what>peak(?:s|ed|ing)?|maximum|maximal|highest|largest|greatest|lowest|minimum|minimal|smallest|strongest|weakest|most|least|best|worst)\b"
+    r"(?P<gap>[^.;:]{0,50}?)(?:\bat\b|\bis\b|\bwas\b|\bby\b|\bfor\b|\bin\b|[:=(])\s?(?:(?:seen|found|reached|observed|obtained)\s(?:at|for|in)\s)?(?P<place>[^.;,()]{1,40}(?:\.\d+)?)"
 )
 _NO_PEAK = phrase(
     r"\b(?:at|to) (?:most|least|best)\b|possible|almost|most of|best practice|best[- ]of|so far|mostly|second|validation loss"
@@ -27,7 +27,7 @@ _PLACE = phrase(
     r"^\s*(?:the\s)?(?:[A-Za-zα-ω_]+\s?[=: ]?\s?)?(?P<v>-?\d+(?:\.\d+)?)"
     r"(?P<more>\s?(?:-|–|to|and|or|,)\s?[A-Za-zα-ω]*\s?=?\s?\d)?(?!\s?%|\.?\d)"
 )
-_LOWEST = ("low", "min", "small", "least")
+_LOWEST = ("low", "min", "small", "least", "weak")
 _VAGUE = ("best", "worst", "most", "least")
 
 
@@ -36,7 +36,7 @@ def _peak(log: LogText, s: Statement) -> Findings:
     if not m or _NO_PEAK.search(s.text):
         return
     word, place = m["what"].lower(), s.text[m.start("place") :]
-    about = _clause(s.text, m.start(), m.start("place"))
+    about = clause(s.text, m.start(), m.start("place"))
     for table in tables_near(log, s):
         row, columns = _place_of(table, place), columns_told(about, table)
         if row is None or len(columns) != 1:
@@ -49,13 +49,6 @@ def _peak(log: LogText, s: Statement) -> Findings:
             sure = exact and table.section == s.section and word not in _VAGUE
             yield _against_peak(s, table, j, mine, column, word, sure)
             return
-
-
-def _clause(text: str, start: int, end: int) -> str:
-    """The part of a sentence, between commas and joints, that a word stands in."""
-    before = re.split(r"[;,:]|\b(?:while|whereas|but)\b", text[:start])[-1]
-    after = re.split(r"[;,:]|\b(?:while|whereas|but)\b", text[end:])[0]
-    return f"{before} {text[start:end]} {after}"
 
 
 def _place_of(table: LogTable, place: str) -> int | None:

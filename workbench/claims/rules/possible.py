@@ -3,7 +3,7 @@
 import itertools
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from workbench.claims.feasible import (
@@ -19,7 +19,15 @@ from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.rounding import Grade, grade_of, shown
 from workbench.claims.rules.finding import Family, LogFinding, Place, in_cell, in_row, in_sentence
 from workbench.claims.rules.labels import is_sd, phrase, roles, stems, without_role
-from workbench.claims.rules.units import RATE, N, column_is_averaged, is_averaged, n_of_cell, n_of_number
+from workbench.claims.rules.units import (
+    RATE,
+    N,
+    column_is_averaged,
+    is_averaged,
+    n_in_words_near,
+    n_of_cell,
+    n_of_number,
+)
 
 Findings = Iterator[LogFinding]
 
@@ -58,7 +66,7 @@ _GROWING = phrase(
 
 def _numbers_of_sentence(log: LogText, s: Statement) -> Findings:
     for x in s.numbers:
-        yield from _alone(x, s.text, Place("", x.line, s.source))
+        yield from _alone(x, s.text, Place("", x.line, s.source), _has_its_n(x, s.numbers))
         if x.low is not None and x.kind != "range":
             yield _inside(x, in_sentence(s))
 
@@ -70,17 +78,24 @@ def _numbers_of_table(log: LogText, table: LogTable) -> Findings:
             if x is None:
                 continue
             place = in_cell(table, i, j)
-            yield from _alone(x, about, place)
+            yield from _alone(x, about, place, _has_its_n(x, table.column(j)))
+            yield from _count_of_cell(log, table, i, j, x)
             if j in table.value_columns or x.kind in ("percent", "count"):
                 yield from _of_head(log, table, i, j, x)
                 if x.low is not None and x.kind != "range":
                     yield _inside(x, place)
 
 
-def _alone(x: Number, text: str, place: Place) -> Findings:
+def _has_its_n(x: Number, others: Iterable[Number | None]) -> bool:
+    """Whether a count beside it has the same n, so that it is one."""
+    counts = [y for y in others if y and y is not x and y.kind == "count" and y.n]
+    return any(y.n == x.n and y.value <= (y.n or 0) and (y.n or 0) >= 5 for y in counts)
+
+
+def _alone(x: Number, text: str, place: Place, same_n: bool) -> Findings:
     """What one number says by itself, in its words."""
     if x.kind == "count" and x.n:
-        yield from _count(x, x.n, text, place)
+        yield from _count(x, x.n, text, place, same_n)
     if x.kind == "percent":
         if x.successes is not None and x.n:
             true = 100 * x.successes / x.n
@@ -95,19 +110,30 @@ def _alone(x: Number, text: str, place: Place) -> Findings:
             yield place.holds("range")
     limits = {"p": (0.0, 1.0), "r": (-1.0, 1.0), "kappa": (-1.0, 1.0), "auc": (0.0, 1.0)}
     limits |= dict.fromkeys(("F", "chi2"), (0.0, math.inf))
-    if x.kind in limits and not (x.kind in ("r", "kappa") and x.step >= 1) and not (x.kind == "auc" and x.value >= 50):
+    whole = x.step >= 1 and x.value > 1  # r = 8 is a rank, p = 4 a number of processes
+    if x.kind in limits and not (whole and x.kind in ("p", "r", "kappa")) and not (x.kind == "auc" and x.value >= 50):
         low, high = limits[x.kind]
         said = f"it is between {low:g} and {high:g}" if high < math.inf else "it is never negative"
         yield place.finds("holds" if low <= x.value <= high else "error", "range", f"{x}: {said}")
 
 
-def _count(x: Number, n: int, text: str, place: Place) -> Findings:
+def _count_of_cell(log: LogText, table: LogTable, i: int, j: int, x: Number) -> Findings:
+    """A cell such as "17 (54.8%)" against the n of its row."""
+    n = n_of_cell(log, table, i, j) if x.kind == "percent" and x.successes is not None and not x.n else None
+    if n and n.where in ("column", "header", "caption") and not re.search(r"\bof\b", table.columns[j]):
+        true = 100 * (x.successes or 0) / n.value
+        said = f"{x.successes} of {n.value} is {shown(true, x.step)}%, not {x.value:g}%"
+        yield in_cell(table, i, j).finds(grade_of(abs(true - x.value), x.step), "count and percent", said, true)
+
+
+def _count(x: Number, n: int, text: str, place: Place, same_n: bool) -> Findings:
+    """A count against its n; ``same_n``: other counts beside it have that n, so that it is one."""
     if x.value <= n:
         yield place.holds("count")
         return
     around = text[max(0, x.start - 30) : x.end + 30]
-    if "/" in x.text and len(text) > 40 and not _UNITS.search(around) and not RATE.search(around):
-        return  # 304/204 may be anything
+    if "/" in x.text and not _UNITS.search(around) and not _SHARE.search(around) and not same_n:
+        return  # 304/204, 120/80 and 5/4 may be anything
     grade: Grade = "error" if n >= 5 and not _NO_COUNT.search(text) else "weak"
     yield place.finds(grade, "count", f"{x}: {x.value:g} of {n} is more than all")
 
@@ -119,7 +145,8 @@ def _inside(x: Number, place: Place) -> LogFinding:
     step = max(x.limits_step * scale, x.step)
     if low > high:
         return place.finds("error", "order", f"the interval {low:g} to {high:g} runs backwards")
-    inside = low * scale - step <= value <= high * scale + step
+    sizes = (value, -value) if x.kind == "points" and not x.signed else (value,)  # "fell by 12 points"
+    inside = any(low * scale - step <= size <= high * scale + step for size in sizes)
     interval = f"{low * scale:g} to {high * scale:g}"
     return place.finds("holds" if inside else "error", "order", f"{x} is not inside its own interval {interval}")
 
@@ -138,13 +165,7 @@ def _of_head(log: LogText, table: LogTable, i: int, j: int, x: Number) -> Findin
         yield place.finds("error" if x.value < 0 else "holds", "range", "an SD is never negative")
     elif x.kind == "number" and -1e6 < x.value < 0 and _NEVER_NEGATIVE.match(bare):
         yield place.finds("error", "range", f"{x} is below zero")
-    elif (
-        x.kind == "number"
-        and 1 < x.value < 2
-        and x.step < 0.5
-        and _SHARE_HEAD.search(bare)
-        and not _GROWING.search(bare)
-    ):
+    elif x.kind == "number" and x.step < 0.5 and _is_share_above_one(table, j, x, bare):
         yield place.finds("weak", "range", f"{x} is above 1")
     counted = x.kind == "number" and x.step >= 1 and not x.unit and RATE.search(head)
     n = (
@@ -156,6 +177,12 @@ def _of_head(log: LogText, table: LogTable, i: int, j: int, x: Number) -> Findin
         yield place.finds("error", "count", f"{x} of {n.value} is more than all")
 
 
+def _is_share_above_one(table: LogTable, j: int, x: Number, head: str) -> bool:
+    """Whether a column of shares, none of them a percentage, has one above 1."""
+    shares = all(c.value < 2 for c in table.column(j) if c)
+    return 1 < x.value < 2 and shares and bool(_SHARE_HEAD.search(head)) and not _GROWING.search(head)
+
+
 # ---- granularity of percentages
 
 
@@ -165,7 +192,7 @@ def _grim_of_sentence(log: LogText, s: Statement) -> Findings:
         plain = not x.bound and not x.signed and x.spread is None and not is_averaged(text)
         if not plain or x.successes is not None or x.kind not in ("percent", "number"):
             continue
-        n = n_of_number(log, s, x)
+        n = n_of_number(log, s, x) or n_in_words_near(log, s)
         if n is None:
             continue
         if x.kind == "percent" and x.value <= 100 and x.step > 0 and _is_count_of(n, text):
@@ -310,7 +337,9 @@ def _means_of_sentence(log: LogText, s: Statement) -> Findings:
     for x in s.numbers:
         if x.kind == "mean" and x.spread is not None:
             context = f"{s.text} {' '.join(t.text for t in log.of_block(s.block))}"
-            yield from _mean(x, x.spread_kind, n_of_number(log, s, x), context, in_sentence(s)._replace(line=x.line))
+            yield from _mean(
+                x, x.spread_kind, n_of_number(log, s, x), s.text, context, in_sentence(s)._replace(line=x.line)
+            )
 
 
 def _means_of_cells(log: LogText, table: LogTable) -> Findings:
@@ -325,11 +354,11 @@ def _means_of_cells(log: LogText, table: LogTable) -> Findings:
                 sd = re.search(r"\bSD\b|std|standard dev", context, re.IGNORECASE)
                 kind = "SD" if sd else "SE" if re.search(r"\bSEM?\b|standard err", context) else ""
             if kind in ("SD", "SE"):
-                yield from _mean(x, kind, n_of_cell(log, table, i, j), context, in_cell(table, i, j))
+                yield from _mean(x, kind, n_of_cell(log, table, i, j), table.columns[j], context, in_cell(table, i, j))
 
 
-def _mean(x: Number, kind: str, n: N | None, context: str, place: Place) -> Findings:
-    spread, step, scale = x.spread or 0.0, x.spread_step, _scale(context)
+def _mean(x: Number, kind: str, n: N | None, own: str, context: str, place: Place) -> Findings:
+    spread, step, scale = x.spread or 0.0, x.spread_step, _scale(own) or _scale_of(_scale(context), x)
     size = n.value if n and (n.sure or n.where in ("heading", "near", "nearby", "words")) else None
     if kind == "SE" and size:
         spread, kind = spread * math.sqrt(size), "SD"
@@ -344,6 +373,9 @@ def _mean(x: Number, kind: str, n: N | None, context: str, place: Place) -> Find
 def _means_of_columns(log: LogText, table: LogTable) -> Findings:
     """Tables with a column of means, and one of SDs, with or without minimum, maximum and SE."""
     role = roles(table)
+    left = role.get("sd", 0) - 1
+    if "mean" not in role and left in table.value_columns:
+        role["mean"] = left  # "accuracy | SD"
     if "mean" not in role:
         return
     context = f"{_context(table)} {' '.join(table.columns)}"
@@ -357,7 +389,11 @@ def _means_of_columns(log: LogText, table: LogTable) -> Findings:
         n = n_of_cell(log, table, i, role["mean"])
         size = n.value if n and n.sure else None
         percent = x.kind == "percent" or "%" in table.columns[role["mean"]]
-        limits = _of_extremes(row, role, x) or scale or ((0.0, 100.0) if percent and RATE.search(shares) else None)
+        limits = (
+            _of_extremes(row, role, x)
+            or _scale_of(scale, x)
+            or ((0.0, 100.0) if percent and RATE.search(shares) else None)
+        )
         given = (sd.value if sd else None, sd.step if sd else 0.0)
         mean = _Mean(x, given[0], given[1], size, limits, whole, binary, in_row(table, i))
         yield from mean.judged()
@@ -379,6 +415,11 @@ def _of_extremes(row: tuple[Number | None, ...], role: dict[str, int], mean: Num
 
 def _context(table: LogTable) -> str:
     return f"{table.title} {' '.join(table.heading[-1:])} {table.context}"
+
+
+def _scale_of(scale: tuple[float, float] | None, x: Number) -> tuple[float, float] | None:
+    """A scale that the text around states; a mean outside it is of another measure."""
+    return scale if scale and scale[0] - x.step <= x.value <= scale[1] + x.step else None
 
 
 def _scale(text: str) -> tuple[float, float] | None:
@@ -432,20 +473,21 @@ def _order_of_sentence(log: LogText, s: Statement) -> Findings:
 
 def _order_of_table(log: LogText, table: LogTable) -> Findings:
     role = roles(table)
-    for i, row in enumerate(table.numbers):
-        for chain in _CHAINS:
-            given = [(name, x) for name in chain if name in role and (x := row[role[name]])]
-            for (a, x), (b, y) in itertools.pairwise(given):
-                if not _are_of_one_quantity(table.columns[role[a]], table.columns[role[b]]):
-                    continue
-                above = x.value > y.value + (x.step + y.step) / 2 + 1e-9
-                yield in_row(table, i).finds("error" if above else "holds", "order", f"{a} {x} is above {b} {y}")
+    for chain in _CHAINS:
+        for a, b in itertools.pairwise(name for name in chain if name in role):
+            columns = (table.column(role[a]), table.column(role[b]))
+            given = [(i, x, y) for i, (x, y) in enumerate(zip(*columns, strict=True)) if x and y]
+            above = [x.value > y.value + (x.step + y.step) / 2 + 1e-9 for _, x, y in given]
+            heads = (table.columns[role[a]], table.columns[role[b]])
+            if _are_of_one_quantity(*heads, everywhere=len(above) > 1 and all(above)):
+                for (i, x, y), wrong in zip(given, above, strict=True):
+                    yield in_row(table, i).finds("error" if wrong else "holds", "order", f"{a} {x} is above {b} {y}")
 
 
-def _are_of_one_quantity(head: str, other: str) -> bool:
-    """Whether "min" and "mean length" may be of one quantity: none of them, or both alike, say of what."""
+def _are_of_one_quantity(head: str, other: str, everywhere: bool) -> bool:
+    """Whether "max" and "mean length" are of one quantity: both say the same of what, or one does and not all rows are wrong."""
     first, second = (stems(without_role(h)) for h in (head, other))
-    return not first or not second or bool(first & second)
+    return bool(first & second) or first == second or (not (first and second) and not everywhere)
 
 
 FAMILY = Family(

@@ -1,5 +1,6 @@
 """Is one quantity given twice, and differently? Tables against tables, sentences and summaries against tables."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +14,7 @@ from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.rounding import Grade
 from workbench.claims.rules.finding import Family, LogFinding, Place, in_cell, in_sentence
 from workbench.claims.rules.labels import CHANGE, phrase, stems
-from workbench.claims.rules.units import n_of_cell
+from workbench.claims.rules.units import RATE, counted_columns, n_of_cell
 
 Findings = Iterator[LogFinding]
 
@@ -134,7 +135,8 @@ _OF_SEVERAL = phrase(
     r"\b(?:average|mean|overall|across|between|improve|increase|decrease|drop|gain|by|up to|drops?|dropped|fell|falls|rose"
     r"|rises|below|above|from|to|except|other|difference|than|threshold|chance|target|expected|about|roughly)\b"
 )
-_OTHER_KINDS = ("count", "range", "p", "mean", "points", "times")
+_OTHER_KINDS = ("range", "p", "mean", "points", "times")
+_CLAUSE = re.compile(r";|,? (?:while|whereas)\b")
 
 
 def _sentences(log: LogText) -> Findings:
@@ -143,13 +145,21 @@ def _sentences(log: LogText) -> Findings:
     for cell in _cells(log):
         if 1 < len(cell.table.rows) <= 60:
             cells[cell.table.source].append(cell)
-    for s in log.statements:
-        rates = [x for x in s.numbers if x.kind in ("percent", "number", "auc") and not x.signed and not x.bound]
+    sentences = [t for t in log.statements if cells[t.source] and not t.is_heading]
+    for s in (clause for t in sentences for clause in _clauses(t)):
+        rates = [
+            x for x in s.numbers if x.kind in ("percent", "number", "auc", "count") and not x.signed and not x.bound
+        ]
         other = any(x.kind in _OTHER_KINDS for x in s.numbers)
-        if other or len(rates) != 1 or s.is_heading or _OF_SEVERAL.search(s.text):
+        if other or len(rates) != 1 or _OF_SEVERAL.search(s.text):
             continue
         if named := _cell_of(s, rates[0], cells[s.source]):
             yield from _against_cell(s, rates[0], named)
+
+
+def _clauses(s: Statement) -> list[Statement]:
+    parts = [part.strip() for part in _CLAUSE.split(s.text)]
+    return [s] if len(parts) == 1 else [replace(s, text=part) for part in parts if part]
 
 
 def _cell_of(s: Statement, x: Number, cells: list[_Cell]) -> _Cell | None:
@@ -184,8 +194,7 @@ def _summaries(log: LogText) -> Findings:
     """Percentages of a summary that nothing else in the log holds or gives by a difference, ratio, complement or mean."""
     for file in log.files():
         quoted = [s for s in file.statements if _in_summary(s) and not s.is_heading]
-        held = [x for t in file.tables for r in t.numbers for x in r if x and x.kind in ("percent", "count")]
-        held += _without_sign(file)
+        held = [*_held(file), *_of_n(file)]
         if len(held) < 2 or not quoted:
             continue
         labels = [h for t in file.tables for h in (*t.columns, *map(t.label, range(len(t.rows))))]
@@ -199,21 +208,28 @@ def _summaries(log: LogText) -> Findings:
                     yield in_sentence(s).finds("holds" if given.makes(x) else "weak", "summary", said)
 
 
-_OF_HUNDRED = phrase(r"accura|\bacc\b|refus|\brate\b|success|score|\bASR\b|complian|correct")
-
-
-def _without_sign(file: LogText) -> list[Number]:
-    """Cells that are rates without a "%": "61.2" under accuracy, and 43 of an n of 50 that stands in another column."""
+def _of_n(file: LogText) -> list[Number]:
+    """Whole numbers of a column of counts whose n stands in another column: 43 of 50."""
     found = []
     for table in (t for t in file.tables if len(t.rows) <= _MOST_ROWS):
-        for j in (j for j in table.value_columns if _OF_HUNDRED.search(table.columns[j]) and j not in table.n_columns):
+        for j in (j for j in table.value_columns if RATE.search(table.columns[j]) and j not in table.n_columns):
             for i, x in enumerate(table.column(j)):
-                if x and x.kind == "number" and x.step < 1 and 1 < x.value <= 100:
-                    found.append(replace(x, kind="percent"))
-                elif x and x.kind == "number" and x.step >= 1 and (n := n_of_cell(file, table, i, j)):
-                    if n.where in ("column", "header", "caption") and 0 <= x.value <= n.value:
-                        found.append(replace(x, kind="count", n=n.value, successes=int(x.value)))
+                n = n_of_cell(file, table, i, j) if x and x.kind == "number" and x.step >= 1 else None
+                if x and n and n.where in ("column", "header", "caption") and 0 <= x.value <= n.value:
+                    found.append(replace(x, kind="count", n=n.value, successes=int(x.value)))
     return found
+
+
+def _held(file: LogText) -> list[Number]:
+    """The rates that tables hold: percentages, counts, and plain numbers under a head that names a rate."""
+    cells = [
+        (t.columns[j], j in t.n_columns, x) for t in file.tables for j in t.value_columns for x in t.column(j) if x
+    ]
+    plain = ("number",) if any(RATE.search(head) for head, _, _ in cells) else ()
+    kinds = ("percent", "count", *plain)
+    return [
+        x for head, is_n, x in cells if x.kind in kinds and (x.kind != "number" or (RATE.search(head) and not is_n))
+    ]
 
 
 def _in_summary(s: Statement) -> bool:
@@ -228,6 +244,8 @@ class _Given:
         rest = [x for s in file.statements if not _in_summary(s) for x in s.numbers if x.kind in kinds]
         values = {x.percent for x in (*held, *rest) if x.kind != "range"}
         values |= {v for x in rest if x.kind == "range" for v in (x.low, x.high) if v is not None}
+        rows = [(t, i) for t in file.tables for i in range(min(len(t.rows), _MOST_ROWS))]
+        values |= {100 * c.rate for t, i in rows for c in counted_columns(t, i)}
         cells = [x for t in file.tables for r in t.numbers for x in r if x and x.kind == "number"]
         values |= {100 * x.value for x in cells if 0 <= x.value <= 1}
         self.values = np.array(sorted({round(v, 4) for v in values})[:400])

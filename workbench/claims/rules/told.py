@@ -55,3 +55,10 @@ def row_named(table: LogTable, text: str) -> int | None:
     longest = max(map(len, named.values()), default=0)
     rows = [i for i, label in named.items() if len(label) == longest]
     return rows[0] if len(rows) == 1 else None
+
+
+def clause(text: str, start: int, end: int) -> str:
+    """The part of a sentence, between commas and joints, that a word stands in."""
+    before = re.split(r"[;,:]|\b(?:while|whereas|but)\b", text[:start])[-1]
+    after = re.split(r"[;,:]|\b(?:while|whereas|but)\b", text[end:])[0]
+    return f"{before} {text[start:end]} {after}"

@@ -245,6 +245,16 @@ def _list_total(head: Statement, said: Number, counts: list[int], lines: tuple[i
     yield Place("", said.line, head.source).finds("holds" if fits else "error", "total", sentence, total, others=lines)
 
 
+_WHOLE_SAID = phrase(r"split|distribut|breakdown|broke down|composed|consist|made up|total(?:ling)? 100|as follows")
+
+
+def _shares_in_words(log: LogText, s: Statement) -> Findings:
+    """ "Responses split as follows: 42% refusal, 31% partial, 19% compliance, and 14% incoherent"."""
+    shares = [x for x in s.numbers if x.value != 100 or x.kind != "percent"]
+    if len(shares) >= 3 and all(_is_plain_share(x) and x.n is None for x in shares) and _WHOLE_SAID.search(s.text):
+        yield from _hundred(shares, in_sentence(s))
+
+
 _PART = r"\d[\d,]*\s[a-z][\w -]*?"
 _PARTS = rf"(?P<parts>{_PART}(?:\s?(?:[,;+]|and|&)+\s?(?:and\s)?{_PART})+)"
 _TOTAL = r"(?P<total>\d[\d,]*)\s[a-z]+"
@@ -273,7 +283,7 @@ def _sums_in_words(log: LogText, s: Statement) -> Findings:
 
 
 FAMILY = Family(
-    of_sentences=(_sums_in_words,),
+    of_sentences=(_sums_in_words, _shares_in_words),
     of_tables=(_summary_rows, _shares),
     of_logs=(_lists,),
 )

@@ -20,7 +20,7 @@ _AVERAGED = phrase(
     r"\bseeds?\b|averag|\bmean\b|macro|cross-?valid|\bfolds?\b|bootstrap|weighted|probabilit|similarity|cosine|\bf1\b|\bauc\b",
     r"\bauroc\b|increase|decrease|change|relative|reduction|overhead|\bcv\b|variance|explained|bleu|rouge|\bmap\b|precision",
     r"recall|confidence|growth|of expected|loss|perplex|coheren|certain|budget|cpu|gpu|memory|coverage|interest|discount",
-    r"per year|annual|inflation|\bcost|utili[sz]|\btimes?\b|speed",
+    r"per year|annual|pass@|inflation|\bcost|utili[sz]|\btimes?\b|speed",
 )
 _AVERAGED_TITLE = phrase(r"\bseeds?\b|averag|macro|\bfolds?\b")
 #: where an n is surely that of the number; elsewhere it is only near
@@ -101,19 +101,37 @@ def n_of_cell(log: LogText, table: LogTable, i: int, j: int) -> N | None:
 
 def _in_n_column(table: LogTable, i: int, j: int) -> int | None:
     """The n of a row in the column of n that belongs to column j: that which shares most words with it, else the nearest."""
+    mine = stems(table.columns[j])
+    left = table.numbers[i][j - 1] if j else None
+    if left and left.kind == "count" and left.n:
+        return left.n
     columns = [c for c in table.n_columns if c != j and table.numbers[i][c] and not composition(table, c, j)]
+    columns = [c for c in columns if not _is_of_another(table, c, mine)]
     if not columns:
         return None
-    mine = stems(table.columns[j])
     best = max(columns, key=lambda c: (len(mine & stems(table.columns[c])), -abs(c - j - 0.5)))
     cell = table.numbers[i][best]
     return int(cell.value) if cell else None
 
 
+def _is_of_another(table: LogTable, c: int, mine: frozenset[str]) -> bool:
+    """Whether a column of n, such as "n harmless", shares its words with other columns and not with this one."""
+    words = stems(table.columns[c]) - {"n"}
+    others = [stems(table.columns[k]) for k in table.value_columns if k not in table.n_columns]
+    return bool(words) and not words & mine and any(words & other for other in others)
+
+
 def composition(table: LogTable, counts: int, percents: int) -> float | None:
     """The whole that a column of counts and a column of percentages share, where each percentage is its own count's share."""
+    known = table.known
+    if (counts, percents) not in known:
+        known[counts, percents] = _composition(table, counts, percents)
+    return known[counts, percents]
+
+
+def _composition(table: LogTable, counts: int, percents: int) -> float | None:
     cells = zip(table.column(counts), table.column(percents), strict=True)
-    pairs = [(a.value, b) for a, b in cells if a and b and b.kind == "percent" and b.value > 0]
+    pairs = [(a.value, b) for a, b in cells if a and b and b.kind == "percent" and b.successes is None and b.value > 0]
     if len({a for a, _ in pairs}) < 2:
         return None
     whole = sorted(100 * a / b.value for a, b in pairs)[len(pairs) // 2]
@@ -276,6 +294,23 @@ def _sampled_in(text: str) -> tuple[int, ...]:
     if any(x.kind == "count" for x in numbers):
         return ()
     return tuple(int(x.value) for x in numbers if x.kind == "n" and _SAMPLED.match(x.unit) and x.value >= 5)
+
+
+_UNIT = phrase(
+    r"^(?:prompt|item|question|participant|subject|patient|problem|response|completion|sample|example|people|student)"
+)
+
+
+def n_in_words_near(log: LogText, s: Statement) -> N | None:
+    """The only "28 prompts" of a paragraph that gives no count of them: good enough to doubt a percentage."""
+    n = _only(_ns_in_words(log.of_block(s.block)))
+    return N(n, "nearby") if n else None
+
+
+def _ns_in_words(statements: Iterable[Statement]) -> set[int]:
+    numbers = [x for s in statements for x in s.numbers]
+    counted = any(x.kind == "count" for x in numbers)
+    return set() if counted else {int(x.value) for x in numbers if x.kind == "n" and _UNIT.search(x.unit)}
 
 
 def sentence_counts(log: LogText, s: Statement) -> list[Count]:
