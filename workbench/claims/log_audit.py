@@ -19,12 +19,14 @@ from workbench.claims.rules import (
     effects,
     equations,
     extent,
+    facts,
     groups,
     intervals,
     order,
     p_values,
     possible,
     repeats,
+    spoken,
     totals,
 )
 from workbench.claims.rules.catalogue import RULES
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
 
 _FAMILIES = (
     possible.FAMILY, totals.FAMILY, columns.FAMILY, changes.FAMILY, equations.FAMILY, p_values.FAMILY, effects.FAMILY,
-    intervals.FAMILY, repeats.FAMILY, groups.FAMILY, order.FAMILY, extent.FAMILY, comparisons.FAMILY, design.FAMILY,
+    intervals.FAMILY, repeats.FAMILY, facts.FAMILY, groups.FAMILY, order.FAMILY, extent.FAMILY, spoken.FAMILY,
+    comparisons.FAMILY, design.FAMILY,
 )  # fmt: skip
 _MOST_ROWS = 3000  # of a table, for rules that compare its cells
 

@@ -371,6 +371,8 @@ _GRAMMAR: tuple[tuple[re.Pattern[str], _Maker], ...] = (
     (_TIMES, _simple("times")),
     (_PLAIN, _simple("number")),
 )
+#: "at every step: 2.3, 1.9": what follows is a list over settings, no setting
+_LIST_OVER = re.compile(r"(\b(?:every|each|across(?: all| the)?) [a-z]+):(?=\s)", re.IGNORECASE)
 _COUNT_IN_WORDS = re.compile(rf"\b(?:{_COUNT_WORD}) (?:out )?of (?:{_COUNT_WORD})\b", re.IGNORECASE)
 _TOO_LONG = re.compile(r"\d{19,}|\S{300,}")  # no number that anybody reads
 _ITEM = re.compile(r"^\s*(?:\d+[.)]|[#>*+-]+)\s+(?=\D)")
@@ -389,7 +391,7 @@ def read_numbers(text: str, line: int = 0) -> list[Number]:
     text = plain(text)
     if not re.search(r"\d", text) and not _COUNT_IN_WORDS.search(text):
         return []
-    rest = _TOO_LONG.sub(_blank, _ITEM.sub(_blank, text))
+    rest = _LIST_OVER.sub(r"\1;", _TOO_LONG.sub(_blank, _ITEM.sub(_blank, text)))
     numbers: list[Number] = []
     for pattern, make in _GRAMMAR:
         for m in list(pattern.finditer(rest)):

@@ -5,6 +5,7 @@ What is asked, and which file answers:
     what are rows and columns called?                               labels       stems, roles, settings_key
     how many units stand behind a number?                           units        n_of_cell, n_of_number, Count
     which table and column does a sentence speak of?                told         tables_near, columns_told
+    which numbers does it speak of?                                 series       spoken_of, own, measured_columns
     can such a number exist at all?                                 possible     ranges, counts, GRIM, GRIMMER, SDs, order
     do parts make their whole?                                      totals       totals, means, shares
     does a column follow from other columns?                        columns      changes, ratios, rates, relations
@@ -14,9 +15,11 @@ What is asked, and which file answers:
     do t, d, r, κ come out?                                         effects      from means, columns, confusion tables
     do intervals come out?                                          intervals    every method in use
     is one quantity given twice, and differently?                   repeats      tables, sentences, summaries
+    does a sentence repeat what was given?                          facts        a rate of one condition, in a sentence and a table
     do groups fit together?                                         groups       subgroups, classes, two names, n
     do words about order fit?                                       order        peak, monotone, rank, correlation
     do words about extent fit?                                      extent       all, never, the same, within
+    do words fit a list, a paragraph, the only column?              spoken       all, the same, no effect, best, within
     can the numbers carry a comparison?                             comparisons  small n, no n, no difference
     can the design?                                                 design       best of many, no control, quoted
 """

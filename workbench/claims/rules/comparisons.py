@@ -3,7 +3,7 @@
 import math
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import pairwise
 
@@ -113,7 +113,7 @@ def _two_counts(log: LogText, s: Statement) -> Findings:
     elif a * m != b * n:
         claim = _is_claim(s.text) and not _EQUAL.search(s.text)
         paired = n == m and bool(_SAME_UNITS.search(s.text)) and 2 * 0.5 ** abs(a - b) < 0.05
-        if claim or where not in ("near", "words"):
+        if claim or where not in ("near", "nearby", "words"):
             grade: Grade = "weak" if claim and not paired else "note"
             yield place.finds(grade, "comparison", f"{said}: it may be chance; {_what_would_show(counts)}", p)
 
@@ -133,18 +133,23 @@ def _what_would_show(counts: list[Count]) -> str:
 def _without_n(log: LogText, s: Statement) -> Findings:
     if any(x.kind == "p" for x in s.numbers) or not _STRONG.search(s.text):
         return
-    if _PERFORMANCE.search(s.text) or _NO_CLAIM.search(s.text) or len(sentence_counts(log, s)) == 2:
+    if _PERFORMANCE.search(s.text) or _NO_CLAIM.search(s.text) or len(_surely(sentence_counts(log, s))) == 2:
         return
     kinds = ("percent", "auc", "number")
     single = [x for x in s.numbers if x.kind in kinds and not x.signed and x.bound in ("", "~") and x.successes is None]
     pairs = [(x, y) for x, y in pairwise(single) if _are_compared(x, y, s.text)]
-    if not pairs or any(n_of_number(log, s, x) for x, _ in pairs):
+    ns = [n for x, _ in pairs if (n := n_of_number(log, s, x))]
+    if not pairs or any(n.where != "nearby" for n in ns):
         return
     x, y = pairs[0]
     if {x.kind, y.kind} == {"number"} and not _are_scores(x, y, s):
         return
     if not _are_given_elsewhere(log, s, x, y):
         yield from _judge_without_n(log, s, x, y)
+
+
+def _surely(counts: Iterable[Count]) -> list[Count]:
+    return [c for c in counts if c.where != "nearby"]
 
 
 def _are_compared(x: Number, y: Number, text: str) -> bool:
@@ -199,10 +204,10 @@ def _are_given_elsewhere(log: LogText, s: Statement, x: Number, y: Number) -> bo
     given: list[Number] = []
     for t in (t for t in log.statements if t is not s and t.source == s.source):
         near = [z for z in t.numbers if any(_same(z, v) for v in (x, y))]
-        given += [z for z in near if z.n or n_of_number(log, t, z)]
+        given += [z for z in near if z.n or ((n := n_of_number(log, t, z)) and n.where != "nearby")]
     for table in (t for t in log.tables if t.source == s.source):
         for j in table.value_columns:
-            given += [c.number for c in column_counts(log, table, j).values()]
+            given += [c.number for c in _surely(column_counts(log, table, j).values())]
     return all(any(_same(z, v) for z in given) for v in (x, y))
 
 

@@ -123,6 +123,8 @@ _ROLES = {
 def roles(table: LogTable) -> dict[str, int]:
     """Which column is the minimum, the mean, the SD and so on; only those that one column alone is."""
     found = {role: columns_called(table, pattern) for role, pattern in _ROLES.items()}
+    if found["sd"] and not found["mean"]:  # "M | SD"
+        found["mean"] = [j for j in table.value_columns if table.columns[j].strip() == "M"]
     return {role: columns[0] for role, columns in found.items() if len(columns) == 1}
 
 

@@ -129,7 +129,11 @@ def _series(s: Statement, table: LogTable) -> tuple[str, list[Number]] | None:
 
 def _along(s: Statement, name: str, series: list[Number], down: bool, steady: bool) -> LogFinding:
     sign, place = -1 if down else 1, in_sentence(s)
-    steps = [(a, b) for a, b in pairwise(series) if sign * (b.percent - a.percent) < -(a.step + b.step) / 2 - 1e-9]
+    steps = [
+        (a, b)
+        for a, b in pairwise(series)
+        if sign * (b.percent - a.percent) < -(a.step + b.step) / 2 + 1e-9 * (a.step + b.step > 0) - 1e-12
+    ]
     if steady and steps:
         listed = ", ".join(f"{a} to {b}" for a, b in steps[:3])
         grade: Grade = "error" if _EVERY_STEP.search(s.text) else "weak"

@@ -16,7 +16,7 @@ from workbench.claims.recomputed import (
 from workbench.claims.rounding import Grade, grade_of, grade_within
 from workbench.claims.rules.finding import Family, LogFinding, Place, in_row, in_sentence, mildest
 from workbench.claims.rules.labels import P_COLUMN, one_column, phrase
-from workbench.claims.rules.units import Count, count_of_cell, counts_of_row, sentence_counts
+from workbench.claims.rules.units import Count, column_counts, count_of_cell, counts_of_row, sentence_counts
 
 Findings = Iterator[LogFinding]
 
@@ -24,7 +24,7 @@ Findings = Iterator[LogFinding]
 NAMED = phrase(r"fisher|chi|χ|yates|mcnemar|barnard|boschloo|z[- ]test|binomial|proportion")
 #: another test is
 OTHER = phrase(
-    r"t[- ]test|anova|regress|mixed|wilcoxon|mann|permut|bootstrap|log-?rank|spearman|pearson|correl|adjusted|corrected",
+    r"\bt[- ]test|anova|regress|mixed|wilcoxon|mann|permut|bootstrap|log-?rank|spearman|pearson|correl|adjusted|corrected",
     r"bonferroni|holm|interaction|trend|cochran|kruskal|delong|cox|hazard|bayes",
 )
 _CHANCE = phrase(r"chance|binomial|against (?:50|half|0?\.5)|vs\.? (?:50|0?\.5|half)|sign test")
@@ -59,13 +59,29 @@ def _counts_of(log: LogText, s: Statement, p: Number, alone: bool) -> list[Count
     if len(before) > 2 and not alone:
         last = max((q.end for q in s.numbers if q.kind == "p" and q.end <= p.start), default=0)
         before = [c for c in before if c.number.start >= last]
-    short = len(s.text) < 120 and NAMED.search(s.text)
-    if len(before) > 1 or _CHANCE.search(s.text) or OTHER.search(s.text) or not alone or not short:
+    if len(before) > 1 or _CHANCE.search(s.text) or not alone:
         return before
-    around = [t for t in log.of_block(s.block) if t is not s]
-    if any(x.kind == "p" for t in around for x in t.numbers):
+    around = log.of_block(s.block)
+    if sum(x.kind == "p" for t in around for x in t.numbers) > 1 or (OTHER.search(s.text) and not NAMED.search(s.text)):
         return before
-    return [*before, *(c for t in around for c in _each_once(sentence_counts(log, t)) if c.where in _GIVEN)]
+    beside = [c for t in around if t is not s for c in _each_once(sentence_counts(log, t)) if c.where in _GIVEN]
+    if beside or before or not NAMED.search(s.text):
+        return [*beside, *before] if len(beside) + len(before) == 2 else before
+    return _only_two(log, s)
+
+
+def _only_two(log: LogText, s: Statement) -> list[Count]:
+    """The only two counts of a section, in its sentences or in the one column of counts of its one table."""
+    section = log.of_section(s.section)
+    if sum(x.kind == "p" for t in section for x in t.numbers) > 1:
+        return []
+    told = [c for t in section for c in _each_once(sentence_counts(log, t)) if c.where in _GIVEN]
+    tables = log.tables_of(s.section)
+    columns = [list(column_counts(log, t, j).values()) for t in tables for j in t.value_columns if len(t.rows) == 2]
+    columns = [c for c in columns if len(c) == 2]
+    if len(tables) == len(columns) == 1 and not told:
+        return columns[0]
+    return told if len(told) == 2 and not tables else []
 
 
 def _each_once(counts: list[Count]) -> list[Count]:

@@ -224,8 +224,8 @@ def _grim_of_table(log: LogText, table: LogTable) -> Findings:
                 continue
             place = in_cell(table, i, j)
             if x.kind == "percent" and 0 <= x.value <= 100 and not is_averaged(f"{head} {table.label(i)}"):
-                if n.sure or RATE.search(f"{head} {table.title} {context}"):
-                    arms = len(table.value_columns) if n.where in ("caption", "near") else 1
+                if (n.sure and n.where != "each") or RATE.search(f"{head} {table.title} {context}"):
+                    arms = len(table.value_columns) if n.where in ("caption", "near", "nearby") else 1
                     yield from _grim(x, n, place, arms, _ns_near(log, table.section))
             elif x.kind == "number" and j in table.value_columns and n.sure and _is_share(x) and _SHARE.search(head):
                 yield from _grim(_in_percent(x), n, place)
@@ -244,7 +244,7 @@ def _ns_near(log: LogText, section: int) -> frozenset[int]:
     return frozenset(int(x.value) for x in numbers if x.kind == "n") | {x.n for x in numbers if x.n}
 
 
-_CALLED = {"column": "table", "near": "section", "words": "sentence"}
+_CALLED = {"column": "table", "near": "section", "nearby": "section", "words": "sentence", "each": "text, for each"}
 
 
 def _grim(x: Number, n: N, place: Place, arms: int = 1, others: frozenset[int] = frozenset()) -> Findings:
@@ -359,7 +359,7 @@ def _means_of_cells(log: LogText, table: LogTable) -> Findings:
 
 def _mean(x: Number, kind: str, n: N | None, own: str, context: str, place: Place) -> Findings:
     spread, step, scale = x.spread or 0.0, x.spread_step, _scale(own) or _scale_of(_scale(context), x)
-    size = n.value if n and (n.sure or n.where in ("heading", "near", "words")) else None
+    size = n.value if n and (n.sure or n.where in ("heading", "near", "nearby", "words")) else None
     if kind == "SE" and size:
         spread, kind = spread * math.sqrt(size), "SD"
     if kind not in ("SD", ""):

@@ -194,7 +194,7 @@ def _summaries(log: LogText) -> Findings:
     """Percentages of a summary that nothing else in the log holds or gives by a difference, ratio, complement or mean."""
     for file in log.files():
         quoted = [s for s in file.statements if _in_summary(s) and not s.is_heading]
-        held = _held(file)
+        held = [*_held(file), *_of_n(file)]
         if len(held) < 2 or not quoted:
             continue
         labels = [h for t in file.tables for h in (*t.columns, *map(t.label, range(len(t.rows))))]
@@ -202,10 +202,22 @@ def _summaries(log: LogText) -> Findings:
         given = _Given(file, held)
         for s in quoted:
             for x in s.numbers if len(held) >= 4 or names & stems(s.text) else ():
-                exact = x.kind == "percent" and not x.bound and not x.n and x.successes is None
+                exact = x.kind in ("percent", "points") and not x.bound and not x.n and x.successes is None
                 if exact and x.value not in (0.0, 50.0, 95.0, 100.0):
                     said = f"no table or other sentence holds {x}, or two numbers that make it"
                     yield in_sentence(s).finds("holds" if given.makes(x) else "weak", "summary", said)
+
+
+def _of_n(file: LogText) -> list[Number]:
+    """Whole numbers of a column of counts whose n stands in another column: 43 of 50."""
+    found = []
+    for table in (t for t in file.tables if len(t.rows) <= _MOST_ROWS):
+        for j in (j for j in table.value_columns if RATE.search(table.columns[j]) and j not in table.n_columns):
+            for i, x in enumerate(table.column(j)):
+                n = n_of_cell(file, table, i, j) if x and x.kind == "number" and x.step >= 1 else None
+                if x and n and n.where in ("column", "header", "caption") and 0 <= x.value <= n.value:
+                    found.append(replace(x, kind="count", n=n.value, successes=int(x.value)))
+    return found
 
 
 def _held(file: LogText) -> list[Number]:

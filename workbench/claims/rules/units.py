@@ -24,7 +24,7 @@ _AVERAGED = phrase(
 )
 _AVERAGED_TITLE = phrase(r"\bseeds?\b|averag|macro|\bfolds?\b")
 #: where an n is surely that of the number; elsewhere it is only near
-SURE = ("cell", "column", "header", "caption", "sentence", "design")
+SURE = ("cell", "column", "header", "caption", "sentence", "design", "each")
 
 
 class N(NamedTuple):
@@ -95,17 +95,8 @@ def n_of_cell(log: LogText, table: LogTable, i: int, j: int) -> N | None:
             return N(n, where) if n else None
     if n := _of_design(log, table):
         return N(n, "design")
-    n = (
-        _only(_n_in(table.context))
-        or _only(_ns_in_words(log.of_section(table.section)))
-        or _only(_units_in(table.title))
-    )
-    return N(n, "near") if n else None
-
-
-@lru_cache(maxsize=20_000)
-def _units_in(text: str) -> tuple[int, ...]:
-    return tuple(int(x.value) for x in read_numbers(text) if x.kind == "n" and _UNIT.search(x.unit))
+    n = _only(_n_in(table.context))
+    return N(n, "near") if n else _in_words(table.title, *(s.text for s in log.of_section(table.section)))
 
 
 def _in_n_column(table: LogTable, i: int, j: int) -> int | None:
@@ -267,14 +258,42 @@ def n_of_number(log: LogText, s: Statement, number: Number) -> N | None:
         if in_heading := _n_in(heading):
             n = _only(in_heading)
             return N(n, "heading") if n else None
-    block, section = log.of_block(s.block), log.of_section(s.section)
-    n = _only(ns_given(block)) or _only(ns_given(section))
-    return N(n, "near") if n else None
+    n = _only(ns_given(log.of_block(s.block))) or _only(ns_given(log.of_section(s.section)))
+    return N(n, "near") if n else _in_words(*(t.text for t in log.of_block(s.block) if t.line <= s.line))
 
 
 def ns_given(statements: Iterable[Statement]) -> set[int]:
     """Every "n = " of some statements."""
     return {int(x.value) for s in statements for x in s.numbers if x.kind == "n" and not x.unit}
+
+
+# ---- in words
+
+_SAMPLED = phrase(
+    r"^(?:prompts|items|examples|samples|questions|participants|subjects|patients|responses|completions|images|people|students"
+    r"|users|respondents|problems|queries|instances|tasks|requests|generations|rollouts|conversations|scenarios|women|men|children)$"
+)
+#: a number of units is said to be that of each arm
+FOR_EACH = phrase(
+    r"\b(?:per|each|every|all|same) (?:\w+ )?(?:condition|arm|cell|group|layer|model|dose|setting|row|set|category|split)s?\b",
+    r"(?:prompts|items|samples|questions|participants|examples|patients) each\b|\bin each\b",
+)
+
+
+def _in_words(*texts: str) -> N | None:
+    """An n that is given in words, "28 harmful prompts": surely that of all numbers, where it is said to be each arm's."""
+    found = [(n, text) for text in texts for n in _sampled_in(text)]
+    n = _only(n for n, _ in found)
+    each = n and any(FOR_EACH.search(text) for _, text in found)
+    return N(n, "each" if each else "nearby") if n else None
+
+
+@lru_cache(maxsize=20_000)
+def _sampled_in(text: str) -> tuple[int, ...]:
+    numbers = read_numbers(text)
+    if any(x.kind == "count" for x in numbers):
+        return ()
+    return tuple(int(x.value) for x in numbers if x.kind == "n" and _SAMPLED.match(x.unit) and x.value >= 5)
 
 
 _UNIT = phrase(
@@ -285,7 +304,7 @@ _UNIT = phrase(
 def n_in_words_near(log: LogText, s: Statement) -> N | None:
     """The only "28 prompts" of a paragraph that gives no count of them: good enough to doubt a percentage."""
     n = _only(_ns_in_words(log.of_block(s.block)))
-    return N(n, "near") if n else None
+    return N(n, "nearby") if n else None
 
 
 def _ns_in_words(statements: Iterable[Statement]) -> set[int]:
