@@ -93,9 +93,10 @@ def check_config(config: Mapping[str, Any], where: str) -> None:
             "or float32"
         )
     for name in _SIZES:
-        if name in config and not (type(size := config[name]) is int and 0 < size < 1 << 32):
+        size = config.get(name)
+        if size is not None and not (type(size) is int and 0 < size < 1 << 32):
             raise WorkbenchError(f"{where}: {name} is {size!r:.60}; expected a whole number above 0")
-    if config.get("num_hidden_layers", 0) > _MOST_LAYERS:
+    if (config.get("num_hidden_layers") or 0) > _MOST_LAYERS:
         raise WorkbenchError(
             f"{where}: num_hidden_layers is {config['num_hidden_layers']}; expected at most {_MOST_LAYERS}"
         )
