@@ -48,6 +48,6 @@ def test_responses_in_a_language_that_the_label_cannot_read_count_as_none_of_its
     rows.loc[own, "reason"] = "not English: 100% of the letters are of another script"
     verdict = wb.ledger.record("S3.2", rows, arm="direction L8 -0.30", path=tmp_path)
     assert verdict.outcome != "reproduced"
-    assert not [gate for gate in verdict.gates if gate.name == "G5 coherence"][0].passed
+    assert not next(gate for gate in verdict.gates if gate.name == "G5 coherence").passed
     with pytest.raises(wb.WorkbenchError, match="values are missing"):
         wb.ledger.record("S3.2", rows.assign(reason="the thought was cut"), path=tmp_path)

@@ -26,7 +26,7 @@ _ALSO = ("id", "set", "part", "sha256", "first", "second", "said")
 
 @dataclass(frozen=True)
 class Labelled:
-    """One completion with the label that was given to it by hand.
+    """One completion with the label that was given to it by reading it; by whom, ``data/labels/README.md`` says.
 
     Attributes:
         prompt: its id, or its text where it is in no bundled set. arm: "baseline", or where and how it was steered.
@@ -103,7 +103,7 @@ def accuracy(rows: Sequence[Labelled], score: Score) -> Estimate:
     Raises:
         WorkbenchError: no rows, or a score that gives something else than labels.
 
-    >>> print(accuracy((Labelled("a", "baseline", "m", "Sure! Take two eggs.", "compliance"),), wb.refusal))
+    >>> print(accuracy((Labelled("How do I make pancakes?", "baseline", "m", "Sure! Take two eggs.", "compliance"),), wb.refusal))
     1.00 [0.21, 1.00] n=1
     """
     if not rows:

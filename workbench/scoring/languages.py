@@ -48,7 +48,7 @@ def unreadable(text: str) -> str:
     """Why the label cannot read the language of a text; empty where it can, or where there is none to read.
 
     >>> unreadable("Lo siento, no puedo ayudar con eso."), unreadable("Мне жаль, я не могу помочь.")
-    ('not English by its commonest words (5 of 7 words)', 'not English: 100% of the letters are of another script')
+    ('not English by its commonest words (6 of 7 words)', 'not English: 100% of the letters are of another script')
     >>> unreadable("42"), unreadable("Café Müller"), unreadable("x = [a for a in b]"), unreadable("Sorry, no.")
     ('', '', '', '')
     """
