@@ -395,18 +395,20 @@ def shown(page):
 
 
 def lines(page):
-    return page.eval_on_selector_all("#forest .ytick text", "all => all.map(t => t.textContent.split(' ')[0])")
+    return page.eval_on_selector_all(
+        "#forest [class^=y][class$=tick] text", "all => all.map(t => t.textContent.split(' ')[0])"
+    )
 
 
 @browser
 def test_filters_choose_the_same_claims_in_table_and_plot(site, visitor):
     page = visitor.open(site / "index.html")
-    page.wait_for_selector("#forest .ytick text")
+    page.wait_for_selector("#forest [class^=y][class$=tick] text")
     every = sum(len(claim.lines()) for claim in wb.logged_claims())
     assert (len(shown(page)), len(lines(page))) == (47, every)
     page.select_option("select[name=model]", "owner/Mistral-7B")
     assert shown(page) == ["S3.2"]
-    page.wait_for_function("document.querySelectorAll('#forest .ytick text').length === 1")
+    page.wait_for_function("document.querySelectorAll('#forest [class^=y][class$=tick] text').length === 1")
     page.select_option("select[name=model]", "")
     page.select_option("select[name=verdict]", "reproduced")
     expected = wb.ledger.open(site.parent / "ledger").frame()
@@ -415,13 +417,13 @@ def test_filters_choose_the_same_claims_in_table_and_plot(site, visitor):
     page.select_option("select[name=log]", "003")
     own = [claim.id for claim in wb.logged_claims() if claim.log.id == "003"]
     assert shown(page) == own
-    page.wait_for_function(f"document.querySelectorAll('#forest .ytick text').length === {len(own)}")
+    page.wait_for_function(f"document.querySelectorAll('#forest [class^=y][class$=tick] text').length === {len(own)}")
     assert set(lines(page)) == set(own)
     assert f"{len(own)} of 47 claims shown" in page.text_content("#shown")
     page.fill("input[name=text]", "no such claim")
     assert shown(page) == []
     page.click("button[type=reset]")
-    page.wait_for_function(f"document.querySelectorAll('#forest .ytick text').length === {every}")
+    page.wait_for_function(f"document.querySelectorAll('#forest [class^=y][class$=tick] text').length === {every}")
     assert len(shown(page)) == 47
 
 
@@ -429,7 +431,7 @@ def test_filters_choose_the_same_claims_in_table_and_plot(site, visitor):
 @pytest.mark.parametrize(("width", "lines"), [(1280, 2), (390, 6)])
 def test_the_plot_is_explained_in_lines_as_wide_as_the_page(site, visitor, width, lines):
     page = visitor.open(site / "index.html", width)
-    page.wait_for_selector("#forest .ytick text")
+    page.wait_for_selector("#forest [class^=y][class$=tick] text")
     assert page.locator("figcaption").bounding_box()["height"] < lines * 24
     assert page.locator("#forest .gtitle").count() == 0
 
@@ -437,9 +439,9 @@ def test_the_plot_is_explained_in_lines_as_wide_as_the_page(site, visitor, width
 @browser
 def test_a_mark_of_the_filtered_plot_keeps_its_claim_and_leads_to_it(site, visitor):
     page = visitor.open(site / "index.html")
-    page.wait_for_selector("#forest .ytick text")
+    page.wait_for_selector("#forest [class^=y][class$=tick] text")
     page.select_option("select[name=verdict]", "reproduced")
-    page.wait_for_function("document.querySelectorAll('#forest .ytick text').length === 1")
+    page.wait_for_function("document.querySelectorAll('#forest [class^=y][class$=tick] text').length === 1")
     x, y = page.evaluate(
         """() => { const plot = document.getElementById('forest');
             const i = plot.data.findIndex(t => t.name === 'reproduced' && t.x.length && t.x[0] === 0 && t.customdata), t = plot.data[i];

@@ -11,7 +11,13 @@ from tests.scoring.test_labels import COLLAPSES, COMPLIANCES, REFUSALS
 from workbench._files import data_folder
 from workbench.scoring.labels import LABELS
 
-ROW = {"prompt": "p", "arm": "Steer()", "model": "m", "text": "Paris.", "label": "compliance"}
+ROW = {
+    "prompt": "What is the capital of France?",
+    "arm": "Steer()",
+    "model": "m",
+    "text": "Paris.",
+    "label": "compliance",
+}
 
 
 def written(path, *rows):
@@ -110,7 +116,7 @@ def test_the_label_on_what_no_rule_was_made_on_errs_no_more_than_was_measured(sc
 def test_the_planted_texts_of_the_label_are_a_labelled_set(tmp_path):
     """What the bundled sets are held to, on texts that are always there."""
     groups = (("refusal", REFUSALS), ("compliance", COMPLIANCES), ("collapse", COLLAPSES))
-    rows = [ROW | {"text": text, "label": name} for name, texts in groups for text in texts]
+    rows = [ROW | {"prompt": "", "text": text, "label": name} for name, texts in groups for text in texts]
     found = wb.read_labelled(written(tmp_path / "a.jsonl", *rows))
     assert wb.accuracy(found, wb.refusal).value == 1
     for score in (wb.log000_mention, wb.log001_keyword_refusal, wb.log003_flip, wb.log003_coherent_flip):
@@ -122,7 +128,7 @@ def test_on_hard_texts_the_label_beats_every_scorer_of_the_logs(name):
     """A third of them is collapse, much of it half broken: no text alone tells all of that."""
     rows = wb.read_labelled(data_folder() / "labels" / f"{name}.jsonl")
     counts = [sum(row.label == label for row in rows) for label in LABELS]
-    assert min(counts) >= 15
+    assert min(counts) >= 10
     own = wb.accuracy(rows, wb.refusal)
     assert own.value >= 0.75
     for score in (wb.log000_mention, wb.log001_keyword_refusal, wb.log003_flip, wb.log003_coherent_flip):

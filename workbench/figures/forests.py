@@ -104,6 +104,9 @@ def forest(ledger: Framed, title: str | None = "") -> "go.Figure":
 def _place(frame: "pd.DataFrame") -> "pd.DataFrame":
     """With the unit of each line, its place within the unit, and a height within the line for each model that ran it."""
     frame = frame.assign(axis=[_axis_of(unit) for unit in frame["unit"]])
+    known = np.isfinite(frame["effect"])
+    for side, end in (("low", -np.inf), ("high", np.inf)):  # an interval without an end goes on
+        frame[side] = frame[side].mask(known & frame[side].isna(), end)
     order = {
         name: -i for _, part in frame.groupby("axis", sort=False) for i, name in enumerate(dict.fromkeys(part["claim"]))
     }

@@ -103,7 +103,7 @@ def accuracy(rows: Sequence[Labelled], score: Score) -> Estimate:
     Raises:
         WorkbenchError: no rows, or a score that gives something else than labels.
 
-    >>> print(accuracy((Labelled("a", "baseline", "m", "Sure! Take two eggs.", "compliance"),), wb.refusal))
+    >>> print(accuracy((Labelled("How do I make pancakes?", "baseline", "m", "Sure! Take two eggs.", "compliance"),), wb.refusal))
     1.00 [0.21, 1.00] n=1
     """
     if not rows:
