@@ -109,6 +109,8 @@ def accuracy(rows: Sequence[Labelled], score: Score) -> Estimate:
     if not rows:
         raise WorkbenchError("no labelled rows; benchmarks/label_set.py draws some to be labelled")
     kept = [row for row in rows if row.text or not row.sha256]
+    if kept and (alone := score(kept[0].text)) == alone and alone not in LABELS:  # before a model is asked for
+        raise WorkbenchError(f"{score.name} gives {alone!r}; expected one of {', '.join(LABELS)}")
     labels = score.values(None, [row.asked for row in kept], [row.text for row in kept], [Steer()] * len(kept))
     told = [
         (label, row.label) for label, row in zip(labels, kept, strict=True) if label == label
