@@ -79,7 +79,10 @@ def leaderboard(rng: np.random.Generator) -> str:
 def timing(rng: np.random.Generator) -> str:
     old, new = rng.uniform(80, 200), rng.uniform(20, 70)
     old, new = round(old, 1), round(new, 1)
-    return f"One pass took {old} s before the change and {new} s after it, {old / new:.1f} times as fast; memory stayed below 4 GB on layer 7 of 28."
+    return (
+        f"One pass took {old} s before the change and {new} s after it, {old / new:.1f} times as fast; "
+        "memory stayed below 4 GB on layer 7 of 28."
+    )
 
 
 def trial(rng: np.random.Generator) -> str:
