@@ -18,7 +18,7 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 import workbench as wb
-from workbench.claims.log_audit import RULES
+from workbench.claims.rules.catalogue import RULES
 
 FIGURES = Path(__file__).parent.parent / "figures"
 ALARMS = ("error", "slip", "weak")

@@ -49,6 +49,12 @@ def rates(*percents, n=40):
     return table(["arm: text", "rate: percent"], [[f"arm {i}", p] for i, p in enumerate(percents)], n)
 
 
+def summary(check, numbers, faulty, clean):
+    """A check of summaries, the verdict of its failure, and two files that differ in one number."""
+    name = check.split('"')[1]
+    return (name, "inconsistent", *(claims_file("", check, numbers.format(value)) for value in (faulty, clean)))
+
+
 def fact(holds):
     return f'\n[[fact]]\nid = "seeded"\nstatement = "all runs are seeded"\nholds = {holds}\nprovenance = "P"\nsource = "code"\n'
 
@@ -283,5 +289,42 @@ CASES = {
         "untestable",
         claims_file(rates(30, 60, 100), 'test = "relation"\npoints = "T.rate"'),
         claims_file(rates(30, 60, 90), 'test = "relation"\npoints = "T.rate"'),
+    ),
+    "an interval too narrow for its n": (
+        "interval",
+        "inconsistent",
+        claims_file(
+            rates(80, n=50), 'test = "interval"\nof = "T.rate"\nlow = "low"\nhigh = "high"', "low = 78\nhigh = 82"
+        ),
+        claims_file(
+            rates(80, n=50), 'test = "interval"\nof = "T.rate"\nlow = "low"\nhigh = "high"', "low = 67\nhigh = 89"
+        ),
+    ),
+    "an SD larger than its scale allows": summary(
+        'test = "sd_limit"\nmean = "m"\nsd = "s"\nlow = "a"\nhigh = "b"\nn = 40',
+        "m = 4.60\ns = {}\na = 1\nb = 5",
+        "1.90",
+        "1.10",
+    ),
+    "a mean that no ratings have": summary(
+        'test = "whole_numbers"\nmean = "m"\nn = 20\nsd = "s"', "m = {}\ns = 1.19", "3.44", "3.45"
+    ),
+    "an SD that no ratings have": summary(
+        'test = "whole_numbers"\nmean = "m"\nn = 4\nsd = "s"', "m = 2.50\ns = {}", "1.35", "1.29"
+    ),
+    "an SD that no outcomes have": summary(
+        'test = "binary_sd"\nmean = "m"\nsd = "s"\nn = 200', "m = 0.80\ns = {}", "0.25", "0.40"
+    ),
+    "an effect size twice too large": summary(
+        'test = "cohens_d"\nmeans = ["m", "k"]\nsds = ["s", "t"]\nclaimed = "d"\nn = 40',
+        "m = 6.0\nk = 5.0\ns = 2.0\nt = 2.1\nd = {}",
+        "0.90",
+        "0.49",
+    ),
+    "a kappa that its table does not give": summary(
+        'test = "kappa"\ntable = [["a", "b"], ["c", "e"]]\nclaimed = "k"',
+        "a = 40\nb = 10\nc = 5\ne = 45\nk = {}",
+        "0.85",
+        "0.70",
     ),
 }

@@ -261,14 +261,14 @@ def audit(
 
 def _claims_and_logs(targets: list[str]) -> tuple[list[str], list[str]]:
     """Which targets are claims (ids and .toml files), and which are logs or numbers."""
-    from workbench.claims.log_formats import is_short_claims_file
+    from workbench.claims.log_formats import is_claims_file, is_short_claims_file
 
     claims: list[str] = []
     logs: list[str] = []
     for target in targets:
         path = Path(target) if "\n" not in target and len(target) < 1000 else None
         if path is not None and path.is_dir():
-            files = sorted(path.glob("*.toml"))
+            files = sorted(f for f in path.glob("*.toml") if is_claims_file(f))
             claims += map(str, files)
             if not files or any(f.suffix != ".toml" for f in path.rglob("*") if f.is_file()):
                 logs.append(target)  # of a folder that holds nothing, the reader of logs says so

@@ -453,3 +453,66 @@ def test_of_many_honest_repeats_none_is_called_inconsistent():
             seen.append(combine(f for check in checks for f in check.run()) == "inconsistent")
     assert np.mean(alone) > 0.15
     assert np.mean(together) <= 0.05 + 2 * 0.022
+
+
+def test_tests_of_a_hypothesis_find_what_is_there(monkeypatch):
+    """Power at a stated alternative, beside the sizes above: of 50 draws each, at least 40 are found."""
+    import numpy as np
+
+    monkeypatch.setattr("workbench.claims.audits.noise.needed_n_mean", lambda *_, **__: 1)
+    rng = np.random.default_rng(1)
+
+    def column(rates, n):
+        return tuple(counted(k, n) for k in rng.binomial(n, rates))
+
+    def best_of():  # the best of 12 arms, one of them at 80% where the base is at 30%, n = 40
+        base, *arms = rng.binomial(40, [0.3, *[0.3] * 11, 0.8])
+        return run("best_of", counted(max(arms), 40), counted(base, 40), 12).outcome == "holds"
+
+    def repeats():  # five conditions, 30 each, repeated 30 points higher
+        return run("repeats", column([0.3] * 5, 30), column([0.6] * 5, 30)).outcome == "fails"
+
+    def beyond_noise():  # means of 10, two SDs apart
+        x = rng.normal([[0.0], [2.0]], 1.0, (2, 10))
+        sd = np.sqrt(x.var(axis=1, ddof=1).mean())
+        means = [number(f"{m:.6f}") for m in x.mean(axis=1)]
+        return run("beyond_noise", *means, number(f"{sd:.6f}"), 10).outcome == "holds"
+
+    def vary():  # one arm of four at 50% where the others are at 15%, n = 40
+        return run("vary", column([0.15, 0.15, 0.15, 0.5], 40)).outcome == "holds"
+
+    def correlation():  # rho = .9 over 12 rows
+        x = rng.normal(size=12)
+        y = 0.9 * x + np.sqrt(1 - 0.81) * rng.normal(size=12)
+        columns = [tuple(number(f"{v:.2f}") for v in values) for values in (x, y)]
+        return len(run("correlation", *columns, number(f"{np.corrcoef(x, y)[0, 1]:.2f}"))) == 1
+
+    def of_a_family():  # one pair of ten, 20% against 60% of 50
+        check = bind(
+            {"test": "compatible", "a": "a", "b": "b"},
+            {},
+            Record({}, {}, dict(zip("ab", column([0.2, 0.6], 50), strict=True))),
+            (),
+            Lines("f", ""),
+            10,
+        )
+        return check.run()[0].outcome == "fails"
+
+    for simulate in (best_of, repeats, beyond_noise, vary, correlation, of_a_family):
+        found = sum(simulate() for _ in range(50))
+        assert found >= 40, (simulate.__name__, found)
+
+
+def test_summaries_have_their_right_value():
+    assert run("interval", percent("80", 50), number(67), number(89)).values == pytest.approx((66.96, 88.76), abs=0.01)
+    assert run("interval", percent("80", 50), number("66.3"), number("90.0")).outcome == "holds"  # Clopper-Pearson
+    assert run("sd_limit", number("3.00"), number("1.50"), number(1), number(5), 10).values[0] == pytest.approx(
+        2.108, abs=1e-3
+    )
+    assert run("binary_sd", number("0.80"), number("0.40")).values[0] == pytest.approx(0.4)
+    d = run("cohens_d", (number("6.0"), number("5.0")), (number("2.0"), number("2.0")), number("0.50"), 40)
+    assert (d.outcome, d.values[0]) == ("holds", pytest.approx(0.5))
+    columns = tuple(tuple(number(v) for v in column) for column in ((40, 10), (5, 45)))
+    assert run("kappa", columns, number("0.70")).values[0] == pytest.approx(0.7)
+    assert run("whole_numbers", number("2.50"), 4, number("1.29")).outcome == "holds"
+    assert run("whole_numbers", number("3.44"), 20).outcome == "fails"

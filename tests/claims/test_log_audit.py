@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 import workbench as wb
 from tests.claims.logs_to_audit import CLEAN, FAULTY, MORE_CLEAN, MORE_FAULTY, notebook
 from workbench.claims.files import read_claims
-from workbench.claims.log_audit import RULES
 from workbench.claims.log_draft import write_draft
 from workbench.claims.log_page import write_page
 from workbench.claims.log_reader import read_text
+from workbench.claims.rules.catalogue import RULES
 from workbench.cli import app
 
 ALARMS = ("error", "slip", "weak")

@@ -97,3 +97,21 @@ def test_a_rule_that_cannot_be_computed_loses_one_sentence(monkeypatch):
     audited = wb.audit("This is broken: 1/2.\n\n41 of 40 prompts were refused.")
     assert [f.rule for f in audited] == ["count"]
     assert [line for _, line, why in audited.unread if "no number" in why] == [1]
+
+
+def test_settings_of_a_project_beside_a_log_are_no_claims(tmp_path):
+    from typer.testing import CliRunner
+
+    from workbench.cli import app
+
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "a"\n')
+    (tmp_path / "log.md").write_text("41 of 40 prompts were refused.")
+    result = CliRunner().invoke(app, ["audit", str(tmp_path), "--fail-on", "error"])
+    assert result.exit_code == 1
+    assert "41 of 40" in result.output
+
+
+@pytest.mark.parametrize("nothing", ["", " ", [], 5, None])
+def test_what_is_no_log_is_refused_in_one_line(nothing):
+    with pytest.raises(wb.WorkbenchError, match=r"nothing to audit|a log is"):
+        wb.audit(nothing)

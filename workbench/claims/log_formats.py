@@ -180,6 +180,17 @@ def _is_table(data: Mapping[str, Any]) -> bool:
 # ---- claims files
 
 
+def is_claims_file(path: str | Path) -> bool:
+    """Whether a TOML file is one of claims, not a project's settings; one that is broken is, where it names a claim."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        return bool({"claim", "log"} & set(tomllib.loads(text)))
+    except tomllib.TOMLDecodeError:
+        return "[[claim" in text
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 def is_short_claims_file(path: str | Path) -> bool:
     """Whether a claims file gives no more than ids, statements and numbers, so that it is audited as a log is."""
     try:

@@ -47,13 +47,19 @@ def read_log(log: str | Path | Iterable[str | Path]) -> LogText:
     """
     if isinstance(log, str | Path):
         return _read_one(log)
-    parts = [_read_one(one) for one in log]
+    if not isinstance(log, list | tuple | set) or not log or not all(isinstance(one, str | Path) for one in log):
+        raise WorkbenchError(
+            f"a log is a file, a folder, a list of them, or a text; got {type(log).__name__} {str(log)[:40]!r}"
+        )
+    parts = [_read_one(one) for one in dict.fromkeys(log)]
     return _joined(parts, ", ".join(p.source for p in parts))
 
 
 def _read_one(log: str | Path) -> LogText:
     if log == "-":
         return read_text(sys.stdin.read(), "standard input")
+    if not str(log).strip():
+        raise WorkbenchError("nothing to audit: the text is empty")
     path = Path(log)
     try:
         there = not (isinstance(log, str) and "\n" in log) and path.exists()
@@ -68,14 +74,14 @@ def _read_one(log: str | Path) -> LogText:
         raise WorkbenchError(
             f"{log}: no such file; give a file, a folder, or the numbers themselves, e.g. '31/35 vs 6/35'"
         )
-    if not text.strip():
-        raise WorkbenchError("nothing to audit: the text is empty")
     return read_text(text)
 
 
 def _files_of(folder: Path) -> list[Path]:
     files = [f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES]
-    files = sorted(f for f in files if not any(p.startswith(".") for p in f.relative_to(folder).parts))
+    files = sorted(
+        f for f in files if not any(p.startswith(".") or p == "node_modules" for p in f.relative_to(folder).parts)
+    )
     if not files:
         raise WorkbenchError(f"{folder} holds no file to audit; read are {', '.join(SUFFIXES)}")
     return files

@@ -6,6 +6,7 @@ from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
 
+from workbench.claims.feasible import nearest_count
 from workbench.claims.rounding import Printed
 
 Options = tuple[tuple[str, float], ...]
@@ -126,6 +127,28 @@ def interval_of_rate(k: int, n: int, level: float) -> list[tuple[str, float, flo
     limits.append(("Agresti-Coull", middle - half, middle + half))
     limits.append(("Jeffreys", *stats.beta.interval(level / 100, k + 0.5, n - k + 0.5)))
     return [(name, 100 * float(low), 100 * float(high)) for name, low, high in limits]
+
+
+def off_interval(percent: float, half: float, n: int, level: float, said: tuple[float, float]) -> float:
+    """How far printed limits are, in points, from those of any method for a rate that was rounded by up to ``half``.
+
+    Limits lie between those of the least and of the most successes that the rate may stand for, and may be cut at 0 and 100.
+
+    >>> round(off_interval(80, 0.5, 50, 95, (67.0, 88.8)), 2), round(off_interval(80, 0.5, 50, 95, (78.0, 82.0)), 1)
+    (0.04, 10.4)
+    """
+    k = nearest_count(percent, n)
+    least, most = math.ceil((percent - half) * n / 100 - 1e-9), math.floor((percent + half) * n / 100 + 1e-9)
+    ends = (max(least, 0), min(most, n)) if least <= most else (k, k)
+    methods = zip(*(interval_of_rate(end, n, level) for end in ends), strict=True)
+    return min(
+        max(_outside(limit, a, b) for limit, a, b in zip(said, low[1:], high[1:], strict=True)) for low, high in methods
+    )
+
+
+def _outside(limit: float, low: float, high: float) -> float:
+    cut = min(max(low, 0.0), 100.0), min(max(high, 0.0), 100.0)
+    return min(max(a - limit, limit - b, 0.0) for a, b in ((low, high), cut))
 
 
 @lru_cache(maxsize=64)

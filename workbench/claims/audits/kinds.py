@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from workbench.claims.audits import arithmetic, noise, procedure, wording
+from workbench.claims.audits import arithmetic, noise, procedure, summaries, wording
 from workbench.claims.audits.findings import Result
 
 
@@ -54,6 +54,12 @@ CHECKS: Mapping[str, Kind] = {
         certain=wording.certain,
         record=wording.record,
         step_or_curve=noise.step_or_curve,
+        interval=summaries.interval,
+        sd_limit=summaries.sd_limit,
+        whole_numbers=summaries.whole_numbers,
+        binary_sd=summaries.binary_sd,
+        cohens_d=summaries.cohens_d,
+        kappa=summaries.kappa,
     ),
     **_kinds(
         "underpowered",
@@ -93,7 +99,7 @@ CHECKS: Mapping[str, Kind] = {
 #: checks that take numbers as printed, never as counts out of n
 EXACT = frozenset(
     """grim sum mean row_means row_sums product difference ratio change pooled_sd correlation subgroups within monotone
-    peak same every distinct record procedure measured""".split()  # noqa: SIM905
+    peak same every distinct record procedure measured interval sd_limit whole_numbers binary_sd cohens_d kappa""".split()  # noqa: SIM905
 )
 
 #: checks that ask whether honest repeats agree: of twenty, one fails at 5% by chance
@@ -105,7 +111,7 @@ _LEAST = {
     ("peak", "of"): 2, ("reversals", "of"): 3, ("trend", "of"): 2, ("chance_match", "among"): 2, ("identical", "of"): 2,
     ("totals", "classes"): 2, ("row_means", "of"): 2, ("row_sums", "of"): 2, ("skipped_row", "of"): 3,
     ("step_or_curve", "of"): 4, ("variance_law", "sd"): 3,
-    ("procedure", "needs"): 1, ("record", "needs"): 1, ("subgroups", "groups"): 1,
+    ("kappa", "table"): 2, ("cohens_d", "means"): 2, ("procedure", "needs"): 1, ("record", "needs"): 1, ("subgroups", "groups"): 1,
 }  # fmt: skip
 
 #: the two things that a check compares: one thing compared with itself shows nothing

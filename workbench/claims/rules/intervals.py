@@ -8,7 +8,7 @@ from dataclasses import replace
 from workbench.claims.feasible import nearest_count
 from workbench.claims.log_numbers import Number, read_numbers, step_of
 from workbench.claims.log_text import LogTable, LogText, Statement
-from workbench.claims.recomputed import interval_of_rate, z_of
+from workbench.claims.recomputed import interval_of_rate, off_interval, z_of
 from workbench.claims.rounding import Grade
 from workbench.claims.rules.finding import Family, LogFinding, Place, in_row, in_sentence
 from workbench.claims.rules.labels import CI_COLUMN, phrase, roles
@@ -131,12 +131,8 @@ def _of_rate(x: Number, n: N, low: float, high: float, place: Place) -> LogFindi
     value = x.percent if x.kind in ("percent", "count") else 100 * x.value
     scale = 1.0 if x.kind in ("percent", "count") and high > 1 else 100.0
     half = {"count": 0.0, "percent": x.step}.get(x.kind, 100 * x.step) / 2
-    least, most = math.ceil((value - half) * n.value / 100 - 1e-9), math.floor((value + half) * n.value / 100 + 1e-9)
-    k = nearest_count(value, n.value)
-    least, most = (max(least, 0), min(most, n.value)) if least <= most else (k, k)
-    said, step = (low * scale, high * scale), x.limits_step * scale
-    spans = zip(interval_of_rate(least, n.value, x.level), interval_of_rate(most, n.value, x.level), strict=True)
-    off = min(_distance(said, a[1:], b[1:]) for a, b in spans)
+    k, said, step = nearest_count(value, n.value), (low * scale, high * scale), x.limits_step * scale
+    off = off_interval(value, half, n.value, x.level, said)
     _, lower, upper = interval_of_rate(k, n.value, x.level)[0]
     if off <= 0.55 * step + 1e-9:
         return place.holds("interval")
@@ -150,15 +146,6 @@ def _of_rate(x: Number, n: N, low: float, high: float, place: Place) -> LogFindi
         lower,
         upper,
     )
-
-
-def _distance(said: tuple[float, float], least: tuple[float, float], most: tuple[float, float]) -> float:
-    """How far printed limits are from a method's, which may be cut at 0 and 100."""
-    off = 0.0
-    for limit, a, b in zip(said, least, most, strict=True):
-        cut = min(max(a, 0.0), 100.0), min(max(b, 0.0), 100.0)
-        off = max(off, min(max(low - limit, limit - high, 0.0) for low, high in ((a, b), cut)))
-    return off
 
 
 FAMILY = Family(
