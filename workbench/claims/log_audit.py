@@ -21,6 +21,7 @@ from workbench.claims.rules import (
     extent,
     facts,
     groups,
+    identities,
     intervals,
     order,
     p_values,
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FAMILIES = (
-    possible.FAMILY, totals.FAMILY, columns.FAMILY, changes.FAMILY, equations.FAMILY, p_values.FAMILY, effects.FAMILY,
-    intervals.FAMILY, repeats.FAMILY, facts.FAMILY, groups.FAMILY, order.FAMILY, extent.FAMILY, spoken.FAMILY,
+    possible.FAMILY, totals.FAMILY, columns.FAMILY, changes.FAMILY, equations.FAMILY, identities.FAMILY, p_values.FAMILY,
+    effects.FAMILY, intervals.FAMILY, repeats.FAMILY, facts.FAMILY, groups.FAMILY, order.FAMILY, extent.FAMILY, spoken.FAMILY,
     comparisons.FAMILY, design.FAMILY,
 )  # fmt: skip
 _MOST_ROWS = 3000  # of a table, for rules that compare its cells

@@ -11,6 +11,7 @@ What is asked, and which file answers:
     does a column follow from other columns?                        columns      changes, ratios, rates, relations
     does a change follow from its two numbers?                      changes      points, percent, times
     does an equation come out?                                      equations    sums, products, F1
+    do the numbers of a sentence fit by their names?                identities   shares, odds, SE, R², TP and FP, interval and p
     do p-values come out?                                           p_values     every test that could be meant
     do t, d, r, κ come out?                                         effects      from means, columns, confusion tables
     do intervals come out?                                          intervals    every method in use

@@ -21,8 +21,11 @@ _GROWTH = phrase(
 )
 _CALLED_CHANGE = phrase(r"difference|\bdiff\b|change|Δ|delta|gap\b")
 _RELATIVE = phrase(r"relative|percent (?:increase|decrease|improvement)|% (?:relative|increase|decrease|reduction)")
-_MULTIPLE = phrase(r"\b(doubled|doubles|tripled|triples|quadrupled|halved|halves)\b")
+_MULTIPLE = phrase(r"\b(double|triple|halve|doubled|doubles|tripled|triples|quadrupled|halved|halves)\b")
 _MULTIPLES = {
+    "double": 2.0,
+    "triple": 3.0,
+    "halve": 0.5,
     "doubled": 2.0,
     "doubles": 2.0,
     "tripled": 3.0,

@@ -293,7 +293,7 @@ _NAMED = (
     _Named(phrase(r"coefficient of variation|^cv\b"), ("sd", "mean"), lambda s, m, c: c * s / m, "SD / mean"),
     _Named(
         phrase(r"^f1\b|f-?score|f-?measure"),
-        ("precision", "recall|sensitivity"),
+        (r"precision|^P$", r"recall|sensitivity|^R$"),
         lambda p, r, _: 2 * p * r / (p + r),
         "2PR / (P + R)",
     ),

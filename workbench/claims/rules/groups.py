@@ -10,7 +10,7 @@ from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.rounding import Grade
 from workbench.claims.rules.finding import Family, LogFinding, in_cell, in_sentence, in_table, short
 from workbench.claims.rules.labels import CHANGE, is_total, phrase, settings_key, stems
-from workbench.claims.rules.units import designs, n_of_cell
+from workbench.claims.rules.units import FOR_EACH, designs, n_of_cell
 
 Findings = Iterator[LogFinding]
 
@@ -194,6 +194,68 @@ def _two_names(log: LogText, table: LogTable) -> Findings:
             yield in_table(table).finds("weak", "two names", said, *apart, others=table.row_lines)
 
 
+_OPPOSITE = phrase(
+    r"\b(?P<a>[a-z]+)(?: direction| vector)?s? (?:is|are|was|being) (?:just |simply )?(?:the )?"
+    r"(?:negative|negation|opposite|minus|inverse) of (?:the )?(?P<b>[a-z]+)",
+    r"\b(?P<a2>[a-z]+)(?: direction| vector)? = -\s?(?P<b2>[a-z]+)",
+)
+
+
+def _named_twice(log: LogText) -> Findings:
+    """ "Compliance is the negative of refusal", and rows that subtract one and add the other."""
+    for s in log.statements:
+        m = _OPPOSITE.search(s.text)
+        a, b = ((m["a"] or m["a2"]).lower(), (m["b"] or m["b2"]).lower()) if m else ("", "")
+        for table in log.tables_of(s.section) if m and a != b else ():
+            rows = [(i, _sign(table.label(i)), table.label(i).lower()) for i in range(len(table.rows))]
+            first = [
+                (i, sign)
+                for i, sign, label in rows
+                if sign and b in label and f"= -{b}" not in label and a not in label
+            ]
+            second = [(i, sign) for i, sign, label in rows if sign and a in label]
+            for (i, x), (k, y) in ((p, q) for p in first for q in second):
+                if x[0] != y[0] and x[1] == y[1]:
+                    said = f"'{table.label(i)}' and '{table.label(k)}' are one condition (line {s.line}: {a} is -{b}), with two results"
+                    lines = (table.row_lines[i], table.row_lines[k])
+                    yield in_table(table).finds("weak", "two names", said, others=lines)
+
+
+def _sign(label: str) -> tuple[str, float] | None:
+    """The sign and size of a coefficient in a label."""
+    m = re.search(r"(?<![\w.])([-+])\s?(\d+(?:\.\d+)?)", label.replace("\u2212", "-"))
+    return (m[1], float(m[2])) if m else None
+
+
+_PRODUCT = re.compile(
+    r"(?P<sign>[-+])\s?(?P<k>\d+(?:\.\d+)?)\s?[*·×]\s?\(?\s?(?P<turn>-)?\s?(?P<v>[A-Za-z]\w*)\)?"
+    r"|\((?P<turn2>-)?(?P<v2>[a-z]\w*), (?P<sign2>-?)(?P<k2>\d+(?:\.\d+)?)\)"
+)
+
+
+def _products(log: LogText) -> Findings:
+    """ "-1.0·d: 4/30" and "+1.0·(-d): 13/30", in the items or sentences of one paragraph."""
+    for block in log.blocks():
+        text = " ".join(s.text for s in block if not s.is_heading)
+        found = [(m.start(), *_coefficient(m)) for m in _PRODUCT.finditer(text)] if len(block) <= 20 else []
+        for (x, first, size, turned), (y, second, other, also) in combinations(found, 2):
+            if (
+                turned != also
+                and (first, size) == (second, other)
+                and abs(x - y) < 200
+                and re.search(r"\d\s?/\s?\d|\d%", text[x:y])
+            ):
+                said = f"'{text[x : x + 12]}' and '{text[y : y + 12]}' are one condition under two names"
+                yield in_sentence(block[0]).finds("weak", "two names", said)
+
+
+def _coefficient(m: re.Match[str]) -> tuple[str, float, bool]:
+    """The vector, its signed coefficient after the vector's own sign is taken in, and whether the vector was turned."""
+    turned = bool(m["turn"] or m["turn2"])
+    sign = -1 if (m["sign"] or m["sign2"]) == "-" else 1
+    return m["v"] or m["v2"], sign * (-1 if turned else 1) * float(m["k"] or m["k2"]), turned
+
+
 # ---- denominators
 
 _FOR_ALL = phrase(
@@ -208,7 +270,7 @@ def _denominators(log: LogText, table: LogTable) -> Findings:
         (s, int(x.value))
         for s in log.of_section(table.section)
         for x in s.numbers
-        if x.kind == "n" and _FOR_ALL.search(s.text)
+        if x.kind == "n" and (_FOR_ALL.search(s.text) or _FOR_EACH_ARM.search(s.text))
     ]
     for j in table.value_columns:
         counts = [(i, x) for i, x in enumerate(table.column(j)) if x and x.n and x.n_from == "cell"]
@@ -245,8 +307,33 @@ def _denominators_of_sentence(log: LogText, s: Statement) -> Findings:
         yield in_sentence(s).finds("weak", "denominator", said)
 
 
+_MOST_OTHERS = 0.5  # of the counts: where more have another n, it is that of something else
+
+
+def _denominators_of_text(log: LogText) -> Findings:
+    """ "N = 40 per arm", and counts of 40 and of 36 in the paragraph."""
+    for block in log.blocks():
+        if len(block) > 12 or any(_WHY.search(s.text) for s in block):
+            continue
+        said = [(s, int(x.value)) for s in block for x in s.numbers if x.kind == "n" and _FOR_EACH_ARM.search(s.text)]
+        counts = [(s, x) for s in block for x in s.numbers if x.kind == "count" and x.n and x.n_from == "cell"]
+        if len({n for _, n in said}) != 1 or len(counts) < 2:
+            continue
+        n = said[0][1]
+        off = [(s, x) for s, x in counts if x.n != n]
+        if off and len(off) <= _MOST_OTHERS * len(counts):
+            s, x = off[0]
+            told = f"n = {n} is stated for all (line {said[0][0].line}), and {x} has another"
+            yield in_sentence(s).finds("weak", "denominator", told, others=(said[0][0].line,))
+        elif not off:
+            yield in_sentence(counts[0][0]).holds("denominator")
+
+
+_FOR_EACH_ARM = phrase(FOR_EACH.pattern, r"\bthe same \d+\b")
+
+
 FAMILY = Family(
     of_sentences=(_denominators_of_sentence,),
     of_tables=(_two_names, _denominators),
-    of_logs=(_subgroups, _classes),
+    of_logs=(_subgroups, _classes, _named_twice, _products, _denominators_of_text),
 )
