@@ -161,13 +161,13 @@ def three_writers(folder):
 
 def type_in(line, root, limit):
     """Exit code and output of a command line in a forked process, in which a file may hold only so many bytes."""
-    said = root / "said"
+    reading, writing = os.pipe()
 
     def run():
         os.chdir(root)
-        with open(said, "w") as both:
-            os.dup2(both.fileno(), 1)
-            os.dup2(both.fileno(), 2)
+        for number in (1, 2):
+            os.dup2(writing, number)
+        os.close(writing)
         sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
         sys.argv = ["workbench", *line]
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -179,14 +179,15 @@ def type_in(line, root, limit):
                 stream.flush()
             os._exit(int(end.code or 0))
 
-    code = os.waitstatus_to_exitcode(ended(fork(run)))
-    return code, said.read_text()
+    child = fork(run)
+    os.close(writing)
+    with open(reading, "rb") as output:
+        said = output.read().decode()
+    return os.waitstatus_to_exitcode(ended(child)), said
 
 
 def everything_in(root):
-    return {
-        str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file() and p.name not in ("said",)
-    }
+    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
 
 def fill_disk_under(line, root):
@@ -205,7 +206,7 @@ def fill_disk_under(line, root):
 
 def lay_out(root):
     """What commands write over."""
-    (root / "log.md").write_text("Refusals rise from 80.0% to 88.7% (n = 35, p = 0.04).\n" * 20)
+    (root / "log.md").write_text("Refusals rise from 80.0% to 88.7% (n = 35, p = 0.04).\n")
     (root / "page.html").write_text("an old page")
     write(root / "books" / "01_fine.ipynb", "print('done')", parameters="model = ''\nprofile = ''\nout = ''")
     plan = 'about = "small"\nfolder = "books"\n[[matrix]]\nmodels = ["smollm2-135m"]\nprofile = "smoke"\n'
