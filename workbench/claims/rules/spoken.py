@@ -201,7 +201,7 @@ _RISES = phrase(r"increas|\bris(?:e|es|ing)\b|grow|improv|climb|\bup\b")
 
 
 def _clause(text: str, m: re.Match[str]) -> str:
-    return order._clause(text, m.start(), m.end())
+    return order.clause(text, m.start(), m.end())
 
 
 # ---- the best
