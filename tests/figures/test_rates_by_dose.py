@@ -52,11 +52,11 @@ def test_rows_without_labels_are_refused():
 def test_a_map_has_a_cell_per_layer_and_dose_and_the_baseline_at_zero():
     one = rows()[rows()["set"] == "positive"]
     figure = figures.outcome_map(one)
-    refused, complied, collapsed = figure.data
+    refused, complied, astray, collapsed = figure.data
     assert (list(refused.x), list(refused.y)) == (["-0.30", "0", "+0.30"], ["12"])
     assert list(refused.z[0]) == [0.0, 1.0, 1.0]
     assert list(complied.z[0]) == [1.0, 0.0, 0.0]
-    assert list(collapsed.z[0]) == [0.0, 0.0, 0.0]
+    assert list(astray.z[0]) == list(collapsed.z[0]) == [0.0, 0.0, 0.0]
     assert refused.customdata[0][1] == str(wb.statistics.rate(3, 3))
     gap = one[~((one["kind"] == "direction") & (one["ratio"] > 0))]
     more = pd.concat([gap, one[one["kind"] == "direction"].assign(layer=13)])

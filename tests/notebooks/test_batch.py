@@ -177,7 +177,8 @@ def test_shipped_plans_take_every_notebook_there_is(name):
     plan = read_plan(name, ROOT / "notebooks")
     there = {path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")}
     assert name in shipped()
-    assert {cell.notebook.stem for cell in plan.executions} == there
+    own = {stem for stem in there if logged_models(stem) == []} - {"16_ledger"} if name == "logged-models" else set()
+    assert {cell.notebook.stem for cell in plan.executions} == there - own
     assert [cell.notebook.stem for cell in plan.executions if cell.last] == ["16_ledger"] * ("16_ledger" in there)
 
 

@@ -97,7 +97,7 @@ def test_subtracting_is_the_other_sign(model, direction, sets, tmp_path):
         direction,
         dev.positive,
         test.positive,
-        wb.refusal,
+        wb.log001_keyword_refusal,
         "compliance",
         sign=-1,
         store=tmp_path,

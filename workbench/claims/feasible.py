@@ -56,7 +56,7 @@ def largest_sd(mean: float, step: float, low: float, high: float, n: int | None 
     Without n the factor n / (n - 1) is taken for a sample of two, the largest there is.
 
     >>> round(largest_sd(3, 0, 1, 5, 10), 3), round(largest_sd(4.6, 0.01, 1, 5, 40), 3)
-    (2.108, 1.216)
+    (2.108, 1.222)
     """
     middle = (low + high) / 2
     inner = min(max(mean, low), high)

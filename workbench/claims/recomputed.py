@@ -135,7 +135,7 @@ def off_interval(percent: float, half: float, n: int, level: float, said: tuple[
     Limits lie between those of the least and of the most successes that the rate may stand for, and may be cut at 0 and 100.
 
     >>> round(off_interval(80, 0.5, 50, 95, (67.0, 88.8)), 2), round(off_interval(80, 0.5, 50, 95, (78.0, 82.0)), 1)
-    (0.04, 10.4)
+    (0.04, 9.1)
     """
     k = nearest_count(percent, n)
     least, most = math.ceil((percent - half) * n / 100 - 1e-9), math.floor((percent + half) * n / 100 + 1e-9)

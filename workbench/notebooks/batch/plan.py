@@ -139,7 +139,7 @@ def shipped() -> dict[str, Path]:
     """The plans that come with the package, by name.
 
     >>> sorted(shipped())
-    ['full', 'logged-models', 'quick']
+    ['full', 'logged-models', 'quick', 'tour']
     """
     return {path.stem: path for path in sorted((data_folder() / "plans").glob("*.toml"))}
 
