@@ -53,10 +53,13 @@ def test_prose_that_looks_like_code(text):
 
 
 def test_the_models_own_responses_to_requests_that_want_none():
-    """The labelled responses: prose, but for those that hold a fenced block."""
+    """The labelled responses without steering: prose, but for those that hold a fenced block."""
     for path in sorted((data_folder() / "labels").glob("*.jsonl")):
         for line in path.read_text().splitlines():
-            text = json.loads(line).get("text", "")  # some are withheld
+            row = json.loads(line)
+            text = row.get("text", "")  # some are withheld
+            if row.get("arm", "baseline") != "baseline":  # what steering broke may look like anything
+                continue
             assert (form(text) != "prose") == ("```" in text), text
 
 

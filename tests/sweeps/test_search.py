@@ -97,7 +97,7 @@ def test_subtracting_is_the_other_sign(model, direction, sets, tmp_path):
         direction,
         dev.positive,
         test.positive,
-        wb.log001_keyword_refusal,
+        wb.Score("planted", 1, lambda text: "refusal" if text.startswith("Sorry") else "compliance"),
         "compliance",
         sign=-1,
         store=tmp_path,

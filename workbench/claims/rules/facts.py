@@ -23,26 +23,26 @@ class _Given(NamedTuple):
 
     Attributes:
         percent, step: its value, and one unit of its last place (0: a count).
-        count: its count and n, where both are given.
+        counted: its count and n, where both are given.
         label, of: the words of its condition and of what was measured.
     """
 
     percent: float
     step: float
-    count: tuple[int, int] | None
+    counted: tuple[int, int] | None
     label: frozenset[str]
     of: frozenset[str]
     place: Place
     shown: str
 
     def agrees(self, other: "_Given") -> bool:
-        if self.count and other.count and self.count[1] == other.count[1]:
-            return self.count == other.count
+        if self.counted and other.counted and self.counted[1] == other.counted[1]:
+            return self.counted == other.counted
         return abs(self.percent - other.percent) <= (self.step + other.step) / 2 + 1e-9
 
     def comparable(self, other: "_Given") -> bool:
         """Whether both are counts of one n, or one is a percentage."""
-        return not (self.count and other.count) or self.count[1] == other.count[1]
+        return not (self.counted and other.counted) or self.counted[1] == other.counted[1]
 
 
 def _cells(log: LogText, table: LogTable) -> Iterator[_Given]:
@@ -158,8 +158,8 @@ def _repeated_tables(log: LogText) -> Findings:
     for (first, a), (second, b) in combinations(tables, 2):
         if first.source != second.source or first.columns == second.columns:
             continue
-        by_key = {(c.label, c.of): c for c in a if c.count and c.of}
-        pairs = [(by_key[c.label, c.of], c) for c in b if c.count and (c.label, c.of) in by_key]
+        by_key = {(c.label, c.of): c for c in a if c.counted and c.of}
+        pairs = [(by_key[c.label, c.of], c) for c in b if c.counted and (c.label, c.of) in by_key]
         pairs = [(x, y) for x, y in pairs if x.comparable(y)]
         off = [(x, y) for x, y in pairs if not x.agrees(y)]
         if len(off) == 1 and len(pairs) >= 2:
@@ -195,7 +195,7 @@ def _repeated_sentences(log: LogText) -> Findings:
             and first[0].comparable(second[0])
             and not first[0].agrees(second[0])
         )
-        kinds = [bool(f.count) for f in first] == [bool(f.count) for f in second]
+        kinds = [bool(f.counted) for f in first] == [bool(f.counted) for f in second]
         if kinds and (pair or single):
             said = f"{second[-1].shown} here, {first[-1].shown} in line {s.line}"
             yield in_sentence(t).finds("weak", "given twice", said, others=(s.line,))

@@ -174,7 +174,7 @@ def _column(table: LogTable, j: int, sure: bool) -> Series:
     if None not in given:
         cells = [c for _, c in sorted(zip(given, cells, strict=True), key=lambda pair: pair[0] or 0.0)]
     of = "" if table.label_column is None else table.columns[table.label_column]
-    labels, lines = (tuple(f(i) for i, _ in cells) for f in (table.label, table.row_lines.__getitem__))
+    labels, lines = tuple(table.label(i) for i, _ in cells), tuple(table.row_lines[i] for i, _ in cells)
     return Series(table.columns[j], labels, tuple(x for _, x in cells), of, lines, sure)
 
 
