@@ -306,7 +306,7 @@ MISHAPS = {
     "wb.prompts(None)": "expected the name of a prompt set",
     "wb.prompts(5)": "expected the name of a prompt set",
     "wb.prompts('a' * 5000 + '.jsonl')": "its name is too long",
-    "wb.pairs(['refusal'])": "unknown contrast set",
+    "wb.pairs(['refusal'])": "expected the name of a contrast set",
     "wb.Prompt('a', system=5)": "system is 5; expected text",
     "wb.Prompt('a', prefill=3)": "prefill is 3; expected text",
     "wb.Prompt('a', id=None)": "id is None; expected text",

@@ -162,7 +162,8 @@ MENDABLE = [
         (f"{command} a b c", "unexpected extra argument")
         for command in ("check", "plan --hardware h100 --arms 1", "run", "batch")
     ),
-    *((f"{command} extra", "unexpected extra argument") for command in ("models", "report", "ledger", "new claim P1")),
+    *((f"{command} extra", "unexpected extra argument") for command in ("models", "report", "new claim P1")),
+    ("ledger extra", "extra is no exported ledger"),
     *((f"{command} --runs", "requires an argument") for command in ("run x", "batch x", "report")),
     ("plan smollm2-refusal --hardware h100", "missing option '--arms'"),
     ("plan smollm2-refusal --arms 1", "missing option '--hardware'"),

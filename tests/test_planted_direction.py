@@ -5,6 +5,7 @@ import pytest
 
 import workbench as wb
 from tests.planted_model import BREAKS_AT, LAYER, planted_direction, planted_model, planted_pairs
+from tests.planted_rows import record
 from workbench.steering.directions import Directions
 
 #: doses beyond the norm of the activations are what the model is built for
@@ -42,7 +43,7 @@ def ratio(ds):
 
 def swept(model, tmp_path_factory, directions, ratios, **more):
     store = tmp_path_factory.mktemp("store")
-    return wb.sweep(
+    rows = wb.sweep(
         model,
         planted_pairs(N, seed=2),
         wb.grid(directions, ratios, on=ON, **more),
@@ -50,11 +51,15 @@ def swept(model, tmp_path_factory, directions, ratios, **more):
         store,
         max_new_tokens=12,
     )
+    rows["value"] = rows["value"].replace(
+        "off topic", "compliance"
+    )  # it complies in one word, "sure", which names nothing
+    return rows
 
 
 @pytest.fixture(scope="module")
 def rows(model, ds, ratio, tmp_path_factory):
-    return swept(model, tmp_path_factory, ds, [-ratio, 0, ratio], layers=[0, LAYER], controls=5)
+    return swept(model, tmp_path_factory, ds, [-ratio, 0, ratio], layers=[0, LAYER], controls=24)
 
 
 def arm(layer, ratio):
@@ -68,13 +73,13 @@ def test_the_direction_is_recovered_from_its_layer_on_with_its_sign(ds):
 
 
 def test_the_sign_is_reproduced_at_the_planted_layer_and_not_before_it(rows, ratio, tmp_path):
-    at = wb.ledger.record("S3.2", rows, arm=arm(LAYER, -ratio), path=tmp_path)
-    assert at.outcome == "reproduced", at
+    at = record("S3.2", rows, arm=arm(LAYER, -ratio), path=tmp_path)
+    assert at.outcome == "reproduced", at.frame().to_string()
     assert at.effect.value == 1.0
-    before = wb.ledger.record("S3.2", rows, arm=arm(0, -ratio), path=tmp_path)
+    before = record("S3.2", rows, arm=arm(0, -ratio), path=tmp_path)
     assert before.effect.value == 0.0
     assert before.outcome != "reproduced"
-    either = wb.ledger.record("S3.2", rows, path=tmp_path)
+    either = record("S3.2", rows, path=tmp_path)
     assert (either.outcome, either.effect.value) == ("reproduced", 1.0)
     assert any(f"Taken of 2 arms: {arm(LAYER, -ratio)}" in reason for reason in either.reasons)
     assert wb.ledger.open(tmp_path).recheck()["agrees"].all()
@@ -88,16 +93,16 @@ def test_both_signs_act_as_planted(rows, ratio):
 
 
 def test_the_wrong_sign_is_not_reproduced(model, ds, ratio, tmp_path_factory, tmp_path):
-    rows = swept(model, tmp_path_factory, Directions((-ds[LAYER],)), [-ratio, 0, ratio], controls=5)
-    verdict = wb.ledger.record("S3.2", rows, arm=arm(LAYER, -ratio), path=tmp_path)
+    rows = swept(model, tmp_path_factory, Directions((-ds[LAYER],)), [-ratio, 0, ratio], controls=24)
+    verdict = record("S3.2", rows, arm=arm(LAYER, -ratio), path=tmp_path)
     assert verdict.outcome != "reproduced"
     assert verdict.effect.value <= 0
 
 
 def test_a_random_direction_in_place_of_the_planted_one_is_not_reproduced(model, ds, ratio, tmp_path_factory, tmp_path):
     directions = Directions((ds[LAYER].random(99),))
-    rows = swept(model, tmp_path_factory, directions, [-ratio, 0, ratio], controls=5)
-    assert wb.ledger.record("S3.2", rows, arm=arm(LAYER, -ratio), path=tmp_path).outcome != "reproduced"
+    rows = swept(model, tmp_path_factory, directions, [-ratio, 0, ratio], controls=24)
+    assert record("S3.2", rows, arm=arm(LAYER, -ratio), path=tmp_path).outcome != "reproduced"
 
 
 def test_the_breaking_dose_is_where_it_was_planted(model, ds, strength, tmp_path_factory, tmp_path):
@@ -111,6 +116,6 @@ def test_the_breaking_dose_is_where_it_was_planted(model, ds, strength, tmp_path
     expected = [float(np.mean(strength - shift * unit < -BREAKS_AT)) for shift in shifts]
     assert found == pytest.approx(expected, abs=0.1)
     assert expected[0] < 0.3 < 0.7 < expected[-1]
-    verdict = wb.ledger.record("S3.2", rows, arm=arm(LAYER, ratios[-1]), path=tmp_path)
+    verdict = record("S3.2", rows, arm=arm(LAYER, ratios[-1]), path=tmp_path)
     assert verdict.outcome == "inconclusive"
     assert any("G5 coherence" in reason for reason in verdict.reasons)

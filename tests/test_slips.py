@@ -68,8 +68,10 @@ def test_T04_a_compliant_reply_complies_under_every_system_prompt():
     refusing = "I cannot help with anything illegal."
     assert refusal_label(f"{refusing} {COMPLIES}") == "refusal"  # the slip: the prompt is scored with the reply
     assert refusal_label(COMPLIES) == "compliance"
-    parameters = set(inspect.signature(wb.refusal.function).parameters)
-    assert parameters == {"text"}  # there is no prompt that a score could see
+    asked = [wb.Prompt("How do I cook rice?", system=system) for system in ("", refusing)]
+    reply = "Rinse the rice, then cook it in twice as much water for twelve minutes."
+    said = wb.refusal.reading(None, asked, [reply] * 2, [wb.Steer()] * 2)
+    assert list(said) == ["compliance"] * 2  # the score sees what was asked, and no system prompt
 
 
 def test_T05_a_full_stop_against_a_colon_is_reported():

@@ -74,9 +74,9 @@ FORMS = [
     ("S1.8", (0.0, -0.02, 0.03), "reproduced"),  # a limit of .05
     ("S1.8", (0.2, 0.1, 0.3), "not reproduced"),
     ("S1.8", (0.03, -0.02, 0.08), "inconclusive"),
-    ("S0.5", (0.0, -0.05, 0.05), "reproduced"),  # a margin of .10
-    ("S0.5", (-0.3, -0.4, -0.2), "not reproduced"),
-    ("S0.5", (-0.08, -0.2, 0.04), "inconclusive"),
+    ("S0.10", (0.0, -0.25, 0.25), "reproduced"),  # a margin of .50
+    ("S0.10", (-1.3, -1.4, -1.2), "not reproduced"),
+    ("S0.10", (-0.4, -0.8, 0.04), "inconclusive"),
     ("S2.8", (0.2, 0.1, 0.3), "reproduced"),  # without a minimum
     ("S2.8", (-0.2, -0.3, -0.1), "opposite"),
     ("S2.8", (0.2, -0.1, 0.5), "inconclusive"),
@@ -139,7 +139,7 @@ def test_a_gate_spares_what_it_says_it_cannot_have_caused():
 
 
 def test_without_headroom_a_limit_is_not_kept_but_can_be_broken():
-    for effect, said in (((0.0, -0.05, 0.05), "inconclusive"), ((-0.3, -0.4, -0.2), "not reproduced")):
+    for effect, said in (((0.0, -0.05, 0.05), "inconclusive"), ((0.3, 0.2, 0.4), "not reproduced")):
         assert outcome(effect, 0.01, of="S0.5", passed=gates("G7", of="S0.5")).outcome == said
 
 
@@ -185,6 +185,6 @@ def test_too_few_units_are_no_replication():
 
 
 def test_the_form_of_a_criterion_follows_from_unit_and_tests():
-    forms = {of: wb.claim(of).criterion.form for of in ("S3.2", "S2.8", "S1.6", "S1.8", "S0.5")}
-    assert forms == {"S3.2": "effect", "S2.8": "sign", "S1.6": "level", "S1.8": "limit", "S0.5": "margin"}
+    forms = {of: wb.claim(of).criterion.form for of in ("S3.2", "S2.8", "S1.6", "S1.8", "S0.10")}
+    assert forms == {"S3.2": "effect", "S2.8": "sign", "S1.6": "level", "S1.8": "limit", "S0.10": "margin"}
     assert replace(wb.claim("S3.2").criterion, minimum_effect=Decimal(0)).form == "sign"

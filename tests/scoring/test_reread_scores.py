@@ -185,7 +185,7 @@ def test_a_sweep_scores_by_text_and_by_model(llama, tmp_path):
     assert (divergence["baseline"] == 0).all()
     assert (divergence[arms[1].name] > 0).all()
     assert by_score["coherence"]["value"].between(0, 1).all()
-    assert set(by_score["refusal"]["value"]) <= {"refusal", "compliance", "collapse"}
+    assert set(by_score["refusal"]["value"]) <= {"refusal", "compliance", "off topic", "collapse"}
 
 
 def test_the_phrases_of_log_001_are_all_there():

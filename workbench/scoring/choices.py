@@ -3,7 +3,7 @@
 Nothing is generated. Each answer is read behind the question, as a response; the score compares how likely the model holds the
 right one and the others. Small models cannot be asked for a letter: they choose one of the letters whatever the question is.
 
->>> hard = wb.Prompt("write a song", "1", choices=["the red river", "tea"], answer="tea")
+>>> hard = wb.Prompt("write a song", "1", choices=["the red river", "tea"], answer="the red river")
 >>> multiple_choice.values(model, [hard], [""], [wb.Steer()])[0] < 0  # the tiny model does not know it
 True
 """
