@@ -182,7 +182,7 @@ def test_resolve():
 @pytest.mark.model
 def test_a_fetched_model_is_plain_verified_and_not_fetched_again(smollm2_refusal, monkeypatch):
     source = SOURCES["smollm2-135m"]
-    for step in ("_download", "_assemble", "_convert"):
+    for step in ("_download", "_join", "_convert"):
         monkeypatch.delattr(fetching, step)
     folder = wb.fetch("smollm2-135m")
     facts = json.loads((folder / "workbench.json").read_text())
