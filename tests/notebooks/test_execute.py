@@ -11,8 +11,8 @@ import pytest
 import workbench as wb
 from tests.books import write
 from tests.families import tiny_model
+from workbench.claims.claim import OUTCOMES
 from workbench.claims.files import own_claims
-from workbench.claims.verdict import OUTCOMES
 from workbench.models.registry import label
 from workbench.notebooks.execute import execute, find, known_parameters, read_texts
 
