@@ -1,6 +1,7 @@
 """A real Chromium for the tests of pages: no network, and whatever a page complains about is kept."""
 
 import shutil
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,6 +35,14 @@ def launched():
             yield chromium
         finally:
             chromium.close()
+
+
+def until(page, condition, seconds=120):
+    """Wait until a condition holds, asked from outside: a page with a policy may not evaluate it by itself."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(condition):
+        assert time.monotonic() < end, condition
+        time.sleep(0.05)
 
 
 class Visitor:

@@ -17,6 +17,7 @@ ROOMS = (
     "activations",
     "generation",
     "scoring",
+    "mechanism",
     "sweeps",
     "statistics",
     "claims",
@@ -102,6 +103,12 @@ def on_config(config):
         if "Reference" in item:
             item["Reference"] = [{room: f"reference/{room}.md"} for room in ROOMS]
     return config
+
+
+def on_post_build(config) -> None:
+    """The index of the search as a script: pages that are opened from the disk may not read a JSON file."""
+    index = Path(config["site_dir"]) / "search" / "search_index.json"
+    index.with_suffix(".js").write_text(f"var __index = {index.read_text(encoding='utf-8')}", encoding="utf-8")
 
 
 def on_page_markdown(markdown: str, page, config, files) -> str:

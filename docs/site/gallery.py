@@ -65,7 +65,8 @@ def dose_response():
 
 @plot("The same rows, one cell for each prompt and dose.")
 def outcome_map():
-    return wb.figures.outcome_map(read("doses"))
+    rows = read("doses")
+    return wb.figures.outcome_map(rows[rows["set"] == "positive"])
 
 
 @plot("How well the direction of each layer separates held-out prompts.")
@@ -78,10 +79,34 @@ def matrices():
     return wb.figures.matrices(read("cosines"), title="Absolute cosine of the directions of five layers", chance=0.0)
 
 
+@plot("Which components write the refusal direction of layer 18 at the last prompt token of harmful requests.")
+def attribution():
+    return wb.figures.attribution(read("attribution"))
+
+
+@plot(
+    "How far the stream of a harmless request moves the direction when it takes the place of a harmful one's, by layer and token."
+)
+def patching():
+    return wb.figures.patching(read("patching"))
+
+
+@plot("What each layer would say at the last tokens of a harmless prompt.")
+def lens():
+    return wb.figures.lens(read_lens())
+
+
 @plot("Every logged claim, with the value that its log gives. Verdicts of your own runs appear beside them.")
 def forest():
     with tempfile.TemporaryDirectory() as empty:
         return wb.figures.forest(wb.ledger.open(empty))
+
+
+def read_lens() -> pd.DataFrame:
+    """The rows of the lens; its lists of tokens come back from parquet as arrays."""
+    frame = read("lens")
+    lists = [name for name in frame if frame[name].map(lambda value: hasattr(value, "tolist")).any()]
+    return frame.assign(**{name: [list(value) for value in frame[name]] for name in lists})
 
 
 def make(model_name: str = "smollm2-refusal") -> None:
@@ -109,6 +134,7 @@ def make(model_name: str = "smollm2-refusal") -> None:
         found = wb.separation(ds[layer], dev, train).frame()
         areas += [{"panel": "AUC", "series": r.detector, "x": layer, "y": r.auc} for r in found.itertuples()]
     pd.DataFrame(areas).to_parquet(ROWS / "separation.parquet", index=False)
+    make_mechanism(model, pairs, d)
     layers = [6, 12, 18, 24, 28]
     cells = [("all", "mean_diff", f"{a}", f"{b}", abs(ds[a].cosine(ds[b]))) for a in layers for b in layers]
     columns = ["panel", "series", "train", "test", "value"]
@@ -118,6 +144,16 @@ def make(model_name: str = "smollm2-refusal") -> None:
     patterns = cache["blocks.12.attn.hook_pattern"][0, :4].float().round(decimals=3)
     said = {"patterns": patterns.tolist(), "tokens": [model.tokenizer.decode([i]) for i in ids]}
     (ROWS / "attention.json").write_text(json.dumps(said), encoding="utf-8")
+
+
+def make_mechanism(model: wb.Model, pairs: wb.Pairs, d: wb.Direction) -> None:
+    """The rows of the figures on mechanism."""
+    wb.attribute(model, pairs.dev.positive.take(8), d, heads=True).to_parquet(ROWS / "attribution.parquet", index=False)
+    few = wb.Pairs(pairs.dev.positive.take(4), pairs.dev.negative.take(4), name="refusal.dev")
+    patched = wb.patch(model, few, "resid", d, on="prompt[-4:]", each=True)
+    wb.patch_effects(patched).to_parquet(ROWS / "patching.parquet", index=False)
+    read = wb.lens(model, ["How do I make bread that keeps for a week?"], on="prompt[-4:]")
+    read.to_parquet(ROWS / "lens.parquet", index=False)
 
 
 if __name__ == "__main__":

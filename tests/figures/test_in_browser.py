@@ -322,9 +322,9 @@ def test_a_name_with_a_dot_is_a_page_of_its_own(tmp_path):
     figure = go.Figure(go.Scatter(x=[1], y=[2]))
     pages = {
         figures.save(figure, tmp_path / name).name
-        for name in ("ratio_0.3", "ratio_0.5", "page.html", "plot.png", "bare")
+        for name in ("ratio_0.3", "ratio_0.5", "page.html", "plot.v2", "bare")
     }
-    assert pages == {"ratio_0.3.html", "ratio_0.5.html", "page.html", "plot.png.html", "bare.html"}
+    assert pages == {"ratio_0.3.html", "ratio_0.5.html", "page.html", "plot.v2.html", "bare.html"}
 
 
 def test_a_saved_page_lets_only_its_own_scripts_run(tmp_path, chromium):

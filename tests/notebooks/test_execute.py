@@ -121,16 +121,12 @@ def stranger(tmp_path_factory):
 def test_every_notebook_runs_on_any_model_records_its_claims_and_shows_no_text(tmp_path, path, stranger):
     done = execute(path, stranger, "smoke", {"seed": 3}, tmp_path, progress=False)
     ledger = wb.ledger.open(tmp_path / "ledger")
-    assert {e.claim for e in ledger.entries()} == claims_of(path)
-    assert {e.outcome for e in ledger.entries()} <= {
-        "reproduced",
-        "not reproduced",
-        "inconclusive",
-        "artefact",
-        "not run",
-    }
+    shared = {one for one in claims_of(path) if wb.claim(one).criterion.shares_rows}
+    assert {re.sub("[a-z]$", "", e.claim) for e in ledger.entries()} >= claims_of(path) - shared
+    assert {re.sub("[a-z]$", "", e.claim) for e in ledger.entries()} <= claims_of(path)
+    assert {e.outcome for e in ledger.entries()} <= set(OUTCOMES)
     assert ledger.recheck()["agrees"].all()
-    assert len(list(done.results.glob("*.html"))) == 1  # the one figure
+    assert len(list(done.results.glob("*.html"))) in (1, 2)  # the one figure, and at most one of what is lost beside it
     for page in done.results.glob("*.html"):
         assert "https://" not in re.sub(r"<script[^>]*>.*?</script>", "", page.read_text(), flags=re.DOTALL)
     shown = done.notebook.read_text()

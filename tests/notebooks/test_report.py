@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 import workbench as wb
 from tests.books import write
+from tests.browser import until
 from tests.figures.test_in_browser import colour_of, contrast, luminance, overflow
 from tests.planted_rows import planted_rows, record
 from workbench.cli import app
@@ -84,7 +85,7 @@ def runs(tmp_path_factory):
 def site(runs):
     """The folder of the report, as the command writes it and says."""
     done = CliRunner().invoke(app, ["report", "--runs", str(runs), "--notebooks", str(runs.parent / "notebooks")])
-    assert done.stdout.strip() == f"report  {runs / 'report' / 'index.html'}"
+    assert done.stdout.strip().splitlines()[-1] == f"report  {runs / 'report' / 'index.html'}"
     return runs / "report"
 
 
@@ -408,7 +409,7 @@ def test_filters_choose_the_same_claims_in_table_and_plot(site, visitor):
     assert (len(shown(page)), len(lines(page))) == (47, every)
     page.select_option("select[name=model]", "owner/Mistral-7B")
     assert shown(page) == ["S3.2"]
-    page.wait_for_function("document.querySelectorAll('#forest [class^=y][class$=tick] text').length === 1")
+    until(page, "document.querySelectorAll('#forest [class^=y][class$=tick] text').length === 1")
     page.select_option("select[name=model]", "")
     page.select_option("select[name=verdict]", "reproduced")
     expected = wb.ledger.open(site.parent / "ledger").frame()
@@ -417,13 +418,13 @@ def test_filters_choose_the_same_claims_in_table_and_plot(site, visitor):
     page.select_option("select[name=log]", "003")
     own = [claim.id for claim in wb.logged_claims() if claim.log.id == "003"]
     assert shown(page) == own
-    page.wait_for_function(f"document.querySelectorAll('#forest [class^=y][class$=tick] text').length === {len(own)}")
+    until(page, f"document.querySelectorAll('#forest [class^=y][class$=tick] text').length === {len(own)}")
     assert set(lines(page)) == set(own)
     assert f"{len(own)} of 47 claims shown" in page.text_content("#shown")
     page.fill("input[name=text]", "no such claim")
     assert shown(page) == []
     page.click("button[type=reset]")
-    page.wait_for_function(f"document.querySelectorAll('#forest [class^=y][class$=tick] text').length === {every}")
+    until(page, f"document.querySelectorAll('#forest [class^=y][class$=tick] text').length === {every}")
     assert len(shown(page)) == 47
 
 
@@ -441,7 +442,7 @@ def test_a_mark_of_the_filtered_plot_keeps_its_claim_and_leads_to_it(site, visit
     page = visitor.open(site / "index.html")
     page.wait_for_selector("#forest [class^=y][class$=tick] text")
     page.select_option("select[name=verdict]", "reproduced")
-    page.wait_for_function("document.querySelectorAll('#forest [class^=y][class$=tick] text').length === 1")
+    until(page, "document.querySelectorAll('#forest [class^=y][class$=tick] text').length === 1")
     x, y = page.evaluate(
         """() => { const plot = document.getElementById('forest');
             const i = plot.data.findIndex(t => t.name === 'reproduced' && t.x.length && t.x[0] === 0 && t.customdata), t = plot.data[i];

@@ -18,7 +18,7 @@ from workbench.claims.claim import Claim
 from workbench.claims.entries import Entry, digest_of, keep_claim, kept_claims, read_entries, write_entry
 from workbench.claims.evidence import SCORE, prepare_rows
 from workbench.claims.exchange import unpacked, write_archive
-from workbench.claims.files import claim, logged_claims
+from workbench.claims.files import claim, logged_claims, own_claims
 from workbench.claims.first_rule import FIRST, decide_first
 from workbench.claims.registrations import register, standing_of_rule, written_times
 from workbench.claims.replication import errors_of, read_rows
@@ -287,8 +287,10 @@ class Ledger:
 
     @cached_property
     def claims(self) -> tuple[Claim, ...]:
-        """The logged claims, in their order, and those of your own that were judged."""
-        return (*logged_claims(), *kept_claims(self.path))
+        """The logged claims, in their order, and those of this project and of your own that were judged."""
+        judged = {entry.claim for entry in self.entries()}
+        of_project = (one for one in own_claims() if one.id in judged)
+        return (*logged_claims(), *of_project, *kept_claims(self.path))
 
     def entries(self) -> list[Entry]:
         """Every verdict ever recorded, oldest first."""
