@@ -7,7 +7,7 @@ low-precision sums: log 002's mean differences at chance were owed to them. Shuf
 same prompts when the two sides mean nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -272,27 +272,15 @@ def shuffled(
     >>> [ds[1].method for ds in shuffled(model, tiny_pairs, at=wb.resid_post.all, seeds=range(2))]
     ['shuffled(seed=0)', 'shuffled(seed=1)']
     """
-    if not seeds:
-        raise WorkbenchError("shuffled() needs at least one seed, e.g. seeds=range(5)")
-    sites, positions = _sites(model, at), as_positions(read)
     n, rest = len(pairs.positive), len(pairs.negative)
-    texts = encode_texts(model, Prompts(pairs.name, (*pairs.positive.items, *pairs.negative.items)), positions)
-    overall = means(model, texts, sites, positions, batch_size, "shuffled labels")
-    labels = np.stack([np.random.default_rng(seed).permutation(n + rest) < n for seed in seeds])
-    sums = _sums(model, texts, sites, positions, torch.from_numpy(labels), batch_size)
 
-    content = prompts_hash(pairs, reads_response(positions))
+    def labels(seed: int) -> np.ndarray:
+        return np.random.default_rng(seed).permutation(n + rest) < n
 
-    def direction(index: int, site: Site) -> Direction:
-        positive = sums[site][index] / n
-        negative = (overall[site].mean * (n + rest) - sums[site][index]) / rest
-        method, norm = f"shuffled(seed={seeds[index]})", overall[site].norm
-        return Direction(
-            positive - negative, site, model.name, known_revision(model), method, positions, content, n, rest, norm
-        )
+    def difference(positive: Vector, overall: Vector) -> Vector:
+        return positive / n - (overall * (n + rest) - positive) / rest
 
-    kept = _differing(sites, {site: (sums[site][0] / n, overall[site].mean) for site in sites}, positions)
-    return tuple(Directions(tuple(direction(i, site) for site in kept)) for i in range(len(seeds)))
+    return _controls("shuffled", model, pairs, at, read, seeds, batch_size, labels, difference)
 
 
 def covariant(
@@ -322,24 +310,46 @@ def covariant(
     >>> [ds[1].method for ds in covariant(model, tiny_pairs, at=wb.resid_post.all, seeds=range(2))]
     ['covariant(seed=0)', 'covariant(seed=1)']
     """
+    n = len(pairs.positive) + len(pairs.negative)
+
+    def weights(seed: int) -> np.ndarray:
+        drawn = np.random.default_rng([seed, n]).standard_normal(n)
+        return drawn - drawn.mean()  # of what all prompts share nothing is left
+
+    return _controls(
+        "covariant", model, pairs, at, read, seeds, batch_size, weights, lambda total, _: total / np.sqrt(n - 1)
+    )
+
+
+def _controls(
+    kind: str,
+    model: Model,
+    pairs: Pairs,
+    at: Places,
+    read: Positions | str,
+    seeds: Sequence[int],
+    batch_size: int,
+    weigh: Callable[[int], np.ndarray],
+    vector: Callable[[Vector, Vector], Vector],
+) -> tuple[Directions, ...]:
+    """Directions from sums of all prompts' activations, weighed anew by each seed: ``vector(weighed sum, overall mean)``."""
     if not seeds:
-        raise WorkbenchError("covariant() needs at least one seed, e.g. seeds=range(5)")
+        raise WorkbenchError(f"{kind}() needs at least one seed, e.g. seeds=range(5)")
     sites, positions = _sites(model, at), as_positions(read)
-    n, rest = len(pairs.positive), len(pairs.negative)
     texts = encode_texts(model, Prompts(pairs.name, (*pairs.positive.items, *pairs.negative.items)), positions)
-    overall = means(model, texts, sites, positions, batch_size, "covariance")
-    weights = np.stack([np.random.default_rng([seed, n + rest]).standard_normal(n + rest) for seed in seeds])
-    weights -= weights.mean(axis=1, keepdims=True)  # of what all prompts share nothing is left
-    sums = _sums(model, texts, sites, positions, torch.from_numpy(weights), batch_size)
-    content = prompts_hash(pairs, reads_response(positions))
+    overall = means(model, texts, sites, positions, batch_size, kind)
+    weights = torch.from_numpy(np.stack([weigh(seed) for seed in seeds]))
+    sums = _sums(model, texts, sites, positions, weights, batch_size)
+    made = {site: [vector(total, overall[site].mean) for total in sums[site]] for site in sites}
+    shifted = {site: (overall[site].mean + made[site][0], overall[site].mean) for site in sites}
+    kept = _differing(sites, shifted, positions)
+    content, revision = prompts_hash(pairs, reads_response(positions)), known_revision(model)
+    sides = len(pairs.positive), len(pairs.negative)
 
     def direction(index: int, site: Site) -> Direction:
-        vector, norm = sums[site][index] / np.sqrt(n + rest - 1), overall[site].norm
-        method = f"covariant(seed={seeds[index]})"
-        return Direction(vector, site, model.name, model.revision, method, positions, content, n, rest, norm)
+        how, norm = f"{kind}(seed={seeds[index]})", overall[site].norm
+        return Direction(made[site][index], site, model.name, revision, how, positions, content, *sides, norm)
 
-    shifted = {site: (overall[site].mean + sums[site][0], overall[site].mean) for site in sites}
-    kept = _differing(sites, shifted, positions)
     return tuple(Directions(tuple(direction(i, site) for site in kept)) for i in range(len(seeds)))
 
 

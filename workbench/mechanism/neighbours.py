@@ -156,7 +156,8 @@ def sae_directions(
     for feature in features:
         if isinstance(feature, bool) or not isinstance(feature, int) or not 0 <= feature < len(decoder):
             raise WorkbenchError(f"feature {feature!r}: {folder} has features 0 to {len(decoder) - 1}")
-    made = tuple(Direction(decoder[i], site, model.name, model.revision, f"sae({i})") for i in features)
+    revision = model.revision
+    made = tuple(Direction(decoder[i], site, model.name, revision, f"sae({i})") for i in features)
     for direction in made:
         check_direction(direction, site, model)
     return made
