@@ -45,6 +45,7 @@ LEFT_ALONE = [
     ("counts and percentages in a list", "2/7 = 28.6%, 5/7 = 71.4%, 3/7 = 42.9%."),
     ("percentages behind arrows", "14/40 → 35%; 30/40 → 75%."),
     ("ratios that are no counts", "Split 80/10/10. Ratio 60/40. Vision 20/20. BP 120/80."),
+    ("readings against a limit", "Load 30/32 GB; power 350/300 W; fan 90/80 °C; latency 210/200 ms; disk 31/32 GB."),
     ("a bar of progress", "Epoch 1/3: 100%|████| 120/120 [00:10<00:00, 11.5it/s, loss=1.2]"),
     ("summands that were rounded", "33% + 33% + 33% = 100% (rounded)"),
     ("a scale of another measure", "A 5-point scale was used for fluency: 4.2 ± 0.7.\n\n| model | perplexity (mean ± SD) |\n|---|---|\n| a | 14.2 ± 3.1 |\n| b | 15.0 ± 2.9 |\n"),

@@ -43,12 +43,19 @@ CLEAN = [
 ]
 
 
+def audited(text):
+    """The findings; a rule that broke would only show among what was not read."""
+    result = wb.audit(read_text(text))
+    assert not [why for _, _, why in result.unread if "cannot be computed" in why]
+    return result.findings
+
+
 @pytest.mark.parametrize(("text", "rule", "grade", "line"), [f[1:] for f in FAULTY], ids=[f[0] for f in FAULTY])
 def test_a_fault_is_found_at_its_grade_and_line(text, rule, grade, line):
-    found = wb.audit(read_text(text)).findings
+    found = audited(text)
     assert (rule, grade, line) in {(f.rule, f.grade, f.line) for f in found}
 
 
 @pytest.mark.parametrize("text", CLEAN)
 def test_a_clean_twin_raises_no_alarm(text):
-    assert [str(f) for f in wb.audit(read_text(text)).findings if f.grade in ("error", "slip")] == []
+    assert [str(f) for f in audited(text) if f.grade in ("error", "slip")] == []

@@ -86,6 +86,10 @@ def _numbers_of_table(log: LogText, table: LogTable) -> Findings:
                     yield _inside(x, place)
 
 
+#: a unit behind "85/80" says that it is a reading against a limit, and no count
+_UNIT_BEHIND = re.compile(r"\s?(?:°|(?:[KMGT]i?B|[munµ]?s|min|h|[kMG]?Hz|[mk]?W|[mck]?m|[mk]?g|mmHg|V|dB)\b)")
+
+
 def _has_its_n(x: Number, others: Iterable[Number | None]) -> bool:
     """Whether a count beside it has the same n, so that it is one."""
     counts = [y for y in others if y and y is not x and y.kind == "count" and y.n]
@@ -131,6 +135,8 @@ def _count(x: Number, n: int, text: str, place: Place, same_n: bool) -> Findings
     if x.value <= n:
         yield place.holds("count")
         return
+    if _UNIT_BEHIND.match(text[x.end :]):
+        return  # a reading against its limit
     around = text[max(0, x.start - 30) : x.end + 30]
     if "/" in x.text and not _UNITS.search(around) and not _SHARE.search(around) and not same_n:
         return  # 304/204, 120/80 and 5/4 may be anything
