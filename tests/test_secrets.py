@@ -7,7 +7,8 @@ import pkgutil
 import pytest
 
 import workbench as wb
-from workbench._errors import Redacting, redact
+from workbench import _errors
+from workbench._errors import Redacting, keep_secret, redact
 
 KEYS = {
     "sk-proj-abcdefgh12345678": "",
@@ -37,6 +38,16 @@ def test_what_looks_like_a_key_is_not_told(key):
 def test_the_value_of_a_variable_that_is_named_as_a_secret_is_not_told(monkeypatch, name):
     monkeypatch.setenv(name, "correct horse")
     assert redact("it says correct horse") == "it says [redacted]"
+
+
+def test_a_secret_inside_a_longer_one_leaves_no_end_of_it(monkeypatch):
+    monkeypatch.setattr(_errors, "_SECRETS", set())
+    keep_secret("hf_abcdefghijklmno")
+    keep_secret("horse-battery")
+    keep_secret("battery-staple")
+    assert redact("key hf_abcdefghijklmnopqrst end") == "key [redacted] end"
+    assert redact("horse-battery-staple, xhorse-batteryx") == "[redacted], x[redacted]x"
+    assert redact("horse-batteryhorse-battery") == "[redacted][redacted]"
 
 
 @pytest.mark.parametrize(

@@ -58,9 +58,19 @@ def redact(text: str) -> str:
     for name, value in os.environ.items():
         if _SECRET_NAME.search(name) and not os.path.exists(value):
             keep_secret(value)
-    for secret in sorted(_SECRETS, key=len, reverse=True):
-        text = text.replace(secret, REDACTED)
-    return _SECRET_FORM.sub(lambda found: (found["name"] or "") + REDACTED, text)
+    spans = [found.span() for secret in _SECRETS for found in re.finditer(re.escape(secret), text)]
+    spans += [
+        (found.end("name") if found["name"] else found.start(), found.end()) for found in _SECRET_FORM.finditer(text)
+    ]
+    merged: list[list[int]] = []
+    for start, stop in sorted(spans):  # of two that overlap, neither end may stay
+        if merged and start < merged[-1][1]:
+            merged[-1][1] = max(stop, merged[-1][1])
+        else:
+            merged.append([start, stop])
+    for start, stop in reversed(merged):
+        text = text[:start] + REDACTED + text[stop:]
+    return text
 
 
 def show_controls(text: str) -> str:

@@ -290,15 +290,15 @@ def test_last_ones_run_after_all_others_and_again_when_one_did(folder):
     assert stems(to_do(folder)) == ["02_second", "01_first"]
 
 
-def test_the_key_holds_all_that_a_result_depends_on(tmp_path, monkeypatch):
-    path = write(tmp_path / "01_a.ipynb", "1")
-    cell = Execution(path, "smollm2-refusal", "quick", {"seed": 1})
+def test_the_key_holds_all_that_a_result_depends_on(tmp_path, monkeypatch, tiny_folder):
+    path, model = write(tmp_path / "01_a.ipynb", "1"), str(tiny_folder)  # a model whose files are there
+    cell = Execution(path, model, "quick", {"seed": 1})
     key = content_key(cell)
     others = [
-        Execution(path, "smollm2-refusal", "quick", {"seed": 2}),
-        Execution(path, "smollm2-refusal", "full", {"seed": 1}),
+        Execution(path, model, "quick", {"seed": 2}),
+        Execution(path, model, "full", {"seed": 1}),
         Execution(path, "smollm2-135m", "quick", {"seed": 1}),
-        Execution(write(tmp_path / "02_a.ipynb", "2"), "smollm2-refusal", "quick", {"seed": 1}),
+        Execution(write(tmp_path / "02_a.ipynb", "2"), model, "quick", {"seed": 1}),
     ]
     monkeypatch.setattr("workbench.models.fetch.files_revision", lambda *_, **__: "other")
     tuned = content_key(cell)

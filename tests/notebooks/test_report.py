@@ -453,8 +453,7 @@ def test_a_mark_of_the_filtered_plot_keeps_its_claim_and_leads_to_it(site, visit
             return [box.left + x._offset + x.l2p(t.x[0]), box.top + y._offset + y.l2p(t.y[0])]; }"""
     )
     page.mouse.move(x, y)
-    page.wait_for_selector(".hoverlayer .hovertext")
-    assert "S3.2" in page.text_content(".hoverlayer .hovertext")
+    until(page, "document.querySelector('.hoverlayer .hovertext')?.textContent.includes('S3.2')")
     page.mouse.click(x, y)
     page.wait_for_url("**/claims/S3.2.html")
 
