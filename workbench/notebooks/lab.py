@@ -11,7 +11,11 @@ from workbench._files import whole
 from workbench.models.registry import label, located, resolve
 
 #: the server prints its address and its problems, and asks nobody for updates
-_QUIET = ("--log-level=WARN", "--LabApp.log_level=WARN", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate")
+_QUIET = (
+    "--log-level=WARN",
+    "--LabApp.log_level=WARN",
+    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+)
 _CELLS = (
     (
         "markdown",
