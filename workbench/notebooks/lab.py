@@ -19,7 +19,8 @@ _QUIET = (
 _CELLS = (
     (
         "markdown",
-        "# Explore `{model}`\n\nRun both cells with Shift+Enter. Then move a slider or type a prompt. The box below the figure holds the code.",
+        "# Explore `{model}`\n\n"
+        "Run both cells with Shift+Enter. Then move a slider or type a prompt. The box below the figure holds the code.",
     ),
     (
         "code",
