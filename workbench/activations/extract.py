@@ -255,16 +255,16 @@ def shuffled(
     seeds: Sequence[int] = (0,),
     batch_size: int = 32,
 ) -> tuple[Directions, ...]:
-    """Take mean differences of two sides of the same sizes, drawn at random from all prompts: a control for ``grid``.
+    """Compute mean differences under shuffled labels: a control for ``grid``.
 
     Args:
         model, pairs, at, read, batch_size: as for ``extract``.
-        seeds: one permutation of the labels each; two passes over the prompts however many there are, since only the sum of
-            each permuted positive side is kept.
+        seeds: one permutation of the labels each. Any number of seeds takes two passes over the prompts, since only
+            the sum of each permuted positive side is kept.
 
     Returns:
         Directions per seed, in order; their method says ``shuffled(seed=…)``. ``grid`` scales them to the norm of the
-        direction they stand beside.
+        direction they are compared with.
 
     Raises:
         WorkbenchError: no seeds, a layer the model does not have, or positions a prompt does not have.
@@ -301,8 +301,8 @@ def covariant(
         seeds: one direction each; two passes over the prompts however many there are.
 
     Returns:
-        Directions per seed, in order; their method says ``covariant(seed=…)``. ``grid`` scales them to the norm of the
-        direction they stand beside.
+        Directions per seed, in order; their method says ``covariant(seed=…)``. ``grid`` scales them to the norm of
+        the direction they are compared with.
 
     Raises:
         WorkbenchError: no seeds, a layer the model does not have, or positions a prompt does not have.
