@@ -252,7 +252,7 @@ def shuffled(
     *,
     store: str | Path | None = None,
 ) -> tuple[Directions, ...]:
-    """Take mean differences of two sides of the same sizes, drawn at random from all prompts: a control for ``grid``.
+    """Compute mean differences under shuffled labels: a control for ``grid``.
 
     Args:
         model, pairs, at, read, batch_size, store: as for ``extract``; one store serves ``shuffled`` and ``covariant``.
@@ -260,7 +260,7 @@ def shuffled(
 
     Returns:
         Directions per seed, in order; their method says ``shuffled(seed=…)``. ``grid`` scales them to the norm of the
-        direction they stand beside.
+        direction they are compared with.
 
     Raises:
         WorkbenchError: no seeds, a layer the model does not have, or positions a prompt does not have.
@@ -300,8 +300,8 @@ def covariant(
         seeds: one direction each; one pass over the prompts however many there are.
 
     Returns:
-        Directions per seed, in order; their method says ``covariant(seed=…)``. ``grid`` scales them to the norm of the
-        direction they stand beside.
+        Directions per seed, in order; their method says ``covariant(seed=…)``. ``grid`` scales them to the norm of
+        the direction they are compared with.
 
     Raises:
         WorkbenchError: no seeds, a layer the model does not have, or positions a prompt does not have.

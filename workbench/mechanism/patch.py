@@ -97,7 +97,7 @@ def patch(
     ways: Sequence[str] = WAYS,
     batch_size: int = 128,
 ) -> "pd.DataFrame":
-    """Put activations of one run into another, place by place, and measure how far the other moves.
+    """Put activations of one run into another, place by place, and measure how far its metric moves.
 
     Args:
         model: its plain module runs.
