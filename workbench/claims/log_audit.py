@@ -15,6 +15,7 @@ from workbench.claims.rules import (
     changes,
     columns,
     comparisons,
+    counts,
     design,
     effects,
     equations,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FAMILIES = (
-    possible.FAMILY, totals.FAMILY, columns.FAMILY, changes.FAMILY, equations.FAMILY, identities.FAMILY, p_values.FAMILY,
+    possible.FAMILY, counts.FAMILY, totals.FAMILY, columns.FAMILY, changes.FAMILY, equations.FAMILY, identities.FAMILY, p_values.FAMILY,
     effects.FAMILY, intervals.FAMILY, repeats.FAMILY, facts.FAMILY, groups.FAMILY, order.FAMILY, extent.FAMILY, spoken.FAMILY,
     comparisons.FAMILY, design.FAMILY,
 )  # fmt: skip

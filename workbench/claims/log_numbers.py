@@ -195,10 +195,12 @@ _STATISTICS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("auc", _numbers_pattern(r"(?:AUC|AUROC|ROC-AUC)\s?(?:=|of|was|:|≈)?\s?(?P<v>NUM)(?!\s?%)")),
     ("auc", _numbers_pattern(r"(?<![\w.,/])(?P<v>0?\.\d+|1\.0+)\s(?:AUC|AUROC)\b")),
 )  # fmt: skip
-_N = _numbers_pattern(r"(?<![\w.-])n\s?(?:=|:)\s?(?P<v>\d[\d,]*)(?![\w.]*\d)")
+_N = _numbers_pattern(
+    r"(?:(?<![\w.-])n|\b(?:arm|group|sample|cell|condition) sizes?)\s?(?:=|:|\bis\b|\bof\b)\s?(?P<v>\d[\d,]*)(?![\w.]*\d)"
+)
 _N_UNITS = _numbers_pattern(rf"(?<![\w.,/$-])(?P<v>\d[\d,]*)\s(?:[a-z-]+\s){{0,2}}?(?:{_UNITS})\b")
 _CI = _numbers_pattern(
-    r"(?:(?P<level>\d{2}(?:\.\d+)?)\s?%[- ]?)?(?:\bCIs?\b|\bC\.I\.|confidence interval|confidence limits|credible interval|\bWilson\b(?: CI| interval)?)"  # noqa: E501
+    r"(?:(?P<level>\d{2}(?:\.\d+)?)\s?%[- ]?(?:(?:[Bb]ootstrap\w*|BCa|percentile|credible|posterior|exact|Wilson|binomial) ){0,2})?(?:\bCIs?\b|\bC\.I\.|confidence interval|confidence limits|credible interval|\bWilson\b(?: CI| interval)?)"  # noqa: E501
     r"\s?(?:\((?:Wilson|exact|normal|Wald|t|Clopper[- –]Pearson)\))?\s?[:=,]?\s?(?:of|from|was|is)?\s?[\[\(]?\s?(?P<low>[+-]?NUM)\s?%?\s?(?:,|;|to|-|–|\.\.+|and)\s?(?P<high>[+-]?NUM)\s?%?\s?[\]\)]?"  # noqa: E501
 )
 _BRACKET = _numbers_pattern(r"(?<=[\d%])\s?[\[](?P<low>[+-]?NUM)\s?%?\s?(?:,|;|to|-|–)\s?(?P<high>[+-]?NUM)\s?%?\s?\]")
@@ -234,7 +236,7 @@ _PLAIN_PERCENT = _numbers_pattern(
     rf"{_BOUND}{_AHEAD}(?P<v>SIGNNUM)PCT(?!\s?(?:points?|pts?)\b)(?P<plus>\+|[ -]or (?:more|higher|above))?"
 )
 _POINTS = _numbers_pattern(
-    rf"{_BOUND}{_AHEAD}(?P<v>SIGNNUM)[\s-]?(?:%\s?points?|percentage[\s-]points?|pp\b|ppts?\b|p\.p\.|pts?\b|points?\b(?! of))"
+    rf"{_BOUND}{_AHEAD}(?P<v>SIGNNUM)[\s-]?(?:%\s?points?|percent(?:age)?[\s-]points?|pp\b|ppts?\b|p\.p\.|pts?\b|points?\b(?! of))"
 )
 _TIMES = _numbers_pattern(rf"{_BOUND}{_AHEAD}(?P<v>NUM)\s?(?:[x×](?![\w\s]*\d)\b|×|-?\s?fold\b|\stimes\b(?! \d))")
 _PLAIN = _numbers_pattern(rf"{_BOUND}(?<![\w.,/^])(?P<v>SIGNNUM)(?![\w/]*\w)(?!\s?[×x]\s?\d)")

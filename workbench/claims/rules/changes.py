@@ -34,6 +34,8 @@ _MULTIPLES = {
     "halved": 0.5,
     "halves": 0.5,
 }
+#: a percentage that is no change
+_OTHER_SHARE = phrase(r"\b(?:power|confidence|probability|chance|level|credib\w+)\b")
 _RESULTS = ("percent", "number", "mean", "count", "auc")
 
 
@@ -71,14 +73,16 @@ def _changes(log: LogText, s: Statement) -> Findings:
     counted = {x.start for x in s.numbers if x.kind == "count"}
     numbers = [x for x in s.numbers if x.kind in (*_RESULTS, "points", "times")]
     numbers = [x for x in numbers if not (x.kind == "percent" and x.successes is not None and x.start in counted)]
+    told: set[int] = set()  # changes of an earlier pair
     for k, (a, b) in enumerate(pairwise(numbers)):
         pair = _pair(s.text, a, b)
         if pair is None:
             continue
         if len(numbers) <= 3:
             yield from _multiple(s, pair, a, b)
-        claims = (c for c in (*numbers[k + 2 : k + 3], *numbers[max(0, k - 1) : k]) if _is_change(s.text, a, b, c))
-        if c := next(claims, None):
+        beside = [c for c in (*numbers[k + 2 : k + 3], *numbers[max(0, k - 1) : k]) if c.start not in told]
+        if c := next((c for c in beside if _is_change(s.text, a, b, c)), None):
+            told.add(c.start)
             words = s.text[max(0, min(c.start, a.start) - 30) : max(c.end, b.end) + 30]
             yield from _judge(in_sentence(s), c, pair, words)
 
@@ -117,7 +121,7 @@ def _is_change(text: str, a: Number, b: Number, c: Number) -> bool:
     gap = text[b.end : c.start] if c.start >= b.end else text[c.end : a.start]
     behind = text[c.end : c.end + 22]
     setting = re.search(r"(?:\bat|coef\w*|strength|dose|[α-ω])\s?=?\s?$", text[: c.start], re.IGNORECASE)
-    if setting or len(gap) > 32 or (c.bound == "~" and c.kind != "times"):
+    if setting or _OTHER_SHARE.search(gap) or len(gap) > 32 or (c.bound == "~" and c.kind != "times"):
         return False
     called = bool(_CALLED_CHANGE.search(gap + behind[:16]))
     if c.kind == "number" and not c.signed:
