@@ -16,6 +16,7 @@ from workbench.claims.rules import (
     columns,
     comparisons,
     counts,
+    crosstabs,
     design,
     effects,
     equations,
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 
 _FAMILIES = (
     possible.FAMILY, counts.FAMILY, totals.FAMILY, columns.FAMILY, changes.FAMILY, equations.FAMILY, identities.FAMILY, p_values.FAMILY,
-    effects.FAMILY, intervals.FAMILY, repeats.FAMILY, facts.FAMILY, groups.FAMILY, order.FAMILY, extent.FAMILY, spoken.FAMILY,
+    effects.FAMILY, crosstabs.FAMILY, intervals.FAMILY, repeats.FAMILY,
+    facts.FAMILY, groups.FAMILY, order.FAMILY, extent.FAMILY, spoken.FAMILY,
     comparisons.FAMILY, design.FAMILY,
 )  # fmt: skip
 _MOST_ROWS = 3000  # of a table, for rules that compare its cells

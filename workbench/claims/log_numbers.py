@@ -220,7 +220,7 @@ _INT = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
 _COUNT_WORD = "|".join(_WORDS)
 _OF_ALL = _numbers_pattern(
     rf"(?<!\d )(?<!\d)(?<!out )\b(?:of|out of|among|von|sur)\s(?:(?:the|our|all|these|those)\s)*(?P<n>{_INT})\s(?P<noun>(?!of\b)[^\W\d]+(?:\s[^\W\d]+){{0,3}}?)"  # noqa: E501
-    rf"(?:,|\s(?:waren|wurden|were|had|ont))\s(?:only\s)?(?P<k>{_INT})(?!\s?%|[\w/]|[.,]\d)(?:\s?\(\s?(?P<pct>NUM)\s?%\)?|(?=\s[^\W\d]))"
+    rf"(?:,|\s(?:waren|wurden|were|had|ont))\s(?:only\s)?(?P<k>{_INT})(?!\s?%|[\w/]|[.,]\d)(?:(?:\s[^\W\d]+){{0,4}}\s?\(\s?(?P<pct>NUM)\s?%\)|(?=\s[^\W\d]))"
 )
 _COUNT = _numbers_pattern(
     rf"(?<![\w.,/^-])(?P<k>{_INT}|\b(?:{_COUNT_WORD})\b)(?:\s?/\s?|\s(?P<noun>(?:{_UNITS})\s)?(?:out of|of|von|sur)\s|\s(?:[a-z-]+\s)?out of\s(?:the\s|all\s|our\s)?)(?P<n>{_INT}|\b(?:{_COUNT_WORD})\b)(?!\s?%|[\w/]|[.,]\d|\s?×|-)"  # noqa: E501

@@ -14,7 +14,8 @@ What is asked, and which file answers:
     does an equation come out?                                      equations    sums, products, F1
     do the numbers of a sentence fit by their names?                identities   shares, odds, SE, R², TP and FP, interval and p
     do p-values come out?                                           p_values     every test that could be meant
-    do t, d, r, κ come out?                                         effects      from means, columns, confusion tables
+    do t, d, r come out?                                            effects      from means and columns
+    do κ, F1, χ² come out?                                          crosstabs    from a table of counts
     do intervals come out?                                          intervals    every method in use
     is one quantity given twice, and differently?                   repeats      tables, sentences, summaries
     does a sentence repeat what was given?                          facts        a rate of one condition, in a sentence and a table

@@ -87,6 +87,23 @@ def _changes(log: LogText, s: Statement) -> Findings:
             yield from _judge(in_sentence(s), c, pair, words)
 
 
+_GAP = phrase(r"\b(?:difference|gap|gain|lift|improvement|increase|reduction|drop)\b(?: of| is| was|:| =)?\s*$")
+
+
+def _gap_of_two(log: LogText, s: Statement) -> Findings:
+    """ "Arm A 18/63 (28.6%), arm B 9/61 (14.8%), difference 13.8 points": a sentence of two rates and the points between them."""
+    rates = [x for x in s.numbers if x.kind in ("percent", "count")]
+    counted = {x.start for x in rates if x.kind == "count"}
+    rates = [x for x in rates if x.kind == "count" or x.start not in counted]
+    points = [x for x in s.numbers if x.kind == "points"]
+    if len(rates) != 2 or len(points) != 1 or any(x.bound or x.signed for x in rates):
+        return
+    (a, b), c = rates, points[0]
+    if _GAP.search(s.text[: c.start]) and not _pair(s.text, a, b) and c.start > b.end:
+        pair = _Pair(a.percent, b.percent, sum(x.step for x in rates if x.kind != "count") / 2, True, False)
+        yield _points(in_sentence(s)._replace(line=c.line), c, pair)
+
+
 def _pair(text: str, a: Number, b: Number) -> _Pair | None:
     between = text[a.end : b.start]
     joined = _FROM_TO.search(between) and len(between) < 40 and not re.search(r"[;.]\s", between)
@@ -182,8 +199,10 @@ def _percent(place: Place, c: Number, pair: _Pair, words: str) -> Findings:
             said = f"{pair.x:g} to {pair.y:g} is {pair.difference:+.4g}, not {c}"
             yield place.finds("slip", "difference", said, pair.difference)
     else:
-        said = f"{made} {pair.difference:+.3g} points or {pair.relative:+.3g}%, not {c}"
-        yield place.finds(mildest(by_percent, by_points), "difference", said, pair.difference, pair.relative)
+        relatives = [pair.relative, *([] if pair.ordered or not pair.y else [100 * (pair.x - pair.y) / pair.y])]
+        nearest = min(relatives, key=lambda change: _off(c, change))
+        said = f"{made} {pair.difference:+.3g} points or {nearest:+.3g}%, not {c}"
+        yield place.finds(mildest(by_percent, by_points), "difference", said, pair.difference, nearest)
 
 
 def _grade_of_percent(c: Number, pair: _Pair) -> Grade:
@@ -239,6 +258,6 @@ def _third_item(place: Place, a: Number, b: Number, c: Number, is_ratio: bool) -
 
 
 FAMILY = Family(
-    of_sentences=(_changes,),
+    of_sentences=(_changes, _gap_of_two),
     of_logs=(_items,),
 )

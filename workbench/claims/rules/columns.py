@@ -17,6 +17,7 @@ from workbench.claims.log_text import LogTable, LogText
 from workbench.claims.rounding import Grade, shown
 from workbench.claims.rules.finding import Family, LogFinding, in_cell, in_table
 from workbench.claims.rules.labels import CHANGE, is_mean, is_total, name, one_column, phrase, roles
+from workbench.claims.rules.series import measured_columns
 from workbench.claims.rules.units import RATE, composition, count_of_cell, n_of_cell
 
 Findings = Iterator[LogFinding]
@@ -299,6 +300,15 @@ _NAMED = (
     ),
     _Named(phrase(r"\b(?:var|variance)\b"), ("sd",), lambda s, _: s * s, "SD²"),
     _Named(
+        phrase(r"perplexity|^ppl\b"), (r"\bloss\b|\bnll\b|cross-?entropy",), lambda loss, _: np.exp(loss), "exp(loss)"
+    ),
+    _Named(
+        phrase(r"^[tz](?:[- ]?(?:value|stat(?:istic)?|score|ratio))?$"),
+        (r"^(?:β|b|beta|coef\w*\.?|estimate|slope|effect)$", "se"),
+        lambda b, s, _: b / s,
+        "estimate / SE",
+    ),
+    _Named(
         phrase(r"error rate|error %|^errors? ?\(%\)"), ("accuracy|^acc",), lambda x, c: c - x, "what accuracy leaves"
     ),
 )
@@ -364,6 +374,8 @@ def _changes(log: LogText, sheet: _Sheet) -> Findings:
         if others:
             formulas = _change_formulas(sheet, j, sorted(others), bases)
             yield from _best_change(sheet, j, formulas, natural=len(others) == 2)
+            if j not in sheet.claimed:
+                yield from _against_base_row(sheet, j)
             yield from _points_or_percent(sheet, j, others)
 
 
@@ -437,6 +449,43 @@ def _best_change(sheet: _Sheet, j: int, formulas: Iterable[Formula], natural: bo
     elif natural and rows <= 3 and not enough and score < 1 and _before_and_after(sheet, j):
         nearest = min(fits, key=lambda fit: _relative_distance(sheet, j, fit))
         yield from sheet.tell(j, nearest, "difference", "weak" if holding else "error")
+
+
+def _against_base_row(sheet: _Sheet, j: int) -> Findings:
+    """A column of changes in a table that measures one thing, and whose row without a change is what the others are against."""
+    table = sheet.table
+    measured = [k for k in measured_columns(table) if k != j and len(sheet.kinds(k)) == 1]
+    times = sheet.kinds(j) == {"times"}
+    bases = [i for i, x in enumerate(table.column(j)) if x is None or x.value == (1 if times else 0)]
+    base = table.numbers[bases[0]][measured[0]] if len(bases) == len(measured) == 1 else None
+    if base is None or base.bound or not base.value:
+        return
+    column, row = measured[0], bases[0]
+    scale = 100.0 if "percent" in sheet.kinds(j) or "%" in table.columns[j] else 1.0
+    kinds = {"times": ("ratio", "slowdown"), "points": ("difference", "fall")}.get(
+        "".join(sheet.kinds(j)), tuple(_AGAINST)
+    )
+    names = {"a": table.columns[column], "base": name(table.label(row)) or "the first row"}
+    fits = []
+    for kind in kinds:
+        words, f = _AGAINST[kind]
+        made = sheet.formula(_scaled(f, scale), (column,), words.format(**names), 0.0, base)
+        fits.append(sheet.fit(j, made._replace(values=_without(made.values, row))))
+    best = max(fits, key=lambda fit: (fit.good, -_relative_distance(sheet, j, fit)))
+    known = int(best.known.sum())
+    if known and (2 * best.good >= known or known == 1):
+        yield from sheet.tell(j, best, "difference", "error" if best.good or table.numbers[row][j] is None else "weak")
+
+
+#: how a number x may be compared with a base b; c is 100 where the comparison is in percent
+_AGAINST: dict[str, tuple[str, Callable[..., Any]]] = {
+    "difference": ("the difference of {a} against {base}", lambda x, b, c: x - b),
+    "fall": ("the drop of {a} against {base}", lambda x, b, c: b - x),
+    "change": ("the change of {a} against {base} in percent", lambda x, b, c: 100 * (x / b - 1)),
+    "reduction": ("the drop of {a} against {base} in percent", lambda x, b, c: 100 * (1 - x / b)),
+    "ratio": ("the ratio of {a} against {base}", lambda x, b, c: x / b),
+    "slowdown": ("the ratio of {base} against {a}", lambda x, b, c: b / x),
+}
 
 
 def _relative_distance(sheet: _Sheet, j: int, fit: Fit) -> float:

@@ -96,7 +96,7 @@ def needed(p: float, q: float) -> int:
 def _two_counts(log: LogText, s: Statement) -> Findings:
     printed = {x.start for x in s.numbers if x.kind in ("percent", "count") and not x.signed and 0 <= x.percent <= 100}
     counts = sentence_counts(log, s)
-    tested = any(x.kind == "p" for x in s.numbers)
+    tested = any(x.kind == "p" or (x.low is not None and x.unit.startswith("CI")) for x in s.numbers)
     if len(counts) != 2 or len(printed) > 2 or tested or _PERFORMANCE.search(s.text):
         return
     from workbench.statistics.rates import fisher

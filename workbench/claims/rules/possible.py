@@ -32,9 +32,10 @@ from workbench.claims.rules.units import (
 
 Findings = Iterator[LogFinding]
 
+_OF_AGREEMENT = phrase(r"agree|rater|judge|annotat|cohen|fleiss|correl|pearson|spearman|associat|\bp\s?[=<]")
 _SCALE = phrase(
     r"(?:scale|likert|rating|rated|scored?|points?|items?|responses?)\b[^.;|]{0,40}?"
-    r"(?<![\d.])(?P<low>\d)\s?(?:-|–|to)\s?(?P<high>\d{1,2})(?![\d.%])",
+    r"(?<![\d.])(?P<low>\d)(?:\s?\([^()\d]{1,40}\))?\s?(?:-|–|to)\s?(?P<high>\d{1,2})(?![\d.%])",
     r"(?<![\d.])(?P<low2>[01])\s?(?:-|–|to)\s?(?P<high2>\d{1,3})[ -](?:likert|scale|point scale|rating)",
 )
 _POINTS_SCALE = phrase(r"\b(?P<k>[4-9]|1[01])[- ]point (?:likert|scale|rating)")
@@ -92,8 +93,11 @@ def _alone(x: Number, text: str, place: Place) -> Findings:
             yield place.holds("range")
     limits = {"p": (0.0, 1.0), "r": (-1.0, 1.0), "kappa": (-1.0, 1.0), "auc": (0.0, 1.0)}
     limits |= dict.fromkeys(("F", "chi2"), (0.0, math.inf))
-    whole = x.step >= 1 and x.value > 1  # r = 8 is a rank, p = 4 a number of processes
-    if x.kind in limits and not (whole and x.kind in ("p", "r", "kappa")) and not (x.kind == "auc" and x.value >= 50):
+    whole = x.step >= 1 and x.value > 1  # p = 4 is a number of processes
+    other = (x.kind == "p" and whole) or (x.kind == "auc" and x.value >= 50)
+    if x.kind in ("r", "kappa") and x.value > 1:  # r = 8 is a rank, κ = 12.3 a condition
+        other = whole or not (x.degrees or _OF_AGREEMENT.search(text))
+    if x.kind in limits and not other:
         low, high = limits[x.kind]
         said = f"it is between {low:g} and {high:g}" if high < math.inf else "it is never negative"
         yield place.finds("holds" if low <= x.value <= high else "error", "range", f"{x}: {said}")
@@ -405,6 +409,9 @@ _SAID = {
 _SAID_RANGE = phrase(
     r"\brange[sd]?\b[^\d.;%-]{0,12}(?P<low>-?\d+(?:\.\d+)?)\s?%?\s?(?:to|-|–|and)\s?(?P<high>-?\d+(?:\.\d+)?)"
 )
+_SAID_IQR = phrase(
+    r"\b(?:IQR|interquartile range|quartiles?)\b[^\d.;%-]{0,12}(?P<low>-?\d+(?:\.\d+)?)\s?(?:to|-|–|,|and)\s?(?P<high>-?\d+(?:\.\d+)?)"
+)
 _NEGATIVE_SD = re.compile(r"\b(?:SD|std|standard deviation|SE|SEM)\s?(?:=|of|:|is|was)\s?-\s?\d")
 
 
@@ -416,11 +423,17 @@ def _order_of_sentence(log: LogText, s: Statement) -> Findings:
     given = {role: float(m["v"]) for role, pattern in _SAID.items() if (m := pattern.search(s.text))}
     if m := _SAID_RANGE.search(s.text):
         given |= {"min": float(m["low"]), "max": float(m["high"])}
+    if (m := _SAID_IQR.search(s.text)) and "median" in given:
+        low, high = float(m["low"]), float(m["high"])
+        grade: Grade = "holds" if low - 0.5 <= given["median"] <= high + 0.5 else "error"
+        yield place.finds(
+            grade, "order", f"the median {given['median']:g} is not between the quartiles {low:g} and {high:g}"
+        )
     if not {"min", "max"} & set(given):
         return
     low, high = given.get("min", -math.inf), given.get("max", math.inf)
     for role in {"mean", "median"} & set(given):
-        grade: Grade = "holds" if low - 0.5 <= given[role] <= high + 0.5 else "error"
+        grade = "holds" if low - 0.5 <= given[role] <= high + 0.5 else "error"
         yield place.finds(grade, "order", f"the {role} {given[role]:g} is not between {low:g} and {high:g}")
 
 

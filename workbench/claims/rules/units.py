@@ -140,7 +140,8 @@ def _composition(table: LogTable, counts: int, percents: int) -> float | None:
     if len({a for a, _ in pairs}) < 2:
         return None
     whole = sorted(100 * a / b.value for a, b in pairs)[len(pairs) // 2]
-    fits = [(a, b) for a, b in pairs if abs(100 * a / whole - b.value) <= b.step + 0.5]
+    slack = 0.5 if len(pairs) > 2 else 0.0  # two rows may agree by chance
+    fits = [(a, b) for a, b in pairs if abs(100 * a / whole - b.value) <= b.step + slack]
     enough = len(fits) >= max(2, 0.6 * len(pairs)) and len({a for a, b in fits if b.value < 99}) >= 2
     return whole if enough else None
 
