@@ -133,6 +133,7 @@ def _columns(log: LogText, table: LogTable) -> Findings:
     sheet = _Sheet(table)
     yield from _totals(sheet)
     yield from _means(sheet)
+    yield from _shares_of_rows(sheet)
     yield from _compositions(sheet)
     yield from _rates(log, sheet)
     yield from _named(sheet)
@@ -167,8 +168,9 @@ def _others(sheet: _Sheet, j: int) -> list[int]:
 
 def _totals(sheet: _Sheet) -> Findings:
     table = sheet.table
-    for j in (j for j in table.value_columns if is_total(table.columns[j])):
-        for run in _runs(_others(sheet, j), j):
+    for j in (j for j in table.value_columns if is_total(table.columns[j]) or j in table.n_columns):
+        others = [k for k in _others(sheet, j) if k not in table.n_columns]
+        for run in _runs(_others(sheet, j) if is_total(table.columns[j]) else others, j):
             if not sheet.counted(j, *run):
                 continue
             fit = sheet.fit(j, sheet.formula(_sum, run, "the sum of the columns"), exact=True)
@@ -181,9 +183,31 @@ def _totals(sheet: _Sheet) -> Findings:
                 and said[0] >= sheet.values[known][:, run].max()
                 and abs(said - made)[0] < 0.3 * made[0]
             )
+            if not is_total(table.columns[j]) and (holds.sum() < 2 or len(run) < 2):
+                continue
             if known.any() and (2 * holds.sum() >= known.sum() or alone):
                 yield from sheet.tell(j, fit, "total")
                 break
+
+
+def _shares_of_rows(sheet: _Sheet) -> Findings:
+    """Three or more columns of percentages that make 100 in most rows must do so in all."""
+    table = sheet.table
+    columns = [k for k in table.value_columns if sheet.kinds(k) == {"percent"} and not CHANGE.search(table.columns[k])]
+    if (
+        len(columns) < 3
+        or len(columns) > 8
+        or any(x and (x.signed or x.spread is not None) for k in columns for x in table.column(k))
+    ):
+        return
+    total, reach = sheet.values[:, columns].sum(axis=1), sheet.steps[:, columns].sum(axis=1) / 2
+    known = np.isfinite(total)
+    fits = known & (abs(total - 100) <= reach + 1e-9)
+    if fits.sum() >= 2 and 3 * fits.sum() >= 2 * known.sum():
+        for i in map(int, np.flatnonzero(known)):
+            place = in_cell(table, i, columns[-1])._replace(what=name(table.label(i)))
+            said = f"the shares make {total[i]:g}%, not 100%"
+            yield place.finds("holds" if fits[i] else "error", "shares", said, float(total[i]))
 
 
 def _means(sheet: _Sheet) -> Findings:
@@ -239,13 +263,55 @@ def _rates(log: LogText, sheet: _Sheet) -> Findings:
             for c, shares in counts.items()
             if c != j and np.isfinite(shares).any() and not (c in table.n_columns and composition(table, c, j))
         ]
-        best = sheet.best(j, formulas)
+        best = sheet.best(j, [*formulas, *_shares_of_sums(sheet, j)])
+        if best is None or not best.good:
+            around = (
+                _of_near_n(log, table, c, scale) for c in table.value_columns if c != j and c not in table.n_columns
+            )
+            near = sheet.best(j, [formula for formula in around if formula])
+            if near and near.good >= 2 and 2 * near.good > near.known.sum():
+                best = near
         if best is None:
             continue
         few = len(rates) == len(formulas) == 1 and best.known.sum() <= 3
         sure = few and bool(_RATE_HEAD.search(table.columns[j])) and _is_outcome(table, best.formula.words)
         if sure or (best.good and (2 * best.good >= best.known.sum() or few)):
             yield from sheet.tell(j, best, "derived")
+
+
+def _of_near_n(log: LogText, table: LogTable, c: int, scale: float) -> Formula | None:
+    """A column of counts over an n that stands near the table: right only where most rows follow it."""
+    shares = _shares(log, table, c, near=True)
+    return (
+        Formula(f"{table.columns[c].strip() or 'the count'} of n", scale * shares, 0 * shares)
+        if np.isfinite(shares).any()
+        else None
+    )
+
+
+_OUTCOME = phrase(r"^(?:wins?|won|correct|pass(?:ed|es)?|success\w*|hits?|yes|refus\w*|true)\b")
+
+
+def _shares_of_sums(sheet: _Sheet, j: int) -> Iterator[Formula]:
+    """A rate of the first of several counts that exclude one another: wins of wins, ties and losses, ties being half or none."""
+    table = sheet.table
+    counts = [k for k in table.value_columns if k < j and k not in table.n_columns and sheet.counted(k)]
+    scale = 1.0 if "number" in sheet.kinds(j) else 100.0
+    if not 2 <= len(counts) <= 4 or not _OUTCOME.search(table.columns[counts[0]].strip()):
+        return
+    first, all_of_them = table.columns[counts[0]].strip(), " + ".join(table.columns[k].strip() for k in counts)
+    made = [sheet.formula(lambda *x: scale * x[0] / sum(x), counts, f"{first} / ({all_of_them})")]
+    if len(counts) == 3:
+        made.append(
+            sheet.formula(
+                lambda w, tie, lost: scale * (w + tie / 2) / (w + tie + lost),
+                counts,
+                f"{first} and half of the ties",
+                0.5,
+            )
+        )
+        made.append(sheet.formula(lambda w, _, lost: scale * w / (w + lost), counts, f"{first} without ties", 0.6))
+    yield from (formula._replace(reach=0 * formula.reach) for formula in made)
 
 
 def _is_outcome(table: LogTable, words: str) -> bool:
@@ -261,8 +327,8 @@ def _is_rate(sheet: _Sheet, j: int) -> bool:
     return plain and (percent or (share and bool(_RATE_HEAD.search(sheet.table.columns[j]))))
 
 
-def _shares(log: LogText, table: LogTable, c: int) -> np.ndarray:
-    """The share that each cell of a column is of its n, where it is a count; NaN where it is none."""
+def _shares(log: LogText, table: LogTable, c: int, near: bool = False) -> np.ndarray:
+    """The share that each cell of a column is of its n, where it is a count; NaN where it is none. ``near``: of an n around it, too."""
     shares = np.full(len(table.rows), np.nan)
     if any(x and x.kind == "number" and x.value < 0 for x in table.column(c)):
         return shares
@@ -273,9 +339,8 @@ def _shares(log: LogText, table: LogTable, c: int) -> np.ndarray:
             shares[i] = count.rate
         elif x.kind == "number" and x.step >= 1 and not x.unit and c not in table.n_columns:
             n = n_of_cell(log, table, i, c)
-            shares[i] = (
-                x.value / n.value if n and n.where in ("column", "header", "caption") and x.value <= n.value else np.nan
-            )
+            given = n and (n.where in ("column", "header", "caption", "each") or near) and x.value <= n.value
+            shares[i] = x.value / n.value if n and given else np.nan
     return shares
 
 
@@ -519,6 +584,7 @@ def _points_or_percent(sheet: _Sheet, j: int, others: list[int]) -> Findings:
 
 # ---- what holds in nearly all rows
 
+_PRICE = phrase(r"\bcosts?\b|\bprice\b|\bamount\b|total \(|[$€£]")
 _TOTAL_HEAD = phrase(r"^(?:n|total|of|trials?|prompts?|samples?|items?|.*total.*|n[_ ].*|size)$")
 
 
@@ -537,7 +603,8 @@ def _relations(sheet: _Sheet) -> Findings:
         long = sum(len(re.sub(r"\D", "", x.text).lstrip("0")) >= 3 for x in right)
         precise = long >= 3 and len({x.value for x in right}) >= 3
         natural = best.formula.cost < 0 and bool(_RATE_HEAD.search(table.columns[j]))
-        if rows >= 4 and best.good >= max(3, 0.7 * rows) and precise:
+        product = best.formula.words.count("×") and _PRICE.search(table.columns[j]) and best.good >= 2
+        if (rows >= 4 and best.good >= max(3, 0.7 * rows) and precise) or (product and 2 * best.good >= rows):
             yield from sheet.tell(j, best, "relation")
         elif natural and (best.good * 2 >= rows or rows <= 2) and (best.good or rows == 1 or len(others) == 2):
             yield from sheet.tell(j, best, "derived")
@@ -554,6 +621,8 @@ def _relation_formulas(sheet: _Sheet, j: int, others: list[int]) -> Iterator[For
             scale = 100.0 if percent else 1.0
             natural = bool(_TOTAL_HEAD.search(name(other)))
             yield sheet.formula(lambda x, y, c=scale: c * x / y, (a, b), f"{head} / {other}", apart - 50 * natural)
+        elif _PRICE.search(table.columns[j]) and a < b:
+            yield sheet.formula(lambda x, y: x * y, (a, b), f"{head} × {other}", apart)
         elif rows >= 4 and percent:
             yield sheet.formula(lambda x, y: 100 * x / y, (a, b), f"100 {head} / {other}", apart + 1)
         elif rows >= 4:
