@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogTable, LogText, Statement
+from workbench.claims.recomputed import difference_of_rates
 from workbench.claims.rounding import Grade
 from workbench.claims.rules.finding import Family, LogFinding, in_sentence, in_table, short
 from workbench.claims.rules.labels import bare, is_mean, is_total, phrase, setting, stems
@@ -247,13 +248,11 @@ def _no_difference(log: LogText, s: Statement) -> Findings:
         counts = _counts_in_tables(log, s)
     if len(counts) != 2 or any(not n or k > n for k, n in counts):
         return
-    from statsmodels.stats.proportion import confint_proportions_2indep
-
     from workbench.statistics.rates import fisher
 
     (a, n), (b, m) = counts
     p = fisher(a, n, b, m)
-    low, high = (100 * float(v) for v in confint_proportions_2indep(a, n, b, m, method="newcomb"))
+    low, high = (100 * v for v in difference_of_rates(a, n, b, m))
     said = f"{a}/{n} and {b}/{m} (Fisher p = {p:.2g}) may differ by {low:+.0f} to {high:+.0f} points"
     small = p >= 0.05 and max(abs(low), abs(high)) <= 5
     why = "they differ" if p < 0.05 else "no evidence of a difference is not evidence of none"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogText, Statement
+from workbench.claims.recomputed import p_of_changes_both_ways, span_of_p
 from workbench.claims.rounding import Grade, grade_of, grade_within, shown
 from workbench.claims.rules.finding import Family, LogFinding, in_sentence
 from workbench.claims.rules.labels import phrase
@@ -197,14 +198,9 @@ def _chi_square(s: Statement) -> Findings:
     value, df = _named(r"χ²|χ2|[Cc]hi-?squared?|[Cc]hi2|X²", s.text), _named(r"df|d\.f\.", s.text)
     ps = [x for x in s.numbers if x.kind == "p"]
     if value and df and df.step >= 1 and df.value >= 1 and len(ps) == 1 and value.value >= 0:
-        from scipy import stats
-
-        high, low = (
-            float(stats.chi2.sf(v, df.value))
-            for v in (max(value.value - value.step / 2, 0), value.value + value.step / 2)
-        )
-        said = f"{value.text} with df = {df.value:g} has p = {float(stats.chi2.sf(value.value, df.value)):.3g}, not {ps[0]}"
-        yield in_sentence(s).finds(grade_within(low, high, ps[0]), "p of a statistic", said, low, high)
+        span = span_of_p("chi2", value.value, value.step, (df.value,))
+        said = f"{value.text} with df = {df.value:g} has p = {span.value:.3g}, not {ps[0]}"
+        yield in_sentence(s).finds(grade_within(span.low, span.high, ps[0]), "p of a statistic", said, span.value)
 
 
 # ---- confusion counts
@@ -264,14 +260,8 @@ def _mcnemar(log: LogText, s: Statement) -> Findings:
 
 def p_of_changes(b: int, c: int, p: Number, s: Statement) -> LogFinding:
     """A printed p-value against McNemar's tests of b changes one way and c the other."""
-    from scipy import stats
-
-    exact = float(stats.binomtest(min(b, c), b + c).pvalue) if b + c else 1.0
-    midp = max(exact - float(stats.binom.pmf(min(b, c), b + c, 0.5)), 0.0) if b != c else exact
-    options = [exact, exact / 2, midp]
-    options += (
-        [float(stats.chi2.sf(max(abs(b - c) - cut, 0) ** 2 / (b + c), 1)) for cut in (0, 0.5, 1)] if b + c else []
-    )
+    options = p_of_changes_both_ways(b, c)
+    exact = options[0]
     fits = any(grade_within(v, v, p) != "error" for v in options)
     said = f"{b} changes one way and {c} the other have McNemar's p = {exact:.2g}, not {p}"
     return in_sentence(s)._replace(line=p.line).finds("holds" if fits else "error", "p of two rates", said, exact)
