@@ -85,10 +85,18 @@ class _Sheet:
         return all(self.kinds(j) <= set(kinds) for j in columns)
 
     def formula(
-        self, f: Callable[..., Any], columns: Sequence[int], words: str, cost: float = 0.0, base: Number | None = None
+        self,
+        f: Callable[..., Any],
+        columns: Sequence[int],
+        words: str,
+        cost: float = 0.0,
+        base: Number | None = None,
+        before: bool = False,
     ) -> Formula:
-        """A formula over columns, and over one printed number where it is about changes against that."""
+        """A formula over columns, and over one printed number or the row before where it is about changes against that."""
         inputs = [(self.values[:, j], self.steps[:, j] / 2) for j in columns]
+        if before:
+            inputs += [(_row_before(values), _row_before(half)) for values, half in inputs]
         if base is not None:
             inputs.append((np.full(len(self.values), base.value), np.full(len(self.values), base.step / 2)))
         at = [values for values, _ in inputs]
@@ -124,6 +132,10 @@ class _Sheet:
             more = " (truncated, not rounded)" if grade == "slip" and cut.sum() >= 2 else ""
             sentence = f"{x} is printed, {fit.formula.words} is {shown(true, float(step[i]))}{more}"
             yield in_cell(self.table, i, j).finds(grade, rule, sentence, true)
+
+
+def _row_before(values: np.ndarray) -> np.ndarray:
+    return np.concatenate([[np.nan], values[:-1]])
 
 
 def _columns(log: LogText, table: LogTable) -> Findings:
@@ -536,10 +548,17 @@ def _against_base_row(sheet: _Sheet, j: int) -> Findings:
         words, f = _AGAINST[kind]
         made = sheet.formula(_scaled(f, scale), (column,), words.format(**names), 0.0, base)
         fits.append(sheet.fit(j, made._replace(values=_without(made.values, row))))
+        to_last = sheet.formula(
+            _scaled(f, scale), (column,), words.format(a=names["a"], base="the row before"), 0.1, before=True
+        )
+        fits.append(sheet.fit(j, to_last))
     best = max(fits, key=lambda fit: (fit.good, -_relative_distance(sheet, j, fit)))
     known = int(best.known.sum())
     if known and (2 * best.good >= known or known == 1):
-        yield from sheet.tell(j, best, "difference", "error" if best.good or table.numbers[row][j] is None else "weak")
+        marked = table.numbers[row][j] is None
+        named = bool(_BASE_LABEL.search(table.columns[j]))
+        sure = best.good >= 2 or (marked and known == 1) or (named and best.good > 0)
+        yield from sheet.tell(j, best, "difference", "error" if sure else "weak")
 
 
 #: how a number x may be compared with a base b; c is 100 where the comparison is in percent

@@ -9,7 +9,7 @@ from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.recomputed import statistics_of_two_rates
 from workbench.claims.rounding import grade_of, shown
 from workbench.claims.rules.finding import RANK, Family, LogFinding, in_sentence
-from workbench.claims.rules.identities import metrics_said, p_of_changes
+from workbench.claims.rules.identities import against_mcnemar, metrics_said
 from workbench.claims.rules.labels import is_total, phrase
 from workbench.claims.rules.p_values import NAMED, OTHER, of_two_rates
 from workbench.claims.rules.units import Count
@@ -145,7 +145,7 @@ def _of_two_by_two(cross: _Crosstab, s: Statement) -> Findings:
     if len(ps) != 1 or any(x.kind in ("chi2", "t", "F", "z") for x in s.numbers) or not NAMED.search(s.text):
         return
     if "mcnemar" in s.text.lower():
-        both = [p_of_changes(*changed, ps[0], s) for changed in ((b, c), (a, d))]
+        both = [against_mcnemar(*changed, ps[0], s) for changed in ((b, c), (a, d))]
         yield min(both, key=_how_grave)
     elif not OTHER.search(s.text) and a + b and c + d:
         counts = [Count(ps[0], k, n, "cell") for k, n in ((a, a + b), (c, c + d))]
