@@ -89,7 +89,7 @@ _OTHER_VALUE = phrase(
 
 def _sentences(log: LogText) -> Findings:
     """ "The base model refused 18/30", and the row "base" of the table has 16/30; lines that a nearer look has told are left."""
-    told = {(f.source, f.line) for f in repeats._sentences(log)} if log.tables else set()
+    told = {(f.source, f.line) for f in repeats.against_tables(log)} if log.tables else set()
     for s in log.statements if log.tables else ():
         if (s.source, s.line) not in told:
             yield from _sentence(log, s)
