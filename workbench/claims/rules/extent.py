@@ -169,6 +169,7 @@ _REPEATS = re.compile(r"\b(?:[2-9]|\d\d) (?:runs|repeats|repetitions|seeds|repli
 
 
 def unchanged(log: LogText, s: Statement) -> Findings:
+    """ "Accuracy is unchanged: 81% and 79%"."""
     if not _UNCHANGED.search(s.text) or _OTHER_THINGS.search(s.text):
         return
     place = in_sentence(s)

@@ -32,6 +32,7 @@ _VAGUE = ("best", "worst", "most", "least")
 
 
 def peak(log: LogText, s: Statement) -> Findings:
+    """ "The rate peaks at layer 12", against the column."""
     m = _PEAK.search(s.text)
     if not m or _NO_PEAK.search(s.text):
         return
@@ -96,6 +97,7 @@ _EVERY_STEP = phrase(r"monoton|strictly|every|each")
 
 
 def monotone(log: LogText, s: Statement) -> Findings:
+    """ "Refusal rises steadily with the dose", against the column."""
     m = STEADY.search(s.text) or _LOOSE.search(s.text)
     if not m or NOT_STEADY.search(s.text):
         return
@@ -128,6 +130,7 @@ def _series(s: Statement, table: LogTable) -> tuple[str, list[Number]] | None:
 
 
 def along(s: Statement, name: str, series: list[Number], down: bool, steady: bool) -> LogFinding:
+    """Whether numbers go one way: at every step where that is ``steady``, else from the first to the last."""
     sign, place = -1 if down else 1, in_sentence(s)
     steps = [
         (a, b)
@@ -215,6 +218,7 @@ def _said_r(log: LogText, s: Statement) -> Findings:
 
 
 def correlation(log: LogText, s: Statement) -> Findings:
+    """A correlation that words deny or claim, against the column."""
     if _NO_R.search(s.text) or _YES_R.search(s.text):
         for table in tables_near(log, s):
             if len(table.rows) >= 4 and (columns := _pairs(s, table)):

@@ -183,8 +183,7 @@ def _steady_in_words(log: LogText, s: Statement) -> Findings:
             and not _RISES.search(s.text)
         )
         found = [
-            order.along(s, series.name or "the list", list(series.numbers), down, steady=True)
-            for down in (False, True)
+            order.along(s, series.name or "the list", list(series.numbers), down, steady=True) for down in (False, True)
         ]
         wrong = [f for f in found if f.grade != "holds"]
         if whole:
