@@ -14,7 +14,7 @@ Findings = Iterator[LogFinding]
 # ---- all, most, half, none, never
 
 _QUANTIFIER = phrase(
-    r"\b(?P<all>all|every|always)\b|\b(?P<none>no|none|never|not one)\b|\b(?P<most>most|the majority|mostly)\b|\b(?P<half>half)\b"
+    r"\b(?P<all>all|every|always)\b|\b(?P<none>no|none|never|not one)\b|\b(?P<most>most|(?:the|a) majority|mostly)\b|\b(?P<half>half)\b"
 )
 _NO_QUANTIFIER = phrase(
     r"\b(?:nearly|almost|not|but|except|over|more than|less than|about|at) (?:all|every|half|most)\b|\bout of\b",
