@@ -66,6 +66,7 @@ FOUND = [
     ("a scale with its ends named", "Participants (N = 40) rated fairness from 1 (not at all) to 7 (very); M = 6.9, SD = 1.2.", "sd limit", 0.95),
     ("outcomes of a row beyond n", "| arm | refused | complied | other | n |\n|---|---|---|---|---|\n| base | 20 | 15 | 5 | 40 |\n| +1 | 31 | 6 | 5 | 40 |\n| +2 | 30 | 5 | 5 | 40 |\n", "total", 42),
     ("shares of a row beyond 100", "| arm | refused % | complied % | other % |\n|---|---|---|---|\n| base | 50.0 | 37.5 | 12.5 |\n| +1 | 77.5 | 20.0 | 12.5 |\n| +2 | 60.0 | 30.0 | 10.0 |\n", "shares", 110),
+    ("a table in LaTeX", "\\section{Results}\n\\begin{tabular}{lrr}\n\\toprule\nModel & Correct & Accuracy (\\%) \\\\\n\\midrule\nOurs & 83/96 & \\textbf{96.5} \\\\\nBase & 52/96 & 54.2 \\\\\n\\bottomrule\n\\end{tabular}\n", "derived", 86.46),
     ("an amount of a bill", "| item | hours | rate ($/h) | cost ($) |\n|---|---|---|---|\n| A100 | 12.5 | 1.80 | 22.50 |\n| H100 | 4.0 | 3.20 | 14.80 |\n| T4 | 30.0 | 0.40 | 12.00 |\n", "relation", 12.8),
 ]  # fmt: skip
 

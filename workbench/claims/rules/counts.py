@@ -44,9 +44,7 @@ def _of_table(log: LogText, table: LogTable) -> Findings:
 def _alone(x: Number, text: str, place: Place, same_n: bool) -> Findings:
     """What one number says by itself; ``same_n``: other counts beside it have its n, so that it is one."""
     if x.kind == "percent" and x.successes is not None and x.n:
-        true = 100 * x.successes / x.n
-        grade = grade_of(abs(true - x.value), x.step)
-        yield place.finds(grade, "count and percent", f"{x}: {x.successes} of {x.n} is {shown(true, x.step)}%")
+        yield _share_of(x, x.n, place)
     if x.kind != "count" or not x.n:
         return
     if x.value <= x.n:
