@@ -105,6 +105,8 @@ LEFT_ALONE = [
     ("a report of scikit-learn as printed", REPORT.format(f="0.89", a="0.91")),
     ("scores of players", "| player | wins | draws | losses | score |\n|---|---|---|---|---|\n| A | 10 | 4 | 6 | 12.0 |\n| B | 6 | 4 | 10 | 8.0 |\n"),
     ("words of any length", "x" * 100_000 + " 31/35"),
+    ("more decimals than a float has", "The step is 0.1234567890123456789 and p = 0.5000000000000000278."),
+    ("codes of HTTP", "http: close connection on 304/204 responses with chunked encoding."),
     ("numbers of any length", "9" * 5000 + " of 40"),
 ]  # fmt: skip
 

@@ -158,12 +158,8 @@ def step_of(text: str) -> float:
     """
     text = text.strip().lstrip("+-").replace(",", "")
     mantissa, _, power = text.lower().partition("e")
-    places = len(mantissa.partition(".")[2])
-    return (
-        round(10.0 ** (-places + int(power or 0)), 15)
-        if -places + int(power or 0) > -15
-        else 10.0 ** (-places + int(power))
-    )
+    exponent = int(power or 0) - len(mantissa.partition(".")[2])
+    return round(10.0**exponent, 15) if exponent > -15 else 10.0**exponent
 
 
 def _numbers_pattern(template: str) -> re.Pattern[str]:

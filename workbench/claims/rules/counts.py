@@ -13,7 +13,7 @@ from workbench.claims.rules.units import RATE, SHARE, N, n_of_cell, n_of_number
 Findings = Iterator[LogFinding]
 
 _UNITS = phrase(r"prompt|item|sample|question|case|patient|participant|subject|trial|response|answer|row|task|flip")
-_NO_COUNT = phrase(r"\b(?:x|score|ratio|fraction|times|aspect)\b")
+_NO_COUNT = phrase(r"\bhttp|\b(?:x|score|ratio|fraction|times|aspect)\b")
 #: a unit behind "85/80" says that it is a reading against a limit, and no count
 _UNIT_BEHIND = re.compile(r"\s?(?:°|(?:[KMGT]i?B|[munµ]?s|min|h|[kMG]?Hz|[mk]?W|[mck]?m|[mk]?g|mmHg|V|dB)\b)")
 
