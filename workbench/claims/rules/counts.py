@@ -57,7 +57,7 @@ def _alone(x: Number, text: str, place: Place, same_n: bool) -> Findings:
     named = _UNITS.search(around) or SHARE.search(around) or same_n
     if "/" in x.text and (not named or _NO_COUNT.search(around)):
         return  # 304/204, 120/80 and 5/4 may be anything
-    grade = "error" if x.n >= 5 and not _NO_COUNT.search(text) else "weak"
+    grade: Grade = "error" if x.n >= 5 and not _NO_COUNT.search(text) else "weak"
     yield place.finds(grade, "count", f"{x}: {x.value:g} of {x.n} is more than all")
 
 
