@@ -101,6 +101,7 @@ LEFT_ALONE = [
     ("a difference with its interval", "Refusal was 402/1000 with and 398/1000 without the direction (difference 0.4 pp, 95% CI -3.9 to 4.7)."),
     ("other Greek letters", "The condition number is κ = 12.3, the radius r = 2.5, and α = 0.05."),
     ("decimal commas", "Die Genauigkeit stieg von 71,2 % auf 74,5 % (p < 0,05), bei 1.200 Testfällen; die Laufzeit sank um 12,5 %."),
+    ("ranges and thousands with commas", "Scores lie in [0,1] or [0,10]; of 12,480 texts 3,120 (25%) are French, at layers 0,1 and 2."),
     ("a confusion table that fits", CLASSES + "Accuracy 0.930, precision 0.907, recall 0.880."),
     ("a report of scikit-learn as printed", REPORT.format(f="0.89", a="0.91")),
     ("scores of players", "| player | wins | draws | losses | score |\n|---|---|---|---|---|\n| A | 10 | 4 | 6 | 12.0 |\n| B | 6 | 4 | 10 | 8.0 |\n"),
