@@ -211,6 +211,45 @@ def test_a_draft_is_a_valid_claims_file(tmp_path):
             claim.audit()
 
 
+def test_intervals_and_tails_are_those_of_scipy_and_statsmodels():
+    from scipy import stats
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
+    from workbench.claims.recomputed import difference_of_rates, interval_of_rate, p_of_changes, p_of_statistic
+
+    for k, n in ((0, 20), (20, 20), (1, 7), (31, 35)):
+        limits = {name: (low, high) for name, low, high in interval_of_rate(k, n, 90)}
+        for name, method in (
+            ("Wilson", "wilson"),
+            ("Clopper-Pearson", "exact"),
+            ("Wilson with continuity", "wilsoncc"),
+        ):
+            theirs = stats.binomtest(k, n).proportion_ci(0.9, method)
+            assert limits[name] == pytest.approx((100 * theirs.low, 100 * theirs.high), abs=1e-6)
+    newcombe = confint_proportions_2indep(31, 35, 6, 36, method="newcomb")
+    assert difference_of_rates(31, 35, 6, 36) == pytest.approx(newcombe)
+    assert p_of_changes(21, 6)[0][1] == pytest.approx(stats.binomtest(6, 27).pvalue)
+    tails = {"t": 2 * stats.t.sf(2.2, 14), "z": 2 * stats.norm.sf(2.2), "chi2": stats.chi2.sf(2.2, 14)}
+    assert {kind: p_of_statistic(kind, 2.2, (14,)) for kind in tails} == pytest.approx(tails)
+    assert p_of_statistic("F", 4.87, (2, 87)) == pytest.approx(stats.f.sf(4.87, 2, 87))
+
+
+def test_a_draft_says_once_what_is_not_given_and_checks_a_table_once(tmp_path):
+    rates = "| arm | refused |\n|---|---|\n| base | 30.0% |\n| steered | 92.5% |\n"
+    log = read_text(f"# Run (n = 40)\n\n{rates}\nRefusal rose from 12/40 to 37/40. It is 92.5% at most.\n", "run.md")
+    text = write_draft(log, tmp_path / "run.toml").read_text()
+    assert [text.count(words) for words in ('site = "not given"', 'test = "grim"\nof = "T1.refused"')] == [1, 1]
+    claims = read_claims(tmp_path / "run.toml")
+    assert [check.test for check in claims[0].checks] == ["grim", "differs"]
+    assert claims[0].audit().verdict == "supported"
+
+
+def test_a_draft_of_a_table_alone_makes_a_claim_of_it(tmp_path):
+    log = read_text("arm,refused,n,rate\nbase,6,35,0.171\nsteered,31,35,0.896\n", "rates.csv", ".csv")
+    claims = read_claims(write_draft(log, tmp_path / "rates.toml"))
+    assert [claim.audit().verdict for claim in claims] == ["inconsistent"]
+
+
 def test_text_of_a_log_is_inert_in_the_page(tmp_path):
     log = read_text("<script>alert(1)</script> 41 of 40 prompts <img src=x onerror=alert(2)>")
     page = write_page(log, wb.audit(log), tmp_path / "a.html").read_text()

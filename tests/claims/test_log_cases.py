@@ -9,6 +9,8 @@ from workbench.claims.rounding import grade_of
 
 ALARMS = ("error", "slip", "weak")
 SEEDS = "| seed | refused |\n|---|---|\n| 0 | 14/20 |\n| 1 | 16/20 |\n| 2 | 13/20 |\n"
+CLASSES = "| | predicted refuse | predicted comply |\n|---|---|---|\n| refuse | 88 | 12 |\n| comply | 9 | 191 |\n\n"
+REPORT = "              precision    recall  f1-score   support\n\n      comply       0.91      0.88      {f}       100\n      refuse       0.90      0.93      0.91       120\n\n    accuracy                           {a}       220\n   macro avg       0.90      0.90      0.90       220\n"
 LAYERS = "| layer | refused |\n|---|---|\n| 10 | 20/20 |\n| 12 | 20/20 |\n| 14 | 17/20 |\n"
 ARMS = "| arm | refused |\n|---|---|\n| base | 16/30 |\n| steered | 27/30 |\n"
 
@@ -35,6 +37,37 @@ FOUND = [
     ("another denominator in a sentence", "N = 40 prompts in every condition.\n\nbase 21/40, +1.0 30/40, +2.0 33/36.", "denominator", None),
     ("χ² has no sides", "Labels depend on topic, χ²(1, N = 120) = 3.21, p < .05.", "p of a statistic", 0.073),
     ("n of the count to the left", "| dose | harmful refused | rate | n harmless |\n|---|---|---|---|\n| 1 | 35/48 | 72.9% | 24 |\n| 2 | 44/48 | 93.7% | 24 |\n", "derived", 100 * 44 / 48),
+    ("31 (78.5%) with n in its sentence", "Results (N = 40): refused 31 (78.5%), complied 9 (22.5%).", "count and percent", 77.5),
+    ("a count (percent) of the n in brackets", "On the held-out split (n=412) it agrees with our annotators on 371 items (92.3%).", "count and percent", 90.05),
+    ("n (%) without a sign", "| drug | responders n (%) | n |\n|---|---|---|\n| A | 24 (60.0) | 40 |\n| placebo | 13 (35.5) | 40 |\n", "count and percent", 32.5),
+    ("of 100 patients, 34", "Of 100 controls, 34 accepted; of 100 treated, 55 accepted, χ²(1, N = 200) = 3.85, p = .050.", "p of two rates", 8.93),
+    ("counts and percentages in LaTeX", "Of $n = 96$ prompts, 52 (54.2\\%) were refused with steering and 31 (32.3\\%) without (Fisher, $p = 0.04$).", "p of two rates", 0.0034),
+    ("a comma for a point", "Von 120 Antworten waren 87 (75,2 %) korrekt.", "count and percent", None),
+    ("n in words near a table", "Results after 3 epochs (200 test items)\n\n  model         correct    acc %\n  small             132     66.0\n  medium            151     78.5\n  large             169     84.5\n", "derived", 75.5),
+    ("a change against the marked row", "| arm | acc | rel. change |\n|---|---|---|\n| base | 50.0 | - |\n| a | 60.0 | +20% |\n| b | 55.0 | +15% |\n", "difference", 10),
+    ("points against the marked row", "| arm | acc | Δ |\n|---|---|---|\n| base | 75.0% | — |\n| steer | 87.5% | +10.5 |\n", "difference", 12.5),
+    ("a speedup", "| method | time | speedup |\n|---|---|---|\n| naive | 120 | 1.0x |\n| ours | 40 | 4.0x |\n", "difference", 3),
+    ("points between two rates", "Arm A 18/63 (28.6%), arm B 9/61 (14.8%), difference 18.8 points.", "difference", -13.8),
+    ("points between two rows", "| method | CIFAR-10 |\n|---|---|\n| ERM | 94.1 ± 0.2 |\n| Ours | 95.6 ± 0.2 |\n\nOurs improves over ERM by 2.5 points on CIFAR-10.", "sentence and table", None),
+    ("χ² of a table", "| | yes | no |\n|---|---|---|\n| A | 30 | 10 |\n| B | 20 | 20 |\n\nχ²(1) = 9.33, p = .002.", "p of two rates", 5.33),
+    ("McNemar of a table", "| | base refused | base complied |\n|---|---|---|\n| steered refused | 20 | 12 |\n| steered complied | 2 | 6 |\n\nMcNemar p = 0.21", "p of two rates", 0.0129),
+    ("McNemar of two counts", "On the same 100 prompts, 21 were refused only with steering and 6 only without (exact McNemar p = 0.06).", "p of two rates", 0.0059),
+    ("accuracy of a confusion table", CLASSES + "Accuracy 0.960, precision 0.907, recall 0.880.", "confusion", 0.93),
+    ("precision of a confusion table", CLASSES + "Accuracy 0.930, precision 0.937, recall 0.880.", "confusion", None),
+    ("F1 in a report of scikit-learn", REPORT.format(f="0.96", a="0.90"), "derived", 0.895),
+    ("accuracy in a report of scikit-learn", REPORT.format(f="0.89", a="0.97"), "confusion", 0.907),
+    ("t of a mean of differences", "Paired differences (n = 24): M = 0.91, SD = 2.00, t(23) = 3.23, p = .004.", "t of two means", 2.23),
+    ("d of a mean of differences", "Paired differences (n = 24): M = 0.91, SD = 2.00, t(23) = 2.23, p = .036, d = 0.85.", "t of two means", 0.455),
+    ("t of a slope", "| term | β | SE | t |\n|---|---|---|---|\n| a | 1.204 | 0.311 | 3.87 |\n| b | 0.482 | 0.095 | 3.07 |\n| c | -0.037 | 0.041 | -0.90 |\n", "derived", 5.07),
+    ("SE of a share", "Accuracy was 0.640 (SE 0.012, n = 250).", "interval", 0.0304),
+    ("perplexity of a loss", "| model | loss | perplexity |\n|---|---|---|\n| s | 3.21 | 24.8 |\n| m | 2.87 | 27.6 |\n| l | 2.55 | 12.8 |\n", "derived", 17.6),
+    ("wins of three outcomes", "| vs | win | tie | loss | win rate |\n|---|---|---|---|---|\n| A | 61 | 14 | 45 | 50.8% |\n| B | 72 | 9 | 39 | 66.7% |\n| C | 38 | 20 | 62 | 31.7% |\n", "derived", 60),
+    ("a median outside its quartiles", "Length: median 162 tokens (IQR 84–151), range 12–512.", "order", None),
+    ("a scale with its ends named", "Participants (N = 40) rated fairness from 1 (not at all) to 7 (very); M = 6.9, SD = 1.2.", "sd limit", 0.95),
+    ("outcomes of a row beyond n", "| arm | refused | complied | other | n |\n|---|---|---|---|---|\n| base | 20 | 15 | 5 | 40 |\n| +1 | 31 | 6 | 5 | 40 |\n| +2 | 30 | 5 | 5 | 40 |\n", "total", 42),
+    ("shares of a row beyond 100", "| arm | refused % | complied % | other % |\n|---|---|---|---|\n| base | 50.0 | 37.5 | 12.5 |\n| +1 | 77.5 | 20.0 | 12.5 |\n| +2 | 60.0 | 30.0 | 10.0 |\n", "shares", 110),
+    ("a table in LaTeX", "\\section{Results}\n\\begin{tabular}{lrr}\n\\toprule\nModel & Correct & Accuracy (\\%) \\\\\n\\midrule\nOurs & 83/96 & \\textbf{96.5} \\\\\nBase & 52/96 & 54.2 \\\\\n\\bottomrule\n\\end{tabular}\n", "derived", 86.46),
+    ("an amount of a bill", "| item | hours | rate ($/h) | cost ($) |\n|---|---|---|---|\n| A100 | 12.5 | 1.80 | 22.50 |\n| H100 | 4.0 | 3.20 | 14.80 |\n| T4 | 30.0 | 0.40 | 12.00 |\n", "relation", 12.8),
 ]  # fmt: skip
 
 LEFT_ALONE = [
@@ -56,7 +89,25 @@ LEFT_ALONE = [
     ("pass@k is an estimate", "pass@10 is 46.8% on HumanEval (164 problems)."),
     ("a number of processes", "p = 4 processes and rank r = 8 were used."),
     ("a minimum of one thing, a mean of another", "| α | Min | Max | Range | Mean length |\n|---|---|---|---|---|\n| 0.1 | 1.20 | 14.63 | 13.43 | 449.8 |\n| 0.3 | 1.10 | 15.33 | 14.23 | 468.7 |\n"),
+    ("a part of a part", "We asked 412 people; 380 answered, of whom 342 (90.0%) agreed and 38 (10.0%) did not."),
+    ("numbers that are ranks", "The top 5 (83.4%) and top 10 (91.2%) accuracies are on ImageNet (n = 50000)."),
+    ("changes against the row before", "| stage | samples | Δ |\n|---|---|---|\n| raw | 1000 | |\n| deduplicated | 800 | -200 |\n| filtered | 640 | -160 |\n"),
+    ("mean (SD) of whole numbers", "| group | time (%) | n |\n|---|---|---|\n| A | 24 (3) | 40 |\n| B | 13 (2) | 40 |\n"),
+    ("one row with fewer units", "| arm | refused | complied | other | n |\n|---|---|---|---|---|\n| base | 10 | 28 | 2 | 40 |\n| +1 | 31 | 7 | 2 | 40 |\n| +2 | 36 | 1 | 2 | 39 |\n"),
+    ("rates that are no shares", "| arm | harmful % | benign % | borderline % |\n|---|---|---|---|\n| base | 40 | 10 | 50 |\n| A | 60 | 12 | 28 |\n| B | 80 | 20 | 45 |\n| C | 90 | 25 | 70 |\n"),
+    ("a power of 80%", "With 35 prompts per arm we can detect a rise from 20% to 54% with a power of 80% (two-sided α = 0.05)."),
+    ("changes of two pairs", "Latency fell from 220 ms to 143 ms (a 35% reduction), throughput rose from 410 to 640 req/s (+56%), and p99 went from 1.9 s to 1.1 s."),
+    ("an interval by bootstrap", "Mean reward improved from 0.412 (95% bootstrap CI [0.381, 0.444]) to 0.533 [0.498, 0.569] over 300 episodes."),
+    ("a difference with its interval", "Refusal was 402/1000 with and 398/1000 without the direction (difference 0.4 pp, 95% CI -3.9 to 4.7)."),
+    ("other Greek letters", "The condition number is κ = 12.3, the radius r = 2.5, and α = 0.05."),
+    ("decimal commas", "Die Genauigkeit stieg von 71,2 % auf 74,5 % (p < 0,05), bei 1.200 Testfällen; die Laufzeit sank um 12,5 %."),
+    ("ranges and thousands with commas", "Scores lie in [0,1] or [0,10]; of 12,480 texts 3,120 (25%) are French, at layers 0,1 and 2."),
+    ("a confusion table that fits", CLASSES + "Accuracy 0.930, precision 0.907, recall 0.880."),
+    ("a report of scikit-learn as printed", REPORT.format(f="0.89", a="0.91")),
+    ("scores of players", "| player | wins | draws | losses | score |\n|---|---|---|---|---|\n| A | 10 | 4 | 6 | 12.0 |\n| B | 6 | 4 | 10 | 8.0 |\n"),
     ("words of any length", "x" * 100_000 + " 31/35"),
+    ("more decimals than a float has", "The step is 0.1234567890123456789 and p = 0.5000000000000000278."),
+    ("codes of HTTP", "http: close connection on 304/204 responses with chunked encoding."),
     ("numbers of any length", "9" * 5000 + " of 40"),
 ]  # fmt: skip
 

@@ -4,18 +4,19 @@ import re
 
 _COMMA = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+|\d+),(\d+)(?![\d,]|\.\d)")
 _DOTTED = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:\.\d{3})+(?![\d.,]*\d)")
-_SURE = re.compile(r"(?<![\d.,])(?:\d+,\d{1,2}\s?%|0,\d+(?![\d,]))")
+_PERCENT = re.compile(r"(?<![\d.,])\d+,\d\s?%|(?<![\d.,\[({])\d+,\d{2}\s?%")  # (50,60%) is a range
+_BELOW_ONE = re.compile(r"(?<![\d.,\[({])0,\d{2,}(?![\d,\])}])")
 _POINT = re.compile(r"(?<![\w.,])\d+\.\d{1,2}(?![\d.,]*\d|\w)")
 
 
 def has_decimal_commas(text: str) -> bool:
     """Whether a text surely writes decimals with commas, and more often than with points.
 
-    >>> has_decimal_commas("87 von 120 (72,5 %)"), has_decimal_commas("layers 3,5 and 12,14 reach 72.5%")
+    >>> has_decimal_commas("87 von 120 (72,5 %)"), has_decimal_commas("layers 0,1 of 12,480 texts, in [0,15]")
     (True, False)
     """
-    sure = len(_SURE.findall(text))
-    return sure > 0 and sure >= len(_POINT.findall(text))
+    percents, below_one = len(_PERCENT.findall(text)), len(_BELOW_ONE.findall(text))
+    return (percents > 0 or below_one > 1) and percents + below_one >= len(_POINT.findall(text))
 
 
 def with_points(text: str) -> str:

@@ -8,16 +8,20 @@ from workbench._errors import WorkbenchError
 from workbench._files import whole
 from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogTable, LogText, Statement
-from workbench.claims.rules.units import n_of_cell
+from workbench.claims.rules.finding import short
+from workbench.claims.rules.labels import bare
+from workbench.claims.rules.units import RATE, column_is_averaged, n_of_cell, sentence_counts
 
 _MOST_TABLES, _MOST_CLAIMS = 30, 60
+_METHOD = ("site", "positions", "normalisation", "decoding", "scorer", "n")
+_BEGINS = re.compile(r"[\s\w\"'“(\[~≈<>+±$*-]")  # not with a sign of a tree of files or of a list of tasks
 
 
 def write_draft(log: LogText, path: str | Path) -> Path:
     """Write the draft. Returns its path.
 
     Raises:
-        WorkbenchError: the file is there already, or the log has no sentence with a rate.
+        WorkbenchError: the file is there already, or the log has no table of numbers and no sentence with a rate.
     """
     target = Path(path)
     if target.exists():
@@ -32,30 +36,34 @@ def draft(log: LogText) -> str:
     """The text of the claims file.
 
     Raises:
-        WorkbenchError: the log has no sentence with a rate.
+        WorkbenchError: the log has no table of numbers, and no sentence with a rate.
     """
-    tables = [(f"T{k}", t) for k, t in enumerate((t for t in log.tables if t.value_columns and len(t.rows) <= 200), 1)][
-        :_MOST_TABLES
-    ]
-    claims = [
-        s
-        for s in log.statements
-        if not s.is_heading and any(x.kind in ("percent", "count", "mean", "auc", "p", "points") for x in s.numbers)
-    ][:_MOST_CLAIMS]
-    if not claims:
-        raise WorkbenchError(f"{log.source}: no sentence with a rate, a mean or a p-value to make a claim of")
+    fitting = [t for t in log.tables if t.value_columns and len(t.rows) <= 200][:_MOST_TABLES]
+    tables = {f"T{k}": _Drafted(log, f"T{k}", t) for k, t in enumerate(fitting, 1)}
+    sentences = [s for s in log.statements if _is_claim(s)][:_MOST_CLAIMS]
+    if not sentences and not tables:
+        raise WorkbenchError(f"{log.source}: no table of numbers, and no sentence with a rate, to make a claim of")
+    unsaid = "\n".join(f'{key} = "not given"' for key in _METHOD)
     parts = [
         "# Drafted from a log by workbench audit --draft: keep what is a claim, delete the rest, and fill in what is not given.",
         f"[log]\nid = {_quoted(Path(log.source).stem[:40] or 'log')}\ntitle = {_quoted(Path(log.source).name)}",
+        f"[method]  # of every claim; [claim.method] says otherwise for one\n{unsaid}",
+        *(drafted.text for drafted in tables.values()),
     ]
-    written = {}
-    for name, table in tables:
-        body, percents = _table(log, name, table)
-        parts.append(body)
-        written[name] = (table, percents)
-    for k, s in enumerate(claims, 1):
-        parts.append(_claim(k, s, written))
+    unchecked = dict(tables)  # the percentages of a table are checked at the first claim that rests on it
+    for k, s in enumerate(sentences, 1):
+        own = {name: d for name, d in tables.items() if (d.table.section, d.table.source) == (s.section, s.source)}
+        parts.append(_claim(log, k, s, own, [unchecked.pop(name) for name in own if name in unchecked]))
+    alone = [(name, drafted) for name, drafted in unchecked.items() if drafted.percents or not sentences]
+    for k, (name, drafted) in enumerate(alone, len(sentences) + 1):
+        s = Statement(f"The numbers of table {name} are as printed.", drafted.table.line)
+        parts.append(_claim(log, k, s, {name: drafted}, [drafted]))
     return "\n\n".join(parts) + "\n"
+
+
+def _is_claim(s: Statement) -> bool:
+    results = any(x.kind in ("percent", "count", "mean", "auc", "p", "points") for x in s.numbers)
+    return results and not s.is_heading and bool(_BEGINS.match(s.text))
 
 
 def _quoted(text: str) -> str:
@@ -71,41 +79,50 @@ def _heads(table: LogTable) -> list[str]:
     return heads
 
 
-def _table(log: LogText, name: str, table: LogTable) -> tuple[str, list[str]]:
-    """A table of the claims file, and the names of its columns of counts and percentages with an n."""
-    heads, kinds, percents, units = _heads(table), [], [], None
-    ns = table.n_columns
-    known = {
-        n_of_cell(log, table, i, j)
-        for j in table.value_columns
-        for i in range(len(table.rows))
-        if _is_rate(table.numbers[i][j])
-    }
-    single = {n for pair in known if pair for n in [pair[0]]}
-    units = single.pop() if len(single) == 1 and None not in known else None
-    for j, _head in enumerate(heads):
-        cells = [c for c in table.column(j) if c is not None]
-        if j not in table.value_columns or not cells:
-            kinds.append("text")
-        elif all(c.kind == "percent" and not c.signed and c.value >= 0 for c in cells):
-            kinds.append("percent")
-        elif all(c.kind == "count" for c in cells) and units:
-            kinds.append("count")
-        elif j in ns and len(ns) == 1 and len(cells) == len(table.rows):
-            kinds.append("n")
-        else:
-            kinds.append("number")
-        if kinds[-1] in ("percent", "count") and (units or len(ns) == 1):
-            percents.append(heads[j])
-    rows = [
-        f"    [{', '.join(_cell(table, i, j, kinds[j]) for j in range(len(heads)))}]," for i in range(len(table.rows))
-    ]
-    n = "" if "n" in kinds else f"n = {units}\n" if units else 'n = "not given"\n'
-    columns = ", ".join(_quoted(f"{h}: {k}") for h, k in zip(heads, kinds, strict=True))
-    title = _quoted((table.title.splitlines() or ["table"])[0][:120] or "table")
-    head = f'[[table]]\nid = "{name}"\ntitle = {title}\nprovenance = "L"\nsource = {_quoted(f"line {table.line}")}\n{n}columns = [{columns}]'  # noqa: E501
-    body = "\n".join(rows)
-    return f"{head}\nrows = [\n{body}\n]", percents if len(table.rows) else []
+class _Drafted:
+    """A table of the claims file: its text, and the names of its columns of percentages with an n."""
+
+    def __init__(self, log: LogText, name: str, table: LogTable):
+        self.table, heads = table, _heads(table)
+        rates = [(i, j) for j in table.value_columns for i in range(len(table.rows)) if _is_rate(table.numbers[i][j])]
+        ns = {n_of_cell(log, table, i, j) for i, j in rates}
+        sizes = {n.value for n in ns if n}
+        units = sizes.pop() if len(sizes) == 1 and None not in ns else None
+        kinds = [_kind(table, j, units) for j in range(len(heads))]
+        counted = bool(units) or "n" in kinds
+        self.percents = [
+            f"{name}.{h}"
+            for j, (h, kind) in enumerate(zip(heads, kinds, strict=True))
+            if kind in ("percent", "share") and counted and not column_is_averaged(table, j)
+        ]
+        cells = ([_cell(table, i, j, kind) for j, kind in enumerate(kinds)] for i in range(len(table.rows)))
+        lines = [
+            "[[table]]",
+            f'id = "{name}"',
+            f"title = {_quoted(short((table.title.splitlines() or ['table'])[0], 120) or 'table')}",
+            'provenance = "L"',
+            f"source = {_quoted(f'line {table.line}')}",
+            *([] if "n" in kinds else [f"n = {units}" if units else 'n = "not given"']),
+            f"columns = [{', '.join(_quoted(f'{h}: {kind}') for h, kind in zip(heads, kinds, strict=True))}]",
+            "rows = [",
+            *(f"    [{', '.join(row)}]," for row in cells),
+            "]",
+        ]
+        self.text = "\n".join(lines)
+
+
+def _kind(table: LogTable, j: int, units: int | None) -> str:
+    """The type of a column in the claims file."""
+    cells = [c for c in table.column(j) if c is not None]
+    if j not in table.value_columns or not cells:
+        return "text"
+    if all(c.kind == "percent" and not c.signed and c.value >= 0 for c in cells):
+        return "percent"
+    if table.n_columns and RATE.search(table.columns[j]) and all(0 <= c.value <= 1 and c.step < 0.1 for c in cells):
+        return "share"
+    if all(c.kind == "count" for c in cells) and units:
+        return "count"
+    return "n" if table.n_columns == (j,) and len(cells) == len(table.rows) else "number"
 
 
 def _is_rate(x: Number | None) -> bool:
@@ -115,7 +132,7 @@ def _is_rate(x: Number | None) -> bool:
 def _cell(table: LogTable, i: int, j: int, kind: str) -> str:
     x = table.numbers[i][j]
     if kind == "text":
-        return _quoted(table.rows[i][j])
+        return _quoted(bare(table.rows[i][j]))
     if x is None:
         return '"-"'
     if kind in ("count", "n") or (x.step >= 1 and x.value == int(x.value)):
@@ -124,34 +141,34 @@ def _cell(table: LogTable, i: int, j: int, kind: str) -> str:
     return f"{x.value:.{places}f}"
 
 
-def _claim(k: int, s: Statement, tables: dict[str, tuple[LogTable, list[str]]]) -> str:
-    own = [name for name, (t, _) in tables.items() if t.section == s.section and t.source == s.source]
-    listed = f"tables = {json.dumps(own)}\n" if own else ""
-    lines = [
-        f'[[claim]]\nid = "C.{k}"\ntitle = {_quoted(s.text[:60])}\nsection = {_quoted(f"line {s.line}")}\nkind = "measurement"   # measurement, comparison, interpretation or method',  # noqa: E501
-        f'statement = {_quoted(s.text)}\nmodels = ["not given"]\n{listed}',
+def _claim(log: LogText, k: int, s: Statement, own: dict[str, _Drafted], checked: list[_Drafted]) -> str:
+    """A sentence as a claim, with its numbers, the tables of its section and the checks that apply."""
+    counts = [c for c in sentence_counts(log, s) if c.where in ("cell", "sentence") and c.k <= c.n]
+    given = [
+        f"number{m} = {{ count = {c.k}, n = {c.n} }}"
+        if c.number.successes is not None
+        else f"number{m} = {{ percent = {c.number.value:g}, n = {c.n} }}"
+        for m, c in enumerate(counts, 1)
     ]
-    for key in ("site", "positions", "normalisation", "decoding", "scorer"):
-        if key == "site":
-            lines.append("[claim.method]")
-        lines.append(f'{key} = "not given"')
-    lines.append('n = "not given"\n')
-    numbers = [x for x in s.numbers if x.kind in ("percent", "count", "number")]
-    given = []
-    for m, x in enumerate(numbers, 1):
-        if x.kind == "count" and x.n:
-            given.append(f"number{m} = {{ count = {int(x.value)}, n = {x.n} }}")
-        elif x.kind == "percent" and x.n and x.value <= 100:
-            given.append(f"number{m} = {{ percent = {x.value:g}, n = {x.n} }}")
+    lines = [
+        "[[claim]]",
+        f'id = "C.{k}"',
+        f"title = {_quoted(short(s.text, 60))}",
+        f"section = {_quoted(f'line {s.line}')}",
+        'kind = "measurement"  # or comparison, interpretation, method',
+        f"statement = {_quoted(s.text)}",
+        'models = ["not given"]',
+        *([f"tables = {json.dumps(list(own))}"] if own else []),
+        'replication = { design = "not given", expected = ["not run"], why = "a draft: a replication needs site, scorer and criterion" }',
+    ]
+    parts = ["\n".join(lines)]
     if given:
-        lines.append("[claim.numbers]\n" + "\n".join(given) + "\n")
-        for m, x in enumerate(numbers, 1):
-            if x.kind == "percent" and x.n and x.value <= 100:
-                lines.append(f'[[claim.check]]\ntest = "grim"\nof = "number{m}"\n')
-    for name in own:
-        for column in tables[name][1]:
-            lines.append(f'[[claim.check]]\ntest = "grim"\nof = {_quoted(f"{name}.{column}")}\n')
-    lines.append(
-        '[claim.replication]\ndesign = "not given"\nexpected = ["not run"]\nwhy = "a draft: name site, scorer and criterion to replicate it"'  # noqa: E501
-    )
-    return "\n".join(lines)
+        parts.append("[claim.numbers]\n" + "\n".join(given))
+    of = [f"number{m}" for m, c in enumerate(counts, 1) if c.number.successes is None]
+    of += [column for drafted in checked for column in drafted.percents]
+    parts += [f'[[claim.check]]\ntest = "grim"\nof = {_quoted(name)}' for name in of]
+    if len(counts) == 2 and counts[0].rate != counts[1].rate:
+        first = counts[0].rate > counts[1].rate
+        higher, lower = ("number1", "number2") if first else ("number2", "number1")
+        parts.append(f'[[claim.check]]\ntest = "differs"\nhigher = "{higher}"\nlower = "{lower}"')
+    return "\n\n".join(parts)

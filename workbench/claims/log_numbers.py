@@ -158,12 +158,8 @@ def step_of(text: str) -> float:
     """
     text = text.strip().lstrip("+-").replace(",", "")
     mantissa, _, power = text.lower().partition("e")
-    places = len(mantissa.partition(".")[2])
-    return (
-        round(10.0 ** (-places + int(power or 0)), 15)
-        if -places + int(power or 0) > -15
-        else 10.0 ** (-places + int(power))
-    )
+    exponent = int(power or 0) - len(mantissa.partition(".")[2])
+    return round(10.0**exponent, 15) if exponent > -15 else 10.0**exponent
 
 
 def _numbers_pattern(template: str) -> re.Pattern[str]:
@@ -227,7 +223,7 @@ _COUNT = _numbers_pattern(
     rf"(?P<after>(?:\s?[\(\[=,:≈-]*|(?:\s[a-z][a-z-]*){{1,3}}\s?[(\[=])\s?(?P<pct>NUM)\s?%(?!\s?(?:CI|of\b|more|less|higher|lower|points)|\s?(?:to|→|->|vs\.?|against|and|–|-|,)\s?\d))?"
 )
 _PERCENT_COUNT = _numbers_pattern(
-    rf"(?<![\w.,/])(?<![=→])(?<![=→]\s)(?P<pct>NUM)\s?%\s?[\(\[,:=]?\s?(?:n\s?=\s?)?(?P<k>{_INT})(?:\s?/\s?|\s(?:out of|of)\s(?:the\s|all\s)?)(?P<n>{_INT})(?!\s?%|[\w/]|[.,]\d|\s?(?:to|→|->|vs\.?|against|and|,)\s?\d+\s?(?:/|of))"  # noqa: E501
+    rf"(?<![\w.,/])(?<![=→])(?<![=→]\s)(?P<pct>NUM)\s?%(?:\sof (?:the )?(?:time|{_UNITS})(?=\s?\())?\s?[\(\[,:=]?\s?(?:n\s?=\s?)?(?P<k>{_INT})(?:\s?/\s?|\s(?:out of|of)\s(?:the\s|all\s)?)(?P<n>{_INT})(?!\s?%|[\w/]|[.,]\d|\s?(?:to|→|->|vs\.?|against|and|,)\s?\d+\s?(?:/|of))"  # noqa: E501
 )
 _PERCENT_N = _numbers_pattern(
     rf"{_AHEAD}(?P<v>NUM)PCT\s?(?:\(\s?n\s?=\s?(?P<n>\d[\d,]*)\s?\)|of\s(?:the\s|all\s|our\s)?(?P<n2>\d[\d,]*)(?!\s?%|[.,]?\d))"

@@ -10,12 +10,13 @@ from workbench._errors import WorkbenchError
 from workbench.claims.decimal_commas import has_decimal_commas, with_points
 from workbench.claims.log_builder import LogBuilder, unreadable
 from workbench.claims.log_formats import read_claims_file, read_csv, read_html, read_json, read_notebook, read_parquet
+from workbench.claims.log_latex import as_markdown, is_latex
 from workbench.claims.log_markdown import read_markdown
 from workbench.claims.log_text import LogText
 from workbench.claims.mojibake import decoded, repaired
 
 #: what files of a folder are read
-SUFFIXES = tuple(".md .markdown .txt .rst .log .html .htm .ipynb .csv .tsv .json .jsonl .parquet".split())  # noqa: SIM905
+SUFFIXES = tuple(".md .markdown .txt .rst .log .tex .html .htm .ipynb .csv .tsv .json .jsonl .parquet".split())  # noqa: SIM905
 _READERS: dict[str, Callable[[str, str], LogText]] = {
     ".csv": read_csv,
     ".tsv": lambda text, source: read_csv(text, source, "\t"),
@@ -112,6 +113,7 @@ def read_text(text: str, source: str = "text", kind: str = ".md") -> LogText:
     lines = [repaired(line) for line in text.splitlines()]
     log = LogBuilder(source)
     told = [with_points(line) for line in lines] if has_decimal_commas(text) else lines
+    told = as_markdown(told) if is_latex(text) else told
     read_markdown(log, list(enumerate(told, 1)))
     return log.log(lines)
 

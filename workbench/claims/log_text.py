@@ -13,6 +13,7 @@ Unread = tuple[str, int, str]  # file, line, why
 T = TypeVar("T", "LogTable", "Statement")
 
 _PERCENT_HEAD = re.compile(r"%|(?:\b|_)percent|(?:\b|_)pct(?:\b|_)", re.IGNORECASE)
+_COUNT_HEAD = re.compile(r"\b(?:n|no\.?|count|number|#)\s?\(%\)", re.IGNORECASE)
 _LEVEL_HEAD = re.compile(r"%\s?CI\b|\b9[059]%")
 _RESULT_HEAD = re.compile(r"accuracy|rate|score|mean|%|count|total|refus|success", re.IGNORECASE)
 _N_HEAD = re.compile(
@@ -54,8 +55,8 @@ class LogTable:
         percent = [bool(_PERCENT_HEAD.search(head)) and not _LEVEL_HEAD.search(head) for head in self.columns]
         return tuple(
             tuple(
-                _in_percent(read_cell(c, line)) if p else read_cell(c, line)
-                for c, p in zip(cells, percent, strict=True)
+                _in_percent(read_cell(c, line), head) if p else read_cell(c, line)
+                for c, p, head in zip(cells, percent, self.columns, strict=True)
             )
             for cells, line in zip(self.rows, self.row_lines, strict=True)
         )
@@ -106,8 +107,9 @@ class LogTable:
         return bool(cells) and whole and not named
 
 
-def _in_percent(number: Number | None) -> Number | None:
-    if number and number.spread_kind == "()" and number.step >= 1 and number.spread is not None:  # "13 (32.5)"
+def _in_percent(number: Number | None, head: str) -> Number | None:
+    counted = number is not None and number.spread_kind == "()" and number.step >= 1 and _COUNT_HEAD.search(head)
+    if number and counted and number.spread is not None:  # "13 (32.5)"
         share = {"value": number.spread, "step": number.spread_step, "successes": int(number.value)}
         return replace(number, kind="percent", spread=None, spread_kind="", **share)  # type: ignore[arg-type]
     if number and number.kind == "number" and not number.unit:

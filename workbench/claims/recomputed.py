@@ -64,21 +64,23 @@ def _unpooled_z(a: int, n: int, b: int, m: int, lost: int = 0) -> float:
     return abs(a / n - b / m) / math.sqrt(sum(variances)) if sum(variances) > 0 else 0.0
 
 
-def p_of_changes_both_ways(b: int, c: int) -> list[float]:
-    """McNemar's p of b changes one way and c the other: exact, one-sided, mid-p, and χ² with corrections of 0, 1/2 and 1.
+def p_of_changes(b: int, c: int) -> Options:
+    """McNemar's p-values of b changes one way and c the other, by name: exact, one-sided, mid-p, χ² with and without correction.
 
-    >>> [round(p, 3) for p in p_of_changes_both_ways(12, 2)]
-    [0.013, 0.006, 0.007, 0.008, 0.011, 0.016]
+    >>> [(name, round(p, 3)) for name, p in p_of_changes(12, 2)[:3]]
+    [('McNemar', 0.013), ('one-sided McNemar', 0.006), ('mid-p McNemar', 0.007)]
     """
     from scipy.special import bdtr, chdtrc
 
     least, total = min(b, c), b + c
     if not total:
-        return [1.0]
-    at_most = [float(bdtr(k, total, 0.5)) if k >= 0 else 0.0 for k in (least, least - 1)]
-    exact = min(2 * at_most[0], 1.0)
-    middle = at_most[0] + at_most[1] if b != c else exact
-    return [exact, exact / 2, middle, *(float(chdtrc(1, max(abs(b - c) - cut, 0) ** 2 / total)) for cut in (0, 0.5, 1))]
+        return (("McNemar", 1.0),)
+    fewer, at_most = (float(bdtr(k, total, 0.5)) if k >= 0 else 0.0 for k in (least - 1, least))
+    exact = min(2 * at_most, 1.0)
+    squares = {"χ² of McNemar": 0.0, "corrected McNemar": 1.0, "half-corrected McNemar": 0.5}
+    corrected = ((name, float(chdtrc(1, max(abs(b - c) - cut, 0) ** 2 / total))) for name, cut in squares.items())
+    middle = at_most + fewer if b != c else exact
+    return ("McNemar", exact), ("one-sided McNemar", exact / 2), ("mid-p McNemar", middle), *corrected
 
 
 @lru_cache(maxsize=1024)
@@ -88,7 +90,7 @@ def p_of_mcnemar(a: int, b: int, n: int) -> Options:
     for lost in range(max(0, a - b), min(a, n - b) + 1):
         gained = b - a + lost
         if gained >= 0 and gained + lost:
-            options += [("McNemar", p) for p in p_of_changes_both_ways(gained, lost)]
+            options += p_of_changes(gained, lost)[:5]  # the half-corrected one is rare, and there are many pairs here
     return tuple(options)
 
 

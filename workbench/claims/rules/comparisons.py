@@ -20,7 +20,8 @@ Findings = Iterator[LogFinding]
 _CLAIM = phrase(
     r"improv|\bbetter|\bbeats?\b|outperform|superior|dominat|\bhigher\b|\blower\b|increas|decreas|reduc|rais|\bdrops?\b|\bdropp",
     r"\bfell\b|\brose\b|boost|degrad|wors|\bpeaks?\b|effective|\bworks?\b|stronger|weaker|\bmore\b|\bless\b|\bfewer\b|gain",
-    r"\bwins?\b|optimal|\bbest\b|harm(?!ful|less)|help|collapse|breaks?|recover|regress|→|->|(?<= )>(?= )|exceed|differ(?!ence)",
+    r"\bwins?\b|\bfix(?:es|ed)?\b",
+    r"optimal|\bbest\b|harm(?!ful|less)|help|collapse|breaks?|recover|regress|→|->|(?<= )>(?= )|exceed|differ(?!ence)",
     r"(?:clear|large|big|strong|real|marked|substantial) difference",
 )
 _NO_CLAIM = phrase(

@@ -13,7 +13,7 @@ from workbench.claims.rules.units import RATE, SHARE, N, n_of_cell, n_of_number
 Findings = Iterator[LogFinding]
 
 _UNITS = phrase(r"prompt|item|sample|question|case|patient|participant|subject|trial|response|answer|row|task|flip")
-_NO_COUNT = phrase(r"\b(?:x|score|ratio|fraction|times|aspect)\b")
+_NO_COUNT = phrase(r"\bhttp|\b(?:x|score|ratio|fraction|times|aspect)\b")
 #: a unit behind "85/80" says that it is a reading against a limit, and no count
 _UNIT_BEHIND = re.compile(r"\s?(?:°|(?:[KMGT]i?B|[munµ]?s|min|h|[kMG]?Hz|[mk]?W|[mck]?m|[mk]?g|mmHg|V|dB)\b)")
 
@@ -44,9 +44,7 @@ def _of_table(log: LogText, table: LogTable) -> Findings:
 def _alone(x: Number, text: str, place: Place, same_n: bool) -> Findings:
     """What one number says by itself; ``same_n``: other counts beside it have its n, so that it is one."""
     if x.kind == "percent" and x.successes is not None and x.n:
-        true = 100 * x.successes / x.n
-        grade = grade_of(abs(true - x.value), x.step)
-        yield place.finds(grade, "count and percent", f"{x}: {x.successes} of {x.n} is {shown(true, x.step)}%")
+        yield _share_of(x, x.n, place)
     if x.kind != "count" or not x.n:
         return
     if x.value <= x.n:
@@ -59,7 +57,7 @@ def _alone(x: Number, text: str, place: Place, same_n: bool) -> Findings:
     named = _UNITS.search(around) or SHARE.search(around) or same_n
     if "/" in x.text and (not named or _NO_COUNT.search(around)):
         return  # 304/204, 120/80 and 5/4 may be anything
-    grade = "error" if x.n >= 5 and not _NO_COUNT.search(text) else "weak"
+    grade: Grade = "error" if x.n >= 5 and not _NO_COUNT.search(text) else "weak"
     yield place.finds(grade, "count", f"{x}: {x.value:g} of {x.n} is more than all")
 
 

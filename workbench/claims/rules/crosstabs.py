@@ -8,9 +8,9 @@ from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.recomputed import statistics_of_two_rates
 from workbench.claims.rounding import grade_of, shown
-from workbench.claims.rules.finding import RANK, Family, LogFinding, in_sentence
-from workbench.claims.rules.identities import metrics_said, p_of_changes
-from workbench.claims.rules.labels import is_total, phrase
+from workbench.claims.rules.finding import RANK, Family, LogFinding, in_row, in_sentence
+from workbench.claims.rules.identities import against_mcnemar, metrics_said
+from workbench.claims.rules.labels import is_total, one_column, phrase
 from workbench.claims.rules.p_values import NAMED, OTHER, of_two_rates
 from workbench.claims.rules.units import Count
 
@@ -145,7 +145,7 @@ def _of_two_by_two(cross: _Crosstab, s: Statement) -> Findings:
     if len(ps) != 1 or any(x.kind in ("chi2", "t", "F", "z") for x in s.numbers) or not NAMED.search(s.text):
         return
     if "mcnemar" in s.text.lower():
-        both = [p_of_changes(*changed, ps[0], s) for changed in ((b, c), (a, d))]
+        both = [against_mcnemar(*changed, ps[0], s) for changed in ((b, c), (a, d))]
         yield min(both, key=_how_grave)
     elif not OTHER.search(s.text) and a + b and c + d:
         counts = [Count(ps[0], k, n, "cell") for k, n in ((a, a + b), (c, c + d))]
@@ -160,6 +160,24 @@ def _mcnemar_statistics(b: int, c: int) -> list[float]:
     return [max(abs(b - c) - cut, 0) ** 2 / (b + c) for cut in (0, 1)] if b + c else []
 
 
+def _report(log: LogText, table: LogTable) -> Findings:
+    """A report of classes, as scikit-learn prints it: the accuracy is the mean recall, weighted by support."""
+    recall, support = (one_column(table, words) for words in (r"^recall\b", r"^support\b"))
+    rows = [i for i in range(len(table.rows)) if table.label(i).strip().lower() == "accuracy"]
+    if recall is None or support is None or len(rows) != 1:
+        return
+    i = rows[0]
+    said = [x for j, x in enumerate(table.numbers[i]) if x and j != support]
+    classes = [(table.numbers[k][recall], table.numbers[k][support]) for k in range(i)]
+    if len(said) != 1 or not classes or any(x is None or n is None or not n.value for x, n in classes):
+        return
+    total = sum(n.value for _, n in classes if n)
+    true = sum(x.value * n.value for x, n in classes if x and n) / total
+    reach = max(x.step for x, _ in classes if x) / 2
+    sentence = f"recall and support give {shown(true, said[0].step)}, not {said[0]}"
+    yield in_row(table, i).finds(grade_of(abs(true - said[0].value), said[0].step, reach), "confusion", sentence, true)
+
+
 FAMILY = Family(
-    of_tables=(_crosstab,),
+    of_tables=(_crosstab, _report),
 )

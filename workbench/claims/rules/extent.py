@@ -14,7 +14,7 @@ Findings = Iterator[LogFinding]
 # ---- all, most, half, none, never
 
 _QUANTIFIER = phrase(
-    r"\b(?P<all>all|every|always)\b|\b(?P<none>no|none|never|not one)\b|\b(?P<most>most|the majority|mostly)\b|\b(?P<half>half)\b"
+    r"\b(?P<all>all|every|always)\b|\b(?P<none>no|none|never|not one)\b|\b(?P<most>most|(?:the|a) majority|mostly)\b|\b(?P<half>half)\b"
 )
 _NO_QUANTIFIER = phrase(
     r"\b(?:nearly|almost|not|but|except|over|more than|less than|about|at) (?:all|every|half|most)\b|\bout of\b",
@@ -23,7 +23,7 @@ _NO_QUANTIFIER = phrase(
 _OTHER_CLAUSE = re.compile(r"[;.,:]|\bbut\b|\bexcept\b|\bof (?:these|which)\b|\bwith\b")
 
 
-def _quantified(log: LogText, s: Statement) -> Findings:
+def quantified(log: LogText, s: Statement) -> Findings:
     """ "All prompts were refused (38/40)": what a quantifier says of the one count of its sentence."""
     counts = [x for x in s.numbers if x.kind == "count" and x.n and x.text[:1].isdigit()]
     m = _QUANTIFIER.search(s.text)
@@ -43,7 +43,7 @@ def _quantified(log: LogText, s: Statement) -> Findings:
     yield in_sentence(s).finds("weak" if wrong else "holds", "all or never", f"{x} is {100 * share:.0f}%", share)
 
 
-def _never(log: LogText, s: Statement) -> Findings:
+def never(log: LogText, s: Statement) -> Findings:
     """ "It never succeeds" against a column of that name in its section."""
     m = re.search(r"\bnever\s(?P<verb>[a-z]+)", s.text, re.IGNORECASE)
     if not m or s.numbers:
@@ -70,7 +70,7 @@ _NO_SUBJECT = phrase(r"\b(?:all|every) (?:the )?(?:code|files|tests|docs|data|ri
 _FOREIGN = phrase(r"accura|coheren|false|benign|score|loss|error|latency|f1|precision|recall|%|change|delta|multi")
 
 
-def _all_or_never(log: LogText, s: Statement) -> Findings:
+def all_or_never(log: LogText, s: Statement) -> Findings:
     """ "X: 0% in all conditions" against the rows of X in every table."""
     if s.is_heading and len(s.text) < 12:
         return
@@ -168,7 +168,8 @@ _RUN_SAID = phrase(r"\b(?:runs?|seeds?|repeats?|repetitions?|trials?)\b")
 _REPEATS = re.compile(r"\b(?:[2-9]|\d\d) (?:runs|repeats|repetitions|seeds|replicates|trials)\b")
 
 
-def _unchanged(log: LogText, s: Statement) -> Findings:
+def unchanged(log: LogText, s: Statement) -> Findings:
+    """ "Accuracy is unchanged: 81% and 79%"."""
     if not _UNCHANGED.search(s.text) or _OTHER_THINGS.search(s.text):
         return
     place = in_sentence(s)
@@ -181,7 +182,7 @@ def _unchanged(log: LogText, s: Statement) -> Findings:
         yield place.finds("weak" if apart else "holds", "same", f"{rates[0]} and {rates[1]} are not the same")
 
 
-def _identical_runs(log: LogText, s: Statement) -> Findings:
+def identical_runs(log: LogText, s: Statement) -> Findings:
     """ "Runs are identical: 0.81, 0.83"."""
     said = re.search(r"\bidentical(?:ly)?\b|\bdeterministic\b", s.text, re.IGNORECASE)
     if not said or not _RUN_SAID.search(s.text) or re.search(r"\bnot\b|up to|within|except", s.text):
@@ -223,7 +224,7 @@ _THROUGHOUT = phrase(
 )
 _NOT_THROUGHOUT = phrase(r"\bnot\b|except|exclud|almost all|nearly all|most\b|if\b|should|expect|\bcould\b")
 _ALL_ALONG = phrase(r"from the start|throughout|always|never|stays?|remains?")
-_SIDE = phrase(r"(?<!true )(?<!false )(?<!true-)(?<!false-)\b(?P<side>negative|positive)\b")
+SIDE = phrase(r"(?<!true )(?<!false )(?<!true-)(?<!false-)\b(?P<side>negative|positive)\b")
 _BOUND = phrase(
     r"(?P<side>above|over|at least|exceeds?|more than|greater than|≥|>|below|under|at most|less than|≤|<)"
     r"\s?(?P<v>-?\d+(?:\.\d+)?)\s?(?P<pct>%?)",
@@ -234,11 +235,11 @@ _UPWARD = phrase(r"^(?:above|over|at least|exceed|more|greater|≥|>)")
 _Cells = list[tuple[int, Number]]
 
 
-def _within(log: LogText, s: Statement) -> Findings:
+def within(log: LogText, s: Statement) -> Findings:
     """Sides, ranges and bounds that a sentence gives for all, against the columns it speaks of."""
     if s.is_heading or not _THROUGHOUT.search(s.text) or _NOT_THROUGHOUT.search(s.text):
         return
-    side, bound = _SIDE.search(s.text), _BOUND.search(s.text)
+    side, bound = SIDE.search(s.text), _BOUND.search(s.text)
     ranges = [x for x in s.numbers if x.kind == "range" and not x.unit.startswith("CI")]
     if not side and not ranges and not bound:
         return
@@ -337,6 +338,6 @@ def _beyond(cells: _Cells, bound: re.Match[str], s: Statement, head: str) -> tup
 
 
 FAMILY = Family(
-    of_sentences=(_quantified, _never, _all_or_never, _over_rows, _unchanged, _identical_runs, _within),
+    of_sentences=(quantified, never, all_or_never, _over_rows, unchanged, identical_runs, within),
     of_logs=(_cells_that_say_all, _deterministic),
 )

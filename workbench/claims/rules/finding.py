@@ -1,5 +1,6 @@
 """What is a rule, what does it find, where, and how grave is it?"""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -72,7 +73,10 @@ def in_sentence(s: Statement) -> Place:
 
 def in_row(table: LogTable, i: int) -> Place:
     """A row as a place, by its label."""
-    return Place(bare(table.label(i)) or f"row {i + 1}", table.row_lines[i], table.source)
+    label = bare(table.label(i))
+    if table.label_column is not None and re.fullmatch(r"[-+]?[\d.]+", label):  # "α 8" says more than "8"
+        label = f"{table.columns[table.label_column].strip()} {label}".strip()
+    return Place(label or f"row {i + 1}", table.row_lines[i], table.source)
 
 
 def in_cell(table: LogTable, i: int, j: int) -> Place:

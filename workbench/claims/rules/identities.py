@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogText, Statement
-from workbench.claims.recomputed import p_of_changes_both_ways, span_of_p
+from workbench.claims.recomputed import p_of_changes, span_of_p
 from workbench.claims.rounding import Grade, grade_of, grade_within, shown
 from workbench.claims.rules.finding import Family, LogFinding, in_sentence
 from workbench.claims.rules.labels import phrase
@@ -255,14 +255,14 @@ def _mcnemar(log: LogText, s: Statement) -> Findings:
     m, ps = _CHANGED.search(s.text), [x for x in s.numbers if x.kind == "p"]
     if m and len(ps) == 1 and "mcnemar" in s.text.lower():
         b, c = (int(next(v for v in values if v)) for values in (m.group("k", "k2", "k3"), m.group("m", "m2", "m3")))
-        yield p_of_changes(b, c, ps[0], s)
+        yield against_mcnemar(b, c, ps[0], s)
 
 
-def p_of_changes(b: int, c: int, p: Number, s: Statement) -> LogFinding:
+def against_mcnemar(b: int, c: int, p: Number, s: Statement) -> LogFinding:
     """A printed p-value against McNemar's tests of b changes one way and c the other."""
-    options = p_of_changes_both_ways(b, c)
-    exact = options[0]
-    fits = any(grade_within(v, v, p) != "error" for v in options)
+    options = p_of_changes(b, c)
+    exact = options[0][1]
+    fits = any(grade_within(v, v, p) != "error" for _, v in options)
     said = f"{b} changes one way and {c} the other have McNemar's p = {exact:.2g}, not {p}"
     return in_sentence(s)._replace(line=p.line).finds("holds" if fits else "error", "p of two rates", said, exact)
 

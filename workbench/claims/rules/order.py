@@ -31,7 +31,8 @@ _LOWEST = ("low", "min", "small", "least", "weak")
 _VAGUE = ("best", "worst", "most", "least")
 
 
-def _peak(log: LogText, s: Statement) -> Findings:
+def peak(log: LogText, s: Statement) -> Findings:
+    """ "The rate peaks at layer 12", against the column."""
     m = _PEAK.search(s.text)
     if not m or _NO_PEAK.search(s.text):
         return
@@ -81,29 +82,30 @@ def _against_peak(
 
 # ---- trends
 
-_STEADY = phrase(
+STEADY = phrase(
     r"monoton|steadily|consistently (?:in|de)creas|dose[- ]dependent(?:ly)?|strictly (?:in|de)creas",
     r"(?:increas|decreas|ris|fall|grow|drop|improv|declin)\w*\s(?:strictly|with every|with each|at every|at each|for every)",
 )
 _LOOSE = phrase(
     r"\b(?:(?:in|de)creases?|rises?|falls?|grows?|drops?|declines?|improves?|degrades?)\b[^.;]{0,30}?\b(?:with|as)\b"
 )
-_NOT_STEADY = phrase(
+NOT_STEADY = phrase(
     r"\bshould\b|expect|\bnot\b|\bnon-?monoton|\bno\b|except|but not|almost|nearly|roughly|up to|until|then"
 )
-_FALLS = phrase(r"decreas|fall|drop|declin|degrad|reduc|shrink|lower|down")
+FALLS = phrase(r"decreas|fall|drop|declin|degrad|reduc|shrink|lower|down")
 _EVERY_STEP = phrase(r"monoton|strictly|every|each")
 
 
-def _monotone(log: LogText, s: Statement) -> Findings:
-    m = _STEADY.search(s.text) or _LOOSE.search(s.text)
-    if not m or _NOT_STEADY.search(s.text):
+def monotone(log: LogText, s: Statement) -> Findings:
+    """ "Refusal rises steadily with the dose", against the column."""
+    m = STEADY.search(s.text) or _LOOSE.search(s.text)
+    if not m or NOT_STEADY.search(s.text):
         return
     for table in tables_near(log, s):
         if len(table.rows) >= 3 and table.label_column is not None and (found := _series(s, table)):
             name, series = found
             if len(series) >= 3:
-                yield _along(s, name, series, down=bool(_FALLS.search(s.text)), steady=bool(_STEADY.search(s.text)))
+                yield along(s, name, series, down=bool(FALLS.search(s.text)), steady=bool(STEADY.search(s.text)))
             return
 
 
@@ -127,7 +129,8 @@ def _series(s: Statement, table: LogTable) -> tuple[str, list[Number]] | None:
     return table.label(rows[0]), [x for _, j in sorted(heads) if (x := table.numbers[rows[0]][j])]
 
 
-def _along(s: Statement, name: str, series: list[Number], down: bool, steady: bool) -> LogFinding:
+def along(s: Statement, name: str, series: list[Number], down: bool, steady: bool) -> LogFinding:
+    """Whether numbers go one way: at every step where that is ``steady``, else from the first to the last."""
     sign, place = -1 if down else 1, in_sentence(s)
     steps = [
         (a, b)
@@ -152,7 +155,7 @@ _BETTER = phrase(
 _LOWER_BETTER = phrase(
     r"loss|error|latenc|perplex|time|cost|memory|false pos|\bfp\b|rank|distance|ms\b|seconds|wer\b|toxic|harm|violation|bias|params|size"
 )
-_HIGHER_ALL_THE_SAME = phrase(r"refus|detect|reject")
+HIGHER_ALL_THE_SAME = phrase(r"refus|detect|reject")
 _NO_RESULT = phrase(r"^n$|total|count|params|size")
 
 
@@ -185,7 +188,7 @@ def _rank(log: LogText, s: Statement) -> Findings:
 
 
 def _lower_better(head: str) -> bool:
-    return bool(_LOWER_BETTER.search(head)) and not _HIGHER_ALL_THE_SAME.search(head)
+    return bool(_LOWER_BETTER.search(head)) and not HIGHER_ALL_THE_SAME.search(head)
 
 
 # ---- correlations
@@ -214,7 +217,8 @@ def _said_r(log: LogText, s: Statement) -> Findings:
         yield in_sentence(s).finds("weak" if wrong else "holds", "correlation in words", f"{rs[0]}", rs[0].value)
 
 
-def _correlation(log: LogText, s: Statement) -> Findings:
+def correlation(log: LogText, s: Statement) -> Findings:
+    """A correlation that words deny or claim, against the column."""
     if _NO_R.search(s.text) or _YES_R.search(s.text):
         for table in tables_near(log, s):
             if len(table.rows) >= 4 and (columns := _pairs(s, table)):
@@ -264,6 +268,6 @@ def _judge_correlation(s: Statement, head: str, pairs: list[tuple[float, float]]
 
 
 FAMILY = Family(
-    of_sentences=(_peak, _monotone, _rank, _said_r, _correlation),
+    of_sentences=(peak, monotone, _rank, _said_r, correlation),
     of_logs=(_titles,),
 )

@@ -213,6 +213,7 @@ _STATISTICS: tuple[tuple[Kind, str], ...] = (
     ("t", r"^t(?:[- ]?(?:stat(?:istic)?|value))?$"),
     ("z", r"^z(?:[- ]?(?:stat(?:istic)?|value|score))?$"),
     ("chi2", r"^(?:χ²|χ2|chi2|chi-?squared?|x2)$"),
+    ("r", r"^(?:pearson'?s? )?r$"),
 )
 
 
@@ -254,8 +255,11 @@ def _statistic_of_row(table: LogTable, i: int) -> Number | None:
     for kind, pattern in _STATISTICS:
         j = one_column(table, pattern)
         x = row[j] if j is not None else None
-        if x and j is not None and (kind == "z" or degrees):
-            of = (degrees.value,) if degrees and kind != "z" else ()
+        of = (degrees.value,) if degrees and kind != "z" else ()
+        if kind == "r" and x and not degrees:
+            n = next((cell.value for c in table.n_columns if (cell := row[c])), 0.0)
+            of = (n - 2,) if n > 2 and abs(x.value) < 1 else ()
+        if x and j is not None and (kind == "z" or of):
             return Number(kind, x.value, x.step, f"{table.columns[j]} = {x.text}", line=line, degrees=of)
     return None
 

@@ -139,7 +139,7 @@ _OTHER_KINDS = ("range", "p", "mean", "points", "times")
 _CLAUSE = re.compile(r";|,? (?:while|whereas)\b")
 
 
-def _sentences(log: LogText) -> Findings:
+def against_tables(log: LogText) -> Findings:
     """A sentence that names a row and a column, and gives another number."""
     cells = defaultdict(list)
     for cell in _cells(log):
@@ -268,5 +268,5 @@ class _Given:
 
 
 FAMILY = Family(
-    of_logs=(_tables, _sentences, _summaries),
+    of_logs=(_tables, against_tables, _summaries),
 )

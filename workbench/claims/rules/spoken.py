@@ -33,7 +33,7 @@ _AT_ALL = phrase(
     r"\b(?:at|in|for|across|under|on|over|with) (?:all|every|each|any)(?: \w+)? (?P<what>[a-z]+)|^\W*(?:all|every|each) (?P<what2>[a-z]+)"
 )
 _NONE = phrase(r"\b(?:no|none of the|never|not a single|not one)\b(?P<gap>[^.;,]{0,60})")
-_by_rows = _asked_by(extent._all_or_never, extent._quantified, extent._never)
+_by_rows = _asked_by(extent.all_or_never, extent.quantified, extent.never)
 
 
 def _all_in_words(log: LogText, s: Statement) -> Findings:
@@ -86,7 +86,7 @@ _ACROSS = phrase(
     r"\b(?:across|in|over|at|for|under|with|on|gave|give|from)\b[^.;,]{0,25}?\b(?:runs?|seeds?|repeats?|every|all|each|both|three|two)\b",
     r"\b(?:runs?|seeds?|repeats?|repetitions?)\b[^.;,]{0,20}?\b(?:gave|give|are|were|had|have|show(?:ed)?|agree[ds]?)\b",
 )
-_by_unchanged = _asked_by(extent._unchanged, extent._identical_runs)
+_by_unchanged = _asked_by(extent.unchanged, extent.identical_runs)
 
 
 def _same_in_words(log: LogText, s: Statement) -> Findings:
@@ -138,7 +138,7 @@ def _no_effect_in_words(log: LogText, s: Statement) -> Findings:
         said = f"{a}/{n} and {b}/{m} differ by more than chance (Fisher p = {p:.2g})"
         yield in_sentence(s).finds("weak" if p < 0.05 else "holds", "no difference", said, p)
         return
-    if any(True for _ in order._correlation(log, s)):
+    if any(True for _ in order.correlation(log, s)):
         return
     for series in spoken_of(log, s, least=3):
         named = bool(measure(series.name) & measure(s.text))
@@ -164,13 +164,13 @@ def _goes_one_way(series: Series) -> bool:
 
 # ---- steady trends
 
-_by_columns = _asked_by(order._monotone)
+_by_columns = _asked_by(order.monotone)
 
 
 def _steady_in_words(log: LogText, s: Statement) -> Findings:
     """ "The curve is monotonic: 0.41, 0.55, 0.52", "grows consistently with model size"."""
-    m = order._STEADY.search(s.text) or _STEADY_TOO.search(s.text)
-    if s.is_heading or not m or order._NOT_STEADY.search(_clause(s.text, m)) or _by_columns(log, s):
+    m = order.STEADY.search(s.text) or _STEADY_TOO.search(s.text)
+    if s.is_heading or not m or order.NOT_STEADY.search(_clause(s.text, m)) or _by_columns(log, s):
         return
     for series in spoken_of(log, s, least=3):
         ordered = series.settings is not None or series.name == ""
@@ -179,18 +179,17 @@ def _steady_in_words(log: LogText, s: Statement) -> Findings:
             continue
         whole = (
             re.search(r"\bmonoton\w+\b", m[0], re.IGNORECASE)
-            and not order._FALLS.search(s.text)
+            and not order.FALLS.search(s.text)
             and not _RISES.search(s.text)
         )
         found = [
-            order._along(s, series.name or "the list", list(series.numbers), down, steady=True)
-            for down in (False, True)
+            order.along(s, series.name or "the list", list(series.numbers), down, steady=True) for down in (False, True)
         ]
         wrong = [f for f in found if f.grade != "holds"]
         if whole:
             yield wrong[0] if len(wrong) == 2 else in_sentence(s).holds("monotone")
         else:
-            yield found[bool(order._FALLS.search(m[0]) or order._FALLS.search(s.text))]
+            yield found[bool(order.FALLS.search(m[0]) or order.FALLS.search(s.text))]
         return
 
 
@@ -219,7 +218,7 @@ _NO_SUPERLATIVE = phrase(
     r"so far|second|at (?:most|least|best)|possible|one of|tied|among the|validation loss|\bnot\b|n't"
 )
 _LOW = ("low", "min", "small", "weak")
-_by_peak = _asked_by(order._peak)
+_by_peak = _asked_by(order.peak)
 
 
 def _best_in_words(log: LogText, s: Statement) -> Findings:
@@ -247,7 +246,7 @@ def _best_in_words(log: LogText, s: Statement) -> Findings:
         low, high = min(series.values), max(series.values)
         lowest, slack = word.startswith(_LOW), mine.step / 2 + 1e-9
         goals = [low] if lowest else [high]
-        if word in ("best", "worst", "optimal", "optimum") and not order._HIGHER_ALL_THE_SAME.search(series.name):
+        if word in ("best", "worst", "optimal", "optimum") and not order.HIGHER_ALL_THE_SAME.search(series.name):
             goals = [low, high]
         fine = any(abs(mine.percent - goal) <= slack for goal in goals)
         best = series.numbers[series.values.index(goals[-1])]
@@ -269,7 +268,7 @@ _BETWEEN = phrase(
 )
 _WITHIN = phrase(r"\bwithin (?P<k>\d+(?:\.\d+)?)\s?(?:percentage |% )?(?:points?|pp|%)(?! of)")
 _OF_ALL = phrase(r"\b(?:all|every|each|always|throughout|stay(?:s|ed)?|remain(?:s|ed)?)\b")
-_by_within = _asked_by(extent._within)
+_by_within = _asked_by(extent.within)
 _UNLESS_WITHIN = phrase(
     r"\bnot\b|except|almost|nearly|most\b|\bif\b|should|expect|could|\bCI\b|interval|we (?:vary|varied|swept|sweep)"
 )
@@ -279,7 +278,7 @@ def _within_in_words(log: LogText, s: Statement) -> Findings:
     """ "All layers stay between 30% and 80%", "within 2 points across layers", "all effects are positive: …"."""
     if s.is_heading or not _OF_ALL.search(s.text) or _UNLESS_WITHIN.search(s.text) or _by_within(log, s):
         return
-    between, near, side = _BETWEEN.search(s.text), _WITHIN.search(s.text), extent._SIDE.search(s.text)
+    between, near, side = _BETWEEN.search(s.text), _WITHIN.search(s.text), extent.SIDE.search(s.text)
     limits = between or near
     rest = s.text if not limits else s.text[: limits.start()] + s.text[limits.end() :]
     told = Statement(rest, s.line, s.heading, s.block, s.section, s.source)

@@ -60,7 +60,7 @@ class _Whole(NamedTuple):
 def _summary_rows(log: LogText, table: LogTable) -> Findings:
     summary = [is_total(table.label(i)) or is_mean(table.label(i)) for i in range(len(table.rows))]
     sparse = [
-        2 * sum(row[j] is not None for j in table.value_columns) < len(table.value_columns) for row in table.numbers
+        2 * sum(row[j] is not None for j in table.value_columns) <= len(table.value_columns) for row in table.numbers
     ]
     start = 0
     for i in (i for i, is_summary in enumerate(summary) if is_summary):
