@@ -1,13 +1,13 @@
 """The parameters that every notebook has: which weights, layers, doses, tokens and prompts, in place of those of its profile."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from workbench._errors import WorkbenchError
 from workbench.models.load import load
 from workbench.models.model import Model
 from workbench.models.prompt_files import pairs, prompts
-from workbench.models.prompts import Pairs
+from workbench.models.prompts import Pairs, Prompts
 
 #: What can generate. A notebook that was told another engine stops before anything is loaded.
 ENGINES = ("workbench",)
@@ -83,20 +83,36 @@ class NotebookOptions:
         """New tokens per response."""
         return self.max_new_tokens or usual
 
-    def pairs(self) -> Pairs:
+    def pairs(self, profile: str = "quick") -> Pairs:
         """The contrast set: the file named, with the bundled borderline prompts, or ``wb.pairs("refusal")``.
+
+        In the profile full, whose runs confirm, the test prompts are those of the split confirm, which no other profile looks at,
+        and behind them those of test.
 
         Raises:
             WorkbenchError: the file lacks a split.
+
+        >>> own = NotebookOptions()
+        >>> len(own.pairs().test.positive), len(own.pairs("full").test.positive)
+        (120, 252)
         """
         if not self.prompts:
-            return pairs("refusal")
+            bundled = pairs("refusal")
+            if profile != "full":
+                return bundled
+            return Pairs(_fresh_first(bundled.positive), _fresh_first(bundled.negative), bundled.borderline, "refusal")
         own = pairs(self.prompts)
         if missing := [x for x in _SPLITS if x not in own.positive.splits]:
             raise WorkbenchError(
                 f"{self.prompts}: no pairs with the split {missing[0]}; add a column split with train, dev and test"
             )
         return Pairs(own.positive, own.negative, prompts("refusal/borderline"), own.name)
+
+
+def _fresh_first(side: Prompts) -> Prompts:
+    """The prompts with the split confirm taken as test, before those of test."""
+    fresh = tuple(replace(prompt, split="test") for prompt in side.split("confirm"))
+    return Prompts(side.name, (*fresh, *(prompt for prompt in side if prompt.split != "confirm")))
 
 
 def default_dtype() -> str:
