@@ -187,12 +187,13 @@ def simulate(claim: Claim, design: Design, effect: float, n: int, runs: int, see
     criterion = claim.criterion
     assert criterion is not None
     rng = np.random.default_rng([seed, n, round(abs(effect) * 1e6)])
-    passed = [Gate(name, True, "") for name in criterion.gates if name != "G6"]
+    against = "G6" in criterion.gates and criterion.form == "effect"  # of a limit it is about what is to be limited
+    passed = [Gate(name, True, "") for name in criterion.gates if not (against and name == "G6")]
     counts: Counter[str] = Counter()
     for _ in range(runs):
         found, p = design.draw(effect, n, rng)
         gates = passed
-        if "G6" in criterion.gates:
+        if against:
             changed = rng.binomial(n, 0.05, (2, criterion.controls)) / n
             gates = [*passed, specificity(found.value, changed[0] - changed[1], 0, criterion.controls)]
         above = criterion.contrast.interval_above if criterion.contrast else None
