@@ -59,7 +59,9 @@ class NotebookOptions:
             if given := getattr(self, name):
                 raise WorkbenchError(f"{name}={given!r}: this notebook has no use for it; leave it empty")
         if strange := [x for x in self.layers if isinstance(x, bool) or not isinstance(x, int) or x < 0]:
-            raise WorkbenchError(f"layers: {strange[0]!r} is no index of a layer; expected 0 or more, e.g. layers=[9, 12]")
+            raise WorkbenchError(
+                f"layers: {strange[0]!r} is no index of a layer; expected 0 or more, e.g. layers=[9, 12]"
+            )
         if bad := [x for x in self.doses if not 0 < x <= 4]:
             raise WorkbenchError(f"doses: {bad[0]!r} is none; expected above 0 and at most 4, e.g. doses=[0.1, 0.2]")
         if self.max_new_tokens < 0:
