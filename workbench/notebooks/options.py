@@ -88,7 +88,7 @@ class NotebookOptions:
     def pairs(self, profile: str = "quick") -> Pairs:
         """The contrast set: the file named, with the bundled borderline prompts, or ``wb.pairs("refusal")``.
 
-        In the profile full, whose runs confirm, the test prompts are those of the split confirm, which no other profile looks at,
+        In the profile full, whose runs confirm, the test prompts are those of the split confirm, which no other profile asks a model for,
         and behind them those of test.
 
         Raises:
