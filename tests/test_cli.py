@@ -135,6 +135,43 @@ def test_doctor_lists_what_is_here(run):
     assert "workbench fetch" in run("doctor") or all(p["state"] == "ok" for p in parts if p["group"] == "models")
 
 
+@pytest.mark.parametrize(
+    ("words", "keys"),
+    [
+        ("models", {"name", "state", "about"}),
+        ("doctor", {"group", "name", "state", "seen", "remedy"}),
+        ("check {model}", {"name", "revision", "n_layers", "d_model", "checks"}),
+        ("plan smollm2-refusal --hardware h100 --arms 3", {"model", "rows", "seconds", "memory"}),
+        ("batch quick --dry-run", {"plan", "to_run", "done", "estimated_seconds", "unknown"}),
+        ("audit S3.2", {"title", "claim", "verdict", "findings"}),
+        ("audit '31/35 vs 6/35'", {"verdict", "findings", "checked", "unread"}),
+        ("audit --checks", {"test", "parameters", "optional", "holds_when", "failure"}),
+        ("ledger --path {folder}", {"id", "title", "audit", "verdicts"}),
+        ("register S3.2 --path {folder}", {"claim", "time", "hash", "criterion", "checks"}),
+    ],
+)
+def test_tables_are_printed_as_json_too(words, keys, run, tmp_path, tiny_folder):
+    spoken = shlex.split(words.format(model=tiny_folder, folder=tmp_path / "ledger"))
+    printed = json.loads(run(*spoken, "--json"))
+    assert keys <= set(printed[0] if isinstance(printed, list) else printed)
+
+
+def test_every_command_that_prints_a_table_takes_json():
+    import typer.main
+
+    from workbench.cli import app
+
+    commands = typer.main.get_command(app).commands
+    without = {name for name, one in commands.items() if not any("--json" in p.opts for p in one.params)}
+    assert without == {"fetch", "explore", "report", "new"}  # they make files, and say where
+
+
+def test_called_without_a_word_it_shows_its_help_and_no_error():
+    code, out, error = apart()
+    assert (code, error) == (2, "")
+    assert "Usage: workbench" in out
+
+
 def test_every_command_ends_its_help_with_an_example_that_parses():
     import typer.main
 

@@ -1,6 +1,8 @@
 """Imports are quick, public names resolve, and a built wheel carries its data outside the checkout."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -9,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import workbench as wb
 
@@ -86,3 +89,33 @@ def test_a_wheel_carries_the_data_and_works_outside_the_checkout(tmp_path):
     assert done.returncode == 0, done.stderr
     assert str(site) in done.stdout.splitlines()[0]
     assert done.stdout.splitlines()[1] == "580 Sign inversion workbench"
+
+
+@pytest.mark.index
+@pytest.mark.slow
+def test_the_dependencies_resolve_without_constraints(tmp_path, record_property):
+    """What ``pip install .`` would take today, from the index's metadata: nothing is downloaded but that."""
+    uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    assert uv, "no uv: pip install --constraint constraints.txt -e '.[dev]'"
+    command = [uv, "pip", "compile", "--quiet", "--no-header", "--cache-dir", str(tmp_path / "cache")]
+    command += ["--python", sys.executable, str(ROOT / "pyproject.toml")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    resolved = dict(re.findall(r"^([\w.-]+)==(\S+)", done.stdout, flags=re.MULTILINE))
+    for declared in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]:
+        asked = Requirement(declared)
+        assert resolved[asked.name] in asked.specifier, declared
+    for name in ("torch", "transformers", "transformer-lens"):
+        record_property(name, resolved[name])
+
+
+def test_no_page_tells_to_install_the_workbench_of_another_project():
+    """Another project owns the name ``workbench`` on the package index: this one is installed from its checkout."""
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("data/**/*.md")]
+    texts = {page: page.read_text(encoding="utf-8") for page in [*pages, *ROOT.glob("notebooks/*.ipynb")]}
+    install = re.compile(
+        r"(?:pip3?|uv|pipx|conda)\s+(?:\w+\s+)?(?:install|add)[^\n`#]*?\s(?:steering-)?workbench\b(?![/.])"
+    )
+    assert install.search("pip install -U workbench")
+    assert not install.search('pip install -e ".[ray]"')
+    assert not {page.name: found[0] for page, text in texts.items() if (found := install.search(text))}

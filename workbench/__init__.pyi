@@ -94,6 +94,7 @@ from .mechanism.patch import patch as patch
 # sweeps: the experiment
 from .sweeps.cluster import Ray as Ray
 from .sweeps.cost import plan as plan
+from .sweeps.inspect_logs import write_inspect_logs as write_inspect_logs
 from .sweeps.search import (
     dose_effects as dose_effects,
     paired_changes as paired_changes,

@@ -101,7 +101,7 @@ def logger(name: str) -> logging.Logger:
 
 
 class WorkbenchError(ValueError):
-    """A mistake that the caller can mend; raised before any compute is spent.
+    """A mistake that the caller can correct. It is raised before any compute is spent.
 
     The command line prints its message alone, without a traceback. The message holds no secret and no control character.
     """

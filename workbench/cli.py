@@ -4,6 +4,8 @@ import errno
 import os
 import re
 import sys
+from contextlib import redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, Optional, TextIO
 
@@ -19,6 +21,17 @@ app = typer.Typer(
 
 #: the groups of ``workbench --help``: what one wants to do
 START, LOGS, EXPERIMENTS, RESULTS = "Start here", "Audit a log", "Run experiments", "Look at results"
+
+
+#: of every command that prints a table
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def _say(as_json: bool, data: Any, table: str) -> None:
+    """Print one thing, as JSON or as a table."""
+    import json
+
+    typer.echo(json.dumps(data, indent=1, allow_nan=False, default=str) if as_json else table)
 
 
 class _Shown:
@@ -67,10 +80,12 @@ def fetch(
 
 
 @app.command(rich_help_panel=START, epilog="Example: workbench models")
-def models() -> None:
+def models(as_json: AsJson = False) -> None:
     """List the registered models, where they come from, and which are fetched."""
+    from workbench.claims.tables import in_columns
     from workbench.models.registry import SOURCES, Embedded, Hub, base_of, is_fetched
 
+    rows = []
     for name, source in SOURCES.items():
         if isinstance(source, Hub):
             kind, about = "hub", f"{source.id} @ {source.revision[:12]} ({source.about})"
@@ -78,43 +93,41 @@ def models() -> None:
             base = base_of(source)
             fetched = isinstance(base, Embedded) and is_fetched(base)
             kind, about = ("fetched" if fetched else "not fetched"), source.about
-        typer.echo(f"{name:<22} {kind:<12} {about}")
+        rows.append({"name": name, "state": kind, "about": about})
+    _say(as_json, rows, in_columns([tuple(row.values()) for row in rows]))
 
 
 @app.command(rich_help_panel=START, epilog="Example: workbench doctor")
-def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-) -> None:
+def doctor(as_json: AsJson = False) -> None:
     """Say what this machine has: versions, devices, models, what is missing and how to get it. Loads no model.
 
     Exit code 1: something that everything needs is missing.
     """
-    import json
-    from dataclasses import asdict
-
+    from workbench.claims.tables import in_columns
     from workbench.models.environment import examine
 
     parts = examine()
-    if as_json:
-        typer.echo(json.dumps([asdict(part) for part in parts], indent=1))
-    else:
-        for part in parts:
-            remedy = f"   → {part.remedy}" if part.remedy else ""
-            typer.echo(f"{part.group:<9} {part.name:<22} {part.state:<7} {part.seen}{remedy}")
+    rows = [(p.group, p.name, p.state, p.seen + (f"   → {p.remedy}" if p.remedy else "")) for p in parts]
+    _say(as_json, [asdict(part) for part in parts], in_columns(rows))
     if any(part.state == "wrong" for part in parts):
         raise typer.Exit(1)
 
 
 @app.command(rich_help_panel=START, epilog="Example: workbench check smollm2-refusal")
-def check(model: Annotated[str, typer.Argument(help="A registry name, hub id or local folder.")]) -> None:
+def check(
+    model: Annotated[str, typer.Argument(help="A registry name, hub id or local folder.")],
+    as_json: AsJson = False,
+) -> None:
     """Check a model: it computes what plain transformers does, and chats, padding and hooks are right."""
     from workbench.models.checks import preflight, report
     from workbench.models.load import load
 
     loaded = load(model, check=False)
     results = preflight(loaded)
-    typer.echo(f"{loaded.name} (revision {loaded.revision}, {loaded.n_layers} layers, d_model {loaded.d_model})")
-    typer.echo(report(results))
+    facts = {name: getattr(loaded, name) for name in ("name", "revision", "n_layers", "d_model")}
+    head = f"{loaded.name} (revision {loaded.revision}, {loaded.n_layers} layers, d_model {loaded.d_model})"
+    checks = [{**asdict(result), "passed": result.passed} for result in results]
+    _say(as_json, {**facts, "checks": checks}, f"{head}\n{report(results)}")
     if not all(result.passed for result in results):
         raise typer.Exit(1)
 
@@ -149,6 +162,7 @@ def plan(
     gpus: Annotated[int, typer.Option(help="How many devices.")] = 1,
     dtype: Annotated[Optional[str], typer.Option(help="bfloat16, float32, …; default: as it would be loaded.")] = None,  # noqa: UP045
     on: Annotated[str, typer.Option(help="Steered tokens, e.g. all or 'prompt[-1] | response'.")] = "all",
+    as_json: AsJson = False,
 ) -> None:
     """Estimate rows, tokens, time and memory of a sweep, before spending anything (docs/planning.md)."""
     from workbench.models.prompt_files import CONTRASTS, pairs
@@ -158,12 +172,12 @@ def plan(
     from workbench.sweeps.cost import plan as estimate
 
     if hardware != "here":
-        typer.echo(estimate(model, asked, arms, new, batch, hardware, gpus, dtype, on))
-        return
-    from workbench.models.load import load
+        cost = estimate(model, asked, arms, new, batch, hardware, gpus, dtype, on)
+    else:
+        from workbench.models.load import load
 
-    loaded = load(model, dtype or "float32")
-    typer.echo(estimate(loaded, asked, arms, new, batch, gpus=gpus, on=on))
+        cost = estimate(load(model, dtype or "float32"), asked, arms, new, batch, gpus=gpus, on=on)
+    _say(as_json, {**asdict(cost), "seconds": cost.seconds}, str(cost))
 
 
 @app.command(
@@ -179,6 +193,7 @@ def run(
         typer.Option("-p", "--parameter", help="KEY=VALUE; may be repeated."),
     ] = None,
     runs: Annotated[Path, typer.Option(help="Folder that results go to.")] = Path("runs"),
+    as_json: AsJson = False,
 ) -> None:
     """Execute notebooks. Says where the results are and which verdicts were recorded."""
     from workbench.claims.ledger import open as open_ledger
@@ -192,16 +207,22 @@ def run(
     chosen = [(path, read_texts(path, given, profile)) for path in find(notebook)]
     recorded = open_ledger(given.get("ledger", str(runs / "ledger")))
     before = {entry.id for entry in recorded.entries()}
+    executed = []
     for path, parameters in chosen:
-        done = execute(path, model, profile, parameters, runs)
-        typer.echo(f"executed notebook  {done.notebook}  ({done.seconds:.0f} s)")
-        for file in sorted(done.results.iterdir()):
-            if file.name != "plotly.min.js":
+        with redirect_stdout(sys.stderr if as_json else sys.stdout):
+            done = execute(path, model, profile, parameters, runs)
+        files = [file for file in sorted(done.results.iterdir()) if file.name != "plotly.min.js"]
+        executed.append({"notebook": done.notebook, "seconds": done.seconds, "files": files})
+        if not as_json:
+            typer.echo(f"executed notebook  {done.notebook}  ({done.seconds:.0f} s)")
+            for file in files:
                 typer.echo(f"  {_kind(file):<16} {file}")
-    typer.echo(f"  {'all rows':<16} {runs / 'store'}")
-    for entry in recorded.entries():
-        if entry.id not in before:
-            typer.echo(f"  {'verdict':<16} {entry.claim}: {verdict_text(entry.summary())}")
+    verdicts = [{"claim": entry.claim, **entry.summary()} for entry in recorded.entries() if entry.id not in before]
+    lines = [
+        f"  {'all rows':<16} {runs / 'store'}",
+        *(f"  {'verdict':<16} {verdict['claim']}: {verdict_text(verdict)}" for verdict in verdicts),
+    ]
+    _say(as_json, {"executed": executed, "rows": runs / "store", "verdicts": verdicts}, "\n".join(lines))
 
 
 def _kind(file: Path) -> str:
@@ -239,6 +260,7 @@ def batch(
     ] = False,
     notebooks: Annotated[Path, typer.Option(help="Folder of notebooks.")] = Path("notebooks"),
     runs: Annotated[Path, typer.Option(help="Folder that results go to.")] = Path("runs"),
+    as_json: AsJson = False,
 ) -> None:
     """Execute the notebooks of a plan, on its models and with its parameters. A failure stops no other notebook.
 
@@ -252,12 +274,16 @@ def batch(
     check_place(jobs, on)
     chosen = read_plan(plan, notebooks).only(only or [])
     todo = agenda(chosen, runs, resume)
-    typer.echo("\n".join([f"{chosen.name}: {chosen.about}", *chosen.notes]))
+    head = "\n".join([f"{chosen.name}: {chosen.about}", *chosen.notes])
     if dry_run:
-        typer.echo(todo.text(jobs or 1))
+        _say(as_json, {"plan": chosen.name, **todo.record(jobs or 1)}, f"{head}\n{todo.text(jobs or 1)}")
         return
-    ends = run(todo, jobs, on)
-    typer.echo(summary(todo, ends))
+    with redirect_stdout(sys.stderr if as_json else sys.stdout):
+        typer.echo(head)
+        ends = run(todo, jobs, on)
+    skipped = [one.name for one in todo.done]
+    ended = [{**asdict(end), "ok": end.ok} for end in ends]
+    _say(as_json, {"plan": chosen.name, "ended": ended, "skipped": skipped}, summary(todo, ends))
     if not all(end.ok for end in ends):
         raise typer.Exit(1)
 
@@ -290,6 +316,7 @@ def audit(
         ),
     ] = None,
     format: Annotated[str, typer.Option(help="table, json or md.")] = "table",
+    as_json: AsJson = False,
     fail_on: Annotated[str, typer.Option(help="Exit code 1 from this grade on: error, slip, weak or note.")] = "",
     html: Annotated[Path | None, typer.Option(help="Write the log as a page with the findings in its margin.")] = None,
     draft: Annotated[Optional[Path], typer.Option(help="Write a claims file of what was read, to be edited.")] = None,  # noqa: UP045
@@ -301,11 +328,12 @@ def audit(
     docs/auditing.md says what is found in a log, data/claims/README.md how to write a claims file. Exit code 1: a finding is as
     grave as --fail-on; 2: a file is broken.
     """
-    from workbench.claims.audits.kinds import table_of_checks
+    from workbench.claims.audits.kinds import described, table_of_checks
     from workbench.claims.rules.finding import GRADES
 
+    format = "json" if as_json else format
     if checks:
-        typer.echo(table_of_checks())
+        _say(format == "json", described(), table_of_checks())
         return
     if format not in ("table", "json", "md"):
         raise WorkbenchError(f"unknown format {format!r}; there are table, json and md")
@@ -349,9 +377,6 @@ def _claims_and_logs(targets: list[str]) -> tuple[list[str], list[str]]:
 
 def _audit_claims(targets: list[str], format: str, fail_on: str) -> bool:
     """Print the audits of claims; say whether one is as grave as ``fail_on``."""
-    import json
-    from dataclasses import asdict
-
     from workbench.claims.files import claim, logged_claims, read_claims
     from workbench.claims.tables import details, summary
 
@@ -369,7 +394,7 @@ def _audit_claims(targets: list[str], format: str, fail_on: str) -> bool:
         order.index(grades.get(a.verdict, "note")) <= order.index(fail_on) and a.verdict in grades for _, a in audits
     )
     if format == "json":
-        typer.echo(json.dumps([{"title": c.title, "log": c.log.id, **asdict(a)} for c, a in audits], indent=1))
+        _say(True, [{"title": c.title, "log": c.log.id, **asdict(a)} for c, a in audits], "")
         return reached
     for one, audited in audits if targets else []:
         typer.echo(f"{one.id} {one.title} (log {one.log.id}, {one.section})\n{one.statement}\n\n{details(audited)}\n")
@@ -448,6 +473,7 @@ def new_claim(
 def ledger(
     file: Annotated[Path | None, typer.Argument(help="A file that --export wrote, instead of the folder.")] = None,
     format: Annotated[str, typer.Option(help="table, md or json.")] = "table",
+    as_json: AsJson = False,
     path: Annotated[Path, typer.Option(help="Folder of the ledger.")] = Path("runs/ledger"),
     recheck: Annotated[
         bool, typer.Option("--recheck", help="Compute every verdict again from its stored rows.")
@@ -465,6 +491,7 @@ def ledger(
     from workbench.claims.ledger import open_exported
     from workbench.claims.tables import FORMATS
 
+    format = "json" if as_json else format
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
     opened = open_exported(file) if file else open_ledger(path)
@@ -475,7 +502,8 @@ def ledger(
         typer.echo(FORMATS[format](opened.records()))
         return
     rechecked = opened.recheck()
-    typer.echo(rechecked.to_string(index=False) if len(rechecked) else f"no verdicts in {file or path}")
+    shown = rechecked.to_string(index=False) if len(rechecked) else f"no verdicts in {file or path}"
+    _say(format == "json", rechecked.to_dict(orient="records"), shown)
     if not rechecked["agrees"].all():
         raise typer.Exit(1)
 
@@ -484,6 +512,7 @@ def ledger(
 def register(
     targets: Annotated[list[str], typer.Argument(metavar="CLAIMS.toml", help="Claims files, or ids of logged claims.")],
     path: Annotated[Path, typer.Option(help="Folder of the ledger.")] = Path("runs/ledger"),
+    as_json: AsJson = False,
 ) -> None:
     """Fix criterion and checks of claims by hash and time, before they are run. Nothing registered is ever changed."""
     from workbench.claims.files import claim, read_claims
@@ -492,11 +521,10 @@ def register(
 
     open_ledger(path)
     claims = [one for t in targets for one in (read_claims(t) if t.endswith(".toml") else (claim(t),))]
-    for one in fix(claims, path):
-        typer.echo(f"{one.claim}  {one.time}  {one.hash}")
-    typer.echo(
-        "\nThe times are of this machine's clock. Put the hashes where others can see when they appeared: a commit, a message."
-    )
+    fixed = fix(claims, path)
+    lines = [f"{one.claim}  {one.time}  {one.hash}" for one in fixed]
+    advice = "\nThe times are of this machine's clock. Put the hashes where others can see when they appeared: a commit, a message."
+    _say(as_json, [asdict(one) for one in fixed], "\n".join([*lines, advice]))
 
 
 #: what the system says where nothing more can be written
@@ -533,6 +561,8 @@ def serve(commands: typer.Typer) -> NoReturn:
         _end("interrupted", 130)
     except Exception as error:
         if hasattr(error, "format_message"):  # of the parser: an unknown option, a missing argument
+            if not error.format_message():  # called without a word, it has shown its help
+                sys.exit(2)
             context = getattr(error, "ctx", None)
             more = f" (see {context.command_path} --help)" if context else ""
             _end(" ".join(error.format_message().split()) + more, 2)

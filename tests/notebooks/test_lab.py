@@ -56,3 +56,4 @@ def test_jupyterlab_is_opened_with_this_python(tmp_path, monkeypatch):
     assert lab.open_lab(tmp_path / "a.ipynb", browser=False) == 0
     assert calls[0][:4] == [sys.executable, "-m", "jupyterlab", str(tmp_path / "a.ipynb")]
     assert "--no-browser" in calls[0]
+    assert "--LabApp.default_url=/lab/tree/a.ipynb" in calls[0]  # the printed address leads to the notebook

@@ -189,7 +189,7 @@ def separation(
     batch_size: int = 32,
     store: str | Path | None = None,
 ) -> Separation:
-    """How well a direction tells held-out texts apart, with a threshold from training texts, beside the baselines.
+    """How well a direction separates held-out texts, with a threshold from training texts, and how well baselines do.
 
     Baselines, fitted on the same training texts: "bag of words", a logistic regression on the words alone; "layer 0", the
     direction's method (a mean difference where it is not one of ``METHODS``) at the same kind of site of layer 0; "random",
@@ -369,7 +369,8 @@ class Judged:
 
 
 def judged(train: Mapping[Site, Contrast], held: Mapping[Site, Contrast], method: str | Method = "mean_diff") -> Judged:
-    """Judge held-out texts by directions and thresholds (midpoints of the class means) from training texts, site by site.
+    """Judge held-out texts, site by site, by directions and thresholds (midpoints of the class means) from training
+    texts.
 
     Args:
         train: what ``contrast`` returns of the training texts.
@@ -405,8 +406,8 @@ def _stack(held: Contrast, fits: Sequence[_Scores]) -> Judged:
 def shortfall(ours: Sequence[Judged], best: Sequence[Judged], resamples: int = 499, seed: int = 0) -> Estimate:
     """How far one method falls short of a better one: 1 - (mean AUC - 1/2) of ours over that of the best.
 
-    Means are over sites and contrast sets; the interval is a bootstrap over groups of texts, all sites at once. A value of 1 is
-    chance, above 1 is the wrong way round.
+    Means are over sites and contrast sets. The interval is a bootstrap over groups of texts, all sites at once. A
+    value of 1 is chance; above 1 the method points the wrong way.
 
     Args:
         ours, best: the same contrast sets in the same order, judged by either method.
@@ -436,7 +437,8 @@ def shortfall(ours: Sequence[Judged], best: Sequence[Judged], resamples: int = 4
 
 
 def widest_area(texts: Judged, shuffles: int = 199, seed: int = 0) -> Estimate:
-    """The largest AUC over sites that texts give when their sides are drawn at random: what the best of many is worth.
+    """The largest AUC over sites when the sides of the texts are drawn at random: what the best of many sites shows
+    by chance.
 
     Args:
         texts: any judged texts.
@@ -462,7 +464,8 @@ OTHERS = "the others"
 def crossed(
     texts: Contrast, cells: Sequence[str], method: str | Method = "probe", folds: int = 5, others: bool = False
 ) -> "pd.DataFrame":
-    """Judge every text by a direction and threshold from each cell: does what one cell shows carry over to another?
+    """Judge every text by a direction and threshold from each cell: does a direction of one cell carry over to
+    another?
 
     Where the cell of a text and the cell a direction is made from share groups (bases), as a cell does with itself and a
     language with another, groups fall into folds, and a text is judged by directions made without its fold. So no text is

@@ -116,9 +116,9 @@ class SurfaceReport:
 def surface_confounds(pairs: Pairs, seed: int = 0) -> SurfaceReport:
     """Measure how well last character, last and first word, length and the bag of words each tell the sides apart.
 
-    Each feature feeds a logistic regression, judged on held-out groups in up to five folds. A group is what hangs together: all
-    prompts with one base id or one system prompt. The accuracy is balanced over the sides; its 95% interval is a
-    bootstrap over groups with the predictions held fixed. A system prompt is part of the surface: it comes first.
+    Each feature feeds a logistic regression, judged on held-out groups in up to five folds. A group is all prompts
+    with one base id or one system prompt. The accuracy is balanced over the sides; its 95% interval is a bootstrap
+    over groups with the predictions held fixed. A system prompt is part of the surface: it comes first.
 
     Args:
         pairs: a contrast set, or a part of one; e.g. one language, one elicitation.
@@ -128,7 +128,7 @@ def surface_confounds(pairs: Pairs, seed: int = 0) -> SurfaceReport:
         A SurfaceReport; ``.suspicious`` names the features to worry about.
 
     Raises:
-        WorkbenchError: fewer than four groups, so that hardly anything can be held out.
+        WorkbenchError: fewer than four groups, too few to hold any out.
 
     >>> dots, colons = [f"Word {i}." for i in range(20)], [f"Word {i}:" for i in range(20)]
     >>> surface_confounds(Pairs(dots, colons)).suspicious

@@ -179,10 +179,11 @@ class Claim:
 
     Attributes:
         parts: assertions inside the claim, by letter.
-        headline: the letters that the claim's own audit verdict rests on; the others are reported beside it.
+        headline: the letters of the parts that decide the claim's own audit verdict. The other parts are reported
+            too.
         tables: the logged numbers; ``numbers`` those in running text.
-        evidence: tables and facts that bear on it, as context.
-        premises: claims that it rests on, and is no better than.
+        evidence: tables and facts that give context.
+        premises: claims that it depends on. Its verdict is no better than theirs.
         criterion: None only for claims that are not to be run. Where parts are judged apart, that of the part that the claim's
             own verdict rests on.
         criteria: those of the other parts, by letter; ``part`` makes a claim of one.

@@ -74,8 +74,8 @@ def _check_frame(rows: object) -> None:
 def oracle(rows: "pd.DataFrame", label: str) -> "pd.DataFrame":
     """The union over configurations: a prompt counts as soon as any direction arm gives it the label.
 
-    A choice per prompt after seeing the outcome, which nobody can make beforehand: an upper bound, to be shown beside a
-    single configuration. The ledger never calls it reproduced.
+    It chooses an arm for each prompt after seeing the outcome, which nobody can do beforehand. It is an upper bound,
+    to be shown with a single configuration. The ledger never calls it reproduced.
 
     Args:
         rows: of ``wb.sweep`` with the score "refusal".

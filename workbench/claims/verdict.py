@@ -32,9 +32,9 @@ NEGATIVE = ("not reproduced", "opposite")
 class Gate:
     """A condition that must hold before an effect may be read: what was measured, and whether it passes.
 
-    ``of_effect``: the condition is about an effect that is there (is it larger than that of control directions?). When it
-    fails nothing is reproduced, but that there is no effect can still be said. ``spares``: outcomes that this failure cannot
-    have caused, by what was measured with it.
+    ``of_effect``: the condition is about an effect that was found (is it larger than that of control directions?).
+    When it fails, nothing is reproduced; a verdict of no effect is still possible. ``spares``: outcomes that this
+    failure cannot have caused, by what was measured with it.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Measured:
         direction_holds: whether the signs are as claimed.
         gates: what had to hold first.
         uncorrected: the effect before it was corrected for the measured errors of its labels, where ``effect`` is corrected.
-        notes: what a reader must know beside the numbers, a sentence each.
+        notes: what a reader must know besides the numbers, a sentence each.
     """
 
     effect: Estimate
@@ -103,7 +103,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a claim when it was run again.
+    """The outcome of a claim when it was run again.
 
     ``rule``: by which it was decided. ``registered``: whether its criterion had been registered before, in words.
     """

@@ -16,7 +16,7 @@ FAILED = -1
 
 @dataclass(frozen=True)
 class Completions:
-    """What was generated, and how. One entry per prompt in every field that has one.
+    """Generated responses, and how they were generated. Fields with several entries have one per prompt.
 
     ``text`` and ``token_ids`` hold new tokens only: nothing of the prompt, the system prompt or the template. ``repr``
     and ``frame()`` do not show text: under a refusal-reducing Steer it may be an answer to a harmful request.

@@ -46,7 +46,7 @@ def generate(
 
     Args:
         model: the model; its plain module runs.
-        prompts: user turns.
+        prompts: user turns, or chats as ``Prompt``.
         steer: one Steer for all rows, or one per prompt.
         max_new_tokens: at most this many tokens per response.
         system, system_in_user: as in ``model.encode``.

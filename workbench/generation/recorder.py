@@ -199,7 +199,7 @@ def trace(
         steer: read under this Steer instead; ``wb.Steer()`` reads without any.
         neutral: texts that set the scale of z-scores: mean and standard deviation over their tokens (each chat's first
             token, an attention sink, left out), unsteered.
-        envelope: this many random directions (20 or more for a 95% band) are projected on beside.
+        envelope: also project on this many random directions (20 or more for a 95% band).
         seed: of the random directions.
         arms: names of the rows, for legends; by default the dose of each row's Steer.
         batch_size: texts per forward pass.
@@ -287,7 +287,7 @@ def replay(
     seed: int = 0,
     batch_size: int = 16,
 ) -> Trace:
-    """One model's text read by another: what would this model have made of it? (model diffing, log 002)
+    """Read one model's text with another model (model diffing, log 002).
 
     Args:
         model: the model that reads, unsteered. It must share the tokenizer of the one that wrote, so that tokens line up.

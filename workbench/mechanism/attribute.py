@@ -102,7 +102,8 @@ def attribute(
     answers: Answers = OPENINGS,
     batch_size: int = 32,
 ) -> "pd.DataFrame":
-    """Decompose the projection on a direction into what each component adds to it; exactly, at the chosen tokens.
+    """Decompose the projection on a direction, at the chosen tokens, into what each component adds to it. The sum is
+    exact.
 
     Args:
         model: its plain module runs.
@@ -115,7 +116,7 @@ def attribute(
             component, e.g. at ``z``, is part of that component.
         heads: tell attention heads apart. Behind a sandwich norm (Gemma 2 and 3) a head counts with the factor by which the norm
             multiplied each dimension of that token; this factor depends on all heads.
-        random: directions of equal norm to hold each component against.
+        random: how many directions of equal norm to compare each component with.
         answers: words that open refusals, and words that open answers, for ``d=None``.
         batch_size: texts per forward pass.
 

@@ -45,7 +45,7 @@ def interchange(
     ways: Sequence[str] = WAYS,
     batch_size: int = 128,
 ) -> "pd.DataFrame":
-    """Set one prompt's coordinate along a direction to another's, beside what stands in its place as a control.
+    """Set one prompt's coordinate along a direction to that of another prompt, and compare with controls.
 
     Args:
         model: its plain module runs.

@@ -32,8 +32,9 @@ def spectrum(
 ) -> "pd.DataFrame":
     """Singular values of the paired differences around a direction: is there one direction, or a space of several?
 
-    Log 003 took the singular values of so many differences as the rank of refusal. n differences have n singular values
-    whatever they are of; so the same is computed for differences within the negative side, where nothing is contrasted.
+    Log 003 took the number of singular values of its differences as the rank of refusal. Any n differences have n
+    singular values. As a control the same is computed for differences within the negative side, where nothing is
+    contrasted.
 
     Args:
         model, read, batch_size: as for ``wb.extract``.
@@ -75,7 +76,7 @@ def spectrum(
 
 
 def cosines(directions: Mapping[str, Direction | Directions]) -> "pd.DataFrame":
-    """The cosine of every direction with every other, as a matrix: do methods agree, do layers?
+    """The cosine of every direction with every other, as a matrix.
 
     Directions at different layers are compared as vectors of one residual stream. Two random directions of width w have a cosine
     of about ±1/√w.

@@ -137,12 +137,12 @@ def _models() -> list[Part]:
 
 def _extras() -> list[Part]:
     browser = next((path for name in ("chromium", "google-chrome", "chrome") if (path := shutil.which(name))), None)
-    ray, inspect = _version("ray"), _version("inspect_ai")
+    ray, kaleido = _version("ray"), _version("kaleido")
     install = "pip install '.[{}]' in the checkout"
     return [
         Part("extras", "ray", *_optional(ray, "several machines", install.format("ray"))),
-        Part("extras", "inspect_ai", *_optional(inspect, "logs for inspect view", install.format("inspect"))),
-        Part("extras", "browser", *_optional(browser, "figures as SVG, PNG and PDF", "apt-get install chromium")),
+        Part("extras", "kaleido", *_optional(kaleido, "figures as SVG, PNG and PDF", install.format("pictures"))),
+        Part("extras", "browser", *_optional(browser, "the same figures", "apt-get install chromium")),
     ]
 
 

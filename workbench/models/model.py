@@ -125,9 +125,9 @@ class Encoded:
 class Model:
     """A loaded model.
 
-    ``revision`` is a hash of everything that decides what it writes, as it is now (see ``identity``): that of the files it came
-    from, after their commit if they are of a hub, or of its memory. ``template`` holds the options of its chat
-    template, and ``date``, the day it is told, where it writes today's.
+    ``revision`` is a hash of all that decides what the model writes, as it is now (see ``identity``). It is a hash of
+    its files, behind the commit for a hub model, or of its weights in memory. ``template`` holds the options of the
+    chat template. ``date`` is the day that a template gets which writes today's date.
     """
 
     name: str

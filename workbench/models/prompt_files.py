@@ -33,13 +33,13 @@ CONTRASTS: dict[str, tuple[str, str, str | None]] = {
 def pairs(name: str | Path) -> Pairs:
     """A bundled contrast set, or one of your own from a ``.csv`` file with the columns ``positive`` and ``negative``.
 
-    The positive set is the one that draws the trait. For ``"refusal"`` it is the harmful requests, so adding its
+    The positive set is the one that shows the trait. For ``"refusal"`` it is the harmful requests, so adding its
     direction adds refusal. Choose a part with ``.where(topic=…, language=…)``, e.g.
-    ``wb.pairs("optimism").where(elicitation="natural").train``. ``"refusal_breadth"`` has the three sides of ``"refusal"``
-    over more topics and forms, and only the split ``tuning``.
+    ``wb.pairs("optimism").where(elicitation="natural").train``. ``"refusal_breadth"`` has the three sides of
+    ``"refusal"`` over more topics and forms, and only the split ``tuning``.
 
-    A file of your own may also have columns ``split``, ``category``, ``topic`` and ``language``, which hold for both sides. The
-    two texts of a line are matched: they share a base, so that they are resampled together.
+    A file of your own may also have columns ``split``, ``category``, ``topic`` and ``language``, which hold for both
+    sides. The two texts of a line are matched: they share a base and are resampled together.
 
     Raises:
         WorkbenchError: no such set or file, or a line that is broken; the message names the file and the line.
@@ -119,10 +119,10 @@ def prompts(name: str | Path, format: str | None = None) -> Prompts:
 
 
 def questions() -> Prompts:
-    """The bundled questions of multiple choice: 40 in each of six plain subjects, four choices each, one of them right.
+    """The bundled multiple-choice questions: 40 in each of six subjects, with four choices each, one of them right.
 
-    Choose with ``.where(category="geography")``; ``.take(n)`` takes as many of each subject. Each place among the choices is
-    that of the right answer equally often within a subject. What ``multiple_choice`` scores.
+    Choose with ``.where(category="geography")``; ``.take(n)`` takes as many of each subject. Within a subject the
+    right answer stands equally often at each place. ``multiple_choice`` scores them.
 
     >>> first = questions().where(category="geography")[0]
     >>> first.text, first.choices, first.answer

@@ -15,7 +15,7 @@ FACETS = ("category", "topic", "language", "elicitation")
 
 @dataclass(frozen=True)
 class Prompt:
-    """One prompt: its text, a unique id, and what it may be chosen by.
+    """One prompt: its text, a unique id, and the fields that ``where`` can choose it by.
 
     Attributes:
         category: kind of harm, or the group of topics (the domain).
@@ -25,7 +25,8 @@ class Prompt:
         language: an ISO 639-1 code, e.g. "fr".
         elicitation: "natural" where the text itself draws the trait, "instruction" where the system prompt asks for it.
         answer: a written answer, where there is one, for reading under teacher forcing; of ``choices``, the right one.
-        harmful: marks a harmful request: what it gets under steering is counted and not displayed, unless asked.
+        harmful: marks a harmful request. Steered answers to it are counted and not displayed, unless you ask for
+            them.
         system: the system prompt that belongs to this prompt; ``model.encode`` puts it into the chat.
         messages: a conversation of several turns, as ``{"role": ..., "content": ...}``, the last of them the user's; ``text``
             is then written from it. Kept as (role, content); one turn alone becomes ``text``, a system message ``system``.

@@ -4,15 +4,23 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 from workbench._errors import WorkbenchError
 from workbench._files import whole
 from workbench.models.registry import label, located, resolve
 
+#: the server prints its address and its problems, and asks nobody for updates
+_QUIET = (
+    "--log-level=WARN",
+    "--LabApp.log_level=WARN",
+    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+)
 _CELLS = (
     (
         "markdown",
-        "# Explore `{model}`\n\nRun both cells. Move a slider, or type a prompt; the code of what is seen stands below it.",
+        "# Explore `{model}`\n\n"
+        "Run both cells with Shift+Enter. Then move a slider or type a prompt. The box below the figure holds the code.",
     ),
     (
         "code",
@@ -66,5 +74,6 @@ def open_lab(notebook: Path, browser: bool = True) -> int:
     if os.environ.get("JPY_PARENT_PID"):
         raise WorkbenchError(f"this is a notebook already; open {notebook} in it")
     options = ["--no-browser"] * (not browser) + ["--allow-root"] * (os.name == "posix" and os.geteuid() == 0)
-    command = [sys.executable, "-m", "jupyterlab", str(notebook), *options]
+    command = [sys.executable, "-m", "jupyterlab", str(notebook), *_QUIET, *options]
+    command.append(f"--LabApp.default_url=/lab/tree/{quote(notebook.name)}")  # the address it prints is the notebook's
     return subprocess.run(command, check=False).returncode

@@ -51,7 +51,7 @@ def setup_gates(
         pairs: a contrast set with splits, e.g. ``wb.pairs("refusal")``: prompts of train, dev and test must be distinct, and
             those of different splits share less than 60% of their words.
         direction, ratio, on: the direction, dose (above 0) and positions that are judged.
-        n: on so many dev prompts of the positive side, hook and decoding are tried.
+        n: hook and decoding are tested on this many dev prompts of the positive side.
         max_new_tokens: tokens per response there.
 
     Returns:

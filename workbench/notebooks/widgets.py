@@ -46,7 +46,8 @@ def explore(
         model: the model.
         direction: a Direction, or one per layer. A single one may be added at any layer; its dose is then still in units of
             the activation norm where it was read.
-        prompt, layer, ratio, on: what to begin with; by default the layer of the direction, or one at 60% of the depth.
+        prompt, layer, ratio, on: the first setting; by default the layer of the direction, or one at 60% of the
+            depth.
         max_new_tokens: per answer; what an update costs grows with it.
         show_text: also show steered answers that are withheld otherwise: those to bundled harmful requests, and those to
             prompts that the model refuses without steering and not with it. They are labelled and counted.

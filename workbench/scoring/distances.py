@@ -65,9 +65,9 @@ def cross_entropy(
     steer: Steer | Sequence[Steer] = Steer(),  # noqa: B008 (frozen)
     batch_size: int = 8,
 ) -> Float[np.ndarray, " batch"]:
-    """Mean surprise of the model, steered or not, at each response of given texts.
+    """Mean surprise of the model, steered or not, at the tokens of each response.
 
-    On neutral text this is the damage a Steer does where it should do nothing: compare with the same texts unsteered.
+    On neutral text it measures the damage of a Steer: compare with the same texts unsteered.
 
     Args:
         model, texts, batch_size: as for ``kl_per_token``.
@@ -149,8 +149,8 @@ kl = Score("kl", 1, None, _mean_kl)
 def projection(direction: Direction, site: Site | str | None = None) -> Score:
     """A score: the mean projection of a response's tokens on a direction's unit vector.
 
-    The model reads unsteered, so that the score says what the text is like and not that the vector was added to it; for
-    the latter trace the Completions themselves.
+    The model reads unsteered. The score thus describes the text and not the vector that was added; to see the vector,
+    trace the Completions themselves.
 
     Args:
         direction: what to project on.

@@ -54,7 +54,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a judge is asked, and how politely.
+    """The address of a judge, and how often and how patiently it is asked.
 
     Attributes:
         model: as the endpoint calls it.

@@ -92,7 +92,7 @@ def _text(file: Path) -> str:
 
 
 def accuracy(rows: Sequence[Labelled], score: Score) -> Estimate:
-    """Count how often a score says what the person said, with its Wilson interval.
+    """How often a score gives the label that was given by hand, with its Wilson interval.
 
     Rows whose text is not kept, and those that get no label, do not count.
 

@@ -46,7 +46,7 @@ class Score:
             what the score says it leaves out; None where only the end decides. What ``stop="verdict"`` asks.
         reading: of the model, prompts, responses and Steers; None where the text is all that counts. Where both are
             there, a sweep takes the reading, which sees more.
-        check: refuses prompts that the score cannot be told of, before anything is generated.
+        check: raises an error, before anything is generated, for prompts that the score cannot handle.
         of_response: whether the value is one of the response. A score of the prompt and the Steer alone says no: a sweep
             with no other scores generates nothing.
         ready: called before anything is computed; fetches what the score needs, or raises WorkbenchError.

@@ -80,7 +80,8 @@ def trait_odds(trait: str) -> Score:
 
 
 def trait_check(model: Model, trait: str, prompts: Prompts | Sequence[str], max_new_tokens: int = 24) -> Estimate:
-    """Measure how well ``trait_odds`` tells responses asked to show a trait from those asked to show its opposite.
+    """Measure how well ``trait_odds`` separates responses that were asked to show a trait from those asked to show
+    its opposite.
 
     The responses are written, unsteered, under the pair of instructions that the score does not use.
 
@@ -90,7 +91,7 @@ def trait_check(model: Model, trait: str, prompts: Prompts | Sequence[str], max_
         max_new_tokens: of each answer.
 
     Returns:
-        The AUC: 0.5 where the score tells nothing, 1 where it always tells.
+        The AUC: 0.5 for chance, 1 for perfect separation.
 
     Raises:
         WorkbenchError: a trait without instructions.

@@ -22,7 +22,7 @@ Bounds = tuple[float | None, float | None]
 
 @dataclass(frozen=True)
 class Arm:
-    """One condition of an experiment: a Steer, with what an analysis groups by.
+    """One condition of an experiment: a Steer, with the columns that an analysis groups by.
 
     Attributes:
         kind: "baseline", "direction", "random", "orthogonal", "shuffled" or "covariant".
@@ -82,14 +82,15 @@ def grid(
     shuffled: Sequence[Direction | Directions] = (),
     covariant: Sequence[Direction | Directions] = (),
 ) -> tuple[Arm, ...]:
-    """Arms over all combinations of the axes given, each layer with its own direction, controls an axis like the others.
+    """Arms over all combinations of the given axes. Each layer has its own direction. Controls are an axis like the
+    others.
 
     Args:
         directions: one Direction, one per layer, or several of these by name.
         ratios: signed doses in units of the mean activation norm; 0 is the baseline, which occurs once.
         layers: which of the directions; all by default.
         on: which tokens are steered; several make an axis.
-        controls: this many random and this many orthogonal directions beside each direction, of equal norm.
+        controls: this many random and this many orthogonal directions for each direction, of equal norm.
         seed: seed of the first control; the others follow.
         coefs: signed amounts in units of the vector, instead of ratios.
         at: write every direction at each of these sites; by default each at its own.

@@ -32,13 +32,13 @@ class Direction:
 
     Attributes:
         vector: [width], float32, in the units of the activations (not normalised).
-        site: where it was read, and where it is written unless told otherwise.
+        site: where it was read. It is written there too, unless ``at=`` says otherwise.
         model, revision: the weights it came from.
         method: e.g. ``"mean_diff"``; controls say ``"random(seed=0)"`` or ``"orthogonal(seed=0)"``.
         read: the positions it was read from.
         prompts: hash of the contrast set; n_positive, n_negative: prompts per side.
         activation_norm: mean L2 norm of the activations at the site, over prompt tokens except the first of each
-            prompt (an attention sink whose norm says nothing about the others). NaN if unknown.
+            prompt (an attention sink, whose norm is not typical). NaN if unknown.
 
     Raises:
         WorkbenchError: the vector is not one-dimensional, holds NaN or infinity, or is zero; an activation norm that is 0,

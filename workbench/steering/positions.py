@@ -48,7 +48,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Positions:
-    """A union of runs of tokens.
+    """Which tokens of a chat: a union of ranges, counted from the start or the end of prompt or response.
 
     ``PROMPT[-1]`` is the position whose output is the first response token; ``RESPONSE[0]`` is that token once it is read.
     Earlier turns of a conversation and a prefill (``Prompt(prefill=...)``) lie in the prompt.

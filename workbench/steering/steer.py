@@ -138,10 +138,10 @@ class Edit:
 
 @dataclass(frozen=True)
 class Steer:
-    """An ordered tuple of edits; ``a + b`` joins two, ``Steer()`` changes nothing.
+    """An ordered tuple of edits. ``a + b`` joins two Steers, and ``Steer()`` changes nothing.
 
     Raises:
-        WorkbenchError: two edits are in conflict: the later one undoes the earlier one, or they demand what cannot be.
+        WorkbenchError: two edits are in conflict: the later one undoes the earlier one, or both cannot hold at once.
 
     >>> str(Steer())
     'Steer()'

@@ -26,7 +26,7 @@ def add(
 
     Args:
         direction: the direction; a positive amount moves toward its positive set. With Directions, each layer gets its
-            own (``ds.orthogonalised()``: less what earlier layers have said already).
+            own (``ds.orthogonalised()`` removes from each what earlier layers already have).
         coef: the amount in units of the vector; or
         ratio: the amount as a dose, in units of the mean activation norm at the site (0.3 is strong, above 1 the
             direction outweighs the activations themselves).

@@ -34,7 +34,7 @@ _BATCHES = 4
 
 @dataclass(frozen=True)
 class Ray:
-    """Where and how ``sweep(..., on=Ray(...))`` runs; ``on="ray"`` is ``Ray()``.
+    """The workers of ``sweep(..., on=Ray(...))``. ``on="ray"`` is ``Ray()``.
 
     Attributes:
         workers: how many; by default as many as the cluster has room for.

@@ -137,7 +137,7 @@ def plan(
         model: a loaded model, or the name of one whose sizes are known (``workbench.models.sizes``); a name loads nothing.
         prompts, arms, max_new_tokens, batch_size: as for ``sweep``; ``arms`` may be a number of conditions, steered ``on``.
         hardware: "here" (runs a few batches of the sweep), the name of a GPU, or the ``hardware`` of another plan.
-        gpus: how many such devices; a copy of the model takes as many as its memory needs, and copies work side by side.
+        gpus: how many such devices. A copy of the model takes as many as its memory needs, and copies share the rows.
         dtype: of the weights; default: that of the loaded model or of the hardware, else bfloat16.
 
     Raises WorkbenchError for an unknown model, hardware or dtype, or a model that does not fit; before any compute.

@@ -57,7 +57,7 @@ def sweep(
     screen_least: float = 0.5,
     on: str | Ray = "local",
 ) -> "pd.DataFrame":
-    """Every prompt under every arm, generated, stored and scored.
+    """Generate, store and score a response to every prompt under every arm.
 
     Args:
         model: the model.
@@ -220,13 +220,14 @@ def _tell_failures(frame: "pd.DataFrame") -> None:
 
 
 def outcomes(rows: "pd.DataFrame", set: str, arm: Arm | str, label: str) -> "pd.Series":
-    """Whether each prompt got a label under an arm: what paired tests and rates are made of.
+    """Whether each prompt got a label under an arm. Paired tests and rates take this.
 
     Args:
         rows: of ``sweep``, with the score "refusal".
         set: name of the prompt set, e.g. "positive".
         arm: an Arm or its name.
-        label: "refusal", "compliance", "off topic" or "collapse". One in a language that the label cannot read has none.
+        label: "refusal", "compliance", "off topic" or "collapse". A response in a language that the label cannot read
+            has none of them.
 
     Returns:
         A boolean Series indexed by prompt id, in the same order for every arm.

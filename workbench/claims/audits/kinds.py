@@ -154,13 +154,25 @@ def without_content(test: str, arguments: Mapping[str, Any]) -> str:
     return ""
 
 
+def described() -> list[dict[str, Any]]:
+    """What each check asks for: name, parameters and optional ones, when it holds, and what a failure means."""
+    rows: list[dict[str, Any]] = []
+    for name, kind in CHECKS.items():
+        parameters = inspect.signature(kind.run).parameters.values()
+        needed = [p.name.rstrip("_") for p in parameters if p.default is p.empty]
+        optional = [p.name.rstrip("_") for p in parameters if p.default is not p.empty]
+        first = inspect.getdoc(kind.run) or ""
+        sentence = " ".join(first.split("\n\n")[0].split()).replace("``", "`")
+        rows.append(
+            {"test": name, "parameters": needed, "optional": optional, "holds_when": sentence, "failure": kind.means}
+        )
+    return rows
+
+
 def table_of_checks() -> str:
     """The checks as a Markdown table: name, parameters (optional ones in brackets), and when each holds."""
     rows = ["| `test` | parameters | it holds when | a failure means |", "|---|---|---|---|"]
-    for name, kind in CHECKS.items():
-        parameters = inspect.signature(kind.run).parameters.values()
-        named = [f"`{p.name.rstrip('_')}`" if p.default is p.empty else f"[`{p.name.rstrip('_')}`]" for p in parameters]
-        first = inspect.getdoc(kind.run) or ""
-        sentence = " ".join(first.split("\n\n")[0].split()).replace("``", "`")
-        rows.append(f"| `{name}` | {' '.join(named)} | {sentence} | {kind.means} |")
+    for one in described():
+        named = [f"`{p}`" for p in one["parameters"]] + [f"[`{p}`]" for p in one["optional"]]
+        rows.append(f"| `{one['test']}` | {' '.join(named)} | {one['holds_when']} | {one['failure']} |")
     return "\n".join(rows)

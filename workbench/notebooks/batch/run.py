@@ -35,6 +35,17 @@ class Agenda:
         shown = "\n".join(f"{name:<{width}}  {what}" for name, what in lines)
         return f"{shown}\n\n{len(to_run)} to run, {len(self.done)} done; estimated time: {said}{more}"
 
+    def record(self, jobs: int) -> dict[str, object]:
+        """The same as plain data. Seconds are None where no execution of that name ended before."""
+        known, to_run = Journal(self.runs).seconds(), [execution for execution, _ in self.executions]
+        total, unknown = estimate(to_run, known, jobs)
+        return {
+            "to_run": [{"name": one.name, "seconds": known.get(one.name)} for one in to_run],
+            "done": [one.name for one in self.done],
+            "estimated_seconds": total,
+            "unknown": unknown,
+        }
+
 
 def agenda(plan: BatchPlan, runs: str | Path = "runs", resume: bool = False) -> Agenda:
     """What running a plan means now.
