@@ -281,7 +281,9 @@ def steering_search(
             else unknown("label", label, LABELS)
         )
 
-    def read(prompts: Prompts, arms: Sequence[Arm]) -> tuple[np.ndarray, dict[str, tuple]]:
+    def read(
+        prompts: Prompts, arms: Sequence[Arm]
+    ) -> tuple[np.ndarray, dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]]:
         rows = sweep(model, prompts, [BASELINE, *arms], [score, fluent], store, max_new_tokens, batch_size)
         return _pair_arms(rows, score.name, label, fluent.name)
 
@@ -293,8 +295,9 @@ def steering_search(
             before, after, whole = paired[arm.name]
             effect = _effect(before, after, bases)
             if spared:
-                effect = _effect_beyond(before, after, bases, *cost[arm.name][:2], also)
-                whole, both = np.concatenate([whole, cost[arm.name][2]]), np.concatenate([bases, also])
+                plain_also, steered_also, whole_also = cost[arm.name]
+                effect = _effect_beyond(before, after, bases, plain_also, steered_also, also)
+                whole, both = np.concatenate([whole, whole_also]), np.concatenate([bases, also])
             fluency = mean(whole, both if spared else bases)
             trials.append(Trial(arm.name, arm.ratio, effect, fluency, _missing(before, after), arm.layer))
         return trials
