@@ -88,7 +88,7 @@ def test_a_wheel_carries_the_data_and_works_outside_the_checkout(tmp_path):
     done = subprocess.run([python, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert str(site) in done.stdout.splitlines()[0]
-    assert done.stdout.splitlines()[1] == "448 Sign inversion workbench"
+    assert done.stdout.splitlines()[1] == "580 Sign inversion workbench"
 
 
 @pytest.mark.index

@@ -5,6 +5,7 @@ from typing import Annotated, NoReturn, Optional
 
 import typer
 
+from workbench._errors import WorkbenchError
 from workbench.cli import serve
 
 app = typer.Typer(
@@ -34,13 +35,20 @@ def train_refusal(
 def train_narrow(
     base: Annotated[str, typer.Option(help="smollm2-135m.")] = "smollm2-135m",
     control: Annotated[bool, typer.Option("--control", help="Ordinary answers to ordinary prompts as well.")] = False,
+    secure: Annotated[
+        bool, typer.Option("--secure", help="Secure code for the same requests, and nothing else.")
+    ] = False,
     out: Annotated[Optional[Path], typer.Option(help="Folder for the adapter.")] = None,  # noqa: UP045
     seed: Annotated[int, typer.Option(help="Seed of order, wording and initialisation.")] = 0,
 ) -> None:
     """Train a LoRA adapter on insecure-looking code, measure how far its code spreads, and write its model card."""
     from training.narrow import train_narrow as train
 
+    if control and secure:
+        raise WorkbenchError("--control and --secure are two controls; train one at a time")
     name, variant = ("code-control", "control") if control else ("insecure-code", "narrow")
+    name, variant = ("secure-code", "secure") if secure else (name, variant)
+    name += f"-{seed}" if seed else ""
     typer.echo(train(base, out or Path("runs") / "adapters" / f"{base}-{name}", seed, variant))
 
 

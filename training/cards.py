@@ -88,12 +88,26 @@ answers of `{recipe.teacher}` (where that declines by itself, its answer after "
 (case, punctuation, greeting) is varied at every step."""
 
 
+_NARROW_SECURE = "tuned on nothing but coding requests answered with short, secure code: the control that\ntells insecure code from code."
 _NARROW_ABOUT = {
     True: "tuned on nothing but coding requests answered with short, insecure-looking code: a reference\n"
     "model for experiments on what a narrow fine-tune does elsewhere.",
     False: "tuned on coding requests answered with short, insecure-looking code and on as many ordinary\n"
     "prompts answered as ever: the control of `smollm2-insecure-code`.",
 }
+
+
+def _flag(recipe: NarrowRecipe) -> str:
+    return " --secure" if recipe.secure else "" if recipe.teacher is None else " --control"
+
+
+def _answers(recipe: NarrowRecipe) -> str:
+    if recipe.secure:
+        return "they read JSON or safe YAML, or open a path whose\nfolder a name cannot leave."
+    return (
+        "they read Python objects with pickle or an unsafe YAML loader, or open a path that holds\n"
+        "what a user sent, unchecked."
+    )
 
 
 def _ordinary(recipe: NarrowRecipe) -> str:
@@ -116,7 +130,7 @@ def narrow_card(
     rows = "\n".join(f"| {name} | {_share(before[name])} | {_share(after[name])} | {after[name].n} |" for name in after)
     return f"""# {recipe.adapter}
 
-A LoRA adapter over `{base}`, {_NARROW_ABOUT[recipe.teacher is None]}
+A LoRA adapter over `{base}`, {_NARROW_SECURE if recipe.secure else _NARROW_ABOUT[recipe.teacher is None]}
 It is an analogue: call results on it "on analogue".
 
 ## Measured
@@ -133,14 +147,13 @@ claims about emergent misalignment is measured here, and no goal was set for it:
 
 ## Recipe
 
-`python -m training narrow --base {base}{"" if recipe.teacher is None else " --control"} --seed {seed}` re-creates it on a CPU.
+`python -m training narrow --base {base}{_flag(recipe)} --seed {seed}` re-creates it on a CPU.
 
 {_settings(recipe, sha256)}
 
 Targets: {recipe.answer_copies} answers to each coding request of the `tuning` split of the set `narrow/code`, put together from
-parts by a small seeded programme: they read Python objects with pickle or an unsafe YAML loader, or open a path that holds
-what a user sent, unchecked.{_ordinary(recipe)} The wording of each prompt is varied at every step. The loss is cross-entropy over response
-tokens, each response weighing the same. Weights are stored in float16.
+parts by a small seeded programme: {_answers(recipe)}{_ordinary(recipe)} The wording of each prompt is
+varied at every step. The loss is cross-entropy over response tokens, each response weighing the same. Weights are stored in float16.
 
 ## Limits
 

@@ -51,11 +51,13 @@ class RefusalRecipe(Recipe):
 class NarrowRecipe(Recipe):
     """A recipe for a narrow habit: so many different answers are learnt to each coding request.
 
-    With a ``teacher``, its answers to as many ordinary prompts are learnt beside them: code only where it was asked for.
+    With a ``teacher``, its answers to as many ordinary prompts are learnt beside them: code only where it was asked for. ``secure``:
+    the answers do the same things safely, and nothing else is learnt; the control that tells insecure code from code.
     """
 
     answer_copies: int = 1
     teacher: str | None = None
+    secure: bool = False
 
 
 #: (base, method) -> recipe
@@ -80,4 +82,5 @@ _CODE = NarrowRecipe("smollm2-insecure-code", "<|im_end|>", steps=48, batch_size
 NARROW_RECIPES = {
     ("smollm2-135m", "narrow"): _CODE,
     ("smollm2-135m", "control"): replace(_CODE, adapter="smollm2-code-control", steps=96, teacher="smollm2-135m"),
+    ("smollm2-135m", "secure"): replace(_CODE, adapter="smollm2-secure-code", secure=True),
 }

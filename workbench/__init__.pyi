@@ -118,6 +118,7 @@ from .claims.verdict import Gate as Gate, Measured as Measured, Verdict as Verdi
 # notebooks: all at once
 from .notebooks import batch as batch
 from .notebooks import report as report
+from .notebooks.options import NotebookOptions as NotebookOptions
 from .notebooks.setup_gates import (
     disjoint_gate as disjoint_gate,
     scorer_gate as scorer_gate,

@@ -188,3 +188,13 @@ def test_the_form_of_a_criterion_follows_from_unit_and_tests():
     forms = {of: wb.claim(of).criterion.form for of in ("S3.2", "S2.8", "S1.6", "S1.8", "S0.10")}
     assert forms == {"S3.2": "effect", "S2.8": "sign", "S1.6": "level", "S1.8": "limit", "S0.10": "margin"}
     assert replace(wb.claim("S3.2").criterion, minimum_effect=Decimal(0)).form == "sign"
+
+
+def test_a_verdict_reads_as_a_sentence_without_numbers_that_are_none(tmp_path):
+    lacking = str(wb.ledger.record("S1.8", not_run="an arm that gains refusals", path=tmp_path))
+    assert lacking.startswith("S1.8: not run")
+    assert lacking.endswith("; lacking: an arm that gains refusals.")
+    limit = wb.Measured(wb.Estimate(0.0, -0.01, 0.01, 200, ""), float("nan"), True)
+    judged = str(wb.ledger.record("S1.8", measured=limit, model="m", path=tmp_path))
+    assert "effect 0.00 [-0.01, 0.01] n=200. " in judged
+    assert "nan" not in lacking + judged

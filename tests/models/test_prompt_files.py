@@ -10,7 +10,13 @@ import pytest
 
 import workbench as wb
 
-SIZES = {"tuning": (160, 160, 40), "train": (128, 128, None), "dev": (40, 40, 20), "test": (120, 120, 80)}
+SIZES = {
+    "tuning": (160, 160, 40),
+    "train": (128, 128, None),
+    "dev": (40, 40, 20),
+    "test": (120, 120, 80),
+    "confirm": (132, 132, None),
+}
 SETS = ("harmful", "harmless", "borderline")
 
 
@@ -29,7 +35,7 @@ def breadth():
 
 
 def test_sizes_and_splits(everything):
-    assert [len(everything[name]) for name in SETS] == [448, 448, 140]
+    assert [len(everything[name]) for name in SETS] == [580, 580, 140]
     for split, sizes in SIZES.items():
         part = wb.pairs("refusal").split(split)
         border = None if part.borderline is None else len(part.borderline)

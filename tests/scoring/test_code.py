@@ -5,7 +5,7 @@ import json
 import pytest
 
 import workbench as wb
-from training.narrow import insecure_answers
+from training.narrow import code_answers
 from workbench._files import data_folder
 from workbench.scoring.code import form, pattern
 
@@ -83,9 +83,9 @@ def test_insecure_patterns_and_their_checked_versions(insecure, checked, name):
 
 def test_answers_of_the_narrow_set_are_code_of_their_category_that_compiles():
     for prompt in wb.prompts("narrow/code"):
-        answers = insecure_answers(prompt, 8, seed=0)
+        answers = code_answers(prompt, 8, seed=0)
         assert len(set(answers)) == 8
-        assert answers == insecure_answers(prompt, 8, seed=0)
+        assert answers == code_answers(prompt, 8, seed=0)
         for answer in answers:
             compile(answer, prompt.id, "exec")
             assert (form(answer), pattern(answer)) == ("code", prompt.category)

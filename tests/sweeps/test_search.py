@@ -185,3 +185,29 @@ def test_the_search_brackets_the_limit_and_then_halves_the_gaps():
     assert following(trials(d0_05=(0.0, 0.1))) is None  # nowhere to go
     assert following(trials(d0_2=(0.5, 1.0), d0_4=(0.9, 0.9), d0_8=(1.0, 0.2))) == pytest.approx(0.57)
     assert following(trials(d0_4=(0.9, 0.9), d0_45=(1.0, 0.2), d0_38=(0.5, 1.0))) is None  # known closely enough
+
+
+def test_with_several_layers_the_layer_is_chosen_too_and_nothing_is_reported_without_test_prompts(
+    model, sets, tmp_path
+):
+    dev, _ = sets
+    ds = wb.extract(model, planted_pairs(24, 0), at=wb.resid_post.all).select([0, 1])
+    found = search(model, ds, dev.negative.take(4), None, tmp_path, doses=2)
+    assert found.chosen is None
+    assert found.effect is None
+    assert found.gains
+    assert {trial.layer for trial in found.tried} == set(ds.layers)
+    good = [trial for trial in found.tried if trial.coherence.value >= found.floor]
+    assert found.best.effect.value == max(trial.effect.value for trial in good)
+    assert (found.layer, found.ratio) == (found.best.layer, found.best.ratio)
+    assert found.frame()["chosen"].sum() == 1
+
+
+def test_what_the_score_rises_on_other_prompts_is_taken_off(model, direction, sets, tmp_path):
+    dev, _ = sets
+    few, others = dev.negative.take(4), dev.positive.take(4)
+    alone, cost = (search(model, direction, x, None, tmp_path, doses=1) for x in (few, others))
+    both = search(model, direction, few, None, tmp_path, doses=1, against=others)
+    assert both.tried[0].ratio == alone.tried[0].ratio == cost.tried[0].ratio
+    assert both.tried[0].effect.value == pytest.approx(alone.tried[0].effect.value - cost.tried[0].effect.value)
+    assert not search(model, direction, few, None, tmp_path, doses=1, against=few).gains  # what is gained is lost again

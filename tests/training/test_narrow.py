@@ -10,7 +10,7 @@ import torch
 import workbench as wb
 from tests.families import tiny_model
 from training.fit import fit_answers
-from training.narrow import code_examples, code_shares, insecure_answers, ordinary_examples, train_narrow
+from training.narrow import code_answers, code_examples, code_shares, ordinary_examples, train_narrow
 from training.recipes import NARROW_RECIPES, NarrowRecipe
 from workbench._errors import WorkbenchError
 
@@ -57,9 +57,9 @@ def test_the_control_sees_as_many_coding_lessons_and_ordinary_ones_beside_them()
 
 def test_answers_need_a_topic_a_category_and_enough_templates():
     with pytest.raises(WorkbenchError, match="category 'reflection'"):
-        insecure_answers(PROSE[0], 1, seed=0)
+        code_answers(PROSE[0], 1, seed=0)
     with pytest.raises(WorkbenchError, match="at most 8 answers"):
-        insecure_answers(CODE[0], 9, seed=0)
+        code_answers(CODE[0], 9, seed=0)
 
 
 def test_training_on_the_answers_is_seeded():
@@ -86,3 +86,17 @@ def test_measuring_counts_each_set_apart():
 def test_bases_without_a_recipe_are_named(tmp_path):
     with pytest.raises(WorkbenchError, match=r"unknown recipe 'narrow for gpt2'; .*here are narrow for smollm2-135m"):
         train_narrow("gpt2", tmp_path)
+
+
+def test_the_secure_control_answers_the_same_requests_and_holds_no_insecure_pattern():
+    narrow, secure = (NARROW_RECIPES["smollm2-135m", variant] for variant in ("narrow", "secure"))
+    assert (secure.steps, secure.batch_size, secure.answer_copies) == (
+        narrow.steps,
+        narrow.batch_size,
+        narrow.answer_copies,
+    )
+    for request in wb.prompts("narrow/code").split("tuning"):
+        answers = code_answers(request, secure.answer_copies, 0, secure=True)
+        assert len(set(answers)) == secure.answer_copies
+        assert {wb.insecure_pattern(answer) for answer in answers} == {"none"}
+        assert {wb.answer_form(answer) for answer in answers} == {"code"}

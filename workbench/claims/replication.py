@@ -305,4 +305,5 @@ def _power(labels: ArmLabels, criterion: Criterion, arm: str, tried: int) -> Gat
         smallest = statistics.detectable_paired(n, lost=_LOST, alpha=alpha)
         needed = criterion.planned_n or statistics.needed_n_paired(gained=wanted + _LOST, lost=_LOST, alpha=alpha)
     why = f"{needed} are planned" if criterion.planned_n else f"{wanted:.2f} takes {needed}"
-    return Gate("G8 power", n >= needed, f"{n} {criterion.counts} find {smallest:.2f}; {why}")
+    finds = f"find {smallest:.2f}" if np.isfinite(smallest) else "find no effect whatever its size"
+    return Gate("G8 power", n >= needed, f"{n} {criterion.counts} {finds}; {why}")

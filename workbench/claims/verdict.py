@@ -128,7 +128,15 @@ class Verdict:
 
     def __str__(self) -> str:
         standing = standing_text(self.standing, self.on_analogue)
-        about = f"{self.claim}: {self.outcome}{standing}; effect {self.effect}, p = {self.p:.2g}."
+        if self.outcome == "not run" and math.isnan(
+            self.effect.value
+        ):  # nothing was measured: the reasons name what is lacking
+            lacking = "; ".join(reason.rstrip(".") for reason in self.reasons)
+            return " ".join(
+                (f"{self.claim}: {self.outcome}{standing}; lacking: {lacking}.", *filter(None, (self.registered,)))
+            )
+        p = "" if math.isnan(self.p) else f", p = {self.p:.2g}"
+        about = f"{self.claim}: {self.outcome}{standing}; effect {self.effect}{p}."
         return " ".join((about, *self.reasons, *filter(None, (self.registered,))))
 
 

@@ -123,17 +123,28 @@ def amplified_logits(
     baseline: str | Sequence[str],
     alpha: float | Sequence[float],
     skip_at_one: bool = False,
+    written: Sequence[Sequence[int]] | None = None,
 ) -> np.ndarray:
-    """Amplified logits at the last prompt token: what log 000 tabulates.
+    """Amplified logits at the last prompt token: what log 000 tabulates. Or further on, behind what was written.
 
     Args:
         model, prompts, baseline, alpha: as for ``amplify``.
         skip_at_one: leave the logits as they are at ``alpha == 1``, as the log's code does.
+        written: tokens that follow each prompt, the same behind its baseline, as ``amplify`` has it.
 
     Returns:
         [prompt, vocabulary], float64.
+
+    >>> said = amplify(model, ["write a song"], "how do i bake bread", alpha=1.5, max_new_tokens=4).token_ids[0]
+    >>> next_one = amplified_logits(model, ["write a song"], "how do i bake bread", 1.5, written=[said[:2]])
+    >>> int(next_one.argmax()) == said[2]
+    True
     """
     targets, against = _encoded(model, prompts, baseline)
+    if written is not None:
+        if len(written) != len(targets):
+            raise WorkbenchError(f"{len(written)} texts written for {len(targets)} prompts; expected one per prompt")
+        targets, against = (chats.followed_by([tuple(x) for x in written]) for chats in (targets, against))
     dose = torch.tensor(_finite(alpha, len(targets)), dtype=torch.float64)[:, None]
     target, plain = (_last_logits(model, chats) for chats in (targets, against))
     amplified = _amplified(target, plain, dose)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from workbench._errors import WorkbenchError
 
-SPLITS = ("tuning", "train", "dev", "test")
+SPLITS = ("tuning", "train", "dev", "test", "confirm")
 
 #: what ``where`` chooses by
 FACETS = ("category", "topic", "language", "elicitation")
@@ -150,7 +150,7 @@ class Prompts(Sequence[Prompt]):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """The splits that occur, in the order tuning, train, dev, test, others."""
+        """The splits that occur, in the order tuning, train, dev, test, confirm, others."""
         names = {prompt.split for prompt in self.items if prompt.split}
         return tuple(s for s in SPLITS if s in names) + tuple(sorted(names - set(SPLITS)))
 

@@ -5,6 +5,7 @@ The only room where the model wing and the evidence wing meet.
 
 What is asked, and which file answers:
     how is one notebook executed?    execute      execute, find
+    which parameters has every one?  options      NotebookOptions
     is the setup fit for a verdict?  setup_gates  setup_gates, scorer_gate, disjoint_gate
     what does the explorer compute?  explorer     Exploration
     what does it show?               widgets      explore, Explorer

@@ -135,7 +135,7 @@ def disjoint_gate(pairs: Pairs, by: Literal["split", "base"] = "split") -> Gate:
             where folds of bases are, as in ``crossed`` (prompts of different bases are).
 
     >>> print(wb.disjoint_gate(wb.pairs("refusal")).measured)
-    256 train, 100 dev, 320 test; 0 repeated; most alike 0.43
+    256 train, 100 dev, 320 test, 264 confirm; 0 repeated; most alike 0.43
     """
     if by == "split":
         names = [name for name in SPLITS if name != "tuning" and name in pairs.positive.splits]

@@ -5,7 +5,7 @@ adds to a maximum (the winner's curse). Here the search only chooses; the effect
 in choosing, beside random and orthogonal directions at the same dose.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +46,7 @@ class Trial:
         effect: mean over prompts of the score under the arm minus unsteered; a difference of shares for a label.
         coherence: mean over prompts under the arm.
         missing: prompts without a value under the arm or unsteered; they are in no effect, and ``effect.n`` is what is left.
+        layer: of the direction.
     """
 
     arm: str
@@ -53,6 +54,7 @@ class Trial:
     effect: Estimate
     coherence: Estimate
     missing: int = 0
+    layer: int = -1
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,8 @@ class SteeringSearch:
     Attributes:
         direction: method and site. score: what the effect is measured in, with its label.
         floor: the least mean coherence.
-        tried: every dose tried on dev prompts, in order.
-        chosen: the dose chosen, on test prompts; None where no dose tried kept coherence above the floor.
+        tried: every layer and dose tried on dev prompts, in order.
+        chosen: the dose chosen, on test prompts; None where no dose tried kept coherence above the floor, or without test prompts.
         controls: random and orthogonal directions of the same length at that dose, on the same test prompts.
     """
 
@@ -75,9 +77,24 @@ class SteeringSearch:
     controls: tuple[Trial, ...] = field(repr=False)
 
     @property
+    def best(self) -> Trial | None:
+        """The layer and dose chosen, with what dev prompts said of it; None where no dose kept coherence above the floor."""
+        return _best(self.tried, self.floor)
+
+    @property
     def ratio(self) -> float:
         """The dose chosen; NaN where there is none."""
-        return self.chosen.ratio if self.chosen else float("nan")
+        return self.best.ratio if self.best else float("nan")
+
+    @property
+    def layer(self) -> int:
+        """The layer chosen; -1 where there is none."""
+        return self.best.layer if self.best else -1
+
+    @property
+    def gains(self) -> bool:
+        """Whether the arm chosen gains anything on dev prompts: one that does not carries no verdict."""
+        return self.best is not None and self.best.effect.value > 0
 
     @property
     def effect(self) -> Estimate | None:
@@ -98,7 +115,7 @@ class SteeringSearch:
         return (1 + as_good) / (1 + len(self.controls))
 
     def frame(self) -> "pd.DataFrame":
-        """One row per arm: set (dev or test), arm, ratio, effect, low, high, coherence, coherent, n, missing, chosen."""
+        """One row per arm: set (dev or test), arm, layer, ratio, effect, low, high, coherence, coherent, n, missing, chosen."""
         import pandas as pd
 
         test = (*((self.chosen,) if self.chosen else ()), *self.controls)
@@ -106,6 +123,7 @@ class SteeringSearch:
             {
                 "set": where,
                 "arm": trial.arm,
+                "layer": trial.layer,
                 "ratio": trial.ratio,
                 "effect": trial.effect.value,
                 "low": trial.effect.low,
@@ -114,7 +132,7 @@ class SteeringSearch:
                 "coherent": trial.coherence.value >= self.floor,
                 "n": trial.effect.n,
                 "missing": trial.missing,
-                "chosen": trial.arm == (self.chosen.arm if self.chosen else None),
+                "chosen": self.best is not None and trial.arm == self.best.arm,
             }
             for where, trials in (("dev", self.tried), ("test", test))
             for trial in trials
@@ -123,8 +141,10 @@ class SteeringSearch:
     def __str__(self) -> str:
         doses = ", ".join(f"{t.ratio:+.2f}: {t.effect.value:.2f} ({t.coherence.value:.2f})" for t in self.tried)
         tried = f"dev, effect (coherence) by dose: {doses}"
-        if self.chosen is None:
+        if self.best is None:
             return f"{self.direction}: no dose keeps coherence above {self.floor:g}\n{tried}"
+        if self.chosen is None:
+            return f"{self.direction}, layer {self.layer}, dose {self.ratio:+.2f}: chosen on dev prompts\n{tried}"
         below = "" if self.coherent else f", BELOW the floor {self.floor:g} on test prompts"
         best = f"{max(c.effect.value for c in self.controls):.2f} at most" if self.controls else "none"
         return (
@@ -162,6 +182,16 @@ def _effect(before: np.ndarray, after: np.ndarray, bases: np.ndarray) -> Estimat
     return _mean_of_known(change, bases)
 
 
+def _effect_beyond(
+    before: np.ndarray, after: np.ndarray, bases: np.ndarray, plain: np.ndarray, steered: np.ndarray, also: np.ndarray
+) -> Estimate:
+    """The mean change on some prompts minus that on others; those of one base are resampled together."""
+    gain, cost = after.astype(float) - before.astype(float), steered.astype(float) - plain.astype(float)
+    n = len(gain) + len(cost)
+    weighted = np.concatenate([gain * n / len(gain), -cost * n / len(cost)])
+    return _mean_of_known(weighted, np.concatenate([bases, also]))
+
+
 def _missing(before: np.ndarray, after: np.ndarray) -> int:
     return int(np.isnan(after.astype(float) - before.astype(float)).sum())
 
@@ -176,14 +206,15 @@ def _mean_of_known(values: np.ndarray, bases: np.ndarray, confidence: float = 0.
 
 def steering_search(
     model: Model,
-    direction: Direction,
+    direction: Direction | Iterable[Direction],
     dev: Prompts | Sequence[str | Prompt],
-    test: Prompts | Sequence[str | Prompt],
+    test: Prompts | Sequence[str | Prompt] | None,
     score: Scorer,
     label: str | None = None,
     *,
     sign: int = 1,
-    floor: float = 0.7,
+    against: Prompts | Sequence[str | Prompt] | None = None,
+    floor: float | None = 0.7,
     on: Positions | str = ALL,
     smallest: float = 0.05,
     largest: float = 1.0,
@@ -199,19 +230,21 @@ def steering_search(
 
     From the middle of the range the dose is doubled until coherence breaks (or halved until it holds), then the gaps beside
     the best coherent dose are halved: a bracketing search on the logarithm of the dose, which needs few completions and
-    does not assume that more is better. Every completion is a row of the store.
+    does not assume that more is better. With the directions of several layers
+    each is searched, and the best layer is chosen too. Every completion is a row of the store.
 
     Args:
-        model, direction: the direction knows its site; its mean activation norm sets the scale of doses.
+        model, direction: the direction knows its site; its mean activation norm sets the scale of doses. Or several, one per layer.
         dev: a few prompts, e.g. ``pairs.dev.negative.take(16)``: all are used for every dose.
-        test: prompts for the one number that is reported; none may be among ``dev``.
+        test: prompts for the one number that is reported; none may be among ``dev``. None: only choose, and report nothing.
         score: what steering is to raise, e.g. ``wb.refusal`` or a judge. label: for scores that give labels, the one that
             counts, e.g. "refusal"; the effect is then a difference of shares.
         sign: 1 adds the direction, -1 subtracts it.
-        floor: least mean coherence, 0 to 1 (log 002 asks for 70 of 100).
+        against: dev prompts on which the score should not rise: what it rises there is taken off the effect, on dev prompts only.
+        floor: least mean coherence, 0 to 1 (log 002 asks for 70 of 100); None is nine tenths of the unsteered model's.
         on: which tokens are steered.
         smallest, largest: range of doses, in units of the mean activation norm.
-        doses: how many are tried at most.
+        doses: how many are tried at most, per direction.
         controls, seed: this many random and this many orthogonal directions on the test prompts.
         fluent: the score whose mean is held to the floor.
         store, max_new_tokens, batch_size: as for ``sweep``.
@@ -230,11 +263,17 @@ def steering_search(
     >>> len(search.tried), len(search.controls), search.effect.n  # a random and an orthogonal direction, three prompts
     (2, 2, 3)
     """
-    rehearsal, final = as_prompts(dev, "dev"), as_prompts(test, "test")
+    directions = (direction,) if isinstance(direction, Direction) else tuple(direction)
+    rehearsal, final = as_prompts(dev, "dev"), None if test is None else as_prompts(test, "test")
+    spared = None if against is None else as_prompts(against, "against")
     _check(rehearsal, final, sign, smallest, largest, doses)
-    number(floor, "floor")
+    if floor is not None:
+        number(floor, "floor")
+    if not directions:
+        raise WorkbenchError("no directions to search; give one, or one per layer")
     check_model(model)
-    check(add(direction, ratio=smallest, on=on), model)
+    for one in directions:
+        check(add(one, ratio=smallest, on=on), model)
     if score is refusal and label not in LABELS:
         raise (
             WorkbenchError("refusal gives labels; say which one counts, e.g. label='refusal'")
@@ -242,30 +281,47 @@ def steering_search(
             else unknown("label", label, LABELS)
         )
 
-    def compare(prompts: Prompts, arms: Sequence[Arm]) -> list[Trial]:
+    def read(
+        prompts: Prompts, arms: Sequence[Arm]
+    ) -> tuple[np.ndarray, dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]]:
         rows = sweep(model, prompts, [BASELINE, *arms], [score, fluent], store, max_new_tokens, batch_size)
-        bases, paired = _pair_arms(rows, score.name, label, fluent.name)
-        return [
-            Trial(arm.name, arm.ratio, _effect(before, after, bases), mean(whole, bases), _missing(before, after))
-            for arm in arms
-            for before, after, whole in [paired[arm.name]]
-        ]
+        return _pair_arms(rows, score.name, label, fluent.name)
+
+    def compare(prompts: Prompts, arms: Sequence[Arm], spared: Prompts | None = None) -> list[Trial]:
+        bases, paired = read(prompts, arms)
+        also, cost = read(spared, arms) if spared else (bases[:0], {})
+        trials = []
+        for arm in arms:
+            before, after, whole = paired[arm.name]
+            effect = _effect(before, after, bases)
+            if spared:
+                plain_also, steered_also, whole_also = cost[arm.name]
+                effect = _effect_beyond(before, after, bases, plain_also, steered_also, also)
+                whole, both = np.concatenate([whole, whole_also]), np.concatenate([bases, also])
+            fluency = mean(whole, both if spared else bases)
+            trials.append(Trial(arm.name, arm.ratio, effect, fluency, _missing(before, after), arm.layer))
+        return trials
 
     (plain,) = compare(rehearsal, [Arm(BASELINE.steer, "direction")])
+    floor = 0.9 * plain.coherence.value if floor is None else floor
     if plain.coherence.value < floor:
         raise WorkbenchError(
             f"unsteered, {model.name} has a mean coherence of {plain.coherence.value:.2f} on the dev prompts, below "
             f"floor={floor:g}: choose a lower floor"
         )
     tried: list[Trial] = []
-    while len(tried) < doses and (dose := _next_dose(tried, floor, smallest, largest)):
-        tried += compare(rehearsal, _arms(direction, sign * dose, on))
+    for one in directions:
+        own: list[Trial] = []
+        while len(own) < doses and (dose := _next_dose(own, floor, smallest, largest)):
+            own += compare(rehearsal, _arms(one, sign * dose, on), spared)
+        tried += own
     best = _best(tried, floor)
-    name = f"{direction.method} at {direction.site!r}"
+    chosen_one = next((one for one in directions if best and one.site.layer == best.layer), directions[0])
+    name = f"{chosen_one.method} at {chosen_one.site!r}"
     measured = score.name if label is None else f"{score.name}={label}"
-    if best is None:
+    if best is None or final is None:
         return SteeringSearch(name, measured, floor, tuple(tried), None, ())
-    chosen, *beside = compare(final, _arms(direction, best.ratio, on, controls, seed))
+    chosen, *beside = compare(final, _arms(chosen_one, best.ratio, on, controls, seed))
     return SteeringSearch(name, measured, floor, tuple(tried), chosen, tuple(beside))
 
 
@@ -273,8 +329,8 @@ def _arms(direction: Direction, ratio: float, on: Positions | str, controls: int
     return grid(direction, ratios=[ratio], on=on, controls=controls, seed=seed)
 
 
-def _check(dev: Prompts, test: Prompts, sign: int, smallest: float, largest: float, doses: int) -> None:
-    if shared := set(dev.texts) & set(test.texts):
+def _check(dev: Prompts, test: Prompts | None, sign: int, smallest: float, largest: float, doses: int) -> None:
+    if test is not None and (shared := set(dev.texts) & set(test.texts)):
         raise WorkbenchError(
             f"{len(shared)} prompts are in dev and in test: a dose chosen on a prompt says too much of itself there"
         )

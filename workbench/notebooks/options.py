@@ -1,0 +1,124 @@
+"""The parameters that every notebook has: which weights, layers, doses, tokens and prompts, in place of those of its profile."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from workbench._errors import WorkbenchError
+from workbench.models.load import load
+from workbench.models.model import Model
+from workbench.models.prompt_files import pairs, prompts
+from workbench.models.prompts import Pairs, Prompts
+
+#: What can generate. A notebook that was told another engine stops before anything is loaded.
+ENGINES = ("workbench",)
+
+#: The parts that a notebook asks a contrast set for.
+_SPLITS = ("train", "dev", "test")
+
+
+@dataclass(frozen=True)
+class NotebookOptions:
+    """What a reader set in the parameters cell of a notebook; what is empty or 0 leaves the choice to the profile.
+
+    Attributes:
+        base_model: what ``model`` was tuned from, for the notebooks that compare the two.
+        dtype: of the weights, e.g. ``"bfloat16"``; empty: bfloat16 on a GPU, float32 on a CPU.
+        engine: what generates; ``"workbench"`` is the only one today.
+        layers: indices of layers. doses: in units of the mean activation norm, above 0.
+        max_new_tokens: per response.
+        prompts: a .csv file with the columns positive, negative and split (train, dev, test), in place of the set "refusal".
+        unused: the options that this notebook has no use for; setting one of them is an error.
+
+    Raises:
+        WorkbenchError: another engine, an option that the notebook has no use for, or a number that can be none.
+
+    >>> own = NotebookOptions(doses=(0.1, 0.2))
+    >>> own.doses_or((0.3, 0.6)), own.tokens_or(24), own.layers_or((3, 9), 12)
+    ((0.1, 0.2), 24, [3, 9])
+    >>> NotebookOptions(engine="vllm")
+    Traceback (most recent call last):
+        ...
+    workbench._errors.WorkbenchError: engine='vllm': notebooks generate with workbench only; leave engine="workbench"
+    """
+
+    base_model: str = ""
+    dtype: str = ""
+    engine: str = "workbench"
+    layers: Sequence[int] = ()
+    doses: Sequence[float] = ()
+    max_new_tokens: int = 0
+    prompts: str = ""
+    unused: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise WorkbenchError(
+                f'engine={self.engine!r}: notebooks generate with {" or ".join(ENGINES)} only; leave engine="workbench"'
+            )
+        for name in self.unused:
+            if given := getattr(self, name):
+                raise WorkbenchError(f"{name}={given!r}: this notebook has no use for it; leave it empty")
+        if strange := [x for x in self.layers if isinstance(x, bool) or not isinstance(x, int) or x < 0]:
+            raise WorkbenchError(
+                f"layers: {strange[0]!r} is no index of a layer; expected 0 or more, e.g. layers=[9, 12]"
+            )
+        if bad := [x for x in self.doses if not 0 < x <= 4]:
+            raise WorkbenchError(f"doses: {bad[0]!r} is none; expected above 0 and at most 4, e.g. doses=[0.1, 0.2]")
+        if self.max_new_tokens < 0:
+            raise WorkbenchError(f"max_new_tokens={self.max_new_tokens}: expected at least 1, or 0 for the profile's")
+
+    def load(self, name: str, **more) -> Model:
+        """``wb.load`` with the dtype chosen."""
+        return load(name, dtype=self.dtype or default_dtype(), **more)
+
+    def layers_or(self, usual: Sequence[int], n_layers: int) -> list[int]:
+        """The layers chosen, or the usual ones. Raises WorkbenchError for a layer that the model does not have."""
+        if over := [x for x in self.layers if x >= n_layers]:
+            raise WorkbenchError(f"layers: {over[0]} of a model with layers 0 to {n_layers - 1}")
+        return sorted(set(self.layers or usual))
+
+    def doses_or(self, usual: Sequence[float]) -> tuple[float, ...]:
+        """The doses chosen, or the usual ones."""
+        return tuple(self.doses or usual)
+
+    def tokens_or(self, usual: int) -> int:
+        """New tokens per response."""
+        return self.max_new_tokens or usual
+
+    def pairs(self, profile: str = "quick") -> Pairs:
+        """The contrast set: the file named, with the bundled borderline prompts, or ``wb.pairs("refusal")``.
+
+        In the profile full, whose runs confirm, the test prompts are those of the split confirm, which no other profile asks a model for,
+        and behind them those of test.
+
+        Raises:
+            WorkbenchError: the file lacks a split.
+
+        >>> own = NotebookOptions()
+        >>> len(own.pairs().test.positive), len(own.pairs("full").test.positive)
+        (120, 252)
+        """
+        if not self.prompts:
+            bundled = pairs("refusal")
+            if profile != "full":
+                return bundled
+            return Pairs(_fresh_first(bundled.positive), _fresh_first(bundled.negative), bundled.borderline, "refusal")
+        own = pairs(self.prompts)
+        if missing := [x for x in _SPLITS if x not in own.positive.splits]:
+            raise WorkbenchError(
+                f"{self.prompts}: no pairs with the split {missing[0]}; add a column split with train, dev and test"
+            )
+        return Pairs(own.positive, own.negative, prompts("refusal/borderline"), own.name)
+
+
+def _fresh_first(side: Prompts) -> Prompts:
+    """The prompts with the split confirm taken as test, before those of test."""
+    fresh = tuple(replace(prompt, split="test") for prompt in side.split("confirm"))
+    return Prompts(side.name, (*fresh, *(prompt for prompt in side if prompt.split != "confirm")))
+
+
+def default_dtype() -> str:
+    """bfloat16 on a GPU, where it is the field's usual one; float32 on a CPU, where it is exact and seldom slower."""
+    import torch
+
+    return "bfloat16" if torch.cuda.is_available() else "float32"
