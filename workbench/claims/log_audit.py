@@ -70,6 +70,9 @@ class LogAudit:
     def __iter__(self) -> Iterator[LogFinding]:
         return iter(self.findings)
 
+    def __repr__(self) -> str:
+        return f"LogAudit({self.source!r}: {self.worst}, {len(self)} findings)"
+
     def __len__(self) -> int:
         return len(self.findings)
 

@@ -61,6 +61,19 @@ class Completions:
         """Prompts and responses as they were read and written, token by token."""
         return Encoded(self.prompts, self.prompt_token_ids, pad_id).followed_by(self.token_ids)
 
+    def __repr__(self) -> str:
+        return (
+            f"Completions({len(self)} responses of {self.model}, {self.decoding}, at most {self.max_new_tokens} tokens)"
+        )
+
+    def _repr_html_(self) -> str:
+        """The frame without text of a response; a harmful request goes by its id."""
+        frame = self.frame()
+        frame["prompt"] = [
+            i if bad else text for i, bad, text in zip(self.ids, self.harmful, self.prompts, strict=True)
+        ]
+        return frame.to_html(index=False, max_rows=20)
+
     def __len__(self) -> int:
         return len(self.text)
 

@@ -82,6 +82,10 @@ class Trace:
     model: str
     neutral: Neutral | None = field(default=None, repr=False)
 
+    def __repr__(self) -> str:
+        rows, probes, tokens = self.dot.shape
+        return f"Trace({rows} rows, {probes} probes, {tokens} tokens at most; model {self.model})"
+
     def __len__(self) -> int:
         return len(self.tokens)
 

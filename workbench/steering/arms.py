@@ -50,6 +50,9 @@ class Arm:
         dose = short if float(short) == self.ratio else f"{self.ratio:+g}"
         return " ".join(f"{self.kind}{seed} L{self.layer} {self.amount or dose} {self.detail}".split())
 
+    def __repr__(self) -> str:
+        return f"Arm({self.name!r}: {self.steer})"
+
 
 BASELINE = Arm(Steer(), "baseline")
 """The unsteered arm."""
