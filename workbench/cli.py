@@ -63,8 +63,8 @@ app.add_typer(
 @app.command(rich_help_panel=START, epilog="Example: workbench fetch smollm2-refusal")
 def fetch(
     names: Annotated[
-        Optional[list[str]], typer.Argument(help="Names of models; by default those that `make run` needs.")
-    ] = None,  # noqa: UP045
+        list[str] | None, typer.Argument(help="Names of models; by default those that `make run` needs.")
+    ] = None,
 ) -> None:
     """Download embedded models and convert them. Needs no account and no model hub."""
     from workbench.models.fetch import fetch as fetch_one
@@ -165,8 +165,8 @@ def plan(
     batch: Annotated[int, typer.Option(help="Rows per batch.")] = 256,
     gpus: Annotated[int, typer.Option(help="How many devices.")] = 1,
     dtype: Annotated[
-        Optional[str], typer.Option(help="bfloat16, float32, …; by default as the model would be loaded.")
-    ] = None,  # noqa: UP045
+        str | None, typer.Option(help="bfloat16, float32, …; by default as the model would be loaded.")
+    ] = None,
     on: Annotated[str, typer.Option(help="Steered tokens, e.g. all or 'prompt[-1] | response'.")] = "all",
     as_json: AsJson = False,
 ) -> None:
