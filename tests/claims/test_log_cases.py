@@ -86,14 +86,14 @@ def test_a_slip_is_less_than_one_unit_of_the_last_place():
 
 def test_a_rule_that_cannot_be_computed_loses_one_sentence(monkeypatch):
     from workbench.claims import log_audit
-    from workbench.claims.rules import possible
+    from workbench.claims.rules import counts
 
     def broken(log, s):
         if "broken" in s.text:
             raise ValueError("no number")
-        yield from possible._numbers_of_sentence(log, s)
+        yield from counts._of_sentence(log, s)
 
-    family = possible.FAMILY._replace(of_sentences=(broken,), of_tables=())
+    family = counts.FAMILY._replace(of_sentences=(broken,), of_tables=())
     monkeypatch.setattr(log_audit, "_FAMILIES", (family,))
     audited = wb.audit("This is broken: 1/2.\n\n41 of 40 prompts were refused.")
     assert [f.rule for f in audited] == ["count"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 
 from workbench._errors import Bar, WorkbenchError, logger, unknown
 from workbench.activations.collect import (
@@ -22,21 +22,18 @@ from workbench.activations.collect import (
     Means,
     Places,
     Rows,
-    Window,
     check_pairs,
     encode_texts,
     gather_means,
     gather_rows,
-    means,
     prompts_hash,
     reads_response,
     sites_of,
-    stream,
 )
 from workbench.activations.methods import METHODS, Method, mean_diff
 from workbench.generation.applied import check_model, check_sizes
 from workbench.models.identity import known_revision
-from workbench.models.model import Encoded, Model
+from workbench.models.model import Model
 from workbench.models.prompts import Pairs, Prompt, Prompts
 from workbench.steering.directions import Direction, Directions
 from workbench.steering.positions import Positions, as_positions
@@ -46,8 +43,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Vector = Float[torch.Tensor, "d_model"]
-LabelsByShuffle = Shaped[torch.Tensor, "shuffle text"]  # whether a text is on the positive side, or its weight
-SumsByShuffle = Float[torch.Tensor, "shuffle d_model"]
 
 #: How many times the median |mean| of all dimensions a massive one reaches. Among a thousand Gaussian dimensions the
 #: largest reaches 5. Sun et al. ask for 1000 times the median at a single token, where it is an attention sink; a mean over
@@ -254,13 +249,14 @@ def shuffled(
     read: Positions | str = READ,
     seeds: Sequence[int] = (0,),
     batch_size: int = 32,
+    *,
+    store: str | Path | None = None,
 ) -> tuple[Directions, ...]:
     """Compute mean differences under shuffled labels: a control for ``grid``.
 
     Args:
-        model, pairs, at, read, batch_size: as for ``extract``.
-        seeds: one permutation of the labels each. Any number of seeds takes two passes over the prompts, since only
-            the sum of each permuted positive side is kept.
+        model, pairs, at, read, batch_size, store: as for ``extract``; one store serves ``shuffled`` and ``covariant``.
+        seeds: one permutation of the labels each; one pass over the prompts however many there are.
 
     Returns:
         Directions per seed, in order; their method says ``shuffled(seed=…)``. ``grid`` scales them to the norm of the
@@ -272,6 +268,7 @@ def shuffled(
     >>> [ds[1].method for ds in shuffled(model, tiny_pairs, at=wb.resid_post.all, seeds=range(2))]
     ['shuffled(seed=0)', 'shuffled(seed=1)']
     """
+    check_pairs(pairs)
     n, rest = len(pairs.positive), len(pairs.negative)
 
     def labels(seed: int) -> np.ndarray:
@@ -280,7 +277,7 @@ def shuffled(
     def difference(positive: Vector, overall: Vector) -> Vector:
         return positive / n - (overall * (n + rest) - positive) / rest
 
-    return _controls("shuffled", model, pairs, at, read, seeds, batch_size, labels, difference)
+    return _controls("shuffled", model, pairs, at, read, seeds, batch_size, store, labels, difference)
 
 
 def covariant(
@@ -290,6 +287,8 @@ def covariant(
     read: Positions | str = READ,
     seeds: Sequence[int] = (0,),
     batch_size: int = 32,
+    *,
+    store: str | Path | None = None,
 ) -> tuple[Directions, ...]:
     """Draw random directions with the covariance of the activations: a control for ``grid``, harder than isotropic ones.
 
@@ -297,8 +296,8 @@ def covariant(
     covariance is, up to scale, that of the activations. An isotropic direction mostly points where no activation varies.
 
     Args:
-        model, pairs, at, read, batch_size: as for ``extract``.
-        seeds: one direction each; two passes over the prompts however many there are.
+        model, pairs, at, read, batch_size, store: as for ``extract``; one store serves ``shuffled`` and ``covariant``.
+        seeds: one direction each; one pass over the prompts however many there are.
 
     Returns:
         Directions per seed, in order; their method says ``covariant(seed=…)``. ``grid`` scales them to the norm of
@@ -310,6 +309,7 @@ def covariant(
     >>> [ds[1].method for ds in covariant(model, tiny_pairs, at=wb.resid_post.all, seeds=range(2))]
     ['covariant(seed=0)', 'covariant(seed=1)']
     """
+    check_pairs(pairs)
     n = len(pairs.positive) + len(pairs.negative)
 
     def weights(seed: int) -> np.ndarray:
@@ -317,7 +317,7 @@ def covariant(
         return drawn - drawn.mean()  # of what all prompts share nothing is left
 
     return _controls(
-        "covariant", model, pairs, at, read, seeds, batch_size, weights, lambda total, _: total / np.sqrt(n - 1)
+        "covariant", model, pairs, at, read, seeds, batch_size, store, weights, lambda total, _: total / np.sqrt(n - 1)
     )
 
 
@@ -329,6 +329,7 @@ def _controls(
     read: Positions | str,
     seeds: Sequence[int],
     batch_size: int,
+    store: str | Path | None,
     weigh: Callable[[int], np.ndarray],
     vector: Callable[[Vector, Vector], Vector],
 ) -> tuple[Directions, ...]:
@@ -336,32 +337,25 @@ def _controls(
     if not seeds:
         raise WorkbenchError(f"{kind}() needs at least one seed, e.g. seeds=range(5)")
     sites, positions = _sites(model, at), as_positions(read)
-    texts = encode_texts(model, Prompts(pairs.name, (*pairs.positive.items, *pairs.negative.items)), positions)
-    overall = means(model, texts, sites, positions, batch_size, kind)
-    weights = torch.from_numpy(np.stack([weigh(seed) for seed in seeds]))
-    sums = _sums(model, texts, sites, positions, weights, batch_size)
-    made = {site: [vector(total, overall[site].mean) for total in sums[site]] for site in sites}
-    shifted = {site: (overall[site].mean + made[site][0], overall[site].mean) for site in sites}
-    kept = _differing(sites, shifted, positions)
+    weights = torch.from_numpy(np.stack([weigh(seed) for seed in seeds])).double()
+    sides = [
+        gather_rows(model, encode_texts(model, side, positions), sites, positions, batch_size, store, kind)
+        for side in (pairs.positive, pairs.negative)
+    ]
+    n, m = len(pairs.positive), len(pairs.negative)
+    made: dict[Site, list[Vector]] = {}
+    means: dict[Site, tuple[Vector, Vector]] = {}  # without and with what the first seed adds
+    for site in sites:
+        every = torch.cat([side[site].values for side in sides]).double()
+        overall = every.mean(0)
+        made[site] = [vector(total, overall) for total in weights @ every]
+        means[site] = overall + made[site][0], overall
+    kept = _differing(sites, means, positions)
     content, revision = prompts_hash(pairs, reads_response(positions)), known_revision(model)
-    sides = len(pairs.positive), len(pairs.negative)
 
     def direction(index: int, site: Site) -> Direction:
-        how, norm = f"{kind}(seed={seeds[index]})", overall[site].norm
-        return Direction(made[site][index], site, model.name, revision, how, positions, content, *sides, norm)
+        how = f"{kind}(seed={seeds[index]})"
+        norm = (sides[0][site].norm * n + sides[1][site].norm * m) / (n + m)
+        return Direction(made[site][index], site, model.name, revision, how, positions, content, n, m, norm)
 
     return tuple(Directions(tuple(direction(i, site) for site in kept)) for i in range(len(seeds)))
-
-
-def _sums(
-    model: Model, texts: Encoded, sites: Sequence[Site], read: Positions, labels: LabelsByShuffle, batch_size: int
-) -> dict[Site, SumsByShuffle]:
-    """Per site the sum of the positive side under each shuffle, or the weighted sum of all texts, float64."""
-    totals: dict[Site, torch.Tensor] = {}
-
-    def see(site: Site, x: torch.Tensor, window: Window) -> None:
-        total = (labels[:, list(window.rows)].double().to(x.device) @ window.observed(x)).cpu()
-        totals[site] = totals[site] + total if site in totals else total
-
-    stream(model, texts, sites, read, see, batch_size, "permutations")
-    return totals

@@ -15,6 +15,8 @@ from workbench.claims.rules import (
     changes,
     columns,
     comparisons,
+    counts,
+    crosstabs,
     design,
     effects,
     equations,
@@ -37,8 +39,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FAMILIES = (
-    possible.FAMILY, totals.FAMILY, columns.FAMILY, changes.FAMILY, equations.FAMILY, identities.FAMILY, p_values.FAMILY,
-    effects.FAMILY, intervals.FAMILY, repeats.FAMILY, facts.FAMILY, groups.FAMILY, order.FAMILY, extent.FAMILY, spoken.FAMILY,
+    possible.FAMILY, counts.FAMILY, totals.FAMILY, columns.FAMILY, changes.FAMILY, equations.FAMILY, identities.FAMILY, p_values.FAMILY,
+    effects.FAMILY, crosstabs.FAMILY, intervals.FAMILY, repeats.FAMILY,
+    facts.FAMILY, groups.FAMILY, order.FAMILY, extent.FAMILY, spoken.FAMILY,
     comparisons.FAMILY, design.FAMILY,
 )  # fmt: skip
 _MOST_ROWS = 3000  # of a table, for rules that compare its cells

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.claims.decimal_commas import has_decimal_commas, with_points
 from workbench.claims.log_builder import LogBuilder, unreadable
 from workbench.claims.log_markdown import read_markdown
 from workbench.claims.log_numbers import plain, read_cell
@@ -50,7 +51,8 @@ def read_csv(text: str, source: str, delimiter: str = "") -> LogText:
     for n, line in enumerate(lines, 1):
         if line.startswith("#"):
             log.sentences(line.lstrip("# "), n)
-    reader = csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter)
+    told = [with_points(line) for line in lines] if delimiter != "," and has_decimal_commas(text) else lines
+    reader = csv.reader(io.StringIO("\n".join(told)), delimiter=delimiter)
     rows, where = [], []
     try:
         for row in reader:

@@ -21,6 +21,7 @@ _SPACE_RULE = re.compile(r"^\s*[-=]{2,}(?:\s+[-=]{2,})+\s*$")
 _BOX = re.compile(r"[│┃║]")
 _BOX_RULE = re.compile(r"^\s*[┌├└┏┡┣┗╞╭╰─━═┬┼┴┐┤┘┳╇╋┻┓┩┫┛╡╮╯╪╤╧+\- ]+\s*$")
 _BAR = re.compile(r"\d%\|.*\||\[\d+:\d\d<|\d(?:it|s)/(?:s|it)\b")  # of tqdm
+_FIELD = re.compile(r"\S+(?: \S+)*")
 _LONG_WORD = re.compile(r"[^\s|]{400,}")
 _CAPTION = re.compile(r"^[*_]*(?:Table|Tab\.|:)\s?\d*")
 
@@ -186,8 +187,12 @@ class _Reader:
         rows: list[list[str]] = []
         where: list[int] = []
         j = i + (2 if ruled else 1)
-        while self.at(j).strip():
+        under = None if ruled else _Heads(line)
+        while self.at(j).strip() or (under and under.take(self.at(j + 1))):
             text = self.at(j)
+            if not text.strip():  # a blank line inside, as in a report of scikit-learn
+                j += 1
+                continue
             if _SPACE_RULE.match(text) or _RULE.match(text):
                 if rows and len(_fields(self.at(j + 1))) >= len(head) - 1:  # a ruler above the totals
                     j += 1
@@ -198,6 +203,8 @@ class _Reader:
                 head = ["", *head]  # the column that names the rows has no head
             if ruled and len(cells) != len(head) == len(starts):
                 cells = _cut(text, starts)
+            elif under and len(cells) < len(head) and (placed := under.take(text)):
+                cells = placed
             odd = len(cells) not in (len(head), len(head) + 1) or bool(_BULLET.match(text))
             if odd and (not ruled or len(cells) < 2):
                 break
@@ -215,6 +222,27 @@ class _Reader:
             head = [""] * len(head)
         self.log.table(head, rows, self.lines[i][0], where)
         return j - i
+
+
+class _Heads:
+    """The heads of a table aligned by spaces without a ruler, and where they end: numbers are aligned at their right edge."""
+
+    def __init__(self, line: str):
+        self.ends = [m.end() for m in _FIELD.finditer(line)]
+        self.indented = _indent(line) >= 2
+
+    def take(self, text: str) -> list[str]:
+        """The cells of a row, with a label before them and empty ones where it has none; nothing where it does not fit."""
+        fields = list(_FIELD.finditer(text))
+        if not self.indented or len(fields) < 3 or not all(read_cell(m[0]) for m in fields[1:]):
+            return []
+        cells = dict.fromkeys(self.ends, "")
+        for m in fields[1:]:
+            end = min(self.ends, key=lambda e: abs(e - m.end()))
+            if abs(end - m.end()) > 1 or cells[end]:
+                return []
+            cells[end] = m[0]
+        return [fields[0][0], *cells.values()]
 
 
 def _is_shouted(line: str) -> bool:

@@ -195,10 +195,12 @@ _STATISTICS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("auc", _numbers_pattern(r"(?:AUC|AUROC|ROC-AUC)\s?(?:=|of|was|:|≈)?\s?(?P<v>NUM)(?!\s?%)")),
     ("auc", _numbers_pattern(r"(?<![\w.,/])(?P<v>0?\.\d+|1\.0+)\s(?:AUC|AUROC)\b")),
 )  # fmt: skip
-_N = _numbers_pattern(r"(?<![\w.-])n\s?(?:=|:)\s?(?P<v>\d[\d,]*)(?![\w.]*\d)")
+_N = _numbers_pattern(
+    r"(?:(?<![\w.-])n|\b(?:arm|group|sample|cell|condition) sizes?)\s?(?:=|:|\bis\b|\bof\b)\s?(?P<v>\d[\d,]*)(?![\w.]*\d)"
+)
 _N_UNITS = _numbers_pattern(rf"(?<![\w.,/$-])(?P<v>\d[\d,]*)\s(?:[a-z-]+\s){{0,2}}?(?:{_UNITS})\b")
 _CI = _numbers_pattern(
-    r"(?:(?P<level>\d{2}(?:\.\d+)?)\s?%[- ]?)?(?:\bCIs?\b|\bC\.I\.|confidence interval|confidence limits|credible interval|\bWilson\b(?: CI| interval)?)"  # noqa: E501
+    r"(?:(?P<level>\d{2}(?:\.\d+)?)\s?%[- ]?(?:(?:[Bb]ootstrap\w*|BCa|percentile|credible|posterior|exact|Wilson|binomial) ){0,2})?(?:\bCIs?\b|\bC\.I\.|confidence interval|confidence limits|credible interval|\bWilson\b(?: CI| interval)?)"  # noqa: E501
     r"\s?(?:\((?:Wilson|exact|normal|Wald|t|Clopper[- –]Pearson)\))?\s?[:=,]?\s?(?:of|from|was|is)?\s?[\[\(]?\s?(?P<low>[+-]?NUM)\s?%?\s?(?:,|;|to|-|–|\.\.+|and)\s?(?P<high>[+-]?NUM)\s?%?\s?[\]\)]?"  # noqa: E501
 )
 _BRACKET = _numbers_pattern(r"(?<=[\d%])\s?[\[](?P<low>[+-]?NUM)\s?%?\s?(?:,|;|to|-|–)\s?(?P<high>[+-]?NUM)\s?%?\s?\]")
@@ -216,8 +218,12 @@ _MEANS = (
 )
 _INT = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
 _COUNT_WORD = "|".join(_WORDS)
+_OF_ALL = _numbers_pattern(
+    rf"(?<!\d )(?<!\d)(?<!out )\b(?:of|out of|among|von|sur)\s(?:(?:the|our|all|these|those)\s)*(?P<n>{_INT})\s(?P<noun>(?!of\b)[^\W\d]+(?:\s[^\W\d]+){{0,3}}?)"  # noqa: E501
+    rf"(?:,|\s(?:waren|wurden|were|had|ont))\s(?:only\s)?(?P<k>{_INT})(?!\s?%|[\w/]|[.,]\d)(?:(?:\s[^\W\d]+){{0,4}}\s?\(\s?(?P<pct>NUM)\s?%\)|(?=\s[^\W\d]))"
+)
 _COUNT = _numbers_pattern(
-    rf"(?<![\w.,/^-])(?P<k>{_INT}|\b(?:{_COUNT_WORD})\b)(?:\s?/\s?|\s(?P<noun>(?:{_UNITS})\s)?(?:out of|of)\s|\s(?:[a-z-]+\s)?out of\s(?:the\s|all\s|our\s)?)(?P<n>{_INT}|\b(?:{_COUNT_WORD})\b)(?!\s?%|[\w/]|[.,]\d|\s?×|-)"  # noqa: E501
+    rf"(?<![\w.,/^-])(?P<k>{_INT}|\b(?:{_COUNT_WORD})\b)(?:\s?/\s?|\s(?P<noun>(?:{_UNITS})\s)?(?:out of|of|von|sur)\s|\s(?:[a-z-]+\s)?out of\s(?:the\s|all\s|our\s)?)(?P<n>{_INT}|\b(?:{_COUNT_WORD})\b)(?!\s?%|[\w/]|[.,]\d|\s?×|-)"  # noqa: E501
     rf"(?P<after>(?:\s?[\(\[=,:≈-]*|(?:\s[a-z][a-z-]*){{1,3}}\s?[(\[=])\s?(?P<pct>NUM)\s?%(?!\s?(?:CI|of\b|more|less|higher|lower|points)|\s?(?:to|→|->|vs\.?|against|and|–|-|,)\s?\d))?"
 )
 _PERCENT_COUNT = _numbers_pattern(
@@ -234,7 +240,7 @@ _PLAIN_PERCENT = _numbers_pattern(
     rf"{_BOUND}{_AHEAD}(?P<v>SIGNNUM)PCT(?!\s?(?:points?|pts?)\b)(?P<plus>\+|[ -]or (?:more|higher|above))?"
 )
 _POINTS = _numbers_pattern(
-    rf"{_BOUND}{_AHEAD}(?P<v>SIGNNUM)[\s-]?(?:%\s?points?|percentage[\s-]points?|pp\b|ppts?\b|p\.p\.|pts?\b|points?\b(?! of))"
+    rf"{_BOUND}{_AHEAD}(?P<v>SIGNNUM)[\s-]?(?:%\s?points?|percent(?:age)?[\s-]points?|pp\b|ppts?\b|p\.p\.|pts?\b|points?\b(?! of))"
 )
 _TIMES = _numbers_pattern(rf"{_BOUND}{_AHEAD}(?P<v>NUM)\s?(?:[x×](?![\w\s]*\d)\b|×|-?\s?fold\b|\stimes\b(?! \d))")
 _PLAIN = _numbers_pattern(rf"{_BOUND}(?<![\w.,/^])(?P<v>SIGNNUM)(?![\w/]*\w)(?!\s?[×x]\s?\d)")
@@ -312,6 +318,19 @@ def _count(m: re.Match[str]) -> list[Number]:
     return [count, *share]
 
 
+def _count_of_all(m: re.Match[str]) -> list[Number]:
+    """ "Of 100 patients, 34" and "of 120 answers, 87 (72.5%)"."""
+    k, n = _whole(m["k"]), _whole(m["n"])
+    size = Number("n", float(n), 0.0, m["n"], m.start("n"), m.end("n"), unit=m["noun"].split()[-1].lower())
+    if k > n:
+        return [size]
+    count = Number("count", float(k), 0.0, f"{k} of {n}", m.start("k"), m.end("k"), n=n, n_from="cell", successes=k)
+    if not m["pct"]:
+        return [size, count]
+    share = _make("percent", m, "pct", n=n, n_from="cell", successes=k)
+    return [size, count, replace(share, start=m.start("k"), end=m.end())]
+
+
 def _percent_of_n(m: re.Match[str]) -> list[Number]:
     return [_make("percent", m, n=int(_value(m["n"] or m["n2"])), n_from="cell")]
 
@@ -357,6 +376,7 @@ _GRAMMAR: tuple[tuple[re.Pattern[str], _Maker], ...] = (
     (_CI, _interval("CI")),
     (_BRACKET, _interval("CI?")),
     *((pattern, _mean) for pattern in _MEANS),
+    (_OF_ALL, _count_of_all),
     (_PERCENT_COUNT, _count),
     (_COUNT, _count),
     (_PERCENT_N, _percent_of_n),

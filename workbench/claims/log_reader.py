@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from workbench._errors import WorkbenchError
+from workbench.claims.decimal_commas import has_decimal_commas, with_points
 from workbench.claims.log_builder import LogBuilder, unreadable
 from workbench.claims.log_formats import read_claims_file, read_csv, read_html, read_json, read_notebook, read_parquet
 from workbench.claims.log_markdown import read_markdown
@@ -110,7 +111,8 @@ def read_text(text: str, source: str = "text", kind: str = ".md") -> LogText:
         return _READERS[kind](text, source)
     lines = [repaired(line) for line in text.splitlines()]
     log = LogBuilder(source)
-    read_markdown(log, list(enumerate(lines, 1)))
+    told = [with_points(line) for line in lines] if has_decimal_commas(text) else lines
+    read_markdown(log, list(enumerate(told, 1)))
     return log.log(lines)
 
 

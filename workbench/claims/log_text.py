@@ -12,7 +12,7 @@ from workbench.claims.log_numbers import Number, read_cell, read_numbers, settin
 Unread = tuple[str, int, str]  # file, line, why
 T = TypeVar("T", "LogTable", "Statement")
 
-_PERCENT_HEAD = re.compile(r"%|\bpercent|\bpct\b", re.IGNORECASE)
+_PERCENT_HEAD = re.compile(r"%|(?:\b|_)percent|(?:\b|_)pct(?:\b|_)", re.IGNORECASE)
 _LEVEL_HEAD = re.compile(r"%\s?CI\b|\b9[059]%")
 _RESULT_HEAD = re.compile(r"accuracy|rate|score|mean|%|count|total|refus|success", re.IGNORECASE)
 _N_HEAD = re.compile(
@@ -107,6 +107,9 @@ class LogTable:
 
 
 def _in_percent(number: Number | None) -> Number | None:
+    if number and number.spread_kind == "()" and number.step >= 1 and number.spread is not None:  # "13 (32.5)"
+        share = {"value": number.spread, "step": number.spread_step, "successes": int(number.value)}
+        return replace(number, kind="percent", spread=None, spread_kind="", **share)  # type: ignore[arg-type]
     if number and number.kind == "number" and not number.unit:
         return replace(number, kind="percent")
     return replace(number, unit="%") if number and number.kind == "mean" else number

@@ -9,6 +9,7 @@ are the same by what they are. On prompts of one length a test holds the two to 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,6 +56,20 @@ class Place:
     def part(self, width: int) -> slice:
         """Its dimensions at the site, where a head has ``width`` of them."""
         return slice(self.head * width, (self.head + 1) * width) if self.head >= 0 else slice(None)
+
+
+@dataclass(frozen=True)
+class Spot:
+    """What is patched at once: one component or several, at all chosen tokens or at one group of them."""
+
+    cell: tuple[Place, ...]
+    group: tuple[int, ...] | None
+
+    def named(self, labels: Sequence[str]) -> tuple[str, int, int, str]:
+        """Its columns component, layer, head and token; -1 for a layer and a head that are several."""
+        layer, head = (self.cell[0].site.layer, self.cell[0].head) if len(self.cell) == 1 else (-1, -1)
+        token = labels[0 if self.group is None else self.group[0]]
+        return " + ".join(place.name for place in self.cell), layer, head, token
 
 
 @dataclass(frozen=True)
@@ -227,69 +242,42 @@ def _patched(
     batch_size: int,
     chosen: dict[str, set[int]],
 ) -> list[tuple]:
+    """The lines of one set of pairs; ``chosen`` is what the screen chose of the set before, and so of the control too."""
     end = metric.site or Site(sides[1].model.n_layers - 1, "resid_post")
     sites = tuple(dict.fromkeys([*(place.site for cell in cells for place in cell), *([end] if path else [])]))
     if path:
         sides = (replace(sides[0], tokens=_last(sides[0])), replace(sides[1], tokens=_last(sides[1])))
+    screened = screen is not None
     shown = [
-        see(
-            side.model,
-            side.chats,
-            side.steer,
-            sites,
-            side.tokens,
-            metric,
-            screen is not None,
-            label=f"{name}: activations",
-        )
-        for side in sides
+        see(one.model, one.chats, one.steer, sites, one.tokens, metric, screened, label=f"{name}: activations")
+        for one in sides
     ]
     groups = [(i,) for i in range(len(match.labels))] if each else [None]
-    places = [(cell, group) for cell in cells for group in groups]
+    spots = [Spot(cell, group) for cell in cells for group in groups]
     lines: list[tuple] = []
     for way in ways:
         a, b = (0, 1) if way == "denoise" else (1, 0)
-        source, target = shown[a], shown[b]
-        estimates = _estimates(places, source, target, sides[b]) if screen is not None else None
-        run_these = list(range(len(places)))
-        if estimates is not None:
-            if way not in chosen:  # the control pairs are patched where the pairs were
-                best = np.argsort(-np.abs(estimates.mean(1)), kind="stable")[:screen]
-                chosen[way] = set(best.tolist())
+        source, target, side = shown[a], shown[b], sides[b]
+        estimates = np.full((len(spots), len(match)), np.nan)
+        run_these = list(range(len(spots)))
+        if screened:
+            estimates = _estimates(spots, source, target, side)
+            if way not in chosen:
+                chosen[way] = set(np.argsort(-np.abs(estimates.mean(1)), kind="stable")[:screen].tolist())
             run_these = sorted(chosen[way])
-        rows, where = [], []
-        for number in run_these:
-            for pair in range(len(match)):
-                writes = _path if path else _writes
-                rows.append(Row(pair, sides[b].steer, writes(places[number], pair, source, target, sides[b], end)))
-                where.append((number, pair))
-        values = np.full((len(places), len(match)), np.nan)
-        done = run(sides[b].model, sides[b].chats, rows, metric, batch_size, f"{name}: {way}")
-        for (number, pair), value in zip(where, done, strict=True):
-            values[number, pair] = value
-        for number, (cell, group) in enumerate(places):
-            what = " + ".join(place.name for place in cell)
-            layer, head = (cell[0].site.layer, cell[0].head) if len(cell) == 1 else (-1, -1)
-            token = match.labels[0 if group is None else group[0]]
+        writes = partial(_path if path else _writes, source=source, target=target, side=side, end=end)
+        where = [(number, pair) for number in run_these for pair in range(len(match))]
+        rows = [Row(pair, side.steer, writes(spots[number], pair)) for number, pair in where]
+        values = np.full(estimates.shape, np.nan)
+        if where:
+            values[tuple(zip(*where, strict=True))] = run(
+                side.model, side.chats, rows, metric, batch_size, f"{name}: {way}"
+            )
+        for number, spot in enumerate(spots):
             for pair, pair_name in enumerate(match.names):
                 base, value = target.metric[pair], values[number, pair]
-                estimate = np.nan if estimates is None else estimates[number, pair]
-                lines.append(
-                    (
-                        name,
-                        pair_name,
-                        way,
-                        what,
-                        layer,
-                        head,
-                        token,
-                        base,
-                        source.metric[pair],
-                        value,
-                        value - base,
-                        estimate,
-                    )
-                )
+                measured = base, source.metric[pair], value, value - base, estimates[number, pair]
+                lines.append((name, pair_name, way, *spot.named(match.labels), *measured))
     return lines
 
 
@@ -301,36 +289,21 @@ def _head_width(model: Model, head: int, site: Site, values: Tensor) -> int:
     return values.shape[1] // model.hf.config.get_text_config().num_attention_heads if head >= 0 else 0
 
 
-def _writes(
-    place: tuple[tuple[Place, ...], tuple[int, ...] | None],
-    pair: int,
-    source: Seen,
-    target: Seen,
-    side: Side,
-    end: Site,
-) -> tuple[Write, ...]:
-    cell, group = place
+def _writes(spot: Spot, pair: int, source: Seen, target: Seen, side: Side, end: Site) -> tuple[Write, ...]:
     writes = []
-    for one in cell:
+    for one in spot.cell:
         values = source.activations[one.site][pair]
         part = one.part(_head_width(side.model, one.head, one.site, values))
         tokens, values = side.tokens[pair], values[:, part]
-        if group is not None:
-            tokens, values = (tokens[group[0]],), values[list(group)]
+        if spot.group is not None:
+            tokens, values = (tokens[spot.group[0]],), values[list(spot.group)]
         writes.append(Write(one.site, tokens, values, part))
     return tuple(writes)
 
 
-def _path(
-    place: tuple[tuple[Place, ...], tuple[int, ...] | None],
-    pair: int,
-    source: Seen,
-    target: Seen,
-    side: Side,
-    end: Site,
-) -> tuple[Write, ...]:
+def _path(spot: Spot, pair: int, source: Seen, target: Seen, side: Side, end: Site) -> tuple[Write, ...]:
     """What is read at the end, with what the component adds to the stream as it is in the source, all else as it is."""
-    (one,) = place[0]
+    (one,) = spot.cell
     ours, theirs = (seen.activations[one.site][pair] for seen in (target, source))
     if one.head >= 0:
         part = one.part(_head_width(side.model, one.head, one.site, ours))
@@ -348,16 +321,16 @@ def _added(model: Model, layer: int, z: Tensor) -> Tensor:
     return block.post_attention_layernorm(out) if hasattr(block, "pre_feedforward_layernorm") else out
 
 
-def _estimates(places: Sequence, source: Seen, target: Seen, side: Side) -> np.ndarray:
-    """The first-order effect of each place, (source - target) · gradient, [place, pair]."""
-    found = np.empty((len(places), len(target.metric)))
-    for number, (cell, group) in enumerate(places):
-        for pair in range(found.shape[1]):
+def _estimates(spots: Sequence[Spot], source: Seen, target: Seen, side: Side) -> np.ndarray:
+    """The first-order effect of each spot, (source - target) · gradient, [spot, pair]."""
+    effects = np.empty((len(spots), len(target.metric)))
+    for number, spot in enumerate(spots):
+        for pair in range(effects.shape[1]):
             total = 0.0
-            for one in cell:
+            for one in spot.cell:
                 ours, theirs = (seen.activations[one.site][pair].double() for seen in (target, source))
                 part = one.part(_head_width(side.model, one.head, one.site, ours))
                 product = ((theirs - ours) * target.gradients[one.site][pair].double())[:, part]
-                total += float((product if group is None else product[list(group)]).sum())
-            found[number, pair] = total
-    return found
+                total += float((product if spot.group is None else product[list(spot.group)]).sum())
+            effects[number, pair] = total
+    return effects

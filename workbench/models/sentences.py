@@ -27,6 +27,10 @@ _MEMBERS = ("config.json", "model.safetensors", "special_tokens_map.json", "toke
 _LONGEST = 256  # tokens, as the model was trained
 _BATCH = 64
 
+#: vectors of the latest texts; a sweep writes the same sentence many times
+_KNOWN: dict[str, Float[np.ndarray, "384"]] = {}
+_MOST = 20_000  # 30 MB
+
 
 def fetch_sentences() -> Path:
     """Make the sentence embeddings ready (84 MB), and return their folder. Does nothing when they are there.
@@ -68,10 +72,22 @@ def embed(texts: Sequence[str]) -> Float[np.ndarray, "text 384"]:
     >>> vectors.shape, bool(vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.3)
     ((3, 384), True)
     """
+    width = _encoder(fetch_sentences())[0].config.hidden_size
+    known = {text: _KNOWN[text] for text in texts if text in _KNOWN}
+    new = list(dict.fromkeys(text for text in texts if text not in known))
+    known.update(zip(new, _embed(new, width), strict=True))
+    for text in new[-_MOST:]:
+        _KNOWN[text] = known[text]
+    for text in list(_KNOWN)[: max(len(_KNOWN) - _MOST, 0)]:
+        _KNOWN.pop(text, None)
+    return np.stack([known[text] for text in texts]) if len(texts) else np.zeros((0, width), dtype=np.float32)
+
+
+def _embed(texts: Sequence[str], width: int) -> Float[np.ndarray, "text 384"]:
     import torch
 
     model, tokenizer = _encoder(fetch_sentences())
-    vectors = np.zeros((len(texts), model.config.hidden_size), dtype=np.float32)
+    vectors = np.zeros((len(texts), width), dtype=np.float32)
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     for start in range(0, len(order), _BATCH):
         rows = order[start : start + _BATCH]

@@ -6,14 +6,16 @@ What is asked, and which file answers:
     how many units stand behind a number?                           units        n_of_cell, n_of_number, Count
     which table and column does a sentence speak of?                told         tables_near, columns_told
     which numbers does it speak of?                                 series       spoken_of, own, measured_columns
-    can such a number exist at all?                                 possible     ranges, counts, GRIM, GRIMMER, SDs, order
+    can such a number exist at all?                                 possible     ranges, GRIM, GRIMMER, SDs, order
+    do a count, its n and its percentage fit?                       counts       9/12, 31 of 35, 31 (78.5%)
     do parts make their whole?                                      totals       totals, means, shares
     does a column follow from other columns?                        columns      changes, ratios, rates, relations
     does a change follow from its two numbers?                      changes      points, percent, times
     does an equation come out?                                      equations    sums, products, F1
     do the numbers of a sentence fit by their names?                identities   shares, odds, SE, R², TP and FP, interval and p
     do p-values come out?                                           p_values     every test that could be meant
-    do t, d, r, κ come out?                                         effects      from means, columns, confusion tables
+    do t, d, r come out?                                            effects      from means and columns
+    do κ, F1, χ² come out?                                          crosstabs    from a table of counts
     do intervals come out?                                          intervals    every method in use
     is one quantity given twice, and differently?                   repeats      tables, sentences, summaries
     does a sentence repeat what was given?                          facts        a rate of one condition, in a sentence and a table

@@ -34,6 +34,8 @@ _MULTIPLES = {
     "halved": 0.5,
     "halves": 0.5,
 }
+#: a percentage that is no change
+_OTHER_SHARE = phrase(r"\b(?:power|confidence|probability|chance|level|credib\w+)\b")
 _RESULTS = ("percent", "number", "mean", "count", "auc")
 
 
@@ -71,16 +73,35 @@ def _changes(log: LogText, s: Statement) -> Findings:
     counted = {x.start for x in s.numbers if x.kind == "count"}
     numbers = [x for x in s.numbers if x.kind in (*_RESULTS, "points", "times")]
     numbers = [x for x in numbers if not (x.kind == "percent" and x.successes is not None and x.start in counted)]
+    told: set[int] = set()  # changes of an earlier pair
     for k, (a, b) in enumerate(pairwise(numbers)):
         pair = _pair(s.text, a, b)
         if pair is None:
             continue
         if len(numbers) <= 3:
             yield from _multiple(s, pair, a, b)
-        claims = (c for c in (*numbers[k + 2 : k + 3], *numbers[max(0, k - 1) : k]) if _is_change(s.text, a, b, c))
-        if c := next(claims, None):
+        beside = [c for c in (*numbers[k + 2 : k + 3], *numbers[max(0, k - 1) : k]) if c.start not in told]
+        if c := next((c for c in beside if _is_change(s.text, a, b, c)), None):
+            told.add(c.start)
             words = s.text[max(0, min(c.start, a.start) - 30) : max(c.end, b.end) + 30]
             yield from _judge(in_sentence(s), c, pair, words)
+
+
+_GAP = phrase(r"\b(?:difference|gap|gain|lift|improvement|increase|reduction|drop)\b(?: of| is| was|:| =)?\s*$")
+
+
+def _gap_of_two(log: LogText, s: Statement) -> Findings:
+    """ "Arm A 18/63 (28.6%), arm B 9/61 (14.8%), difference 13.8 points": a sentence of two rates and the points between them."""
+    rates = [x for x in s.numbers if x.kind in ("percent", "count")]
+    counted = {x.start for x in rates if x.kind == "count"}
+    rates = [x for x in rates if x.kind == "count" or x.start not in counted]
+    points = [x for x in s.numbers if x.kind == "points"]
+    if len(rates) != 2 or len(points) != 1 or any(x.bound or x.signed for x in rates):
+        return
+    (a, b), c = rates, points[0]
+    if _GAP.search(s.text[: c.start]) and not _pair(s.text, a, b) and c.start > b.end:
+        pair = _Pair(a.percent, b.percent, sum(x.step for x in rates if x.kind != "count") / 2, True, False)
+        yield _points(in_sentence(s)._replace(line=c.line), c, pair)
 
 
 def _pair(text: str, a: Number, b: Number) -> _Pair | None:
@@ -117,7 +138,7 @@ def _is_change(text: str, a: Number, b: Number, c: Number) -> bool:
     gap = text[b.end : c.start] if c.start >= b.end else text[c.end : a.start]
     behind = text[c.end : c.end + 22]
     setting = re.search(r"(?:\bat|coef\w*|strength|dose|[α-ω])\s?=?\s?$", text[: c.start], re.IGNORECASE)
-    if setting or len(gap) > 32 or (c.bound == "~" and c.kind != "times"):
+    if setting or _OTHER_SHARE.search(gap) or len(gap) > 32 or (c.bound == "~" and c.kind != "times"):
         return False
     called = bool(_CALLED_CHANGE.search(gap + behind[:16]))
     if c.kind == "number" and not c.signed:
@@ -178,8 +199,10 @@ def _percent(place: Place, c: Number, pair: _Pair, words: str) -> Findings:
             said = f"{pair.x:g} to {pair.y:g} is {pair.difference:+.4g}, not {c}"
             yield place.finds("slip", "difference", said, pair.difference)
     else:
-        said = f"{made} {pair.difference:+.3g} points or {pair.relative:+.3g}%, not {c}"
-        yield place.finds(mildest(by_percent, by_points), "difference", said, pair.difference, pair.relative)
+        relatives = [pair.relative, *([] if pair.ordered or not pair.y else [100 * (pair.x - pair.y) / pair.y])]
+        nearest = min(relatives, key=lambda change: _off(c, change))
+        said = f"{made} {pair.difference:+.3g} points or {nearest:+.3g}%, not {c}"
+        yield place.finds(mildest(by_percent, by_points), "difference", said, pair.difference, nearest)
 
 
 def _grade_of_percent(c: Number, pair: _Pair) -> Grade:
@@ -235,6 +258,6 @@ def _third_item(place: Place, a: Number, b: Number, c: Number, is_ratio: bool) -
 
 
 FAMILY = Family(
-    of_sentences=(_changes,),
+    of_sentences=(_changes, _gap_of_two),
     of_logs=(_items,),
 )

@@ -17,6 +17,7 @@ from workbench.claims.log_text import LogTable, LogText
 from workbench.claims.rounding import Grade, shown
 from workbench.claims.rules.finding import Family, LogFinding, in_cell, in_table
 from workbench.claims.rules.labels import CHANGE, is_mean, is_total, name, one_column, phrase, roles
+from workbench.claims.rules.series import measured_columns
 from workbench.claims.rules.units import RATE, composition, count_of_cell, n_of_cell
 
 Findings = Iterator[LogFinding]
@@ -132,6 +133,7 @@ def _columns(log: LogText, table: LogTable) -> Findings:
     sheet = _Sheet(table)
     yield from _totals(sheet)
     yield from _means(sheet)
+    yield from _shares_of_rows(sheet)
     yield from _compositions(sheet)
     yield from _rates(log, sheet)
     yield from _named(sheet)
@@ -166,8 +168,9 @@ def _others(sheet: _Sheet, j: int) -> list[int]:
 
 def _totals(sheet: _Sheet) -> Findings:
     table = sheet.table
-    for j in (j for j in table.value_columns if is_total(table.columns[j])):
-        for run in _runs(_others(sheet, j), j):
+    for j in (j for j in table.value_columns if is_total(table.columns[j]) or j in table.n_columns):
+        others = [k for k in _others(sheet, j) if k not in table.n_columns]
+        for run in _runs(_others(sheet, j) if is_total(table.columns[j]) else others, j):
             if not sheet.counted(j, *run):
                 continue
             fit = sheet.fit(j, sheet.formula(_sum, run, "the sum of the columns"), exact=True)
@@ -180,9 +183,31 @@ def _totals(sheet: _Sheet) -> Findings:
                 and said[0] >= sheet.values[known][:, run].max()
                 and abs(said - made)[0] < 0.3 * made[0]
             )
+            if not is_total(table.columns[j]) and (holds.sum() < 2 or len(run) < 2):
+                continue
             if known.any() and (2 * holds.sum() >= known.sum() or alone):
                 yield from sheet.tell(j, fit, "total")
                 break
+
+
+def _shares_of_rows(sheet: _Sheet) -> Findings:
+    """Three or more columns of percentages that make 100 in most rows must do so in all."""
+    table = sheet.table
+    columns = [k for k in table.value_columns if sheet.kinds(k) == {"percent"} and not CHANGE.search(table.columns[k])]
+    if (
+        len(columns) < 3
+        or len(columns) > 8
+        or any(x and (x.signed or x.spread is not None) for k in columns for x in table.column(k))
+    ):
+        return
+    total, reach = sheet.values[:, columns].sum(axis=1), sheet.steps[:, columns].sum(axis=1) / 2
+    known = np.isfinite(total)
+    fits = known & (abs(total - 100) <= reach + 1e-9)
+    if fits.sum() >= 2 and 3 * fits.sum() >= 2 * known.sum():
+        for i in map(int, np.flatnonzero(known)):
+            place = in_cell(table, i, columns[-1])._replace(what=name(table.label(i)))
+            said = f"the shares make {total[i]:g}%, not 100%"
+            yield place.finds("holds" if fits[i] else "error", "shares", said, float(total[i]))
 
 
 def _means(sheet: _Sheet) -> Findings:
@@ -238,13 +263,55 @@ def _rates(log: LogText, sheet: _Sheet) -> Findings:
             for c, shares in counts.items()
             if c != j and np.isfinite(shares).any() and not (c in table.n_columns and composition(table, c, j))
         ]
-        best = sheet.best(j, formulas)
+        best = sheet.best(j, [*formulas, *_shares_of_sums(sheet, j)])
+        if best is None or not best.good:
+            around = (
+                _of_near_n(log, table, c, scale) for c in table.value_columns if c != j and c not in table.n_columns
+            )
+            near = sheet.best(j, [formula for formula in around if formula])
+            if near and near.good >= 2 and 2 * near.good > near.known.sum():
+                best = near
         if best is None:
             continue
         few = len(rates) == len(formulas) == 1 and best.known.sum() <= 3
         sure = few and bool(_RATE_HEAD.search(table.columns[j])) and _is_outcome(table, best.formula.words)
         if sure or (best.good and (2 * best.good >= best.known.sum() or few)):
             yield from sheet.tell(j, best, "derived")
+
+
+def _of_near_n(log: LogText, table: LogTable, c: int, scale: float) -> Formula | None:
+    """A column of counts over an n that stands near the table: right only where most rows follow it."""
+    shares = _shares(log, table, c, near=True)
+    return (
+        Formula(f"{table.columns[c].strip() or 'the count'} of n", scale * shares, 0 * shares)
+        if np.isfinite(shares).any()
+        else None
+    )
+
+
+_OUTCOME = phrase(r"^(?:wins?|won|correct|pass(?:ed|es)?|success\w*|hits?|yes|refus\w*|true)\b")
+
+
+def _shares_of_sums(sheet: _Sheet, j: int) -> Iterator[Formula]:
+    """A rate of the first of several counts that exclude one another: wins of wins, ties and losses, ties being half or none."""
+    table = sheet.table
+    counts = [k for k in table.value_columns if k < j and k not in table.n_columns and sheet.counted(k)]
+    scale = 1.0 if "number" in sheet.kinds(j) else 100.0
+    if not 2 <= len(counts) <= 4 or not _OUTCOME.search(table.columns[counts[0]].strip()):
+        return
+    first, all_of_them = table.columns[counts[0]].strip(), " + ".join(table.columns[k].strip() for k in counts)
+    made = [sheet.formula(lambda *x: scale * x[0] / sum(x), counts, f"{first} / ({all_of_them})")]
+    if len(counts) == 3:
+        made.append(
+            sheet.formula(
+                lambda w, tie, lost: scale * (w + tie / 2) / (w + tie + lost),
+                counts,
+                f"{first} and half of the ties",
+                0.5,
+            )
+        )
+        made.append(sheet.formula(lambda w, _, lost: scale * w / (w + lost), counts, f"{first} without ties", 0.6))
+    yield from (formula._replace(reach=0 * formula.reach) for formula in made)
 
 
 def _is_outcome(table: LogTable, words: str) -> bool:
@@ -260,8 +327,8 @@ def _is_rate(sheet: _Sheet, j: int) -> bool:
     return plain and (percent or (share and bool(_RATE_HEAD.search(sheet.table.columns[j]))))
 
 
-def _shares(log: LogText, table: LogTable, c: int) -> np.ndarray:
-    """The share that each cell of a column is of its n, where it is a count; NaN where it is none."""
+def _shares(log: LogText, table: LogTable, c: int, near: bool = False) -> np.ndarray:
+    """The share that each cell of a column is of its n, where it is a count; NaN where it is none. ``near``: of an n around it, too."""
     shares = np.full(len(table.rows), np.nan)
     if any(x and x.kind == "number" and x.value < 0 for x in table.column(c)):
         return shares
@@ -272,9 +339,8 @@ def _shares(log: LogText, table: LogTable, c: int) -> np.ndarray:
             shares[i] = count.rate
         elif x.kind == "number" and x.step >= 1 and not x.unit and c not in table.n_columns:
             n = n_of_cell(log, table, i, c)
-            shares[i] = (
-                x.value / n.value if n and n.where in ("column", "header", "caption") and x.value <= n.value else np.nan
-            )
+            given = n and (n.where in ("column", "header", "caption", "each") or near) and x.value <= n.value
+            shares[i] = x.value / n.value if n and given else np.nan
     return shares
 
 
@@ -298,6 +364,15 @@ _NAMED = (
         "2PR / (P + R)",
     ),
     _Named(phrase(r"\b(?:var|variance)\b"), ("sd",), lambda s, _: s * s, "SD²"),
+    _Named(
+        phrase(r"perplexity|^ppl\b"), (r"\bloss\b|\bnll\b|cross-?entropy",), lambda loss, _: np.exp(loss), "exp(loss)"
+    ),
+    _Named(
+        phrase(r"^[tz](?:[- ]?(?:value|stat(?:istic)?|score|ratio))?$"),
+        (r"^(?:β|b|beta|coef\w*\.?|estimate|slope|effect)$", "se"),
+        lambda b, s, _: b / s,
+        "estimate / SE",
+    ),
     _Named(
         phrase(r"error rate|error %|^errors? ?\(%\)"), ("accuracy|^acc",), lambda x, c: c - x, "what accuracy leaves"
     ),
@@ -364,6 +439,8 @@ def _changes(log: LogText, sheet: _Sheet) -> Findings:
         if others:
             formulas = _change_formulas(sheet, j, sorted(others), bases)
             yield from _best_change(sheet, j, formulas, natural=len(others) == 2)
+            if j not in sheet.claimed:
+                yield from _against_base_row(sheet, j)
             yield from _points_or_percent(sheet, j, others)
 
 
@@ -439,6 +516,43 @@ def _best_change(sheet: _Sheet, j: int, formulas: Iterable[Formula], natural: bo
         yield from sheet.tell(j, nearest, "difference", "weak" if holding else "error")
 
 
+def _against_base_row(sheet: _Sheet, j: int) -> Findings:
+    """A column of changes in a table that measures one thing, and whose row without a change is what the others are against."""
+    table = sheet.table
+    measured = [k for k in measured_columns(table) if k != j and len(sheet.kinds(k)) == 1]
+    times = sheet.kinds(j) == {"times"}
+    bases = [i for i, x in enumerate(table.column(j)) if x is None or x.value == (1 if times else 0)]
+    base = table.numbers[bases[0]][measured[0]] if len(bases) == len(measured) == 1 else None
+    if base is None or base.bound or not base.value:
+        return
+    column, row = measured[0], bases[0]
+    scale = 100.0 if "percent" in sheet.kinds(j) or "%" in table.columns[j] else 1.0
+    kinds = {"times": ("ratio", "slowdown"), "points": ("difference", "fall")}.get(
+        "".join(sheet.kinds(j)), tuple(_AGAINST)
+    )
+    names = {"a": table.columns[column], "base": name(table.label(row)) or "the first row"}
+    fits = []
+    for kind in kinds:
+        words, f = _AGAINST[kind]
+        made = sheet.formula(_scaled(f, scale), (column,), words.format(**names), 0.0, base)
+        fits.append(sheet.fit(j, made._replace(values=_without(made.values, row))))
+    best = max(fits, key=lambda fit: (fit.good, -_relative_distance(sheet, j, fit)))
+    known = int(best.known.sum())
+    if known and (2 * best.good >= known or known == 1):
+        yield from sheet.tell(j, best, "difference", "error" if best.good or table.numbers[row][j] is None else "weak")
+
+
+#: how a number x may be compared with a base b; c is 100 where the comparison is in percent
+_AGAINST: dict[str, tuple[str, Callable[..., Any]]] = {
+    "difference": ("the difference of {a} against {base}", lambda x, b, c: x - b),
+    "fall": ("the drop of {a} against {base}", lambda x, b, c: b - x),
+    "change": ("the change of {a} against {base} in percent", lambda x, b, c: 100 * (x / b - 1)),
+    "reduction": ("the drop of {a} against {base} in percent", lambda x, b, c: 100 * (1 - x / b)),
+    "ratio": ("the ratio of {a} against {base}", lambda x, b, c: x / b),
+    "slowdown": ("the ratio of {base} against {a}", lambda x, b, c: b / x),
+}
+
+
 def _relative_distance(sheet: _Sheet, j: int, fit: Fit) -> float:
     said, step = sheet.values[fit.known, j], sheet.steps[fit.known, j]
     return float(np.mean(abs(fit.formula.values[fit.known] - said) / (abs(said) + step)))
@@ -470,6 +584,7 @@ def _points_or_percent(sheet: _Sheet, j: int, others: list[int]) -> Findings:
 
 # ---- what holds in nearly all rows
 
+_PRICE = phrase(r"\bcosts?\b|\bprice\b|\bamount\b|total \(|[$€£]")
 _TOTAL_HEAD = phrase(r"^(?:n|total|of|trials?|prompts?|samples?|items?|.*total.*|n[_ ].*|size)$")
 
 
@@ -488,7 +603,8 @@ def _relations(sheet: _Sheet) -> Findings:
         long = sum(len(re.sub(r"\D", "", x.text).lstrip("0")) >= 3 for x in right)
         precise = long >= 3 and len({x.value for x in right}) >= 3
         natural = best.formula.cost < 0 and bool(_RATE_HEAD.search(table.columns[j]))
-        if rows >= 4 and best.good >= max(3, 0.7 * rows) and precise:
+        product = best.formula.words.count("×") and _PRICE.search(table.columns[j]) and best.good >= 2
+        if (rows >= 4 and best.good >= max(3, 0.7 * rows) and precise) or (product and 2 * best.good >= rows):
             yield from sheet.tell(j, best, "relation")
         elif natural and (best.good * 2 >= rows or rows <= 2) and (best.good or rows == 1 or len(others) == 2):
             yield from sheet.tell(j, best, "derived")
@@ -505,6 +621,8 @@ def _relation_formulas(sheet: _Sheet, j: int, others: list[int]) -> Iterator[For
             scale = 100.0 if percent else 1.0
             natural = bool(_TOTAL_HEAD.search(name(other)))
             yield sheet.formula(lambda x, y, c=scale: c * x / y, (a, b), f"{head} / {other}", apart - 50 * natural)
+        elif _PRICE.search(table.columns[j]) and a < b:
+            yield sheet.formula(lambda x, y: x * y, (a, b), f"{head} × {other}", apart)
         elif rows >= 4 and percent:
             yield sheet.formula(lambda x, y: 100 * x / y, (a, b), f"100 {head} / {other}", apart + 1)
         elif rows >= 4:

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogTable, LogText, Statement
+from workbench.claims.recomputed import difference_of_rates
 from workbench.claims.rounding import Grade
 from workbench.claims.rules.finding import Family, LogFinding, in_sentence, in_table, short
 from workbench.claims.rules.labels import bare, is_mean, is_total, phrase, setting, stems
@@ -19,7 +20,8 @@ Findings = Iterator[LogFinding]
 _CLAIM = phrase(
     r"improv|\bbetter|\bbeats?\b|outperform|superior|dominat|\bhigher\b|\blower\b|increas|decreas|reduc|rais|\bdrops?\b|\bdropp",
     r"\bfell\b|\brose\b|boost|degrad|wors|\bpeaks?\b|effective|\bworks?\b|stronger|weaker|\bmore\b|\bless\b|\bfewer\b|gain",
-    r"\bwins?\b|optimal|\bbest\b|harm(?!ful|less)|help|collapse|breaks?|recover|regress|→|->|(?<= )>(?= )|exceed|differ",
+    r"\bwins?\b|optimal|\bbest\b|harm(?!ful|less)|help|collapse|breaks?|recover|regress|→|->|(?<= )>(?= )|exceed|differ(?!ence)",
+    r"(?:clear|large|big|strong|real|marked|substantial) difference",
 )
 _NO_CLAIM = phrase(
     r"\bno (?:significant |clear |measurable )?(?:difference|improvement|effect|change|gain)",
@@ -95,7 +97,7 @@ def needed(p: float, q: float) -> int:
 def _two_counts(log: LogText, s: Statement) -> Findings:
     printed = {x.start for x in s.numbers if x.kind in ("percent", "count") and not x.signed and 0 <= x.percent <= 100}
     counts = sentence_counts(log, s)
-    tested = any(x.kind == "p" for x in s.numbers)
+    tested = any(x.kind == "p" or (x.low is not None and x.unit.startswith("CI")) for x in s.numbers)
     if len(counts) != 2 or len(printed) > 2 or tested or _PERFORMANCE.search(s.text):
         return
     from workbench.statistics.rates import fisher
@@ -246,13 +248,11 @@ def _no_difference(log: LogText, s: Statement) -> Findings:
         counts = _counts_in_tables(log, s)
     if len(counts) != 2 or any(not n or k > n for k, n in counts):
         return
-    from statsmodels.stats.proportion import confint_proportions_2indep
-
     from workbench.statistics.rates import fisher
 
     (a, n), (b, m) = counts
     p = fisher(a, n, b, m)
-    low, high = (100 * float(v) for v in confint_proportions_2indep(a, n, b, m, method="newcomb"))
+    low, high = (100 * v for v in difference_of_rates(a, n, b, m))
     said = f"{a}/{n} and {b}/{m} (Fisher p = {p:.2g}) may differ by {low:+.0f} to {high:+.0f} points"
     small = p >= 0.05 and max(abs(low), abs(high)) <= 5
     why = "they differ" if p < 0.05 else "no evidence of a difference is not evidence of none"

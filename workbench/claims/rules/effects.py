@@ -1,16 +1,15 @@
-"""Do t, p and d come out of two means, κ out of its table, and r out of its n or its columns?"""
+"""Do t, p and d come out of the means beside them, and r out of its n or its columns?"""
 
 import math
 import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.recomputed import Group, Span, d_of_means, span_of_p, t_of_means
 from workbench.claims.rounding import Grade, grade_of, grade_within, shown
 from workbench.claims.rules.finding import Family, LogFinding, Place, in_row, in_sentence, mildest
-from workbench.claims.rules.labels import columns_called, is_total, one_column, phrase, roles, stems
+from workbench.claims.rules.labels import columns_called, one_column, phrase, roles, stems
 from workbench.claims.rules.p_values import OTHER, p_of_row
 from workbench.claims.rules.units import n_of_cell
 
@@ -163,69 +162,36 @@ def _r_of_columns(x: Number, table: LogTable, s: Statement) -> Findings:
     yield in_sentence(s)._replace(line=x.line).finds(grade, "r and p", said, *options)
 
 
-# ---- confusion tables
+# ---- one mean, or one of differences, against zero
 
-_RATER = phrase(r"\b(?:predicted|pred|actual|true|rater|judge|human|annotator|scorer|says|a|b|1|2)\b|[^a-z]")
-_AGREEMENT = phrase(r"\bagreement\b|\baccuracy\b|\bagree\b")
-_OTHER_KAPPA = phrase(r"weighted|fleiss")
+_AGAINST_ZERO = phrase(r"\bpaired\b|\bdifferences?\b|one-?sample|(?:against|from|vs\.?) (?:zero|0)\b|change scores?")
 
 
-class _Confusion(NamedTuple):
-    """What a confusion table gives."""
-
-    kappa: float
-    agreement: float
-
-    def of(self, x: Number, text: str) -> tuple[str, float] | None:
-        """The rule and the value that a number of a sentence must have."""
-        if x.kind == "kappa" and not _OTHER_KAPPA.search(text):
-            return "kappa", self.kappa
-        share = x.kind == "percent" or (x.kind == "number" and 0 < x.value < 1)
-        if share and x.successes is None and not x.bound and _AGREEMENT.search(text):
-            return "confusion", self.agreement * (100 if x.kind == "percent" else 1)
-        return None
-
-
-def _confusion(log: LogText, table: LogTable) -> Findings:
-    """A square table of counts whose rows and columns have the same names, against κ and agreement in its section."""
-    said = log.of_section(table.section)
-    confusion = _as_confusion(table) if any(s.numbers for s in said) else None
-    for s in said if confusion else ():
-        for x in s.numbers:
-            made = confusion.of(x, s.text) if confusion else None
-            if made and sum(y.kind == x.kind for y in s.numbers) == 1:
-                rule, value = made
-                sentence = f"the table gives {shown(value, x.step)}, not {x}"
-                yield (
-                    in_sentence(s)
-                    ._replace(line=x.line)
-                    .finds(grade_of(abs(value - x.value), x.step), rule, sentence, value)
-                )
-
-
-def _as_confusion(table: LogTable) -> _Confusion | None:
-    def named(label: str) -> str:
-        return " ".join(_RATER.sub(" ", label.lower()).split())
-
-    columns = [j for j in table.value_columns if not is_total(table.columns[j])]
-    rows = [i for i in range(len(table.rows)) if not is_total(table.label(i))]
-    square = 2 <= len(columns) == len(rows) <= 8
-    if not square or [named(table.columns[j]) for j in columns] != [named(table.label(i)) for i in rows]:
-        return None
-    cells = [[table.numbers[i][j] for j in columns] for i in rows]
-    if not all(x and x.step >= 1 and x.value >= 0 and x.kind in ("number", "n") for r in cells for x in r):
-        return None
-    import numpy as np
-    from statsmodels.stats.inter_rater import cohens_kappa
-
-    counts = np.array([[x.value for x in r if x] for r in cells])
-    if not counts.sum():
-        return None
-    with np.errstate(all="ignore"):
-        return _Confusion(float(cohens_kappa(counts).kappa), float(np.trace(counts) / counts.sum()))
+def _one_mean(log: LogText, s: Statement) -> Findings:
+    """ "Differences (n = 24): M = 0.91, SD = 2.00, t(23) = 2.23, d = 0.46": t = M √n / SD, d = M / SD."""
+    means = [x for x in s.numbers if x.kind == "mean" and x.spread]
+    ts, ds = ([x for x in s.numbers if x.kind == kind] for kind in ("t", "d"))
+    if len(means) != 1 or len(ts) > 1 or len(ds) > 1 or not _AGAINST_ZERO.search(s.text):
+        return
+    x, ns = means[0], {int(y.value) for y in s.numbers if y.kind == "n"}
+    ns |= {round(t.degrees[0]) + 1 for t in ts if t.degrees}
+    if len(ns) != 1 or x.spread_kind not in ("SD", "SE") or min(ns) < 2:
+        return
+    root = math.sqrt(ns.pop())
+    sd, step = ((v or 0.0) * (root if x.spread_kind == "SE" else 1.0) for v in (x.spread, x.spread_step))
+    low = max(abs(x.value) - x.step / 2, 0.0) / (sd + step / 2)
+    high = (abs(x.value) + x.step / 2) / max(sd - step / 2, 1e-12)
+    for said, factor in [(t, root) for t in ts] + [(d, 1.0) for d in ds]:
+        span = Span(abs(x.value) / sd, low, high).times(factor)
+        sentence = f"mean, SD and n give {said.kind} = {shown(span.value, said.step)}, not {said}"
+        yield (
+            in_sentence(s)
+            ._replace(line=said.line)
+            .finds(_grade_of_size(span, said), "t of two means", sentence, span.value)
+        )
 
 
 FAMILY = Family(
-    of_sentences=(_means_of_sentence, _correlation),
-    of_tables=(_means_of_rows, _means_of_table, _confusion),
+    of_sentences=(_means_of_sentence, _one_mean, _correlation),
+    of_tables=(_means_of_rows, _means_of_table),
 )

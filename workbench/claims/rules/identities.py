@@ -2,10 +2,11 @@
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogText, Statement
+from workbench.claims.recomputed import p_of_changes_both_ways, span_of_p
 from workbench.claims.rounding import Grade, grade_of, grade_within, shown
 from workbench.claims.rules.finding import Family, LogFinding, in_sentence
 from workbench.claims.rules.labels import phrase
@@ -75,7 +76,11 @@ def _standard_errors(log: LogText, s: Statement) -> Findings:
         x, n = spread[0], ns.pop()
         yield _standard_error(s, x.value / 100, n, x.spread or 0.0, x.spread_step, 100.0)
     said = _named(r"SE|SEM|[Ss]tandard error", s.text)
-    if said and len(counts) == 1 and 0 < counts[0].k < counts[0].n and not spread:
+    shares = [x for x in s.numbers if x.kind == "mean" and x.spread_kind == "SE" and 0 < x.value < 1 and x.step < 0.1]
+    if len(shares) == len(ns) == 1 and not spread and not counts:
+        x = shares[0]
+        yield _standard_error(s, x.value, ns.pop(), x.spread or 0.0, x.spread_step, 1.0)
+    elif said and len(counts) == 1 and 0 < counts[0].k < counts[0].n and not spread:
         yield _standard_error(
             s, counts[0].rate, counts[0].n, said.value, said.step, 100.0 if said.unit or said.value >= 1 else 1.0
         )
@@ -193,25 +198,31 @@ def _chi_square(s: Statement) -> Findings:
     value, df = _named(r"χ²|χ2|[Cc]hi-?squared?|[Cc]hi2|X²", s.text), _named(r"df|d\.f\.", s.text)
     ps = [x for x in s.numbers if x.kind == "p"]
     if value and df and df.step >= 1 and df.value >= 1 and len(ps) == 1 and value.value >= 0:
-        from scipy import stats
-
-        high, low = (
-            float(stats.chi2.sf(v, df.value))
-            for v in (max(value.value - value.step / 2, 0), value.value + value.step / 2)
-        )
-        said = f"{value.text} with df = {df.value:g} has p = {float(stats.chi2.sf(value.value, df.value)):.3g}, not {ps[0]}"
-        yield in_sentence(s).finds(grade_within(low, high, ps[0]), "p of a statistic", said, low, high)
+        span = span_of_p("chi2", value.value, value.step, (df.value,))
+        said = f"{value.text} with df = {df.value:g} has p = {span.value:.3g}, not {ps[0]}"
+        yield in_sentence(s).finds(grade_within(span.low, span.high, ps[0]), "p of a statistic", said, span.value)
 
 
 # ---- confusion counts
 
 _OF_CELLS = (
-    ("precision", r"[Pp]recision|PPV", lambda tp, fp, fn, tn: tp / (tp + fp)),
-    ("recall", r"[Rr]ecall|[Ss]ensitivity|TPR", lambda tp, fp, fn, tn: tp / (tp + fn)),
-    ("specificity", r"[Ss]pecificity|TNR", lambda tp, fp, fn, tn: tn / (tn + fp)),
-    ("accuracy", r"[Aa]ccuracy", lambda tp, fp, fn, tn: (tp + tn) / (tp + fp + fn + tn)),
-    ("F1", r"F1(?:[- ]score)?", lambda tp, fp, fn, tn: 2 * tp / (2 * tp + fp + fn)),
+    ("precision", r"[Pp]recision|PPV", lambda tp, fp, fn, tn: _over(tp, tp + fp)),
+    ("recall", r"[Rr]ecall|[Ss]ensitivity|TPR", lambda tp, fp, fn, tn: _over(tp, tp + fn)),
+    ("specificity", r"[Ss]pecificity|TNR", lambda tp, fp, fn, tn: _over(tn, tn + fp)),
+    ("accuracy", r"[Aa]ccuracy", lambda tp, fp, fn, tn: _over(tp + tn, tp + fp + fn + tn)),
+    ("F1", r"F1(?:[- ]score)?", lambda tp, fp, fn, tn: _over(2 * tp, 2 * tp + fp + fn)),
 )
+
+
+def metrics_said(s: Statement) -> Iterator[tuple[str, Number, Callable[..., float]]]:
+    """The accuracy, precision, recall, specificity or F1 that a sentence gives: its name, its number, its formula."""
+    for called, words, formula in _OF_CELLS:
+        if said := _named(words, s.text):
+            yield called, said, formula
+
+
+def _over(a: float, b: float) -> float:
+    return a / b if b else math.nan
 
 
 def _confusion_counts(log: LogText, s: Statement) -> Findings:
@@ -220,14 +231,8 @@ def _confusion_counts(log: LogText, s: Statement) -> Findings:
     if any(x is None or x.step < 1 for x in cells[:3]):
         return
     values = [x.value if x else math.nan for x in cells]
-    for called, words, formula in _OF_CELLS:
-        said = _named(words, s.text)
-        if said is None or not any(v > 0 for v in values[:3]):
-            continue
-        try:
-            true = formula(*values) * (100 if said.unit or said.value > 1 else 1)
-        except ZeroDivisionError:
-            continue
+    for called, said, formula in metrics_said(s) if any(v > 0 for v in values[:3]) else ():
+        true = formula(*values) * (100 if said.unit or said.value > 1 else 1)
         if math.isfinite(true):
             grade = grade_of(abs(true - said.value), said.step)
             yield in_sentence(s).finds(
@@ -240,6 +245,8 @@ def _confusion_counts(log: LogText, s: Statement) -> Findings:
 _CHANGED = re.compile(
     r"(?P<k>\d+)(?: of (?:the )?(?P<n>\d+))?(?: \w+)?(?: were| have)? (?:changed|switched|flipped|went|moved)(?! back)\b.*?"
     r"(?P<m>\d+)(?: of (?:the )?\d+)?(?: \w+)? (?:changed|switched|flipped|went|moved) (?:back|the other way)"
+    r"|(?<!/)\b(?P<k2>\d+)\b(?: [a-z]+){0,4} only (?:with|by|in|under|for)\b[^.;]{0,40}?\b(?P<m2>\d+)\b(?: [a-z]+){0,4} only\b"
+    r"|discordant[^.;\d]{0,30}(?P<k3>\d+) (?:and|against|vs\.?|versus|/) (?P<m3>\d+)"
 )
 
 
@@ -247,19 +254,14 @@ def _mcnemar(log: LogText, s: Statement) -> Findings:
     """ "McNemar: 12 of 40 changed to refusal, 2 changed back (p = 0.21)"."""
     m, ps = _CHANGED.search(s.text), [x for x in s.numbers if x.kind == "p"]
     if m and len(ps) == 1 and "mcnemar" in s.text.lower():
-        yield p_of_changes(int(m["k"]), int(m["m"]), ps[0], s)
+        b, c = (int(next(v for v in values if v)) for values in (m.group("k", "k2", "k3"), m.group("m", "m2", "m3")))
+        yield p_of_changes(b, c, ps[0], s)
 
 
 def p_of_changes(b: int, c: int, p: Number, s: Statement) -> LogFinding:
     """A printed p-value against McNemar's tests of b changes one way and c the other."""
-    from scipy import stats
-
-    exact = float(stats.binomtest(min(b, c), b + c).pvalue) if b + c else 1.0
-    midp = max(exact - float(stats.binom.pmf(min(b, c), b + c, 0.5)), 0.0) if b != c else exact
-    options = [exact, exact / 2, midp]
-    options += (
-        [float(stats.chi2.sf(max(abs(b - c) - cut, 0) ** 2 / (b + c), 1)) for cut in (0, 0.5, 1)] if b + c else []
-    )
+    options = p_of_changes_both_ways(b, c)
+    exact = options[0]
     fits = any(grade_within(v, v, p) != "error" for v in options)
     said = f"{b} changes one way and {c} the other have McNemar's p = {exact:.2g}, not {p}"
     return in_sentence(s)._replace(line=p.line).finds("holds" if fits else "error", "p of two rates", said, exact)

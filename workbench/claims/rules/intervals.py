@@ -114,11 +114,11 @@ def _judge(x: Number, n: N | None, text: str, place: Place) -> Findings:
 def _of_mean(x: Number, n: int, low: float, high: float, place: Place) -> Findings:
     if x.spread is None or x.spread_kind == "CI":
         return
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     root = 1.0 if x.spread_kind == "SE" else math.sqrt(n)
     error, slack = x.spread / root, (x.step + x.limits_step) / 2 + 2.1 * x.spread_step / 2 / root + 1e-9
-    quantiles = (z_of(x.level), float(t.isf((1 - x.level / 100) / 2, max(n - 1, 1))))
+    quantiles = (z_of(x.level), -float(stdtrit(max(n - 1, 1), (1 - x.level / 100) / 2)))
     fits = any(max(abs(x.value - q * error - low), abs(x.value + q * error - high)) <= slack for q in quantiles)
     half, true = (high - low) / 2, quantiles[0] * error
     wide = not true / 1.6 <= half <= 1.6 * true

@@ -131,7 +131,7 @@ def roles(table: LogTable) -> dict[str, int]:
 def columns_called(table: LogTable, pattern: re.Pattern[str] | str) -> list[int]:
     """The columns of numbers whose head has one of these words."""
     pattern = phrase(pattern) if isinstance(pattern, str) else pattern
-    return [j for j in table.value_columns if pattern.search(table.columns[j])]
+    return [j for j in table.value_columns if pattern.search(table.columns[j].replace("_", " "))]
 
 
 def one_column(table: LogTable, pattern: re.Pattern[str] | str) -> int | None:

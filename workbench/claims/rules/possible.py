@@ -3,7 +3,7 @@
 import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from workbench.claims.feasible import (
@@ -21,6 +21,7 @@ from workbench.claims.rules.finding import Family, LogFinding, Place, in_cell, i
 from workbench.claims.rules.labels import is_sd, phrase, roles, stems, without_role
 from workbench.claims.rules.units import (
     RATE,
+    SHARE,
     N,
     column_is_averaged,
     is_averaged,
@@ -31,9 +32,10 @@ from workbench.claims.rules.units import (
 
 Findings = Iterator[LogFinding]
 
+_OF_AGREEMENT = phrase(r"agree|rater|judge|annotat|cohen|fleiss|correl|pearson|spearman|associat|\bp\s?[=<]")
 _SCALE = phrase(
     r"(?:scale|likert|rating|rated|scored?|points?|items?|responses?)\b[^.;|]{0,40}?"
-    r"(?<![\d.])(?P<low>\d)\s?(?:-|–|to)\s?(?P<high>\d{1,2})(?![\d.%])",
+    r"(?<![\d.])(?P<low>\d)(?:\s?\([^()\d]{1,40}\))?\s?(?:-|–|to)\s?(?P<high>\d{1,2})(?![\d.%])",
     r"(?<![\d.])(?P<low2>[01])\s?(?:-|–|to)\s?(?P<high2>\d{1,3})[ -](?:likert|scale|point scale|rating)",
 )
 _POINTS_SCALE = phrase(r"\b(?P<k>[4-9]|1[01])[- ]point (?:likert|scale|rating)")
@@ -50,12 +52,6 @@ _UNIT_INTERVAL = phrase(
 )
 _NEVER_NEGATIVE = phrase(r"^(?:n|count|total|accuracy|.*\bcount|.*\brate)$")
 _SHARE_HEAD = phrase(r"accuracy|\brate$|refusal rate|proportion|probability")
-_UNITS = phrase(r"prompt|item|sample|question|case|patient|participant|subject|trial|response|answer|row|task|flip")
-_NO_COUNT = phrase(r"\b(?:x|score|ratio|fraction|times|aspect)\b")
-_SHARE = phrase(
-    r"(?:response|completion|hit|failure|detection|click|return|survival|attrition|dropout) rate|refus|accura|success|bypass|share",
-    r"proportion|prevalen|agreement|complian|correct|pass rate|win rate|error rate|precision|recall|specificity|sensitivity|fraction",
-)
 _GROWING = phrase(
     r"of (?:the )?(?:baseline|expected|original|target|control|budget|normal)|increase|gain|growth|change|more|relative|improve",
     r"faster|slower|higher|overhead|expansion|ratio|reduction|over|cpu|load",
@@ -66,7 +62,7 @@ _GROWING = phrase(
 
 def _numbers_of_sentence(log: LogText, s: Statement) -> Findings:
     for x in s.numbers:
-        yield from _alone(x, s.text, Place("", x.line, s.source), _has_its_n(x, s.numbers))
+        yield from _alone(x, s.text, Place("", x.line, s.source))
         if x.low is not None and x.kind != "range":
             yield _inside(x, in_sentence(s))
 
@@ -78,34 +74,17 @@ def _numbers_of_table(log: LogText, table: LogTable) -> Findings:
             if x is None:
                 continue
             place = in_cell(table, i, j)
-            yield from _alone(x, about, place, _has_its_n(x, table.column(j)))
-            yield from _count_of_cell(log, table, i, j, x)
+            yield from _alone(x, about, place)
             if j in table.value_columns or x.kind in ("percent", "count"):
                 yield from _of_head(log, table, i, j, x)
                 if x.low is not None and x.kind != "range":
                     yield _inside(x, place)
 
 
-#: a unit behind "85/80" says that it is a reading against a limit, and no count
-_UNIT_BEHIND = re.compile(r"\s?(?:°|(?:[KMGT]i?B|[munµ]?s|min|h|[kMG]?Hz|[mk]?W|[mck]?m|[mk]?g|mmHg|V|dB)\b)")
-
-
-def _has_its_n(x: Number, others: Iterable[Number | None]) -> bool:
-    """Whether a count beside it has the same n, so that it is one."""
-    counts = [y for y in others if y and y is not x and y.kind == "count" and y.n]
-    return any(y.n == x.n and y.value <= (y.n or 0) and (y.n or 0) >= 5 for y in counts)
-
-
-def _alone(x: Number, text: str, place: Place, same_n: bool) -> Findings:
+def _alone(x: Number, text: str, place: Place) -> Findings:
     """What one number says by itself, in its words."""
-    if x.kind == "count" and x.n:
-        yield from _count(x, x.n, text, place, same_n)
     if x.kind == "percent":
-        if x.successes is not None and x.n:
-            true = 100 * x.successes / x.n
-            grade = grade_of(abs(true - x.value), x.step)
-            yield place.finds(grade, "count and percent", f"{x}: {x.successes} of {x.n} is {shown(true, x.step)}%")
-        share = bool(_SHARE.search(text))
+        share = bool(SHARE.search(text))
         if x.n and x.value > 100 and x.n_from == "cell":
             yield place.finds("error", "range", f"{x}: more than all of {x.n}")
         elif x.value > 100 and not x.signed and share and not _GROWING.search(text):
@@ -114,34 +93,14 @@ def _alone(x: Number, text: str, place: Place, same_n: bool) -> Findings:
             yield place.holds("range")
     limits = {"p": (0.0, 1.0), "r": (-1.0, 1.0), "kappa": (-1.0, 1.0), "auc": (0.0, 1.0)}
     limits |= dict.fromkeys(("F", "chi2"), (0.0, math.inf))
-    whole = x.step >= 1 and x.value > 1  # r = 8 is a rank, p = 4 a number of processes
-    if x.kind in limits and not (whole and x.kind in ("p", "r", "kappa")) and not (x.kind == "auc" and x.value >= 50):
+    whole = x.step >= 1 and x.value > 1  # p = 4 is a number of processes
+    other = (x.kind == "p" and whole) or (x.kind == "auc" and x.value >= 50)
+    if x.kind in ("r", "kappa") and x.value > 1:  # r = 8 is a rank, κ = 12.3 a condition
+        other = whole or not (x.degrees or _OF_AGREEMENT.search(text))
+    if x.kind in limits and not other:
         low, high = limits[x.kind]
         said = f"it is between {low:g} and {high:g}" if high < math.inf else "it is never negative"
         yield place.finds("holds" if low <= x.value <= high else "error", "range", f"{x}: {said}")
-
-
-def _count_of_cell(log: LogText, table: LogTable, i: int, j: int, x: Number) -> Findings:
-    """A cell such as "17 (54.8%)" against the n of its row."""
-    n = n_of_cell(log, table, i, j) if x.kind == "percent" and x.successes is not None and not x.n else None
-    if n and n.where in ("column", "header", "caption") and not re.search(r"\bof\b", table.columns[j]):
-        true = 100 * (x.successes or 0) / n.value
-        said = f"{x.successes} of {n.value} is {shown(true, x.step)}%, not {x.value:g}%"
-        yield in_cell(table, i, j).finds(grade_of(abs(true - x.value), x.step), "count and percent", said, true)
-
-
-def _count(x: Number, n: int, text: str, place: Place, same_n: bool) -> Findings:
-    """A count against its n; ``same_n``: other counts beside it have that n, so that it is one."""
-    if x.value <= n:
-        yield place.holds("count")
-        return
-    if _UNIT_BEHIND.match(text[x.end :]):
-        return  # a reading against its limit
-    around = text[max(0, x.start - 30) : x.end + 30]
-    if "/" in x.text and not _UNITS.search(around) and not _SHARE.search(around) and not same_n:
-        return  # 304/204, 120/80 and 5/4 may be anything
-    grade: Grade = "error" if n >= 5 and not _NO_COUNT.search(text) else "weak"
-    yield place.finds(grade, "count", f"{x}: {x.value:g} of {n} is more than all")
 
 
 def _inside(x: Number, place: Place) -> LogFinding:
@@ -173,14 +132,6 @@ def _of_head(log: LogText, table: LogTable, i: int, j: int, x: Number) -> Findin
         yield place.finds("error", "range", f"{x} is below zero")
     elif x.kind == "number" and x.step < 0.5 and _is_share_above_one(table, j, x, bare):
         yield place.finds("weak", "range", f"{x} is above 1")
-    counted = x.kind == "number" and x.step >= 1 and not x.unit and RATE.search(head)
-    n = (
-        n_of_cell(log, table, i, j)
-        if counted and not re.search(r"rate|%|accura|share|fail|error", head, re.I)
-        else None
-    )
-    if n and n.where == "column" and x.value > n.value:
-        yield place.finds("error", "count", f"{x} of {n.value} is more than all")
 
 
 def _is_share_above_one(table: LogTable, j: int, x: Number, head: str) -> bool:
@@ -205,7 +156,7 @@ def _grim_of_sentence(log: LogText, s: Statement) -> Findings:
             each = re.search(r"\bper\b|\beach\b|\bevery\b", text + " ".join(s.heading))
             arms = 1 if each else sum(y.kind in ("percent", "count") for y in s.numbers)
             yield from _grim(x, n, place._replace(line=x.line), arms, _ns_near(log, s.section))
-        elif x.kind == "number" and _is_share(x) and x.step <= 0.01 and _SHARE.search(text):
+        elif x.kind == "number" and _is_share(x) and x.step <= 0.01 and SHARE.search(text):
             shares = all(0 < y.value < 1 for y in s.numbers if y.kind == "number")
             if shares:
                 yield from _grim(_in_percent(x), n, place._replace(line=x.line))
@@ -233,7 +184,7 @@ def _grim_of_table(log: LogText, table: LogTable) -> Findings:
                 if (n.sure and n.where != "each") or RATE.search(f"{head} {table.title} {context}"):
                     arms = len(table.value_columns) if n.where in ("caption", "near", "nearby") else 1
                     yield from _grim(x, n, place, arms, _ns_near(log, table.section))
-            elif x.kind == "number" and j in table.value_columns and n.sure and _is_share(x) and _SHARE.search(head):
+            elif x.kind == "number" and j in table.value_columns and n.sure and _is_share(x) and SHARE.search(head):
                 yield from _grim(_in_percent(x), n, place)
 
 
@@ -458,6 +409,9 @@ _SAID = {
 _SAID_RANGE = phrase(
     r"\brange[sd]?\b[^\d.;%-]{0,12}(?P<low>-?\d+(?:\.\d+)?)\s?%?\s?(?:to|-|–|and)\s?(?P<high>-?\d+(?:\.\d+)?)"
 )
+_SAID_IQR = phrase(
+    r"\b(?:IQR|interquartile range|quartiles?)\b[^\d.;%-]{0,12}(?P<low>-?\d+(?:\.\d+)?)\s?(?:to|-|–|,|and)\s?(?P<high>-?\d+(?:\.\d+)?)"
+)
 _NEGATIVE_SD = re.compile(r"\b(?:SD|std|standard deviation|SE|SEM)\s?(?:=|of|:|is|was)\s?-\s?\d")
 
 
@@ -469,11 +423,17 @@ def _order_of_sentence(log: LogText, s: Statement) -> Findings:
     given = {role: float(m["v"]) for role, pattern in _SAID.items() if (m := pattern.search(s.text))}
     if m := _SAID_RANGE.search(s.text):
         given |= {"min": float(m["low"]), "max": float(m["high"])}
+    if (m := _SAID_IQR.search(s.text)) and "median" in given:
+        low, high = float(m["low"]), float(m["high"])
+        grade: Grade = "holds" if low - 0.5 <= given["median"] <= high + 0.5 else "error"
+        yield place.finds(
+            grade, "order", f"the median {given['median']:g} is not between the quartiles {low:g} and {high:g}"
+        )
     if not {"min", "max"} & set(given):
         return
     low, high = given.get("min", -math.inf), given.get("max", math.inf)
     for role in {"mean", "median"} & set(given):
-        grade: Grade = "holds" if low - 0.5 <= given[role] <= high + 0.5 else "error"
+        grade = "holds" if low - 0.5 <= given[role] <= high + 0.5 else "error"
         yield place.finds(grade, "order", f"the {role} {given[role]:g} is not between {low:g} and {high:g}")
 
 

@@ -16,6 +16,11 @@ RATE = phrase(
     r"agree|detect|\bhits?\b|\bwin|error|fail|false pos|yes\b|jailbreak|respon[ds]|recover|surviv|cured?\b|improved|preferred",
     r"prefer|solved|chose|female|male|women|attrition|drop-?out",
 )
+#: what is a share of a whole, so that it is between 0 and 100%
+SHARE = phrase(
+    r"(?:response|completion|hit|failure|detection|click|return|survival|attrition|dropout) rate|refus|accura|success|bypass|share",
+    r"proportion|prevalen|agreement|complian|correct|pass rate|win rate|error rate|precision|recall|specificity|sensitivity|fraction",
+)
 _AVERAGED = phrase(
     r"\bseeds?\b|averag|\bmean\b|macro|cross-?valid|\bfolds?\b|bootstrap|weighted|probabilit|similarity|cosine|\bf1\b|\bauc\b",
     r"\bauroc\b|increase|decrease|change|relative|reduction|overhead|\bcv\b|variance|explained|bleu|rouge|\bmap\b|precision",
@@ -135,7 +140,8 @@ def _composition(table: LogTable, counts: int, percents: int) -> float | None:
     if len({a for a, _ in pairs}) < 2:
         return None
     whole = sorted(100 * a / b.value for a, b in pairs)[len(pairs) // 2]
-    fits = [(a, b) for a, b in pairs if abs(100 * a / whole - b.value) <= b.step + 0.5]
+    slack = 0.5 if len(pairs) > 2 else 0.0  # two rows may agree by chance
+    fits = [(a, b) for a, b in pairs if abs(100 * a / whole - b.value) <= b.step + slack]
     enough = len(fits) >= max(2, 0.6 * len(pairs)) and len({a for a, b in fits if b.value < 99}) >= 2
     return whole if enough else None
 
@@ -271,7 +277,8 @@ def ns_given(statements: Iterable[Statement]) -> set[int]:
 
 _SAMPLED = phrase(
     r"^(?:prompts|items|examples|samples|questions|participants|subjects|patients|responses|completions|images|people|students"
-    r"|users|respondents|problems|queries|instances|tasks|requests|generations|rollouts|conversations|scenarios|women|men|children)$"
+    r"|users|respondents|problems|queries|instances|tasks|requests|generations|rollouts|trials|conversations|scenarios|women|men"
+    r"|children)$"
 )
 #: a number of units is said to be that of each arm
 FOR_EACH = phrase(
@@ -313,6 +320,11 @@ def _ns_in_words(statements: Iterable[Statement]) -> set[int]:
     return set() if counted else {int(x.value) for x in numbers if x.kind == "n" and _UNIT.search(x.unit)}
 
 
+def _is_share_of(x: Number, k: int, n: int) -> bool:
+    """Whether "31 (77.5%)" is 31 of n."""
+    return x.kind == "percent" and abs(100 * k / n - x.value) <= x.step / 2 + 1e-9
+
+
 def sentence_counts(log: LogText, s: Statement) -> list[Count]:
     """The rates of a sentence as counts."""
     counts: dict[int, Count] = {}
@@ -323,4 +335,6 @@ def sentence_counts(log: LogText, s: Statement) -> list[Count]:
             counts[x.start] = Count(x, int(x.value), x.n, "cell")
         elif x.kind == "percent" and x.value <= 100 and x.successes is None and (n := n_of_number(log, s, x)):
             counts[x.start] = Count(x, round(x.value * n.value / 100), *n)
+        elif x.successes is not None and (n := n_of_number(log, s, x)) and _is_share_of(x, x.successes, n.value):
+            counts[x.start] = Count(x, x.successes, *n)
     return list(counts.values())

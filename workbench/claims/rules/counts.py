@@ -1,0 +1,151 @@
+"""Do a count, its n and the percentage beside it fit one another?"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from workbench.claims.log_numbers import Number
+from workbench.claims.log_text import LogTable, LogText, Statement
+from workbench.claims.rounding import Grade, grade_of, shown
+from workbench.claims.rules.finding import Family, LogFinding, Place, in_cell, in_sentence
+from workbench.claims.rules.labels import phrase
+from workbench.claims.rules.units import RATE, SHARE, N, n_of_cell, n_of_number
+
+Findings = Iterator[LogFinding]
+
+_UNITS = phrase(r"prompt|item|sample|question|case|patient|participant|subject|trial|response|answer|row|task|flip")
+_NO_COUNT = phrase(r"\b(?:x|score|ratio|fraction|times|aspect)\b")
+#: a unit behind "85/80" says that it is a reading against a limit, and no count
+_UNIT_BEHIND = re.compile(r"\s?(?:°|(?:[KMGT]i?B|[munµ]?s|min|h|[kMG]?Hz|[mk]?W|[mck]?m|[mk]?g|mmHg|V|dB)\b)")
+
+
+def _of_sentence(log: LogText, s: Statement) -> Findings:
+    for x in s.numbers:
+        yield from _alone(x, s.text, Place("", x.line, s.source), _has_its_n(x, s.numbers))
+        if _is_partial(x):
+            yield from _partial(log, s, x)
+
+
+def _of_table(log: LogText, table: LogTable) -> Findings:
+    for j, head in enumerate(table.columns):
+        for i, x in enumerate(table.column(j)):
+            if x is None:
+                continue
+            place = in_cell(table, i, j)
+            yield from _alone(x, f"{head} {table.title}", place, _has_its_n(x, table.column(j)))
+            if _is_partial(x):
+                yield from _of_cell(log, table, i, j, x)
+            elif j in table.value_columns:
+                yield from _against_column(log, table, i, j, x)
+
+
+# ---- a count against its n, and the percentage that is printed with both
+
+
+def _alone(x: Number, text: str, place: Place, same_n: bool) -> Findings:
+    """What one number says by itself; ``same_n``: other counts beside it have its n, so that it is one."""
+    if x.kind == "percent" and x.successes is not None and x.n:
+        true = 100 * x.successes / x.n
+        grade = grade_of(abs(true - x.value), x.step)
+        yield place.finds(grade, "count and percent", f"{x}: {x.successes} of {x.n} is {shown(true, x.step)}%")
+    if x.kind != "count" or not x.n:
+        return
+    if x.value <= x.n:
+        yield place.holds("count")
+        return
+    around = text[max(0, x.start - 30) : x.end + 30]
+    asked = "?" in text[x.end : x.end + 30]
+    if _UNIT_BEHIND.match(text[x.end :]) or asked:
+        return
+    named = _UNITS.search(around) or SHARE.search(around) or same_n
+    if "/" in x.text and (not named or _NO_COUNT.search(around)):
+        return  # 304/204, 120/80 and 5/4 may be anything
+    grade = "error" if x.n >= 5 and not _NO_COUNT.search(text) else "weak"
+    yield place.finds(grade, "count", f"{x}: {x.value:g} of {x.n} is more than all")
+
+
+def _has_its_n(x: Number, others: Iterable[Number | None]) -> bool:
+    """Whether a count beside it has the same n, so that it is one."""
+    counts = [y for y in others if y and y is not x and y.kind == "count" and y.n]
+    return any(y.n == x.n and y.value <= (y.n or 0) and (y.n or 0) >= 5 for y in counts)
+
+
+def _against_column(log: LogText, table: LogTable, i: int, j: int, x: Number) -> Findings:
+    """A whole number of a column of outcomes against the n of its row."""
+    head = table.columns[j]
+    counted = x.kind == "number" and x.step >= 1 and not x.unit and RATE.search(head)
+    if counted and not re.search(r"rate|%|accura|share|fail|error", head, re.IGNORECASE):
+        n = n_of_cell(log, table, i, j)
+        if n and n.where == "column" and x.value > n.value:
+            yield in_cell(table, i, j).finds("error", "count", f"{x} of {n.value} is more than all")
+
+
+# ---- "31 (78.5%)", whose n stands elsewhere
+
+_PART_OF_PART = phrase(r"\bof (?:which|whom|these|those|them)\b|\bamong\b|\bremaining\b|\bthe rest\b")
+_RANK_BEFORE = re.compile(
+    r"\b(?:top|bottom|first|last|best|rank|layer|head|epoch|step|no\.?|number)\W*$", re.IGNORECASE
+)
+
+
+def _is_partial(x: Number) -> bool:
+    return x.kind == "percent" and x.successes is not None and not x.n and not x.signed and not x.bound
+
+
+def _of_cell(log: LogText, table: LogTable, i: int, j: int, x: Number) -> Findings:
+    n = n_of_cell(log, table, i, j)
+    if n and n.where in ("column", "header", "caption") and not re.search(r"\bof\b", table.columns[j]):
+        yield _share_of(x, n.value, in_cell(table, i, j))
+
+
+def _partial(log: LogText, s: Statement, x: Number) -> Findings:
+    """A count and its percentage against every n that may be meant, in the sentence or around it."""
+    k = x.successes or 0
+    if k < 1 or _RANK_BEFORE.search(s.text[: x.start]):
+        return
+    own, near = _sizes(s, x), {size for t in log.of_section(s.section) for size in _sizes(t, x)}
+    if any(_off(x, m) <= x.step / 2 + 1e-9 for m in own | near):
+        yield in_sentence(s).holds("count and percent")
+        return
+    n = n_of_number(log, s, x)
+    stated = {n.value} if n and n.value >= k else set()
+    close = sorted((m for m in own | stated if m >= 10 and _off(x, m) <= 15), key=lambda m: _off(x, m))
+    if close:
+        yield _share_of(x, close[0], in_sentence(s)._replace(line=x.line), _grade(s, x, n, close[0], own))
+
+
+def _sizes(s: Statement, x: Number) -> set[int]:
+    """The whole numbers of a sentence that a count may be part of."""
+    k = x.successes or 0
+    whole = [
+        y.value for y in s.numbers if y.kind in ("n", "number") and (y.step >= 1 or y.kind == "n") and not y.signed
+    ]
+    whole += [y.n for y in s.numbers if y.n]
+    parts = [y.successes for y in s.numbers if y.successes is not None]
+    return {int(v) for v in (*whole, *parts, sum(parts)) if v > k}
+
+
+def _off(x: Number, n: int) -> float:
+    return abs(100 * (x.successes or 0) / n - x.value)
+
+
+def _grade(s: Statement, x: Number, n: N | None, nearest: int, own: set[int]) -> Grade:
+    """An error where the n is that of the sentence, or no n at all gives the percentage; else it may be of something else."""
+    if _off(x, nearest) < x.step:
+        return "slip"
+    k, low, high = x.successes or 0, x.value - x.step / 2, x.value + x.step / 2
+    possible = low <= 0 or int(100 * k / low + 1e-9) >= 100 * k / high - 1e-9
+    said = bool(n and n.where in ("sentence", "heading"))
+    sure = (said or (not possible and nearest in own)) and not _PART_OF_PART.search(s.text)
+    return "error" if sure else "weak"
+
+
+def _share_of(x: Number, n: int, place: Place, grade: Grade | None = None) -> LogFinding:
+    true = 100 * (x.successes or 0) / n
+    said = f"{x.successes} of {n} is {shown(true, x.step)}%, not {x.value:g}%"
+    return place.finds(grade or grade_of(abs(true - x.value), x.step), "count and percent", said, true)
+
+
+FAMILY = Family(
+    of_sentences=(_of_sentence,),
+    of_tables=(_of_table,),
+)
