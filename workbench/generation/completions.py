@@ -24,9 +24,11 @@ class Completions:
     Attributes:
         finish: "stop" where the model ended the response, "length" where ``max_new_tokens`` did, "verdict" where writing
             was stopped because nothing more was asked of it.
-        ids, harmful: of the prompts. prompt_token_ids: template included.
+        ids, harmful: of the prompts.
+        prompt_token_ids: template included.
         vocabulary: fingerprint of the tokenizer, as ``Model.vocabulary``.
-        decoding: "greedy", or what was done to the logits. template: options of the chat template, as JSON.
+        decoding: "greedy", or what was done to the logits.
+        template: options of the chat template, as JSON.
     """
 
     prompts: tuple[str, ...] = field(repr=False)

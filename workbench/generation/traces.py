@@ -28,7 +28,8 @@ class Neutral:
     """Mean and standard deviation of projections over the tokens of neutral texts: what z-scores are measured in.
 
     Attributes:
-        mean, sd: [probe]. random_mean, random_sd: [control, site].
+        mean, sd: [probe].
+        random_mean, random_sd: [control, site].
     """
 
     mean: np.ndarray

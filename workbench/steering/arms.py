@@ -26,7 +26,8 @@ class Arm:
 
     Attributes:
         kind: "baseline", "direction", "random", "orthogonal", "shuffled" or "covariant".
-        layer: of the edit, -1 for the baseline. ratio: signed dose; 0 for the baseline, NaN where it has none.
+        layer: of the edit, -1 for the baseline.
+        ratio: signed dose; 0 for the baseline, NaN where it has none.
         seed: of a control, else -1.
         amount: how the name says what is done, where it is not the ratio, e.g. ``coef +3`` or ``ablate``.
         detail: what else the name says, so that names of one grid differ, e.g. ``on response``.

@@ -36,7 +36,8 @@ class Direction:
         model, revision: the weights it came from.
         method: e.g. ``"mean_diff"``; controls say ``"random(seed=0)"`` or ``"orthogonal(seed=0)"``.
         read: the positions it was read from.
-        prompts: hash of the contrast set; n_positive, n_negative: prompts per side.
+        prompts: hash of the contrast set.
+        n_positive, n_negative: prompts per side.
         activation_norm: mean L2 norm of the activations at the site, over prompt tokens except the first of each
             prompt (an attention sink, whose norm is not typical). NaN if unknown.
 
