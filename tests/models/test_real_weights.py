@@ -66,14 +66,14 @@ def test_directions_are_those_of_a_mean_difference_by_hand(llama_class):
     pairs = wb.pairs("refusal").train
     few = wb.Pairs(pairs.positive[:24], pairs.negative[:24])
     ds = wb.extract(llama_class, few, wb.resid_post.all)
-    for layer in (4, 15, 28):
-        sides = []
-        for side in (few.positive, few.negative):
-            rows = [llama_class.encode([p]).token_ids[0] for p in side]
-            with torch.no_grad():
-                states = [llama_class.hf(torch.tensor([ids]), output_hidden_states=True).hidden_states for ids in rows]
-            sides.append(torch.stack([h[layer + 1][0, -1] for h in states]).double().mean(0))
-        by_hands = sides[0] - sides[1]
+    layers, means = (4, 15, 28), []
+    for side in (few.positive, few.negative):
+        rows = [llama_class.encode([p]).token_ids[0] for p in side]
+        with torch.no_grad():
+            states = [llama_class.hf(torch.tensor([ids]), output_hidden_states=True).hidden_states for ids in rows]
+        means.append({layer: torch.stack([h[layer + 1][0, -1] for h in states]).double().mean(0) for layer in layers})
+    for layer in layers:
+        by_hands = means[0][layer] - means[1][layer]
         assert torch.cosine_similarity(ds[layer].vector.double(), by_hands, dim=0) > 0.9999
 
 
