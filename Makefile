@@ -34,7 +34,6 @@ lab: $(STAMP)
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo "documentation  build/site/index.html"
-	@echo "with search    $(BIN)/python -m http.server -d build/site, then http://localhost:8000"
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/sweep.py
