@@ -13,15 +13,15 @@ from workbench.cli import main
 
 @pytest.fixture
 def run(capsys, monkeypatch):
-    """Call the command line in this process, and hand over all that it prints."""
+    """Call the command line in this process, and hand over all that it prints, or what goes to a pipe alone."""
 
-    def call(*arguments, code=0):
+    def call(*arguments, code=0, piped=False):
         monkeypatch.setattr(sys, "argv", ["workbench", *arguments])
         with pytest.raises(SystemExit) as ended:
             main()
         printed = capsys.readouterr()
         assert (ended.value.code or 0) == code, printed.err
-        return printed.out + printed.err
+        return printed.out if piped else printed.out + printed.err
 
     return call
 
@@ -152,7 +152,7 @@ def test_doctor_lists_what_is_here(run):
 )
 def test_tables_are_printed_as_json_too(words, keys, run, tmp_path, tiny_folder):
     spoken = shlex.split(words.format(model=tiny_folder, folder=tmp_path / "ledger"))
-    printed = json.loads(run(*spoken, "--json"))
+    printed = json.loads(run(*spoken, "--json", piped=True))
     assert keys <= set(printed[0] if isinstance(printed, list) else printed)
 
 
@@ -169,7 +169,7 @@ def test_every_command_that_prints_a_table_takes_json():
 def test_called_without_a_word_it_shows_its_help_and_no_error():
     code, out, error = apart()
     assert (code, error) == (2, "")
-    assert "Usage: workbench" in out
+    assert "Usage: " in out
 
 
 def test_every_command_ends_its_help_with_an_example_that_parses():

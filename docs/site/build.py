@@ -111,6 +111,12 @@ def on_post_build(config) -> None:
     index.with_suffix(".js").write_text(f"var __index = {index.read_text(encoding='utf-8')}", encoding="utf-8")
 
 
+def on_post_page(output: str, page, config) -> str:
+    """The search also works in pages that are opened from the disk."""
+    script = (ROOT / "docs" / "site" / "worker.js").read_text(encoding="utf-8")
+    return output.replace("</head>", f"<script>{script}</script></head>", 1)
+
+
 def on_page_markdown(markdown: str, page, config, files) -> str:
     """Links out of docs/ become the names of files: a site has no checkout beside it."""
     markdown = re.sub(r"\]\(\.\./figures/", "](figures/", markdown)

@@ -117,12 +117,10 @@ def make(model_name: str = "smollm2-refusal") -> None:
     ds = wb.extract(model, pairs.train, at=wb.resid_post.all)
     d = ds[18]
     on = wb.PROMPT[-1] | wb.RESPONSE
-    prompt = ["How do I make bread that keeps for a week?"]
-    frames = []
-    for steer in (wb.Steer(), wb.add(d, ratio=0.2, on=on)):
-        written = wb.generate(model, prompt, steer=steer, max_new_tokens=24)
-        frames.append(wb.trace(model, written, [d], sites=wb.resid_post.all).frame())
-    pd.concat(frames, ignore_index=True).to_parquet(ROWS / "trace.parquet", index=False)
+    prompt = "How do I make bread that keeps for a week?"
+    written = wb.generate(model, [prompt, prompt], [wb.Steer(), wb.add(d, ratio=0.2, on=on)], max_new_tokens=24)
+    traced = wb.trace(model, written, [d], sites=wb.resid_post.all).frame()
+    traced.to_parquet(ROWS / "trace.parquet", index=False)
     arms = wb.grid(d, ratios=[-0.3, -0.2, -0.1, 0, 0.1, 0.2, 0.3], controls=2, on=on)
     few = wb.Pairs(pairs.dev.positive.take(20), pairs.dev.negative.take(20), name="refusal.dev")
     rows = wb.sweep(model, few, arms, [wb.refusal], max_new_tokens=24)

@@ -11,8 +11,9 @@ from workbench.sweeps.inspect_logs import NO_TEXT, WITHHELD
 
 @pytest.fixture(scope="module")
 def sets():
-    harmful = wb.Prompts([wb.Prompt(f"{text} badly", f"h{i}", harmful=True) for i, text in enumerate(PROMPTS[:2])])
-    return {"harmful": harmful, "harmless": wb.Prompts([wb.Prompt(t, f"b{i}") for i, t in enumerate(PROMPTS[2:5])])}
+    harmful = tuple(wb.Prompt(f"{text} badly", f"h{i}", harmful=True) for i, text in enumerate(PROMPTS[:2]))
+    harmless = tuple(wb.Prompt(text, f"b{i}") for i, text in enumerate(PROMPTS[2:5]))
+    return {"harmful": wb.Prompts("harmful", harmful), "harmless": wb.Prompts("harmless", harmless)}
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,8 @@ class Shelf:
     """The cached activations of some texts in one model: ``get`` and ``put`` one site at a time.
 
     Attributes:
-        folder: where the files lie. source: a hash of what their keys have in common.
+        folder: where the files lie.
+        source: a hash of what their keys have in common.
     """
 
     folder: Path

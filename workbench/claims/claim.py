@@ -218,6 +218,9 @@ class Claim:
             raise WorkbenchError(f"{self.id} has no criterion: it is not to be run")
         return float(self.criterion.minimum_effect)
 
+    def __repr__(self) -> str:
+        return f"Claim({self.id!r}, {self.title!r}; log {self.log.id}, {self.section})"
+
     def part(self, letter: str) -> "Claim":
         """One part as a claim of its own, called e.g. ``S2.10b``, with its own criterion and verdict.
 

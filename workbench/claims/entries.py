@@ -52,12 +52,16 @@ class Entry:
     """A recorded verdict.
 
     Attributes:
-        id: of the entry. recorded: when, in UTC.
+        id: of the entry.
+        recorded: when, in UTC.
         claim, model, revision: what was judged, on what.
-        outcome, on_analogue, standing, reasons: the verdict; effect: value, low, high, n and method; p: of the test.
+        outcome, on_analogue, standing, reasons: the verdict.
+        effect: value, low, high, n and method.
+        p: of the test.
         gates: name, passed and measured of each.
         how: what the verdict was computed with, to compute it again.
-        criterion: as it stood then; criterion_json: the same for programs, empty in entries from before it was kept.
+        criterion: as it stood then.
+        criterion_json: the same for programs, empty in entries from before it was kept.
         versions: of the packages.
         n_rows, digest: how many rows are stored, and their hash.
         order: of being recorded, whatever the clock said; 0 in entries from before it was kept, which come first.
@@ -257,7 +261,8 @@ def keep_claim(ledger: Path, claim: Claim) -> None:
     """Copy the file of a claim, and the files that it uses, into a ledger; the logged claims need no copy.
 
     Args:
-        ledger: its folder. claim: as ``wb.claim(id, file)`` gives it.
+        ledger: its folder.
+        claim: as ``wb.claim(id, file)`` gives it.
 
     Raises:
         WorkbenchError: the claim is from no file; its file uses files of another folder; or an id of the file is that of a

@@ -26,7 +26,9 @@ def write_archive(folder: Path, entries: Sequence[Entry], claims: Iterable[Claim
     """Write the entries of a ledger, and what they rest on, into one file; ``ledger.export`` calls this.
 
     Args:
-        folder: of the ledger. entries: all of them. claims: that the ledger knows.
+        folder: of the ledger.
+        entries: all of them.
+        claims: that the ledger knows.
         file: to be written; it must not be there.
 
     Raises:

@@ -73,6 +73,9 @@ class LogAudit:
     def __iter__(self) -> Iterator[LogFinding]:
         return iter(self.findings)
 
+    def __repr__(self) -> str:
+        return f"LogAudit({self.source!r}: {self.worst}, {len(self)} findings)"
+
     def __len__(self) -> int:
         return len(self.findings)
 
@@ -108,7 +111,8 @@ class LogAudit:
         if self.worst == "no fault found" and said != self.worst:
             said = f"no fault found, {said}"
         checks = ", ".join(f"{rule} {n}×" for rule, n in sorted(self.checked.items(), key=lambda kv: -kv[1]))
-        read = f"read {self.tables} tables, {self.statements} sentences, {self.numbers} numbers"
+        amounts = {"table": self.tables, "sentence": self.statements, "number": self.numbers}
+        read = "read " + ", ".join(f"{n} {what}{'s' * (n != 1)}" for what, n in amounts.items())
         unread = f"; {len(self.unread)} places could not be read (--unread shows them)" if self.unread else ""
         return (
             f"{self.source}: {said}\n{read}{unread}\nchecked: {checks or 'nothing: no rule had the numbers it needs'}"

@@ -24,8 +24,11 @@ class Registration:
     """What was fixed, and when.
 
     Attributes:
-        claim: its id. hash: of its criterion and checks. time: UTC, ISO 8601.
-        criterion, checks: as data. versions: of the packages.
+        claim: its id.
+        hash: of its criterion and checks.
+        time: UTC, ISO 8601.
+        criterion, checks: as data.
+        versions: of the packages.
     """
 
     claim: str

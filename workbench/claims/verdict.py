@@ -3,6 +3,7 @@
 Nothing here runs a model: numbers in, verdict out.
 """
 
+import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -125,6 +126,12 @@ class Verdict:
 
         rows = [(gate.name, "pass" if gate.passed else "FAIL", gate.measured) for gate in self.gates]
         return pd.DataFrame(rows, columns=["gate", "", "measured"])
+
+    def __repr__(self) -> str:
+        return f"Verdict({self.claim}: {self.outcome}; effect {self.effect}, p = {self.p:.2g})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(str(self))}</p>" + (self.frame().to_html(index=False) if self.gates else "")
 
     def __str__(self) -> str:
         standing = standing_text(self.standing, self.on_analogue)

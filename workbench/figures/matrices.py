@@ -21,7 +21,8 @@ def matrices(frame: "pd.DataFrame", title: str = "", small_print: str = "", chan
 
     Args:
         frame: one row per cell: panel, series, train, test, value (a share). Panels have cells of their own; series share them.
-        title: what is seen, as a sentence. small_print: what a reader needs beside it.
+        title: what is seen, as a sentence.
+        small_print: what a reader needs beside it.
         chance: the share that guessing gives; it is white, below it blue, above it vermillion.
 
     Raises:

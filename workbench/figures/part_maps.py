@@ -28,7 +28,8 @@ def attribution(frame: "pd.DataFrame", title: str = "", small_print: str = "") -
 
     Args:
         frame: of ``wb.attribute``.
-        title: what is seen, as a sentence; by default the component that writes most. small_print: what a reader needs beside it.
+        title: what is seen, as a sentence; by default the component that writes most.
+        small_print: what a reader needs beside it.
 
     Raises:
         WorkbenchError: no rows, or a column that is missing.

@@ -27,7 +27,8 @@ def lines(
 
     Args:
         frame: one row per point: panel, series, x (a number or a name), y, and where known low and high.
-        title: what is seen, as a sentence. small_print: what a reader needs beside it.
+        title: what is seen, as a sentence.
+        small_print: what a reader needs beside it.
         x: what the axis is; or, by panel, what its own axis is.
         zero: draw a line at 0 in every panel.
         joined: join the points of a series; not where x is a name.

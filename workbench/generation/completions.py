@@ -24,9 +24,11 @@ class Completions:
     Attributes:
         finish: "stop" where the model ended the response, "length" where ``max_new_tokens`` did, "verdict" where writing
             was stopped because nothing more was asked of it.
-        ids, harmful: of the prompts. prompt_token_ids: template included.
+        ids, harmful: of the prompts.
+        prompt_token_ids: template included.
         vocabulary: fingerprint of the tokenizer, as ``Model.vocabulary``.
-        decoding: "greedy", or what was done to the logits. template: options of the chat template, as JSON.
+        decoding: "greedy", or what was done to the logits.
+        template: options of the chat template, as JSON.
     """
 
     prompts: tuple[str, ...] = field(repr=False)
@@ -60,6 +62,19 @@ class Completions:
     def encoded(self, pad_id: int) -> Encoded:
         """Prompts and responses as they were read and written, token by token."""
         return Encoded(self.prompts, self.prompt_token_ids, pad_id).followed_by(self.token_ids)
+
+    def __repr__(self) -> str:
+        return (
+            f"Completions({len(self)} responses of {self.model}, {self.decoding}, at most {self.max_new_tokens} tokens)"
+        )
+
+    def _repr_html_(self) -> str:
+        """The frame without text of a response; a harmful request goes by its id."""
+        frame = self.frame()
+        frame["prompt"] = [
+            i if bad else text for i, bad, text in zip(self.ids, self.harmful, self.prompts, strict=True)
+        ]
+        return frame.to_html(index=False, max_rows=20)
 
     def __len__(self) -> int:
         return len(self.text)

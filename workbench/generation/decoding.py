@@ -21,7 +21,9 @@ class Sampling:
     """Greedy decoding, or sampling at a temperature from the smallest set of tokens that holds ``top_p`` of the mass.
 
     Attributes:
-        temperature: 0 is greedy. top_p: nucleus, 1 for all tokens (Holtzman et al. 2020). seed: of
+        temperature: 0 is greedy.
+        top_p: nucleus, 1 for all tokens (Holtzman et al. 2020).
+        seed: of
             all rows together, or one for each, so that one prompt can be answered several times.
 
     Raises:

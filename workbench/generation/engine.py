@@ -146,8 +146,11 @@ class Writer(PerRow):
     """Rows that are being written together.
 
     Attributes:
-        rows: their numbers, [n]. steps: how many tokens each has, [n]. written: these tokens, [n, new], -1 where none.
-        mask: which columns hold a token, [n, column]. at: the place of the last token read in its chat, [n, 1].
+        rows: their numbers, [n].
+        steps: how many tokens each has, [n].
+        written: these tokens, [n, new], -1 where none.
+        mask: which columns hold a token, [n, column].
+        at: the place of the last token read in its chat, [n, 1].
         logits: of the next token, [n, vocabulary].
         done: which rows have ended and not left yet, [n].
     """

@@ -72,7 +72,8 @@ def continuation_surprise(
     """Minus the log-probability of each token of several responses to each chat, which is read once for all of them.
 
     Args:
-        chats: prompts. steers: one per chat; positions in the response are those of each continuation.
+        chats: prompts.
+        steers: one per chat; positions in the response are those of each continuation.
         continuations: token ids of at least one response per chat, none of them empty.
         batch_size: chats per forward pass.
 

@@ -21,7 +21,9 @@ class Place(NamedTuple):
     Attributes:
         shares_layers: whether it is edited before the last prompt token, so that sharing columns does not help.
         layer: the lowest layer that is written to or read, where it shares layers; else 0.
-        tokens: of the prompt, template included. prompt: its token ids. start: the first edited token.
+        tokens: of the prompt, template included.
+        prompt: its token ids.
+        start: the first edited token.
     """
 
     shares_layers: bool

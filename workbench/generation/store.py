@@ -61,6 +61,9 @@ class Store:
     def __init__(self, folder: str | Path, kind: str = "part", columns: Sequence[str] = COLUMNS):
         self.folder, self.kind, self.columns = Path(folder), kind, tuple(columns)
 
+    def __repr__(self) -> str:
+        return f"Store({str(self.folder)!r}, {len(self._parts())} parts)"
+
     @property
     def scores(self) -> "Store":
         """The scores of the completions: one key per completion, score and version; values as JSON."""

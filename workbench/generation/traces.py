@@ -28,7 +28,8 @@ class Neutral:
     """Mean and standard deviation of projections over the tokens of neutral texts: what z-scores are measured in.
 
     Attributes:
-        mean, sd: [probe]. random_mean, random_sd: [control, site].
+        mean, sd: [probe].
+        random_mean, random_sd: [control, site].
     """
 
     mean: np.ndarray
@@ -81,6 +82,10 @@ class Trace:
     hidden: tuple[bool, ...] = field(repr=False)
     model: str
     neutral: Neutral | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        rows, probes, tokens = self.dot.shape
+        return f"Trace({rows} rows, {probes} probes, {tokens} tokens at most; model {self.model})"
 
     def __len__(self) -> int:
         return len(self.tokens)

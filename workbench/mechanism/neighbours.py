@@ -113,7 +113,8 @@ def sae_directions(
     Nothing is downloaded, and nothing but numbers is read: ``sae_weights.safetensors`` (``W_dec``, [feature, d_model]) and ``cfg.json``.
 
     Args:
-        path: the folder. features: numbers of features, in the order wanted.
+        path: the folder.
+        features: numbers of features, in the order wanted.
         model: what the directions are for.
         site: where; by default the hook that ``cfg.json`` names.
 
@@ -174,7 +175,8 @@ def top_tokens(
         texts: a text file, one text a line, or a list of texts. They are read as plain text behind the BOS, if the model has one, with
             no chat template; texts beyond the context are cut.
         d: the direction, at its site; it is made of unit length.
-        k: how many tokens. around: tokens of the span before and after each.
+        k: how many tokens.
+        around: tokens of the span before and after each.
 
     Returns:
         A DataFrame, one row per token in falling order: value, text (number of the line, from 0), position (in the line's tokens), token,

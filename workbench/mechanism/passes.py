@@ -40,7 +40,9 @@ class Write:
     """Values that take the place of activations at one site.
 
     Attributes:
-        tokens: of the chat, counted from its first. values: [token, width]. part: which of the site's dimensions, e.g. a head's.
+        tokens: of the chat, counted from its first.
+        values: [token, width].
+        part: which of the site's dimensions, e.g. a head's.
     """
 
     site: Site

@@ -59,7 +59,8 @@ class Files:
     """Where the files of a model lie.
 
     Attributes:
-        folder: its folder, or its GGUF file. adapter: the folder of the LoRA adapter over it.
+        folder: its folder, or its GGUF file.
+        adapter: the folder of the LoRA adapter over it.
         commit: of a hub model, "" of any other.
     """
 

@@ -142,7 +142,8 @@ def from_modules(
     The module is taken over: TransformerLens replaces parts of it, and a copy that shares every weight becomes ``.hf``.
 
     Args:
-        hf, tokenizer: what transformers made. name: what results call it.
+        hf, tokenizer: what transformers made.
+        name: what results call it.
         revision: what names its weights; by default a hash of them, of its config and of its tokenizer.
 
     Raises:

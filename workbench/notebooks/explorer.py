@@ -37,7 +37,9 @@ class Setting:
     """What an explorer is set to.
 
     Attributes:
-        layer: where the direction is added. ratio: the dose, in units of the mean activation norm. on: which tokens, as text.
+        layer: where the direction is added.
+        ratio: the dose, in units of the mean activation norm.
+        on: which tokens, as text.
     """
 
     prompt: str
@@ -165,7 +167,8 @@ class Exploration:
         """Python that shows the same again: the Steer, both answers and the figure at a layer.
 
         Args:
-            setting: what is seen. layer: of the figure.
+            setting: what is seen.
+            layer: of the figure.
             names: how the code calls the model and the direction that it needs.
         """
         model, direction = names

@@ -35,7 +35,9 @@ def ready_notebook(model: str, pairs: str = "refusal", folder: str | Path = "run
     """Write the notebook in which a model is explored. One that is there is kept as it is.
 
     Args:
-        model: a registry name, a hub id or a local folder. pairs: a contrast set. folder: where the notebook goes.
+        model: a registry name, a hub id or a local folder.
+        pairs: a contrast set.
+        folder: where the notebook goes.
 
     Returns:
         The path of the notebook.

@@ -29,10 +29,12 @@ class Labelled:
     """One completion with the label that was given to it by reading it; by whom, ``data/labels/README.md`` says.
 
     Attributes:
-        prompt: its id, or its text where it is in no bundled set. arm: "baseline", or where and how it was steered.
+        prompt: its id, or its text where it is in no bundled set.
+        arm: "baseline", or where and how it was steered.
         text: the response; "" where it is not kept, since it answers a harmful request. ``sha256`` is that of the text.
         label: as settled of ``first`` and ``second``, two passes in different orders.
-        id, set: of the row, and the kind of prompt. part: "tuning", or "aside", which no rule was made on.
+        id, set: of the row, and the kind of prompt.
+        part: "tuning", or "aside", which no rule was made on.
         said: what ``wb.refusal`` says of it, "" for no label.
     """
 

@@ -66,6 +66,9 @@ class Score:
     ready: Callable[[], object] | None = None
     reason: Callable[[str], str] | None = None
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, version {self.version})"
+
     @property
     def needs_model(self) -> bool:
         """Whether there is no value without a model."""

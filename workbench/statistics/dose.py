@@ -168,7 +168,8 @@ def half_maximum(doses: inputs.Numbers, gains: inputs.Numbers) -> float:
     For curves that need not be logistic, e.g. because text breaks down at the highest doses; quick enough for ``bootstrap``.
 
     Args:
-        doses: above 0, rising. gains: over no dose, in any unit. Shape [dose] both.
+        doses: above 0, rising.
+        gains: over no dose, in any unit. Shape [dose] both.
 
     Returns:
         In the unit of the doses; NaN where nothing is gained.

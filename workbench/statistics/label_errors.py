@@ -25,8 +25,10 @@ class LabelErrors:
     """How an automatic label did on texts labelled by hand, in one kind of arm: the counts behind its two error rates.
 
     Attributes:
-        called: of the texts that a person gave the label, how many the automatic label calls so. positives: how many there are.
-        wrongly: of the texts that a person gave another label, how many it calls so too. negatives: how many there are.
+        called: of the texts that a person gave the label, how many the automatic label calls so.
+        positives: how many there are.
+        wrongly: of the texts that a person gave another label, how many it calls so too.
+        negatives: how many there are.
 
     >>> errors = LabelErrors(called=45, positives=50, wrongly=3, negatives=60)
     >>> print(errors.missed, errors.false)

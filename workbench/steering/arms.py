@@ -26,7 +26,8 @@ class Arm:
 
     Attributes:
         kind: "baseline", "direction", "random", "orthogonal", "shuffled" or "covariant".
-        layer: of the edit, -1 for the baseline. ratio: signed dose; 0 for the baseline, NaN where it has none.
+        layer: of the edit, -1 for the baseline.
+        ratio: signed dose; 0 for the baseline, NaN where it has none.
         seed: of a control, else -1.
         amount: how the name says what is done, where it is not the ratio, e.g. ``coef +3`` or ``ablate``.
         detail: what else the name says, so that names of one grid differ, e.g. ``on response``.
@@ -49,6 +50,9 @@ class Arm:
         short = f"{self.ratio:+.2f}"
         dose = short if float(short) == self.ratio else f"{self.ratio:+g}"
         return " ".join(f"{self.kind}{seed} L{self.layer} {self.amount or dose} {self.detail}".split())
+
+    def __repr__(self) -> str:
+        return f"Arm({self.name!r}: {self.steer})"
 
 
 BASELINE = Arm(Steer(), "baseline")

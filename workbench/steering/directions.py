@@ -36,7 +36,8 @@ class Direction:
         model, revision: the weights it came from.
         method: e.g. ``"mean_diff"``; controls say ``"random(seed=0)"`` or ``"orthogonal(seed=0)"``.
         read: the positions it was read from.
-        prompts: hash of the contrast set; n_positive, n_negative: prompts per side.
+        prompts: hash of the contrast set.
+        n_positive, n_negative: prompts per side.
         activation_norm: mean L2 norm of the activations at the site, over prompt tokens except the first of each
             prompt (an attention sink, whose norm is not typical). NaN if unknown.
 
@@ -115,6 +116,11 @@ class Direction:
         return replace(self, vector=self.vector * factor)
 
     __rmul__ = __mul__
+
+    def __repr__(self) -> str:
+        return (
+            f"Direction({self.method} at {self.site!r}, read at {self.read}; model {self.model}, norm {self.norm:.4g})"
+        )
 
     def __neg__(self) -> "Direction":
         return replace(self, vector=-self.vector)
@@ -329,6 +335,15 @@ class Directions:
         for direction in sorted(self.items, key=lambda d: d.site):
             items.append(direction.orthogonal_to(*items) if items else direction)
         return Directions(tuple(items))
+
+    def __repr__(self) -> str:
+        if not self.items:
+            return "Directions()"
+        first, layers = self.items[0], ", ".join(map(str, self.layers))
+        return f"Directions({first.method} at {first.site.kind} of layers {layers}; model {first.model})"
+
+    def _repr_html_(self) -> str:
+        return self.frame().to_html(index=False, float_format="{:.4g}".format)
 
     def frame(self):
         """One row per layer: norm, mean activation norm, and their ratio. A pandas DataFrame."""

@@ -164,6 +164,9 @@ class Steer:
     def __str__(self) -> str:
         return " + ".join(map(str, self.edits)) if self.edits else "Steer()"
 
+    def __repr__(self) -> str:
+        return f"Steer({', '.join(map(str, self.edits))})"
+
     @property
     def effective(self) -> tuple[Edit, ...]:
         """The edits that change something."""

@@ -42,7 +42,8 @@ class Trial:
     """One arm beside the unsteered one, on the same prompts.
 
     Attributes:
-        arm: its name. ratio: signed dose in units of the mean activation norm.
+        arm: its name.
+        ratio: signed dose in units of the mean activation norm.
         effect: mean over prompts of the score under the arm minus unsteered; a difference of shares for a label.
         coherence: mean over prompts under the arm.
         missing: prompts without a value under the arm or unsteered; they are in no effect, and ``effect.n`` is what is left.
@@ -62,7 +63,8 @@ class SteeringSearch:
     """What ``steering_search`` found. ``effect`` and ``coherence`` are those on test prompts; dev numbers only chose the dose.
 
     Attributes:
-        direction: method and site. score: what the effect is measured in, with its label.
+        direction: method and site.
+        score: what the effect is measured in, with its label.
         floor: the least mean coherence.
         tried: every layer and dose tried on dev prompts, in order.
         chosen: the dose chosen, on test prompts; None where no dose tried kept coherence above the floor, or without test prompts.
@@ -237,7 +239,8 @@ def steering_search(
         model, direction: the direction knows its site; its mean activation norm sets the scale of doses. Or several, one per layer.
         dev: a few prompts, e.g. ``pairs.dev.negative.take(16)``: all are used for every dose.
         test: prompts for the one number that is reported; none may be among ``dev``. None: only choose, and report nothing.
-        score: what steering is to raise, e.g. ``wb.refusal`` or a judge. label: for scores that give labels, the one that
+        score: what steering is to raise, e.g. ``wb.refusal`` or a judge.
+        label: for scores that give labels, the one that
             counts, e.g. "refusal"; the effect is then a difference of shares.
         sign: 1 adds the direction, -1 subtracts it.
         against: dev prompts on which the score should not rise: what it rises there is taken off the effect, on dev prompts only.
@@ -431,7 +434,8 @@ def paired_changes(
 
     Args:
         rows: of ``wb.sweep`` on one prompt set, with a baseline.
-        score: its name. label: the label whose share is meant, for a score of labels, e.g. "refusal".
+        score: its name.
+        label: the label whose share is meant, for a score of labels, e.g. "refusal".
         by: columns that tell the kinds of arms apart.
 
     Returns:

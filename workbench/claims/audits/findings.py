@@ -102,6 +102,9 @@ class Audit:
         checked = ", ".join(f"{n} {check}" for check, n in counts.items()) or "nothing"
         return checked + (f"; {not_computed} could not be computed" if not_computed else "")
 
+    def __repr__(self) -> str:
+        return f"Audit({self})"
+
     def __str__(self) -> str:
         letters = ", ".join(f"{letter}: {verdict_name(verdict)}" for letter, verdict in self.parts.items())
         return f"{self.claim}: {verdict_name(self.verdict)}" + (f" ({letters})" if letters else "")

@@ -36,9 +36,12 @@ class Ended:
     """How an execution ended.
 
     Attributes:
-        name: of the execution. key: of what it depended on.
-        started: UTC. seconds: how long it took.
-        error: what went wrong, in one line; empty if nothing did. at: the index of the notebook's cell, or -1.
+        name: of the execution.
+        key: of what it depended on.
+        started: UTC.
+        seconds: how long it took.
+        error: what went wrong, in one line; empty if nothing did.
+        at: the index of the notebook's cell, or -1.
         notebook, log: files, relative to the folder of runs.
     """
 

@@ -30,10 +30,12 @@ class Matrix:
     """One ``[[matrix]]`` of a plan.
 
     Attributes:
-        notebooks: names, numbers or patterns (``"01"``, ``"0*"``); by default all. without: those to leave out.
+        notebooks: names, numbers or patterns (``"01"``, ``"0*"``); by default all.
+        without: those to leave out.
         models: what ``wb.load`` takes, or ``"logged"``.
         profile: smoke, quick or full.
-        parameters: given to every notebook. over: parameter to list of values, crossed.
+        parameters: given to every notebook.
+        over: parameter to list of values, crossed.
         last: these wait until all others have ended, and run again whenever one of them did.
         optional: models that have not been fetched are left out, and nothing is downloaded for them.
     """

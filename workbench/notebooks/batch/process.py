@@ -43,7 +43,8 @@ def execute_apart(
     Args:
         execution, key: what to run, and what it depends on.
         runs: the notebook, its log and its results go to ``runs/MODEL/PROFILE/``.
-        threads: for arithmetic. move: called with the number of notebook cells that are done, and of all.
+        threads: for arithmetic.
+        move: called with the number of notebook cells that are done, and of all.
     """
     executed = runs / f"{execution.name}.ipynb"
     log = executed.with_suffix(".log")

@@ -25,7 +25,8 @@ def on_ray(
     """Execute notebooks, each with its content key, on the cluster of ``RAY_ADDRESS``, or on one started here.
 
     Args:
-        executions: what to run. runs: where results go on this machine.
+        executions: what to run.
+        runs: where results go on this machine.
         jobs: how many at a time; None for as many as the cluster has room for, with a GPU each where there are any.
         tell: called with each execution that is sent out.
 

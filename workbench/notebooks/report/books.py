@@ -45,8 +45,11 @@ class Book:
     """An executed notebook of a folder of runs.
 
     Attributes:
-        file: where it lies. notebook: its name in ``notebooks/``. title: its heading.
-        model, profile, parameters: what it was executed with. started, duration: when, and how long.
+        file: where it lies.
+        notebook: its name in ``notebooks/``.
+        title: its heading.
+        model, profile, parameters: what it was executed with.
+        started, duration: when, and how long.
         state: "done", or what went wrong.
     """
 
@@ -114,7 +117,8 @@ def body(book: Book, withheld: "Withheld") -> str:
     """The cells of an executed notebook as HTML that runs nothing, for a page that loads plotly and draws the figures itself.
 
     Args:
-        book: of ``read_books``. withheld: an output that holds one of its texts is replaced by a word about that.
+        book: of ``read_books``.
+        withheld: an output that holds one of its texts is replaced by a word about that.
     """
     from nbconvert import HTMLExporter
 
@@ -213,7 +217,8 @@ def plot(figure: Any, name: str) -> str:
     """A plotly figure as an empty div with this id and its data beside it, for a page whose script draws it.
 
     Args:
-        figure: a plotly figure, or what a notebook keeps of one. name: the id.
+        figure: a plotly figure, or what a notebook keeps of one.
+        name: the id.
     """
     import plotly.io
 

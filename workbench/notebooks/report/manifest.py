@@ -38,7 +38,9 @@ def manifest(entries: Sequence[Entry], books: Sequence[Book], notebooks: Path) -
     """What the results of a report rest on.
 
     Args:
-        entries: of the ledger. books: executed notebooks. notebooks: the folder that they come from, if it is there.
+        entries: of the ledger.
+        books: executed notebooks.
+        notebooks: the folder that they come from, if it is there.
     """
     revisions = sorted({(entry.model, entry.revision) for entry in entries if entry.revision})
     items = [Item(f"weights of {name}", at, "Decides", "what is steered") for name, at in revisions]
