@@ -207,7 +207,7 @@ def fill_disk_under(line, root):
 def lay_out(root):
     """What commands write over."""
     (root / "log.md").write_text("Refusals rise from 80.0% to 88.7% (n = 35, p = 0.04).\n")
-    (root / "page.html").write_text("an old page")
+    (root / "page.html").write_text('<meta name="generator" content="workbench audit">an old page')
     write(root / "books" / "01_fine.ipynb", "print('done')", parameters="model = ''\nprofile = ''\nout = ''")
     plan = 'about = "small"\nfolder = "books"\n[[matrix]]\nmodels = ["smollm2-135m"]\nprofile = "smoke"\n'
     (root / "plan.toml").write_text(plan)

@@ -20,7 +20,7 @@ def test_rows_come_back_once_each(tmp_path):
     store.append(rows())
     assert store.keys() == {"a", "b", "c"}
     assert sorted(store.frame()["key"]) == ["a", "b", "c"]
-    assert list(store.frame({"c"})["text"]) == ["text of c"]
+    assert list(store.frame({"c"}, show_text=True)["text"]) == ["text of c"]
     assert store.frame(set()).empty
 
 

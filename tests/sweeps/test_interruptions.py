@@ -104,7 +104,7 @@ def die_thirty_times(folder):
         status = os.waitpid(child, 0)[1]
         assert status in (0, signal.SIGKILL), "a process failed by itself"
         kills += status == signal.SIGKILL
-        frame = store.frame()
+        frame = store.frame(show_text=True)
         keys = set(frame["key"])
         assert held <= keys, "a row was lost"
         assert len(frame) == len(keys), "a row was counted twice"
@@ -120,7 +120,7 @@ def die_thirty_times(folder):
             keys = set()
         held = keys
     finish(store)
-    frame = store.frame()
+    frame = store.frame(show_text=True)
     assert dict(zip(frame["key"], frame["text"], strict=True)) == expected
     return kills, interrupted
 
@@ -133,7 +133,7 @@ def write_together(folder):
         for turn in (1, -1)
     ]
     assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
-    frame = store.frame()
+    frame = store.frame(show_text=True)
     assert len(frame) == len(expected)
     assert dict(zip(frame["key"], frame["text"], strict=True)) == expected
     return len(list(store.folder.glob("part-*")))
