@@ -342,6 +342,7 @@ MISHAPS = {
     "wb.plan('qwen2-7b', texts, 3)": "calibrated with a loaded model",
     "wb.plan('qwen2-7b', texts, 3, hardware='h1000')": "did you mean 'h100'",
     "wb.plan('qwen2-7b', texts, 0, hardware='h100')": "arms=0",
+    "wb.plan('qwen2-7b', texts, 10**26, hardware='h100')": "expected at most 10,000,000",
     "wb.plan('qwen2-7b', texts, 2.5, hardware='h100')": "arms=2.5",
     "wb.plan('qwen2-7b', texts, [], hardware='h100')": "arms=0",
     "wb.plan('qwen2-7b', texts, 3, hardware='h100', gpus=0)": "gpus=0",
