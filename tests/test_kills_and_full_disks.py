@@ -17,6 +17,7 @@ import pytest
 import workbench as wb
 from tests.books import write
 from tests.planted_rows import planted_rows
+from workbench._files import whole
 from workbench.cli import main
 from workbench.notebooks.batch.journal import Ended, Journal
 
@@ -207,8 +208,9 @@ def fill_disk_under(line, root):
 def lay_out(root):
     """What commands write over."""
     (root / "log.md").write_text("Refusals rise from 80.0% to 88.7% (n = 35, p = 0.04).\n")
-    (root / "page.html").write_text("an old page")
+    (root / "page.html").write_text('<meta name="generator" content="workbench audit">an old page')
     write(root / "books" / "01_fine.ipynb", "print('done')", parameters="model = ''\nprofile = ''\nout = ''")
+    write(root / "runs" / "smollm2-135m" / "smoke" / "01_fine.ipynb", "print('of an earlier run')")
     plan = 'about = "small"\nfolder = "books"\n[[matrix]]\nmodels = ["smollm2-135m"]\nprofile = "smoke"\n'
     (root / "plan.toml").write_text(plan)
 
@@ -244,3 +246,29 @@ def test_three_processes_record_in_one_ledger(tmp_path):
 def test_a_full_disk_is_one_line_and_leaves_old_files_as_they_were(tmp_path, line):
     left = alone(fill_disk_under, line.split(), tmp_path)
     assert not [name for name in left if name.startswith(".") and "draft" in name], "a draft was left"
+
+
+def test_a_file_that_is_written_whole_replaces_a_file_alone(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "folder"):
+        with (
+            pytest.raises(FileExistsError, match="no file is written over it") as raised,
+            whole(tmp_path / name) as draft,
+        ):
+            draft.write_text("lost")
+        assert raised.value.filename == str(tmp_path / name)
+    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "link").symlink_to("file")
+    with whole(tmp_path / "link") as draft:
+        draft.write_text("new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_text() == "new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder", "link", "pipe"]
+
+
+def test_what_cannot_be_written_is_named_and_not_its_draft(tmp_path):
+    with pytest.raises(OSError, match="File name too long") as raised, whole(tmp_path / ("x" * 300)) as draft:
+        draft.write_text("lost")
+    assert raised.value.filename == str(tmp_path / ("x" * 300))

@@ -399,7 +399,7 @@ def test_nothing_was_made_by_any_of_them(place, run):
         (RuntimeError("first\nsecond\nthird"), 1, "error: RuntimeError: first (what happened is in "),
         (RuntimeError("\x1b[31mred\u202e"), 1, "error: RuntimeError: \\x1b[31mred\\u202e (what happened is in "),
         (RuntimeError(), 1, "error: RuntimeError (what happened is in "),
-        (RuntimeError("key sk-123456789 refused"), 1, "error: RuntimeError: key $MY_API_KEY refused (what"),
+        (RuntimeError("key sk-123456789 refused"), 1, "error: RuntimeError: key [redacted] refused (what"),
         (RecursionError("too deep"), 1, "error: RecursionError: too deep"),
         (MemoryError(), 1, "error: MemoryError"),
         (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid"), 1, "error: UnicodeDecodeError"),

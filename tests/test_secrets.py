@@ -15,6 +15,12 @@ KEYS = {
     "hf_abcdefghijklmnopqrst": "",
     "ghp_abcdefghijklmnopqrstuvwxyz": "",
     "AKIAABCDEFGHIJKLMNOP": "",
+    "ASIAABCDEFGHIJKLMNOP": "",
+    "xoxb-123456789012-abcdef": "",
+    "glpat-abcdefghijklmnopqrst": "",
+    "npm_abcdefghijklmnopqrstuvwxyz0123456789": "",
+    "pypi-AgEIcHlwaS5vcmcabcdef": "",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abcDEF123": "",
     "abc.def.123456": "Authorization: Bearer {}",
     "dXNlcjpwYXNzd29yZA==": "Authorization: Basic {}",
     "me:pa55": "https://{}@host/v1",
@@ -33,7 +39,22 @@ def test_what_looks_like_a_key_is_not_told(key):
 
 
 @pytest.mark.parametrize(
-    "name", ["HF_TOKEN", "HF_TOKEN_READ", "OPENAI_API_KEY_2", "SSH_KEYS", "my_secret", "DB_PASSWORD", "APIKEY"]
+    "name",
+    [
+        "HF_TOKEN",
+        "HF_TOKEN_READ",
+        "OPENAI_API_KEY_2",
+        "SSH_KEYS",
+        "my_secret",
+        "DB_PASSWORD",
+        "DB_PASS",
+        "DB_PWD",
+        "SSH_PASSPHRASE",
+        "AUTH",
+        "SESSION_COOKIE",
+        "SLACK_WEBHOOK",
+        "APIKEY",
+    ],
 )
 def test_the_value_of_a_variable_that_is_named_as_a_secret_is_not_told(monkeypatch, name):
     monkeypatch.setenv(name, "correct horse")

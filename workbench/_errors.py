@@ -20,11 +20,15 @@ REDACTED = "[redacted]"
 _SECRETS: set[str] = set()
 
 #: environment variables that hold secrets, by a word of their names
-_SECRET_NAME = re.compile(r"(?:^|[_A-Z])(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|PAT)S?(?:_|\d|$)", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"(?:^|[_A-Z])(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|PASS|_PWD|CREDENTIAL|PAT|AUTH|COOKIE|WEBHOOK)S?(?:_|\d|$)",
+    re.IGNORECASE,
+)
 
 #: what is a secret by its form, whoever wrote it: keys of model services, hubs and clouds, what a header or an address carries
 _SECRET_FORM = re.compile(
-    r"\b(?:sk|pk|rk)-[\w-]{16,}|\bhf_\w{16,}|\bgh[pousr]_\w{20,}|\bgithub_pat_\w{20,}|\bAKIA[0-9A-Z]{16}\b|\bAIza[\w-]{30,}"
+    r"\b(?:sk|pk|rk)-[\w-]{16,}|\bhf_\w{16,}|\bgh[pousr]_\w{20,}|\bgithub_pat_\w{20,}|\bA[KS]IA[0-9A-Z]{16}\b|\bAIza[\w-]{30,}"
+    r"|\bxox[abeoprs]-[\w-]{10,}|\bglpat-[\w-]{16,}|\bnpm_\w{30,}|\bpypi-[\w-]{16,}|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
     r"|(?<=Bearer )[^\s'\"\\\[]{6,}|(?<=Basic )[A-Za-z0-9+/=]{12,}|(?<=://)[^\s/@'\"]*:[^\s/@'\"]*(?=@)"
     r"|(?<=[?&])(?P<name>(?:api[_-]?key|key|token|access_token|auth|sig|signature|secret|password)=)[^\s&#'\"]+",
     re.IGNORECASE,

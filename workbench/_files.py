@@ -1,5 +1,6 @@
 """Where data and cache lie, how a file is written whole, and how content is keyed."""
 
+import errno
 import hashlib
 import json
 import os
@@ -37,14 +38,23 @@ def whole(path: str | Path) -> Iterator[Path]:
 
     Yields:
         A path beside ``path`` to write to. When the block ends well, it is synced to the disk and takes the name ``path``;
-        when it does not, it is removed and ``path`` is as it was.
+        when it does not, it is removed and ``path`` is as it was. A link stays a link: the file that it leads to is written.
+
+    Raises:
+        OSError: ``path`` is there and is no file: a folder, a pipe, or a device such as ``/dev/null``, which a file that takes
+            its name would destroy.
 
     >>> with whole(folder / "note.txt") as draft:
     ...     _ = draft.write_text("all of it")
     >>> (folder / "note.txt").read_text()
     'all of it'
     """
-    target = Path(path)
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        kind = "folder" if target.is_dir() else "pipe or device"
+        raise OSError(
+            errno.EEXIST, f"it is a {kind}, and no file is written over it; give the name of a file", str(path)
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
@@ -53,7 +63,8 @@ def whole(path: str | Path) -> Iterator[Path]:
         draft.replace(target)
         _sync(target.parent)
     except OSError as error:
-        error.filename = error.filename or str(target)  # of a write to a full disk the system names no file
+        if error.filename in (None, str(draft)):  # of a write to a full disk the system names no file, else the draft
+            error.filename, error.filename2 = str(path), None
         raise
     finally:
         draft.unlink(missing_ok=True)

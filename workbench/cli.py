@@ -579,9 +579,7 @@ def serve(commands: typer.Typer) -> NoReturn:
 
 
 def _end(message: str, code: int) -> NoReturn:
-    shown = "".join(
-        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in _redact(message)
-    )
+    shown = "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in redact(message))
     sys.stderr.write(f"error: {shown}\n")
     sys.exit(code)
 
@@ -594,7 +592,7 @@ def _unforeseen(error: Exception) -> str:
 
     from workbench._files import cache_folder
 
-    text = _redact("".join(traceback.format_exception(error)))
+    text = redact("".join(traceback.format_exception(error)))
     lines = str(error).strip().splitlines()
     said = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     for folder in (cache_folder() / "logs", Path(tempfile.gettempdir()) / f"workbench-logs-{os.getuid()}"):
@@ -606,14 +604,6 @@ def _unforeseen(error: Exception) -> str:
             continue
         return f"{said[:400]} (what happened is in {path})"
     return f"{said[:400]} (no log of it could be written)"
-
-
-def _redact(text: str) -> str:
-    """Text without the keys and tokens of the environment."""
-    for name, value in os.environ.items():
-        if name.upper().endswith(("KEY", "TOKEN", "SECRET", "PASSWORD")) and len(value.strip()) >= 6:
-            text = text.replace(value.strip(), f"${name}")
-    return redact(text)
 
 
 if __name__ == "__main__":

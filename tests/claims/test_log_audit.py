@@ -320,3 +320,28 @@ def test_of_two_n_in_a_sentence_each_rate_has_its_own():
     both = "Steering raises refusals from 75% to 100% (n = 4), and from {}% to 97.1% (n = 35, p = 0.2)."
     assert [f.rule for f in wb.audit(both.format(88.6)) if f.grade in ("error", "slip")] == []
     assert [f.rule for f in wb.audit(both.format(88.7)) if f.grade in ("error", "slip")] == ["grim"]
+
+
+def test_the_page_of_an_audit_replaces_no_other_file(tmp_path):
+    log, page = read_text("Refusals rise from 80.0% to 88.7% (n = 35).\x1b[31m\u202e"), tmp_path / "a.html"
+    page.write_text("<p>my own notes</p>")
+    with pytest.raises(wb.WorkbenchError, match="no audit wrote it"):
+        write_page(log, wb.audit(log), page)
+    assert page.read_text() == "<p>my own notes</p>"
+    page.unlink()
+    written = write_page(log, wb.audit(log), page).read_text()
+    assert write_page(log, wb.audit(log), page).read_text() == written
+    assert "default-src 'none'" in written
+    assert r"\x1b[31m\u202e" in written
+    assert not {"\x1b", "\u202e"} & set(written)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"), [(".json", "[" * 100_000), (".html", "<div>" * 20_000), (".ipynb", '{"cells": ' + "[" * 100_000)]
+)
+def test_what_is_nested_too_deeply_is_not_read_and_loses_no_other_file(tmp_path, kind, text):
+    (tmp_path / f"deep{kind}").write_text(text)
+    (tmp_path / "log.md").write_text("Refusals rise from 80.0% to 88.7% (n = 35).")
+    audited = wb.audit(wb.read_log(tmp_path))
+    assert [why for _, _, why in audited.unread] == ["nested too deeply"]
+    assert [f.grade for f in audited.findings] == ["error"]

@@ -20,7 +20,7 @@ def test_rows_come_back_once_each(tmp_path):
     store.append(rows())
     assert store.keys() == {"a", "b", "c"}
     assert sorted(store.frame()["key"]) == ["a", "b", "c"]
-    assert list(store.frame({"c"})["text"]) == ["text of c"]
+    assert list(store.frame({"c"}, show_text=True)["text"]) == ["text of c"]
     assert store.frame(set()).empty
 
 
@@ -89,3 +89,10 @@ def test_parts_that_cannot_be_read_are_named_counted_and_skipped(tmp_path, caplo
     for name in ("empty", "torn", "text", "dir", "foreign", "keys", "number", "mean"):
         assert f"part-{name}.parquet is no whole part" in caplog.text
     assert "8 of 10 files were skipped" in caplog.text
+
+
+def test_texts_are_among_the_rows_when_they_are_asked_for(tmp_path):
+    store = wb.store.open(tmp_path)
+    store.append(rows("a"))
+    assert "text of a" not in store.frame().to_json()
+    assert list(store.frame(show_text=True)["text"]) == ["text of a"]

@@ -165,6 +165,8 @@ def test_an_answer_ends_in_a_stop_token(llama, tmp_path):
         ("{{ raise_exception('no chats') }}{{ messages }}", "refuses a chat: no chats"),
         ("{{ messages[0]['content'] }}{% if add_generation_prompt %}", "the chat template is broken"),
         ("no template at all", "is no chat template"),
+        (CHATML.replace("<turn>", "<turn>{{ ['<turn>', '<end>'] | random }}"), "something else each time"),
+        (CHATML.split("{% if add_generation_prompt")[0], "does not open the answer: it writes '<turn> assistant'"),
     ],
 )
 def test_a_template_keeps_the_prompt(llama, template, message):

@@ -97,7 +97,7 @@ def test_sign_inversion_runs(tmp_path, model, extractions):
     assert {entry.model for entry in entries} == {model}
     assert {entry.outcome for entry in entries} <= set(OUTCOMES)
     assert wb.ledger.open(tmp_path / "ledger").recheck()["agrees"].all()
-    rows = wb.store.open(tmp_path / "store").frame()
+    rows = wb.store.open(tmp_path / "store").frame(show_text=True)
     assert len(rows) > 30
     html = (done.results / "dose_response.html").read_text()
     assert "https://" not in re.sub(r"<script[^>]*>.*?</script>", "", html, flags=re.DOTALL)
@@ -130,7 +130,7 @@ def test_every_notebook_runs_on_any_model_records_its_claims_and_shows_no_text(t
     for page in done.results.glob("*.html"):
         assert "https://" not in re.sub(r"<script[^>]*>.*?</script>", "", page.read_text(), flags=re.DOTALL)
     shown = done.notebook.read_text()
-    texts = wb.store.open(tmp_path / "store").frame()["text"] if "store" in known_parameters(path) else []
+    texts = wb.store.open(tmp_path / "store").frame(show_text=True)["text"] if "store" in known_parameters(path) else []
     assert [text for text in texts if len(text) > 30 and text[:30] in shown] == []
 
 

@@ -147,6 +147,6 @@ def test_workers_that_keep_dying_end_the_sweep_and_what_is_finished_stays(cluste
     with pytest.raises(wb.WorkbenchError, match="run the same sweep again to go on"):
         run(model, arms, tmp_path / "ray", Killing(workers=1, cpus=1, restarts=0), stop="verdict")
     alone = run(model, arms, tmp_path / "here", "local", stop="verdict")
-    finished = wb.store.open(tmp_path / "ray").frame()
+    finished = wb.store.open(tmp_path / "ray").frame(show_text=True)
     assert 0 < len(finished) < len(alone)
     assert finished.set_index("key")["text"].to_dict().items() <= alone.set_index("key")["text"].to_dict().items()

@@ -104,7 +104,7 @@ def die_thirty_times(folder):
         status = os.waitpid(child, 0)[1]
         assert status in (0, signal.SIGKILL), "a process failed by itself"
         kills += status == signal.SIGKILL
-        frame = store.frame()
+        frame = store.frame(show_text=True)
         keys = set(frame["key"])
         assert held <= keys, "a row was lost"
         assert len(frame) == len(keys), "a row was counted twice"
@@ -120,7 +120,7 @@ def die_thirty_times(folder):
             keys = set()
         held = keys
     finish(store)
-    frame = store.frame()
+    frame = store.frame(show_text=True)
     assert dict(zip(frame["key"], frame["text"], strict=True)) == expected
     return kills, interrupted
 
@@ -130,10 +130,10 @@ def write_together(folder):
     store = wb.store.open(folder)
     children = [
         fork(lambda part=rows[::turn]: generate_missing(model, part, store, HOW, batch_size=8, flush_seconds=0))
-        for turn in (1, -1)
+        for turn in (1, -1, 1)
     ]
-    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
-    frame = store.frame()
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+    frame = store.frame(show_text=True)
     assert len(frame) == len(expected)
     assert dict(zip(frame["key"], frame["text"], strict=True)) == expected
     return len(list(store.folder.glob("part-*")))
@@ -239,7 +239,7 @@ def test_thirty_deaths_lose_and_double_nothing(tmp_path):
     assert interrupted > 5  # they died in the middle of a sweep, not before its first row
 
 
-def test_two_processes_write_one_store(tmp_path):
+def test_three_processes_write_one_store(tmp_path):
     assert alone(write_together, tmp_path / "store") > 9
 
 

@@ -276,3 +276,15 @@ def test_a_torn_part_costs_its_own_rows_only(llama, ds, tmp_path, caplog):
     assert again.equals(first)
     assert f"{part.name} is no whole part" in caplog.text
     assert "score-0.parquet is no whole part" in caplog.text
+
+
+def test_a_store_from_before_ends_were_kept_is_read(llama, tmp_path):
+    import pyarrow.parquet as pq
+
+    before = wb.sweep(llama, PROMPTS[:2], [wb.BASELINE], [wb.refusal], tmp_path, max_new_tokens=2)
+    for part in tmp_path.glob("part-*"):
+        pq.write_table(pq.read_table(part).drop_columns(["finish"]), part)
+    again = wb.sweep(llama, PROMPTS[:2], [wb.BASELINE], [wb.refusal], tmp_path, max_new_tokens=2)
+    assert again["value"].tolist() == before["value"].tolist()
+    assert set(again["finish"]) == {""}
+    assert len(list(tmp_path.glob("part-*"))) == 1

@@ -371,7 +371,7 @@ class Ledger:
         """Compute every recorded verdict again from its stored rows, and compare.
 
         Args:
-            texts: of the store of completions (``wb.store.open(…).frame()``): labels are then computed again too.
+            texts: of the store of completions (``wb.store.open(…).frame(show_text=True)``): labels are then computed again too.
             scores: the scores that gave the labels, e.g. ``[wb.refusal]``; each has a ``name``.
 
         Returns:
@@ -381,6 +381,8 @@ class Ledger:
         """
         import pandas as pd
 
+        if texts is not None and "text" not in texts:
+            raise WorkbenchError("texts= has no column 'text'; give wb.store.open(…).frame(show_text=True)")
         checked = []
         for entry in self.entries():
             differs, again = self._judge_again(entry, texts, scores)

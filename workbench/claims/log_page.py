@@ -3,10 +3,17 @@
 import html
 from pathlib import Path
 
+from workbench._errors import WorkbenchError, show_controls
 from workbench._files import whole
 from workbench.claims.log_audit import RULES, LogAudit
 from workbench.claims.log_text import LogText
 from workbench.claims.rules.finding import LogFinding
+
+#: what says that an audit wrote a page
+_MARK = '<meta name="generator" content="workbench audit">'
+
+#: the page loads nothing and runs nothing
+_POLICY = """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">"""
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #24292f; --ground: #ffffff; --soft: #f6f7f9; --rule: #d8dce1; --error: #b3261e; --slip: #8a5a00; --weak: #5b4bb5; --note: #4a6374; }
@@ -35,7 +42,10 @@ footer { border-top: 1px solid var(--rule); font-size: 13px; }
 
 
 def page(log: LogText, audit: LogAudit) -> str:
-    """The page as HTML: every line of the log as it stands, escaped, with what the rules say of it beside it."""
+    """The page as HTML: every line of the log as it stands, escaped, with what the rules say of it beside it.
+
+    Control characters are shown and not obeyed.
+    """
     by_line: dict[tuple[str, int], list[LogFinding]] = {}
     for finding in audit.findings:
         by_line.setdefault((finding.source, finding.line), []).append(finding)
@@ -57,8 +67,8 @@ def page(log: LogText, audit: LogAudit) -> str:
     checked = ", ".join(f"{html.escape(rule)} {n}×" for rule, n in sorted(audit.checked.items(), key=lambda kv: -kv[1]))
     unread = "".join(f"<li>{html.escape(f'{file}:{line}: {why}')}</li>" for file, line, why in audit.unread)
     title = html.escape(f"Audit of {audit.source}")
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'  # noqa: E501
+    return show_controls(
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n{_MARK}\n{_POLICY}\n'  # noqa: E501
         f'<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<header><h1>{title}</h1><p class="counts">{said}</p></header>\n'
         f"<main>\n{chr(10).join(rows)}\n</main>\n<footer><p>Checked: {checked or 'nothing'}. No fault found is not the same as right.</p>"
         f"{f'<p>Not read:</p><ul>{unread}</ul>' if unread else ''}</footer>\n</body>\n</html>\n"
@@ -75,8 +85,14 @@ def _row(text: str, number: int, findings: list[LogFinding]) -> str:
 
 
 def write_page(log: LogText, audit: LogAudit, path: str | Path) -> Path:
-    """Write the page of an audit. Returns its path."""
+    """Write the page of an audit. Returns its path.
+
+    Raises:
+        WorkbenchError: another file has that name; only a page that an audit wrote is replaced.
+    """
     target = Path(path)
+    if target.is_file() and _MARK.encode() not in target.read_bytes()[:2000]:
+        raise WorkbenchError(f"{target} is there, and no audit wrote it; move it away, or give another name to --html")
     with whole(target) as draft:
         draft.write_text(page(log, audit), encoding="utf-8")
     return target

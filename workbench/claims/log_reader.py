@@ -109,7 +109,12 @@ def read_text(text: str, source: str = "text", kind: str = ".md") -> LogText:
     if kind not in _READERS and begins.startswith(("<!doctype html", "<html", "<table")):
         kind = ".html"
     if kind in _READERS:
-        return _READERS[kind](text, source)
+        try:
+            return _READERS[kind](text, source)
+        except (
+            RecursionError
+        ):  # brackets or tags in one another, thousands deep: no log, and no reason to lose the others
+            return unreadable(source, "nested too deeply")
     lines = [repaired(line) for line in text.splitlines()]
     log = LogBuilder(source)
     told = [with_points(line) for line in lines] if has_decimal_commas(text) else lines

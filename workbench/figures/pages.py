@@ -2,6 +2,7 @@
 
 import html
 import importlib.util
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ _POLICY = (
     "default-src 'none'; script-src 'nonce-{}'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:; "
     "base-uri 'none'; form-action 'none'"
 )
+
+#: bytes of a name, beside which a draft has to have one of its own
+_LONGEST = 200
 
 #: hover cards keep their own white text, which plotly puts in elements of the classes "nums" and "name"
 _STYLE = """
@@ -79,6 +83,8 @@ def save(figure: "go.Figure | Markup", path: str | Path, size: tuple[int, int] =
     ('heads.html', True)
     """
     target = Path(path)
+    if not target.name or "\0" in target.name or len(os.fsencode(target.name)) > _LONGEST:
+        raise WorkbenchError(f"path={str(path)!r:.60}: expected the name of a page, e.g. 'dose.html'")
     if target.suffix.lower() in _PICTURES:
         return _picture(figure, target, size)
     if target.suffix.lower() not in (".html", ".htm"):

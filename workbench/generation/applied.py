@@ -100,6 +100,10 @@ def check_positions(steers: Sequence[Steer], prompt_lengths: Sequence[int]) -> N
                 edit.condition.read.check_prompt_length(length)
 
 
+#: more of anything is a slip, and more than memory holds
+_MOST = 10_000_000
+
+
 def check_sizes(**sizes: object) -> None:
     """Refuse what is no whole number from 1, by the name of the argument.
 
@@ -108,6 +112,8 @@ def check_sizes(**sizes: object) -> None:
     for name, size in sizes.items():
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise WorkbenchError(f"{name}={size!r}: expected a whole number, at least 1")
+        if size > _MOST:
+            raise WorkbenchError(f"{name}={size!r:.40}: expected at most {_MOST:,}")
 
 
 def check_direction(direction: Direction, site: Site, model: Model) -> None:

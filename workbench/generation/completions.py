@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from workbench._errors import WorkbenchError, check_flag
+from workbench.models.chats import control_tokens
 from workbench.models.identity import known_revision
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Prompt, Prompts, as_prompts
@@ -167,8 +168,15 @@ def as_pairs(texts: Prompts | Sequence[str | Prompt] | Sequence[tuple[str, str]]
     return as_prompts([prompt for prompt, _ in pairs], "texts"), [response for _, response in pairs]
 
 
-def encode_pairs(model: Model, prompts: Prompts, responses: Sequence[str]) -> Encoded:
-    """Chats of prompts with their responses; an empty response has no tokens."""
+def encode_pairs(model: Model, prompts: Prompts, responses: Sequence[str], written: bool = False) -> Encoded:
+    """Chats of prompts with their responses; an empty response has no tokens.
+
+    A response that somebody typed, not one that a model has ``written``, may hold no control token, e.g. the end of a turn.
+    """
+    control = control_tokens(model.tokenizer, model.name)
+    for prompt, text in zip(prompts, responses, strict=True):
+        if not (written or prompt.control_tokens):
+            control.check([], text, model.name, f"the response to prompt {prompt.id!r}")
     chats = model.encode(prompts).followed_by([model.tokenize(text) if text else () for text in responses])
     model.check_lengths(chats.lengths)
     return chats

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench._errors import WorkbenchError, logger
+from workbench._errors import WorkbenchError, check_flag, logger
 from workbench._files import whole
 
 if TYPE_CHECKING:
@@ -72,16 +72,24 @@ class Store:
     def _parts(self) -> list[Path]:
         return sorted(self.folder.glob(f"{self.kind}-*.parquet"))
 
-    def frame(self, keys: Collection[str] | None = None) -> "pd.DataFrame":
-        """All rows, or those with the given keys; each key once."""
+    def frame(self, keys: Collection[str] | None = None, *, show_text: bool = False) -> "pd.DataFrame":
+        """All rows, or those with the given keys; each key once.
+
+        Args:
+            show_text: have the column ``text`` too. What steered models wrote to harmful requests is among it.
+        """
         import pandas as pd
 
         wanted = None if keys is None else [("key", "in", list(keys))]
         parts = self._read(filters=wanted) if keys is None or keys else []
         parts = [part for part in parts if len(part)]
-        if not parts:
-            return pd.DataFrame(columns=list(self.columns))
-        return pd.concat(parts, ignore_index=True).drop_duplicates("key", ignore_index=True)
+        if parts:
+            rows = pd.concat(parts, ignore_index=True).drop_duplicates("key", ignore_index=True)
+        else:
+            rows = pd.DataFrame(columns=list(self.columns))
+        if self.kind == "part" and "finish" not in rows:  # of a store from before that was kept
+            rows["finish"] = ""
+        return rows if check_flag(show_text, "show_text") else rows.drop(columns="text", errors="ignore")
 
     def keys(self) -> set[str]:
         """The keys of all rows."""

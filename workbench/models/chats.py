@@ -84,6 +84,11 @@ def option_names(source: str) -> frozenset[str]:
         tree = jinja2.Environment(extensions=["jinja2.ext.loopcontrols"]).parse(plain)
     except jinja2.TemplateSyntaxError as error:
         raise WorkbenchError(f"the chat template is broken: {error.message}, at its line {error.lineno}") from error
+    if any(used.name == "random" for used in tree.find_all(jinja2.nodes.Filter)):
+        raise WorkbenchError(
+            "the chat template writes something else each time (| random), so no chat could be told from another; "
+            "give another template: wb.load(..., chat_template=...)"
+        )
     names = jinja2.meta.find_undeclared_variables(tree)
     names |= set(re.findall(r"\b(\w+) is (?:not )?defined", source))  # given a value by the template where it has none
     return frozenset(names - _GIVEN | ({"date"} if "strftime_now" in names else set()))
@@ -208,20 +213,29 @@ def control_tokens(tokenizer: Any, name: str) -> ControlTokens:
 
 
 def check_chat(tokenizer: Any, name: str, options: Mapping[str, Any], stop_ids: frozenset[int]) -> None:
-    """Refuse a template that does not keep the prompt, or that ends an answer with what is no stop token.
+    """Refuse a template that does not keep the prompt, does not open the answer, or ends one with what is no stop token.
 
-    Generation goes on behind such an end, into a turn of the user that the model invents.
+    Generation goes on behind such an end, into a turn of the user that the model invents. Where the answer is not opened, the
+    model writes the header of its turn by itself, and what is read at the last token of the prompt is not where it answers.
     """
     if not tokenizer.chat_template:
         return
     question = {"role": "user", "content": _QUESTION}
-    check_kept(render(tokenizer, name, [question], options), [question], name, "the prompt")
+    opened, closed = (render(tokenizer, name, [question], options, opens) for opens in (True, False))
+    check_kept(opened, [question], name, "the prompt")
     turns = [question, {"role": "assistant", "content": _ANSWER}]
     text = render(tokenizer, name, turns, options, opens=False)
-    _, answered, end = text.rpartition(_ANSWER)
+    before, answered, end = text.rpartition(_ANSWER)
     if not answered:
         raise WorkbenchError(
             f"the chat template of {name} does not keep an answer: it is not in the chat that it writes"
+        )
+    header = before.removeprefix(closed).strip() if before.startswith(closed) else ""
+    if opened == closed and header:
+        raise WorkbenchError(
+            f"the chat template of {name} does not open the answer: it writes {header!r:.60} before an answer that is there, and "
+            "nothing where the model is to answer. Let it write that where add_generation_prompt is true, or, for a look, "
+            "wb.load(..., check=False)"
         )
     ids = tokenizer.encode(end.strip(), add_special_tokens=False)
     if not ids or ids[0] not in stop_ids:

@@ -42,7 +42,7 @@ def file_hash(path: Path) -> str:
             if content["proof"] == proof:
                 return str(content["sha256"])
         except (OSError, ValueError, KeyError, TypeError):
-            pass
+            pass  # no hash is kept yet, or its file is torn: it is computed again, and the file is written anew
         with open(path, "rb") as stream:
             digits = hashlib.file_digest(stream, "sha256").hexdigest()
         if _proof(path) != proof:

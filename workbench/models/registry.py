@@ -172,7 +172,13 @@ def resolve(name: str) -> Source | Path:
         return SOURCES[str(name)]
     name = str(name)
     path = Path(name).expanduser()
-    if path.is_dir():
+    try:
+        is_folder = bool(name.strip()) and path.is_dir()
+    except (OSError, RuntimeError, ValueError):  # too long for a name, or a folder that may not be looked into
+        is_folder = False
+        if len(name) > 200:
+            raise WorkbenchError(f"unknown model {name[:60]!r}…: its name is too long") from None
+    if is_folder:
         if not any((path / kind).is_file() for kind in ("config.json", "adapter_config.json")):
             gguf = sorted(p.name for p in path.glob("*.gguf"))
             hint = f"; load its GGUF file by its path, {path / gguf[0]}" if gguf else ""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench._errors import WorkbenchError, unknown
+from workbench._files import whole
 from workbench.models.fetch import quiet
 from workbench.models.registry import label, located
 
@@ -29,6 +30,10 @@ class NotebookFailed(WorkbenchError):
     def __init__(self, message: str, cell: int, error: str):
         super().__init__(message)
         self.cell, self.error = cell, error
+
+
+#: paths that papermill writes as ``_WrittenWhole`` does
+_TARGETS: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -304,12 +309,27 @@ def _parameter(name: str, default: ast.expr, declared: ast.expr | None, source: 
     return Parameter(name, ast.get_source_segment(source, default) or "", value, kind)
 
 
+class _WrittenWhole:
+    """How papermill writes the executed notebook: beside the old one, and then in its place. It writes after every cell."""
+
+    def write(self, content: str, path: str) -> None:
+        with whole(path) as draft:
+            draft.write_text(content, encoding="utf-8")
+
+    def pretty_path(self, path: str) -> str:
+        return path
+
+
 def _papermill(path: Path, target: Path, parameters: Mapping[str, object], progress: bool, log: bool) -> None:
     import papermill
     from jupyter_client.kernelspec import NoSuchKernel
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
+    from papermill.iorw import papermill_io
 
+    if str(target) not in _TARGETS:
+        papermill_io.register(str(target), _WrittenWhole())
+        _TARGETS.add(str(target))
     try:
         with contextlib.nullcontext() if log else _no_chatter():
             papermill.execute_notebook(

@@ -113,7 +113,7 @@ def _encode(
                 f"prompt {prompts[responses.index('')].id!r} brings no answer to read; pass (prompt, response) pairs or "
                 "Completions"
             )
-        chats = encode_pairs(model, prompts, responses)
+        chats = encode_pairs(model, prompts, responses, written=True)
     return chats, steer_per_row(steer, len(chats), "text")
 
 

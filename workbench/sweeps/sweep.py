@@ -122,7 +122,7 @@ def sweep(
     _tell_of_other_revisions(model, shelf)
     wanted = [row for row in rows if row.key not in skipped] if written else []
     generate_missing(model, wanted, shelf, decoding, batch_size, stream=stream)
-    frame = _rows_frame(model, rows, shelf.frame({row.key for row in wanted}), decoding)
+    frame = _rows_frame(model, rows, shelf.frame({row.key for row in wanted}, show_text=True), decoding)
     if not written:
         frame[["tokens", "finish"]] = [0, "not written"]
     frame.loc[frame["key"].isin(skipped), ["tokens", "finish"]] = [0, "screened"]

@@ -75,7 +75,7 @@ def _outcome(ours: Connection, process: multiprocessing.process.BaseProcess) -> 
         if ours.poll():
             return ours.recv()
     except EOFError:
-        pass
+        pass  # it ended without a report: its exit code, read below, is all that is known
     process.join()
     code = process.exitcode or 0
     return -1, f"its process ended {f'by signal {-code} (out of memory?)' if code < 0 else f'with code {code}'}"

@@ -250,7 +250,7 @@ class Withheld:
         from workbench.generation.store import open as open_store
         from workbench.steering.steer import Steer
 
-        rows = open_store(runs / "store").frame()
+        rows = open_store(runs / "store").frame(show_text=True)
         rows = rows[rows["text"].str.len() > _SHORTEST]
         beginnings, plain = rows["text"].map(_beginning), rows["steer"] == str(Steer())
         return cls((frozenset(beginnings[~plain]) - frozenset(beginnings[plain])) - {""})
