@@ -17,8 +17,8 @@ from workbench.models.hooks import blocks
 class _PreallocatedLayer(DynamicLayer):
     """Keys and values of one layer in a buffer that is written in place, [batch, capacity, key or value, head, width].
 
-    All that a step adds to a row lies together. With a head before the columns, as transformers has it, a step of 256 rows
-    wrote six places per row, each on a page of its own: that took as long as the products that make q, k and v.
+    All that a step adds to a row lies together. With heads before the columns, as transformers has them, a step writes a place
+    of its own for every head, key and value of a row, which takes twice as long for 256 rows.
     """
 
     keys: torch.Tensor  # views of the buffer, [batch, head, capacity, width]
