@@ -21,8 +21,8 @@ from transformers.models.llama import modeling_llama
 
 import workbench as wb
 from workbench.generation import engine, kv_cache
-from workbench.generation.applied import Applied
-from workbench.generation.engine import Batch, Writer, likeliest, read_shared
+from workbench.generation.applied import CompiledEdit
+from workbench.generation.engine import Batch, Writer, read_shared
 from workbench.generation.prepacked import PrepackedWeights
 from workbench.models.model import Model
 from workbench.steering.directions import Direction
@@ -69,7 +69,7 @@ def writing(model: Model, rows: int, prepacked: bool = True) -> Iterator[Callabl
     stops = torch.tensor(sorted(model.stop_ids))
 
     def choose(logits: torch.Tensor, of: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
-        token = likeliest(logits, of, steps)
+        token = engine.likeliest(logits, of, steps)
         return token.masked_fill(torch.isin(token, stops), 0)
 
     with torch.no_grad(), ExitStack() as inside:
@@ -119,7 +119,7 @@ def by_part(model: Model, step: Callable[[], None], times: int, clock: Callable[
         (modeling_llama.LlamaDecoderLayer, "forward", "residual sums"),
         (modeling_llama, "create_causal_mask", "mask"),
         (kv_cache._PreallocatedLayer, "update", "writing keys and values"),
-        (Applied, "delta", "edits"),
+        (CompiledEdit, "change", "edits"),
         (engine, "likeliest", "argmax"),
         (engine, "next_logits", "model, rest"),
         (Writer, "_done", "which rows have ended"),
