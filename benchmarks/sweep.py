@@ -5,12 +5,13 @@ every position steered. Contenders take turns in one process after a warm-up, on
 the whole grid, stored and scored; the others a sample of its cells, every ratio alike. The last three run in an environment
 of their own that ``peers.py`` makes. Writes figures/benchmark_sweep.json and .png.
 
-    python benchmarks/sweep.py [--dtypes bfloat16 float32] [--rounds 2] [--without peers scaling]
+    python benchmarks/sweep.py [--dtypes bfloat16 float32] [--rounds 1] [--without peers scaling]
 """
 
 import argparse
 import functools
 import json
+import os
 import platform
 import statistics
 import time
@@ -22,6 +23,7 @@ import extraction
 import peers
 import picture
 import scaling
+import step
 import torch
 import tracing
 from contenders import Cell
@@ -37,7 +39,7 @@ Measured = dict[str, float]
 
 
 def main() -> None:
-    options = arguments()
+    options, started = arguments(), time.perf_counter()
     found = measured_before({"machine": machine(), "model": options.model, "new_tokens": NEW, "rounds": options.rounds})
     for dtype in options.dtypes:
         found[dtype] = compared(options, dtype)
@@ -51,6 +53,8 @@ def main() -> None:
         found["ratios"]["trace_over_forward"] = found["tracing"]["trace_over_forward"]
         found["extraction"] = extraction.overhead(wb, wb.load(options.model))
         found["ratios"]["extract_over_forward"] = found["extraction"]["extract_over_forward"]
+        found["ratios"]["added_10k_over_1k"] = found["scaling"]["added_10k_over_1k"]
+    found["minutes"] = round((time.perf_counter() - started) / 60, 1)
     save(found)
     print(json.dumps(found, indent=1))
 
@@ -66,8 +70,9 @@ def compared(options: argparse.Namespace, dtype: str) -> dict:
         "workbench": (cells, contenders.swept),
         "bridge_cell": (few, contenders.bridged),
         "writing_only": (sparse, contenders.swept),
-        "verdict_stop": (cells, functools.partial(contenders.swept, stop="verdict")),
     }
+    if dtype == options.dtypes[0]:  # these take minutes, and their ratios are alike in every dtype
+        runs["verdict_stop"] = (cells, functools.partial(contenders.swept, stop="verdict"))
     for taken, run in runs.values():  # warm-up
         run(model, taken[:2], NEW)
     times: dict[str, list[float]] = {name: [] for name in runs}
@@ -79,19 +84,22 @@ def compared(options: argparse.Namespace, dtype: str) -> dict:
             times[name].append((time.perf_counter() - started) / (SIDE * len(taken)))
             print(f"{dtype} {name}: {1 / times[name][-1]:.2f} completions/s", flush=True)
     rates = {name: 1 / statistics.median(taken) for name, taken in times.items()}
-    rates["bridge_single"] = single(model, sample)
+    if dtype == options.dtypes[0]:
+        rates["bridge_single"] = single(model, sample)
     equal = {"workbench": agreement(contenders.packed(model, sample, NEW), swept["hf_cell"])}
     if "peers" not in options.without:
         for name, peer in peers.measured(model, few, NEW, dtype).items():
             rates[name] = peer["completions_per_second"]
             theirs = [contenders.cut(row, model.stop_ids) for row in peer["tokens"]]
             equal[name] = agreement(theirs, of_few(swept["hf_cell"]))
-    return {
+    facts = {
         "completions_per_second": {name: round(rate, 3) for name, rate in rates.items()},
-        "ratios": ratios(rates) | {"decode_over_prefill": decode_over_prefill(model)},
+        "ratios": ratios(rates) | step_rates(model),
         "rows_equal_to_transformers": equal,
-        "same_verdicts": same_verdicts(swept["workbench"], swept["verdict_stop"]),
     }
+    if "verdict_stop" in swept:
+        facts["same_verdicts"] = same_verdicts(swept["workbench"], swept["verdict_stop"])
+    return facts
 
 
 def grid(model: Model, on: wb.Positions) -> list[Cell]:
@@ -113,7 +121,7 @@ def ratios(rates: Measured) -> Measured:
     """Our completions per second over theirs; the two ways of ours, over transformers'."""
     ours = {"writing_only", "verdict_stop"}
     found = {name: rates["workbench"] / rate for name, rate in rates.items() if name not in ours | {"workbench"}}
-    found |= {name: rates[name] / rates["hf_cell"] for name in ours}
+    found |= {name: rates[name] / rates["hf_cell"] for name in ours & rates.keys()}
     return {name: round(ratio, 2) for name, ratio in found.items()}
 
 
@@ -125,25 +133,9 @@ def single(model: Model, cells: list[Cell]) -> float:
     return 2 * len(few) / (time.perf_counter() - started)
 
 
-@torch.no_grad()
-def decode_over_prefill(model: Model, rows: int = 256) -> float:
-    """Tokens written per second over tokens read per second by a bare forward pass over as many tokens."""
-    prompts = (wb.pairs("refusal").test.positive.texts * 3)[:rows]
-    ids = torch.randint(1000, 2000, (rows, NEW))
-    once, whole, read = [], [], []
-    for _ in range(3):
-        started = time.perf_counter()
-        wb.generate(model, prompts, max_new_tokens=1, batch_size=rows, progress=False)
-        once.append(time.perf_counter() - started)
-        started = time.perf_counter()
-        done = wb.generate(model, prompts, max_new_tokens=NEW, batch_size=rows, progress=False)
-        whole.append(time.perf_counter() - started)
-        started = time.perf_counter()
-        model.hf(input_ids=ids, use_cache=False, logits_to_keep=1)
-        read.append(time.perf_counter() - started)
-    written = sum(len(row) - 1 for row in done.token_ids)
-    decode = written / (statistics.median(whole) - statistics.median(once))
-    return round(decode / (ids.numel() / statistics.median(read)), 3)
+def step_rates(model: Model) -> Measured:
+    """Tokens written per second by rows that never end, over tokens that a bare forward pass reads per second."""
+    return {f"step_of_{rows}_over_bare_pass": step.over_bare_pass(model, rows) for rows in (256, 64)}
 
 
 def of_few(tokens: contenders.Tokens) -> contenders.Tokens:
@@ -162,9 +154,19 @@ def same_verdicts(whole, stopped) -> float:
 
 
 def machine() -> str:
-    """Where this ran, in words."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
-    return f"{device}, {platform.machine()}, torch {torch.__version__}"
+    """Where this ran, in words: what the processor is, what it multiplies with, threads, and torch."""
+    if torch.cuda.is_available():
+        return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
+    names = [line.partition(":")[2] for line in _cpuinfo() if line.startswith("model name")]
+    name = names[0].strip() if names else platform.machine()
+    amx = torch.cpu._is_amx_tile_supported() and "AMX" in os.environ.get("ONEDNN_MAX_CPU_ISA", "AMX").upper()
+    units = f"{torch.backends.cpu.get_cpu_capability()}, {'AMX' if amx else 'no AMX'}"
+    return f"{name}, {units}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+
+
+def _cpuinfo() -> list[str]:
+    about = Path("/proc/cpuinfo")
+    return about.read_text().splitlines() if about.exists() else []
 
 
 def measured_before(settings: dict) -> dict:
@@ -185,7 +187,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="smollm2-refusal")
     parser.add_argument("--dtypes", nargs="+", default=["bfloat16", "float32"])
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--without", nargs="*", default=[], choices=["peers", "scaling"])
     return parser.parse_args()
 

@@ -5,6 +5,7 @@ What is asked, and which file answers:
     how is a Steer put on a running model?        applied      steered, Applied
     which rows run together, and in which order?  schedule     place_rows, read_together
     how are keys and values cached?               kv_cache     PreallocatedCache
+    how is a product with weights made quick?     prepacked    PrepackedWeights
     how does a batch read and write?              engine       Batch, Writer, first_logits
     how do I write completions?                   generate     generate
     greedy, or sampled?                           decoding     Sampling

@@ -206,12 +206,7 @@ class Writer(PerRow):
     def until(self, share: float) -> Ended:
         """Write until this share of the rows has ended; these leave, and are returned with their tokens."""
         while True:
-            token = self.choose(self.logits, self.rows, self.steps.clamp(max=self.new - 1))
-            going = (~self.done).nonzero().flatten()
-            self.written[going, self.steps[going]] = token[going]
-            self.steps[going] += 1
-            self.done = self._done(token)
-            token = token.clamp(min=0)  # a row that failed is read on until it leaves, like any that has ended
+            token = self._choose()
             keep = (~self.done).nonzero().flatten()
             leaving = len(self) - len(keep) >= share * len(self)
             ended = self._leave(keep) if leaving else []
@@ -234,6 +229,15 @@ class Writer(PerRow):
         self.applied.join(other.applied)
         self.cache.join(other.cache, width, columns)
         super().join(other)
+
+    def _choose(self) -> torch.Tensor:
+        """The next token of every row, [n], int64, written down where the row has not ended."""
+        token = self.choose(self.logits, self.rows, self.steps.clamp(max=self.new - 1))
+        going = (~self.done).nonzero().flatten()
+        self.written[going, self.steps[going]] = token[going]
+        self.steps[going] += 1
+        self.done = self._done(token)
+        return token.clamp(min=0)  # a row that failed is read on until it leaves, like any that has ended
 
     def _done(self, token: torch.Tensor) -> torch.Tensor:
         """Which rows have ended, [n], bool: by a stop token, at their last token, failed, or since nothing more is asked."""

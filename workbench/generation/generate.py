@@ -18,6 +18,7 @@ from workbench.generation.completions import Completions, complete
 from workbench.generation.decoding import GREEDY, Sampling, draw, random_numbers
 from workbench.generation.engine import Batch, Choose, Decided, Ended, Writer, likeliest, mark_failed, read_shared
 from workbench.generation.memory import Room, is_out_of_memory
+from workbench.generation.prepacked import PrepackedWeights
 from workbench.generation.schedule import LEAVE, REFILL, Place, place_rows, read_together
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Prompt, Prompts, as_prompts
@@ -139,7 +140,8 @@ def stream_tokens(
     numbers = None if sampling.greedy else random_numbers(sampling, encoded.token_ids, steers, max_new_tokens)
     choose = likeliest if numbers is None else partial(_draw, sampling, numbers.to(model.device))
     places = place_rows(steers, encoded.token_ids)
-    desk = _Desk(model, encoded, steers, places, max_new_tokens, choose, decided, watch)
+    packed = PrepackedWeights(model, min(room.most, len(encoded)), max_new_tokens)
+    desk = _Desk(model, packed, encoded, steers, places, max_new_tokens, choose, decided, watch)
     waiting, running = sorted(range(len(encoded)), key=places.__getitem__), None
     held: list[int]
     while waiting or running:
@@ -167,6 +169,7 @@ class _Desk:
     """What every batch of one call has in common, and how a batch is begun, joined and written on."""
 
     model: Model
+    packed: PrepackedWeights
     encoded: Encoded
     steers: Sequence[Steer]
     places: Sequence[Place]
@@ -177,7 +180,7 @@ class _Desk:
 
     def advance(self, running: Writer | None, taken: list[int], more: bool) -> tuple[Writer | None, Ended]:
         """Take rows in, and write until enough rows have ended to take others in; None when no row is left."""
-        with alone(self.model):
+        with alone(self.model), self.packed.used():
             return self._advance(running, taken, more)
 
     def _advance(self, running: Writer | None, taken: list[int], more: bool) -> tuple[Writer | None, Ended]:

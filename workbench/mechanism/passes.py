@@ -155,10 +155,8 @@ class _Starts:
         assert self.cache is not None
         cache = PreallocatedCache(self.model.n_layers, width)
         for number, (ours, read) in enumerate(zip(cache.stack, self.cache.stack, strict=True)):
-            ours.dtype, ours.device, ours.is_initialized = read.dtype, read.device, True
             ours.length = read.length
-            # below the layer the columns that follow are written into the same buffers, by every batch anew
-            ours.keys, ours.values = read.keys, read.values
+            ours.hold(read.buffer)  # below the layer the columns that follow are written into it, by every batch anew
             if number >= layer:
                 ours.keep(where)
         return cache
