@@ -344,4 +344,4 @@ def test_what_is_nested_too_deeply_is_not_read_and_loses_no_other_file(tmp_path,
     (tmp_path / "log.md").write_text("Refusals rise from 80.0% to 88.7% (n = 35).")
     audited = wb.audit(wb.read_log(tmp_path))
     assert [why for _, _, why in audited.unread] == ["nested too deeply"]
-    assert [f.grade for f in audited.findings] == ["error"]
+    assert "error" in {f.grade for f in audited.findings}
