@@ -5,6 +5,7 @@ import html
 import json
 import pprint
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -299,6 +300,19 @@ def executed(folder, *outputs, markdown="", parameters=None):
     book.metadata["papermill"] = {"parameters": given, "duration": 1.0, "end_time": "now"}
     nbformat.write(book, path)
     return folder / "runs"
+
+
+@pytest.mark.parametrize(("other", "names"), [("", {"planted"}), ("planted-0abcdef1", {"planted", "planted-0abcdef1"})])
+def test_a_model_in_a_folder_has_one_page_unless_another_folder_has_its_name(tmp_path, other, names):
+    given = {"model": str(tmp_path / "models" / "planted"), "profile": "smoke"}
+    runs = executed(tmp_path, {"text/plain": "1"}, parameters=given)
+    (runs / "m").rename(runs / "planted-0123abcd")
+    if other:
+        shutil.copytree(runs / "planted-0123abcd", runs / other)
+        names = {*names, "planted-0123abcd"}
+    record("S3.2", planted_rows(80, 0.5), path=runs / "ledger")
+    build(runs)
+    assert {page.stem for page in (runs / "report" / "models").glob("*.html")} - {"index"} == names
 
 
 #: every way by which a notebook can bring something into a page that runs; what runs would set the title

@@ -1,9 +1,11 @@
 """The report: a folder of pages that open without a network, made from the ledger and the executed notebooks of runs."""
 
 import json
+import re
 import secrets
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -71,8 +73,12 @@ class Pages:
 
     @cached_property
     def books(self) -> list[Book]:
-        """The executed notebooks."""
-        return read_books(self.runs)
+        """The executed notebooks; of a model in a folder, under the name that its verdicts have, if no other folder has it."""
+        books = read_books(self.runs)
+        short = {book.model: re.sub(r"-[0-9a-f]{8}$", "", book.model) for book in books}
+        alone = {name for name, n in Counter(short.values()).items() if n == 1}
+        names = {name: kept for name, kept in short.items() if kept in self._judged and kept in alone}
+        return [replace(book, model=names.get(book.model, book.model)) for book in books]
 
     @cached_property
     def verdicts(self) -> dict[str, list[dict[str, Any]]]:
@@ -83,8 +89,11 @@ class Pages:
     @cached_property
     def models(self) -> list[str]:
         """Every model with a verdict or an executed notebook."""
-        with_verdict = [v["model"] for verdicts in self.verdicts.values() for v in verdicts]
-        return sorted({*with_verdict, *(book.model for book in self.books)} - {""})
+        return sorted({*self._judged, *(book.model for book in self.books)} - {""})
+
+    @cached_property
+    def _judged(self) -> set[str]:
+        return {v["model"] for verdicts in self.verdicts.values() for v in verdicts}
 
     @cached_property
     def _stamp(self) -> dict[str, str]:
