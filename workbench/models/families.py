@@ -82,7 +82,7 @@ def check_config(config: Mapping[str, Any], where: str) -> None:
         raise WorkbenchError(f"{where}: architectures is {written!r:.60}; expected a list, e.g. ['{FAMILIES[family]}']")
     if FAMILIES[family] not in written:
         raise WorkbenchError(
-            f"{where}: its architecture is {', '.join(map(str, written))}, which models of its model_type do not have; "
+            f"{where}: its architecture is {', '.join(map(str, written))}, which does not write text as a chat model does; "
             f"expected {FAMILIES[family]}"
         )
     how = next((config[key] for key in _QUANTISED if config.get(key) is not None), None)
