@@ -172,12 +172,12 @@ MENDABLE = [
     *((f"batch quick --jobs {number}", "jobs") for number in ("two", "1.5", "''", "0", "-1")),
     # fetch and check
     *((f"fetch {name}", "unknown") for name in ("smolm2-refusal", "../x", "SMOLLM2", "💥", "'a b'", "~/x", "a/b/c")),
-    ("fetch ''", "without config.json"),
-    ("fetch " + "x" * 3000, "file name too long"),
+    ("fetch ''", "unknown model ''"),
+    ("fetch " + "x" * 3000, "its name is too long"),
     ("fetch smolm2-refusal", "did you mean 'smollm2-refusal'"),
     ("fetch smollm2-refusal nope", "unknown"),
     ("check nope", "unknown model 'nope'"),
-    ("check ''", "without config.json"),
+    ("check ''", "unknown model ''"),
     ("check .", "without config.json"),
     ("check empty", "without config.json"),
     ("check file", "is a file; expected a model's folder"),
@@ -187,7 +187,7 @@ MENDABLE = [
     ("check models/adapter", "config.json"),
     ("check models/model.gguf", ""),
     ("check smollm2-refusl", "did you mean 'smollm2-refusal'"),
-    ("check x" + "y" * 3000, "file name too long"),
+    ("check x" + "y" * 3000, "its name is too long"),
     # plan
     ("plan nope --hardware h100 --arms 1", "unknown sizes of 'nope'"),
     ("plan smollm2-refusal --hardware h1000 --arms 1", "h1000"),
@@ -248,7 +248,7 @@ MENDABLE = [
     # run: the rest
     *((f"run {BOOK} --profile {name}", "unknown profile") for name in ("fast", "''", "../..", "QUICK")),
     (f"run {BOOK} --model nope", "unknown model"),
-    (f"run {BOOK} --model ''", "without config.json"),
+    (f"run {BOOK} --model ''", "unknown model ''"),
     (f"run {BOOK} --runs file", "file is a file; expected a folder"),
     (f"run {BOOK} --runs file/below/it", "file is a file; expected a folder"),
     # batch

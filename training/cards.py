@@ -178,7 +178,7 @@ def _share(value: Estimate) -> str:
 
 def _settings(recipe: Recipe, sha256: str) -> str:
     """The recipe as a list, and what came out here: another machine may differ in the last bits, hardly in the rates."""
-    told = {key: value for key, value in asdict(recipe).items() if value is not None}
+    told = {key: value for key, value in asdict(recipe).items() if value is not None and value is not False}
     lines = [f"- {key.replace('_', ' ')}: {value}" for key, value in told.items()]
     return "\n".join([*lines, f"- sha256 of the weights begins with: {sha256}"])
 

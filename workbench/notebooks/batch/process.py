@@ -49,7 +49,7 @@ def execute_apart(
     executed = runs / f"{execution.name}.ipynb"
     log = executed.with_suffix(".log")
     log.parent.mkdir(parents=True, exist_ok=True)
-    executed.unlink(missing_ok=True)  # what an earlier run left says nothing about this one
+    earlier = _written(executed)  # it stays until there is another, and says nothing about this run
     environment = {**os.environ, **dict.fromkeys(_THREADS, str(threads))}
     _NEW.set_forkserver_preload(_NEEDED)
     ours, theirs = _NEW.Pipe(duplex=False)
@@ -59,7 +59,7 @@ def execute_apart(
     theirs.close()
     try:
         while not wait([ours, process.sentinel], _POLL):
-            move(*cells_done(executed))
+            move(*(cells_done(executed) if _written(executed) != earlier else (0, 0)))
         at, error = _outcome(ours, process)
     finally:
         process.kill()
@@ -79,6 +79,15 @@ def _outcome(ours: Connection, process: multiprocessing.process.BaseProcess) -> 
     process.join()
     code = process.exitcode or 0
     return -1, f"its process ended {f'by signal {-code} (out of memory?)' if code < 0 else f'with code {code}'}"
+
+
+def _written(path: Path) -> tuple[int, int]:
+    """Which file is there, and when it was written; (0, 0) for none."""
+    try:
+        at = path.stat()
+    except OSError:
+        return 0, 0
+    return at.st_ino, at.st_mtime_ns
 
 
 def cells_done(executed: Path) -> tuple[int, int]:
