@@ -71,11 +71,13 @@ def fetch(
     from workbench.models.registry import Embedded, base_of, is_fetched, resolve
     from workbench.models.sentences import NAME, fetch_sentences
 
-    for name in names or ["smollm2-refusal", NAME]:
+    asked = names or ["smollm2-refusal", NAME]
+    bases = {name: base_of(resolve(name)) for name in asked if name != NAME}  # before anything is downloaded
+    for name in asked:
         if name == NAME:
             typer.echo(f"{name}: {fetch_sentences()}")
             continue
-        base = base_of(resolve(name))
+        base = bases[name]
         if isinstance(base, Embedded) and base.megabytes and not is_fetched(base):
             typer.echo(f"{base.name}: {base.megabytes} MB to download", err=True)
         typer.echo(f"{name}: {fetch_one(name)}")
