@@ -441,14 +441,19 @@ def test_a_terminal_shows_how_far_each_notebook_is(folder):
         command(folder, "--only", "01"), cwd=folder, stdout=subprocess.DEVNULL, stderr=slave
     ) as batch:
         os.close(slave)
-        shown = ""
-        while True:
-            try:
-                shown += os.read(master, 65536).decode()
-            except OSError:
-                break
-            if any(0 < int(percent) < 100 for percent in re.findall(r"01_first: +(\d+)%", shown)):
-                (folder / "books" / "go").touch()  # which ends the notebook, once it was seen under way
+        shown, read = "", b""
+        try:
+            while True:
+                try:
+                    read += os.read(master, 65536)
+                except OSError:
+                    break
+                shown = read.decode(errors="replace")  # what is read may end within a character
+                if any(0 < int(percent) < 100 for percent in re.findall(r"01_first: +(\d+)%", shown)):
+                    (folder / "books" / "go").touch()  # which ends the notebook, once it was seen under way
+        except BaseException:  # above all the limit of a test's time: the batch would wait for ever
+            batch.kill()
+            raise
     assert batch.returncode == 0
     assert "1/1" in shown
 

@@ -233,3 +233,16 @@ def test_find(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(wb.WorkbenchError, match="no numbered notebooks"):
         find(tmp_path / "empty")
+
+
+def test_a_relative_folder_of_runs_means_the_folder_where_the_command_was_typed(tmp_path, monkeypatch):
+    for name in ("one", "two", "one"):  # of two folders with one layout, each keeps its own
+        (tmp_path / name).mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / name)
+        path = write(Path("books") / "01_a.ipynb", "print('done')", parameters="model = ''\nprofile = ''\nout = ''")
+        done = execute(path, "m", "smoke", {}, "runs", progress=False)
+        assert "done" in (tmp_path / name / done.notebook).read_text()
+    assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("runs/**/*.ipynb")) == [
+        "one/runs/m/smoke/01_a.ipynb",
+        "two/runs/m/smoke/01_a.ipynb",
+    ]

@@ -32,10 +32,6 @@ class NotebookFailed(WorkbenchError):
         self.cell, self.error = cell, error
 
 
-#: paths that papermill writes as ``_WrittenWhole`` does
-_TARGETS: set[str] = set()
-
-
 @dataclass(frozen=True)
 class Parameter:
     """A line of a notebook's parameters cell: name, default as written there and as a value; its type, or none if any will do."""
@@ -310,10 +306,16 @@ def _parameter(name: str, default: ast.expr, declared: ast.expr | None, source: 
 
 
 class _WrittenWhole:
-    """How papermill writes the executed notebook: beside the old one, and then in its place. It writes after every cell."""
+    """How papermill writes the executed notebook: beside the old one, and then in its place. It writes after every cell.
+
+    Papermill works in the folder of the notebook meanwhile, so a relative path would mean another place.
+    """
+
+    def __init__(self, target: Path):
+        self.target = target.absolute()
 
     def write(self, content: str, path: str) -> None:
-        with whole(path) as draft:
+        with whole(self.target) as draft:
             draft.write_text(content, encoding="utf-8")
 
     def pretty_path(self, path: str) -> str:
@@ -327,9 +329,7 @@ def _papermill(path: Path, target: Path, parameters: Mapping[str, object], progr
     from papermill.exceptions import PapermillExecutionError
     from papermill.iorw import papermill_io
 
-    if str(target) not in _TARGETS:
-        papermill_io.register(str(target), _WrittenWhole())
-        _TARGETS.add(str(target))
+    papermill_io.register(str(target), _WrittenWhole(target))  # the latest of a path is asked first
     try:
         with contextlib.nullcontext() if log else _no_chatter():
             papermill.execute_notebook(

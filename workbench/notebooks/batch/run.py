@@ -134,8 +134,9 @@ def _here(stage: Sequence[tuple[Execution, str]], runs: Path, jobs: int) -> Gene
         with Bar(desc=f"  {execution.name}", unit="cell", leave=False, disable=None) as bar:
 
             def move(done: int, of: int) -> None:
-                bar.total, bar.n = of or None, done
-                bar.refresh()
+                if (bar.n, bar.total) != (done, of or None):
+                    bar.n, bar.total = done, of or None
+                    bar.refresh()
 
             return execute_apart(execution, key, runs, threads, move)
 
