@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -345,6 +346,17 @@ def test_a_journal_survives_a_torn_line(tmp_path):
         journal.records()
 
 
+@contextmanager
+def running(*words, **more):
+    """A process that ends with the test, also where that is out of time: nothing waits for ever."""
+    with subprocess.Popen(*words, **more) as process:
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise
+
+
 def command(folder, *more):
     return [sys.executable, "-m", "workbench.cli", "batch", "plan.toml", "--runs", "runs", *more]
 
@@ -352,7 +364,7 @@ def command(folder, *more):
 def test_a_batch_that_is_killed_is_resumed_without_repeating_what_was_done(folder):
     waits = "while not Path('go').exists():\n    time.sleep(0.05)"
     write(folder / "books" / "02_second.ipynb", MARK, waits)
-    with subprocess.Popen(command(folder), cwd=folder, stdout=subprocess.DEVNULL) as batch:
+    with running(command(folder), cwd=folder, stdout=subprocess.DEVNULL) as batch:
         while executions(folder / "runs").get("02_second") is None:
             assert batch.poll() is None
             time.sleep(0.05)
@@ -370,7 +382,7 @@ def test_a_batch_that_is_killed_is_resumed_without_repeating_what_was_done(folde
 def test_two_batches_in_one_folder_do_nothing_twice(folder):
     waits = "while not Path('go').exists():\n    time.sleep(0.05)"
     write(folder / "books" / "01_first.ipynb", MARK, waits)
-    with subprocess.Popen(command(folder), cwd=folder, stdout=subprocess.DEVNULL) as first:
+    with running(command(folder), cwd=folder, stdout=subprocess.DEVNULL) as first:
         while executions(folder / "runs").get("01_first") is None:
             assert first.poll() is None
             time.sleep(0.05)
@@ -437,23 +449,17 @@ def test_a_terminal_shows_how_far_each_notebook_is(folder):
     write(folder / "books" / "01_first.ipynb", waits)
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (24, 120))  # a new one has no columns, and bars no room
-    with subprocess.Popen(
-        command(folder, "--only", "01"), cwd=folder, stdout=subprocess.DEVNULL, stderr=slave
-    ) as batch:
+    with running(command(folder, "--only", "01"), cwd=folder, stdout=subprocess.DEVNULL, stderr=slave) as batch:
         os.close(slave)
         shown, read = "", b""
-        try:
-            while True:
-                try:
-                    read += os.read(master, 65536)
-                except OSError:
-                    break
-                shown = read.decode(errors="replace")  # what is read may end within a character
-                if any(0 < int(percent) < 100 for percent in re.findall(r"01_first: +(\d+)%", shown)):
-                    (folder / "books" / "go").touch()  # which ends the notebook, once it was seen under way
-        except BaseException:  # above all the limit of a test's time: the batch would wait for ever
-            batch.kill()
-            raise
+        while True:
+            try:
+                read += os.read(master, 65536)
+            except OSError:
+                break
+            shown = read.decode(errors="replace")  # what is read may end within a character
+            if any(0 < int(percent) < 100 for percent in re.findall(r"01_first: +(\d+)%", shown)):
+                (folder / "books" / "go").touch()  # which ends the notebook, once it was seen under way
     assert batch.returncode == 0
     assert "1/1" in shown
 
