@@ -12,6 +12,7 @@ import workbench as wb
 from tests.browser import Visitor, launched
 
 ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.xdist_group("site")  # it is built once
 
 
 @pytest.fixture(scope="module")

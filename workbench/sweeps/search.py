@@ -155,9 +155,11 @@ class SteeringSearch:
         )
 
 
-def _pair_arms(
-    rows: "pd.DataFrame", score: str, label: str | None = None, fluent: str = "coherence"
-) -> tuple[np.ndarray, dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]]:
+#: The base of each prompt, and by arm: the score without it, the score under it, and coherence under it, each by prompt.
+_Paired = tuple[np.ndarray, dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]]
+
+
+def _pair_arms(rows: "pd.DataFrame", score: str, label: str | None = None, fluent: str = "coherence") -> _Paired:
     """The base of each prompt, and per arm of a sweep the score without it, the score under it, and coherence, all by prompt."""
     if "finish" in rows:  # a row that failed says nothing: that is not coherent
         rows = rows.assign(value=rows["value"].mask((rows["finish"] == "failed") & (rows["score"] == fluent), 0.0))
@@ -232,8 +234,8 @@ def steering_search(
 
     From the middle of the range the dose is doubled until coherence breaks (or halved until it holds), then the gaps beside
     the best coherent dose are halved: a bracketing search on the logarithm of the dose, which needs few completions and
-    does not assume that more is better. With the directions of several layers
-    each is searched, and the best layer is chosen too. Every completion is a row of the store.
+    does not assume that more is better. The directions of several layers
+    are searched side by side, a round of doses in one sweep, and the best layer is chosen too. Every completion is a row of the store.
 
     Args:
         model, direction: the direction knows its site; its mean activation norm sets the scale of doses. Or several, one per layer.
@@ -277,6 +279,8 @@ def steering_search(
     check_model(model)
     for one in directions:
         check(add(one, ratio=smallest, on=on), model)
+    if len(layers := [one.site.layer for one in directions]) != len(set(layers)):
+        raise WorkbenchError(f"directions of the layers {layers}: expected one direction per layer")
     if score is refusal and label not in LABELS:
         raise (
             WorkbenchError("refusal gives labels; say which one counts, e.g. label='refusal'")
@@ -284,48 +288,69 @@ def steering_search(
             else unknown("label", label, LABELS)
         )
 
-    def read(
-        prompts: Prompts, arms: Sequence[Arm]
-    ) -> tuple[np.ndarray, dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]]:
-        rows = sweep(model, prompts, [BASELINE, *arms], [score, fluent], store, max_new_tokens, batch_size)
-        return _pair_arms(rows, score.name, label, fluent.name)
+    named = (score.name, label, fluent.name)
 
-    def compare(prompts: Prompts, arms: Sequence[Arm], spared: Prompts | None = None) -> list[Trial]:
-        bases, paired = read(prompts, arms)
-        also, cost = read(spared, arms) if spared else (bases[:0], {})
-        trials = []
-        for arm in arms:
-            before, after, whole = paired[arm.name]
-            effect = _effect(before, after, bases)
-            if spared:
-                plain_also, steered_also, whole_also = cost[arm.name]
-                effect = _effect_beyond(before, after, bases, plain_also, steered_also, also)
-                whole, both = np.concatenate([whole, whole_also]), np.concatenate([bases, also])
-            fluency = mean(whole, both if spared else bases)
-            trials.append(Trial(arm.name, arm.ratio, effect, fluency, _missing(before, after), arm.layer))
-        return trials
+    def write(sets: dict[str, Prompts], arms: Sequence[Arm]) -> "pd.DataFrame":
+        return sweep(model, sets, [BASELINE, *arms], [score, fluent], store, max_new_tokens, batch_size)
 
-    (plain,) = compare(rehearsal, [Arm(BASELINE.steer, "direction")])
-    floor = 0.9 * plain.coherence.value if floor is None else floor
-    if plain.coherence.value < floor:
-        raise WorkbenchError(
-            f"unsteered, {model.name} has a mean coherence of {plain.coherence.value:.2f} on the dev prompts, below "
-            f"floor={floor:g}: choose a lower floor"
-        )
-    tried: list[Trial] = []
-    for one in directions:
-        own: list[Trial] = []
-        while len(own) < doses and (dose := _next_dose(own, floor, smallest, largest)):
-            own += compare(rehearsal, _arms(one, sign * dose, on), spared)
-        tried += own
-    best = _best(tried, floor)
+    def compare(rows: "pd.DataFrame", arms: Sequence[Arm], of: str) -> list[Trial]:
+        own, also = (rows[rows["set"] == name] for name in (of, "against"))
+        return _trials(arms, _pair_arms(own, *named), None if also.empty else _pair_arms(also, *named))
+
+    dev_sets = {"dev": rehearsal} | ({"against": spared} if spared else {})
+    by_layer: list[list[Trial]] = [[] for _ in directions]
+    least = floor
+    while asked := [
+        (own, _arms(one, sign * dose, on)[0])
+        for one, own in zip(directions, by_layer, strict=True)
+        if len(own) < doses and (dose := _next_dose(own, least or 0.0, smallest, largest))
+    ]:  # one dose of every layer in one sweep: its prompts are read together and its batch is full
+        arms = [arm for _, arm in asked]
+        rows = write(dev_sets, arms)
+        if not by_layer[0]:
+            least = _floor(rows, fluent.name, floor, model.name)
+        for (own, _), trial in zip(asked, compare(rows, arms, "dev"), strict=True):
+            own.append(trial)
+    tried = [trial for own in by_layer for trial in own]
+    assert least is not None  # set in the first round
+    best = _best(tried, least)
     chosen_one = next((one for one in directions if best and one.site.layer == best.layer), directions[0])
     name = f"{chosen_one.method} at {chosen_one.site!r}"
     measured = score.name if label is None else f"{score.name}={label}"
     if best is None or final is None:
-        return SteeringSearch(name, measured, floor, tuple(tried), None, ())
-    chosen, *beside = compare(final, _arms(chosen_one, best.ratio, on, controls, seed))
-    return SteeringSearch(name, measured, floor, tuple(tried), chosen, tuple(beside))
+        return SteeringSearch(name, measured, least, tuple(tried), None, ())
+    arms = list(_arms(chosen_one, best.ratio, on, controls, seed))
+    chosen, *beside = compare(write({"test": final}, arms), arms, "test")
+    return SteeringSearch(name, measured, least, tuple(tried), chosen, tuple(beside))
+
+
+def _floor(rows: "pd.DataFrame", fluent: str, floor: float | None, name: str) -> float:
+    """The floor asked for, or nine tenths of the unsteered coherence on dev prompts; refused where that is below it."""
+    plain = rows[(rows["set"] == "dev") & (rows["arm"] == BASELINE.name) & (rows["score"] == fluent)]
+    own = float(plain["value"].mask(plain["finish"] == "failed", 0.0).astype(float).mean())
+    floor = 0.9 * own if floor is None else floor
+    if own < floor:
+        raise WorkbenchError(
+            f"unsteered, {name} has a mean coherence of {own:.2f} on the dev prompts, below floor={floor:g}: choose a "
+            "lower floor"
+        )
+    return floor
+
+
+def _trials(arms: Sequence[Arm], own: _Paired, also: _Paired | None) -> list[Trial]:
+    """Every arm beside the unsteered one; what the score rises on the prompts of ``also`` is taken off the effect."""
+    bases, paired = own
+    trials = []
+    for arm in arms:
+        before, after, whole = paired[arm.name]
+        if also is None:
+            effect, fluency = _effect(before, after, bases), mean(whole, bases)
+        else:
+            plain, steered, whole_also = also[1][arm.name]
+            effect = _effect_beyond(before, after, bases, plain, steered, also[0])
+            fluency = mean(np.concatenate([whole, whole_also]), np.concatenate([bases, also[0]]))
+        trials.append(Trial(arm.name, arm.ratio, effect, fluency, _missing(before, after), arm.layer))
+    return trials
 
 
 def _arms(direction: Direction, ratio: float, on: Positions | str, controls: int = 0, seed: int = 0) -> tuple[Arm, ...]:
