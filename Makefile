@@ -7,6 +7,8 @@ STAMP  := $(VENV)/.installed
 PLAN   ?= quick
 JOBS   ?= $(CORES)
 CORES  ?= 2
+# Python keeps what it compiled: without that every notebook and command compiles torch and transformers again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run replicate test lint lab docs bench clean
 

@@ -10,10 +10,17 @@ from hypothesis import settings
 
 from tests.browser import Visitor, launched
 from tests.families import FAMILIES, tiny_model
+from tests.forked_kernel import install
 
 settings.register_profile("workbench", deadline=None, derandomize=True)  # the same examples on every machine
 settings.register_profile("explore", deadline=None)  # others each time: pytest --hypothesis-profile=explore
 settings.load_profile("workbench")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_kernels(tmp_path_factory):
+    """Notebooks that tests run start with torch imported; see ``tests.forked_kernel``."""
+    install(tmp_path_factory.mktemp("kernels"))
 
 
 @pytest.fixture(scope="session", params=FAMILIES)

@@ -89,7 +89,7 @@ class NotebookOptions:
         """The contrast set: the file named, with the bundled borderline prompts, or ``wb.pairs("refusal")``.
 
         In the profile full, whose runs confirm, the test prompts are those of the split confirm, which no other profile asks a model for,
-        and behind them those of test.
+        and behind them those of test. The profile smoke only shows that a notebook runs: it takes the first 32 train prompts of each side.
 
         Raises:
             WorkbenchError: the file lacks a split.
@@ -97,7 +97,15 @@ class NotebookOptions:
         >>> own = NotebookOptions()
         >>> len(own.pairs().test.positive), len(own.pairs("full").test.positive)
         (120, 252)
+        >>> len(own.pairs("smoke").train.positive)
+        32
         """
+        every = self._pairs(profile)
+        if profile != "smoke":
+            return every
+        return Pairs(_few_train(every.positive), _few_train(every.negative), every.borderline, every.name)
+
+    def _pairs(self, profile: str) -> Pairs:
         if not self.prompts:
             bundled = pairs("refusal")
             if profile != "full":
@@ -109,6 +117,12 @@ class NotebookOptions:
                 f"{self.prompts}: no pairs with the split {missing[0]}; add a column split with train, dev and test"
             )
         return Pairs(own.positive, own.negative, prompts("refusal/borderline"), own.name)
+
+
+def _few_train(side: Prompts, n: int = 32) -> Prompts:
+    """The prompts without those of train behind the first n."""
+    dropped = {prompt.id for prompt in side.split("train")[n:]}
+    return Prompts(side.name, tuple(prompt for prompt in side if prompt.id not in dropped))
 
 
 def _fresh_first(side: Prompts) -> Prompts:
