@@ -1,8 +1,13 @@
 """What looks like a key, or is one, is in no message and no log, whoever wrote it; and control characters are shown."""
 
+import base64
+import html
 import importlib
+import json
 import logging
 import pkgutil
+import re
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -59,6 +64,35 @@ def test_what_looks_like_a_key_is_not_told(key):
 def test_the_value_of_a_variable_that_is_named_as_a_secret_is_not_told(monkeypatch, name):
     monkeypatch.setenv(name, "correct horse")
     assert redact("it says correct horse") == "it says [redacted]"
+
+
+_SECRET = "pa55/wörd+and?more&<x>"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        base64.b64encode(_SECRET.encode()).decode(),
+        base64.urlsafe_b64encode(_SECRET.encode()).decode().rstrip("="),
+        quote(_SECRET),
+        quote(_SECRET, ""),
+        quote_plus(_SECRET),
+        re.sub("%..", lambda code: code[0].lower(), quote(_SECRET, "")),
+        html.escape(_SECRET),
+        _SECRET.encode().hex(),
+        json.dumps(_SECRET),
+        *(base64.b64encode((user + ":" + _SECRET + tail).encode()).decode() for user in ("a", "ab", "abc") for tail in ("", "\n", "xy")),
+    ],
+)
+def test_a_secret_is_not_told_however_it_is_written(monkeypatch, written):
+    monkeypatch.setattr(_errors, "_SECRETS", set())
+    keep_secret(_SECRET)
+    told = str(wb.WorkbenchError(f"the server said {written}, status 401"))
+    assert told.startswith("the server said ")
+    assert told.endswith(", status 401")
+    assert "[redacted]" in told
+    said = told.removeprefix("the server said ").removesuffix(", status 401").replace("[redacted]", "")
+    assert len(said.strip("'\"=")) <= 12, "no more is left than what stood beside it"
 
 
 def test_a_secret_inside_a_longer_one_leaves_no_end_of_it(monkeypatch):

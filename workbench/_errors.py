@@ -3,6 +3,8 @@
 Whatever is told goes through ``redact`` and ``show_controls``: no message holds a secret or steers a terminal.
 """
 
+import base64
+import html
 import json
 import logging
 import os
@@ -11,7 +13,8 @@ import threading
 import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
-from urllib.parse import quote
+from functools import lru_cache
+from urllib.parse import quote, quote_plus
 
 from tqdm.auto import tqdm
 
@@ -44,11 +47,30 @@ _CONTROLS = re.compile(
 
 
 def keep_secret(secret: str) -> None:
-    """Have no message, log or error of this process hold a secret, however it is written: as it is, or escaped."""
+    """Have no message, log or error of this process hold a secret, however it is written: see ``_forms``."""
     for form in {secret, secret.strip()}:
         if len(form) >= _SHORTEST:
-            told = repr(form)[1:-1], repr(os.fsencode(form))[2:-1], json.dumps(form)[1:-1], quote(os.fsencode(form), "")
-            _SECRETS.update({form, *told, form.replace("/", "\\/")})  # the last is what PHP makes of it
+            _SECRETS.update(_forms(form))
+
+
+@lru_cache(maxsize=1024)
+def _forms(secret: str) -> frozenset[str]:
+    """How a secret may be written: as it is, escaped for Python, JSON, HTML or an address, in base64, in hexadecimal digits."""
+    raw = os.fsencode(secret)
+    escaped = {repr(secret)[1:-1], repr(raw)[2:-1], json.dumps(secret)[1:-1], html.escape(secret)}
+    escaped |= {secret.replace("/", "\\/")}  # what PHP makes of it
+    quoted = {quote(raw, ""), quote(raw), quote_plus(raw), quote_plus(raw, "/")}
+    quoted |= {re.sub("%..", lambda code: code[0].lower(), form) for form in quoted}
+    return frozenset({secret, *escaped, *quoted, *_base64_forms(raw), raw.hex(), raw.hex().upper()})
+
+
+def _base64_forms(raw: bytes) -> set[str]:
+    """A secret in base64, alone and inside a longer text, e.g. "user:secret": three bytes make four signs, so three places."""
+    forms = {base64.b64encode(raw).decode().rstrip("=")}
+    for before in range(3):
+        signs = base64.b64encode(bytes(before) + raw).decode()
+        forms.add(signs[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6])  # those that no neighbour decides
+    return forms | {form.replace("+", "-").replace("/", "_") for form in forms}
 
 
 def redact(text: str) -> str:

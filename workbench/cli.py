@@ -300,14 +300,17 @@ def batch(
 def report(
     runs: Annotated[Path, typer.Option(help="Folder of results.")] = Path("runs"),
     out: Annotated[Optional[Path], typer.Option(help="Folder that the report goes to; by default RUNS/report.")] = None,  # noqa: UP045
-    notebooks: Annotated[Path, typer.Option(help="Folder of notebooks.")] = Path("notebooks"),
+    notebooks: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Folder of notebooks, by default notebooks if it is there."),
+    ] = None,
 ) -> None:
     """Write the report: pages of the ledger, its claims, notebooks and models. They open without a network."""
     from workbench.claims.ledger import open as open_ledger
     from workbench.claims.tables import verdict_text
     from workbench.notebooks.report.write import build
 
-    path = build(runs, out or "", notebooks)
+    path = build(runs, out or "", notebooks or "")
     newest = list(open_ledger(runs / "ledger").entries())[-3:]
     for entry in newest:
         typer.echo(f"{entry.claim}: {verdict_text(entry.summary())}")

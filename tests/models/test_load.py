@@ -148,6 +148,25 @@ def test_reference_models_pass_and_hold_their_facts(smollm2_refusal, gemma3_refu
     assert not gemma3_refusal.has_system_role
 
 
+@pytest.mark.model
+def test_a_converted_tokenizer_is_the_one_that_transformers_reads(smollm2_refusal, gemma3_refusal):
+    from transformers import AutoTokenizer
+
+    from workbench.models.registry import SOURCES, base_of
+
+    texts = [*PROMPTS, "<start_of_turn>user\n Ünïcode 1234 \t\n\n  — 你好 👩‍👩‍👧 ", "", " a", "<unused5><|im_end|> x"]
+    for model in (smollm2_refusal, gemma3_refusal):
+        theirs = AutoTokenizer.from_pretrained(base_of(SOURCES[model.name]).folder, local_files_only=True)
+        ours = model.tokenizer
+        assert ours.backend_tokenizer.to_str() == theirs.backend_tokenizer.to_str()
+        assert ours.special_tokens_map == theirs.special_tokens_map
+        assert ours.model_input_names == theirs.model_input_names
+        assert [ours(text).input_ids for text in texts] == [theirs(text).input_ids for text in texts]
+        ids = ours(texts[2]).input_ids
+        assert ours.decode(ids, skip_special_tokens=True) == theirs.decode(ids, skip_special_tokens=True)
+        assert "_merges" not in vars(ours), "the file was parsed again"
+
+
 def test_an_adapter_merged_in_part_moves_the_weights_in_part(tmp_path):
     from copy import deepcopy
 

@@ -233,6 +233,36 @@ def test_a_folder_with_a_manifest_and_a_thesis_is_left_alone(tmp_path):
     assert (tmp_path / "site" / "notes.txt").is_file()
 
 
+def test_an_empty_folder_of_a_user_is_filled_and_not_replaced(tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir(mode=0o750)
+    before = mine.stat()
+    with replace_folder(mine) as draft:
+        (draft / "claims").mkdir()
+        (draft / "claims" / "a.html").write_text("a")
+        assert list(mine.iterdir()) == []
+    after = mine.stat()
+    assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
+    assert (mine / "claims" / "a.html").read_text() == "a"
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    with replace_folder(mine) as draft:  # now it is a report, and another takes its place
+        (draft / "index.html").write_text("b")
+    assert sorted(path.name for path in mine.iterdir()) == [".workbench-report", "index.html"]
+    tree = tmp_path / "tree"
+    (tree / "photos" / "2026").mkdir(parents=True)
+    with pytest.raises(wb.WorkbenchError, match=r"tree holds photos/2026/, which no report wrote"), replace_folder(tree):
+        pass
+    assert (tree / "photos" / "2026").is_dir()
+
+
+def test_a_folder_of_notebooks_that_is_not_there_is_an_error(tmp_path):
+    seen = CliRunner().invoke(app, ["report", "--runs", str(tmp_path / "runs"), "--notebooks", str(tmp_path / "nowhere")])
+    assert seen.exit_code != 0
+    with pytest.raises(wb.WorkbenchError, match=r"nowhere: there is no such folder; leave it out"):
+        build(tmp_path / "runs", notebooks=tmp_path / "nowhere")
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_report_that_fails_or_is_killed_leaves_the_old_one_and_blocks_none(tmp_path, monkeypatch):
     site = tmp_path / "site"
     with replace_folder(site) as draft:

@@ -51,10 +51,9 @@ def preflight(model: Model) -> list[Check]:
         plain = model.hf(input_ids=ids, attention_mask=mask, position_ids=prompts.positions(mask)).logits
         alone = model.hf(input_ids=ids[:1, -prompts.lengths[0] :]).logits[:, -1]
         long = ids[1:]
-        bridged = model.bridge(long)
         layer = model.n_layers // 2
         names = [f"blocks.{layer}.hook_{part}" for part in ("resid_pre", "attn_out", "mlp_out", "resid_post")]
-        _, cache = model.bridge.run_with_cache(long, names_filter=lambda name: name in names)
+        bridged, cache = model.bridge.run_with_cache(long, names_filter=lambda name: name in names)
     pre, attn, mlp, post = (cache[name] for name in names)
     return [
         Check("bridge = transformers (logits)", _difference(bridged, plain[1:]), tolerance),

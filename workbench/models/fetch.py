@@ -62,11 +62,13 @@ class Files:
         folder: its folder, or its GGUF file.
         adapter: the folder of the LoRA adapter over it.
         commit: of a hub model, "" of any other.
+        converted: whether ``fetch`` wrote the folder, from a pinned GGUF file.
     """
 
     folder: Path
     adapter: Path | None = None
     commit: str = ""
+    converted: bool = False
 
     def check(self) -> None:
         """Raise WorkbenchError, one line, where a file is broken or of a model that cannot be loaded."""
@@ -91,11 +93,11 @@ def files_of(source: Source | Path, revision: str | None = None) -> Files:
     if isinstance(source, Hub):
         return _fetch_hub(source, revision or source.revision)
     if isinstance(source, Reference):
-        return Files(files_of(base_of(source)).folder, source.folder)
+        return replace(files_of(base_of(source)), adapter=source.folder)
     if isinstance(source, Embedded):
         if not is_fetched(source):
             _fetch_embedded(source)
-        return Files(source.folder)
+        return Files(source.folder, converted=True)
     if source.is_dir() and is_adapter(source):
         name = check_adapter(source)
         if not name:

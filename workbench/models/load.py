@@ -9,7 +9,6 @@ import copy
 import gc
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from workbench.models.checks import preflight, report
 from workbench.models.environment import devices
 from workbench.models.families import refuse_other_family
 from workbench.models.fetch import Files, files_of, offline, one_line, quiet, read_gguf
-from workbench.models.folder import check_adapter, check_safetensors, has_tokenizer, is_adapter
+from workbench.models.folder import check_adapter, check_safetensors, has_tokenizer, is_adapter, read_json
 from workbench.models.identity import file_hash
 from workbench.models.model import Loading, Model
 from workbench.models.registry import SOURCES, Hub, Reference, references, resolve
@@ -92,8 +91,8 @@ def load(
             hf = hf.to(place)
         _choose_template(tokenizer, chat_template, label)
         options = template_options(tokenizer, label, template)
-        booted = _boot(hf.eval(), tokenizer, label, files.revision(chat_template, adapter_scale), str(files.folder))
-        model = replace(booted, loading=loading, template=options)
+        revision = files.revision(chat_template, adapter_scale)
+        model = _boot(hf.eval(), tokenizer, label, revision, str(files.folder), options, loading)
         if check:
             _check(model, label)
     return model
@@ -150,10 +149,18 @@ def from_modules(
         WorkbenchError: a family that is not supported, quantised weights, or a tokenizer without end and padding.
     """
     options = template_options(tokenizer, name, template)
-    return replace(_boot(hf.eval(), tokenizer, name, revision, name), template=options)
+    return _boot(hf.eval(), tokenizer, name, revision, name, options)
 
 
-def _boot(hf: Any, tokenizer: Any, name: str, revision: str, where: str) -> Model:
+def _boot(
+    hf: Any,
+    tokenizer: Any,
+    name: str,
+    revision: str,
+    where: str,
+    template: Mapping[str, Any],
+    loading: Loading | None = None,
+) -> Model:
     """The only place that boots TransformerLens. Booting rewires the module, so a copy on the same weights goes first."""
     refuse_other_family(hf.config.model_type, name)
     if (method := getattr(hf, "quantization_method", None)) is not None:
@@ -182,7 +189,8 @@ def _boot(hf: Any, tokenizer: Any, name: str, revision: str, where: str) -> Mode
     with offline(), quiet(), nothing_installed() as TransformerBridge:
         bridge = TransformerBridge.boot_transformers(where, hf_model=hf, tokenizer=_bridge_tokenizer(tokenizer))
     config = plain.config.get_text_config()
-    model = Model(name, revision, bridge, plain, tokenizer, config.num_hidden_layers, config.hidden_size)
+    n_layers, d_model = config.num_hidden_layers, config.hidden_size
+    model = Model(name, revision, bridge, plain, tokenizer, n_layers, d_model, loading, template=template)
     model.revision  # noqa: B018 (looks at the memory as it is now: any later edit shows)
     return model
 
@@ -246,7 +254,8 @@ def _read(files: Files, dtype: torch.dtype, device_map: Any, scale: float) -> tu
         }  # so that all are listed
         spoken = files.adapter if files.adapter is not None and has_tokenizer(files.adapter) else folder
         with offline(), quiet(), one_line(spoken):
-            tokenizer = AutoTokenizer.from_pretrained(spoken, **own)
+            tokenizer = _converted_tokenizer(spoken) if files.converted and spoken == folder else None
+            tokenizer = tokenizer or AutoTokenizer.from_pretrained(spoken, **own)
         with offline(), quiet(), one_line(folder):
             both: Any = AutoModelForCausalLM.from_pretrained(str(folder), **how, output_loading_info=True)
             hf, loaded = both
@@ -257,6 +266,24 @@ def _read(files: Files, dtype: torch.dtype, device_map: Any, scale: float) -> tu
         if template.is_file():
             tokenizer.chat_template = template.read_text()
     return hf, tokenizer
+
+
+def _converted_tokenizer(folder: Path) -> Any | None:
+    """The tokenizer of a folder that ``fetch`` converted, read once; or None, where its class does more than its file says.
+
+    transformers parses Gemma's tokenizer.json twice, and builds its 262,144 tokens and their merges again from Python: 4 of
+    the 6 s that such a model took to load. The file gives the same tokenizer. Qwen's class adds a normaliser.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    told = read_json(folder / "tokenizer_config.json")
+    if told.pop("tokenizer_class", None) not in ("GemmaTokenizer", "TokenizersBackend"):
+        return None
+    template = folder / "chat_template.jinja"
+    if template.is_file():
+        told["chat_template"] = template.read_text(encoding="utf-8")
+    file = str(folder / "tokenizer.json")
+    return PreTrainedTokenizerFast(tokenizer_file=file, name_or_path=str(folder), **told)
 
 
 def _refuse_other_weights(loaded: Mapping[str, Any], folder: Path) -> None:

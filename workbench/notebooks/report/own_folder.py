@@ -23,7 +23,8 @@ _MARKER = ".workbench-report"
 def replace_folder(target: Path) -> Iterator[Path]:
     """A folder to write to, which takes the place of ``target`` when the block ends well and is removed when it does not.
 
-    Until then ``target`` stays as it is, whatever happens; what a killed process left beside it is cleared away.
+    Until then ``target`` stays as it is, whatever happens; what a killed process left beside it is cleared away. A folder that no
+    report made and that is empty is filled, and not replaced.
 
     Raises:
         WorkbenchError: ``target`` is a file, or holds one that no report wrote.
@@ -53,6 +54,9 @@ def replace_folder(target: Path) -> Iterator[Path]:
 
 
 def _swap(draft: Path, target: Path) -> None:
+    if target.is_dir() and not (target / _MARKER).exists():
+        _fill(draft, target)
+        return
     old = target.with_name(draft.name.replace(".draft-", ".old-"))
     if target.exists():
         target.rename(old)
@@ -63,6 +67,12 @@ def _swap(draft: Path, target: Path) -> None:
             old.rename(target)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _fill(draft: Path, target: Path) -> None:
+    """Move what was built into an empty folder, the marker first, so that another report knows what a killed one left."""
+    for child in sorted(draft.iterdir(), key=lambda child: child.name != _MARKER):
+        shutil.move(child, target / child.name)
 
 
 def _check_own(target: Path) -> None:
@@ -101,8 +111,10 @@ def _host() -> str:
 
 
 def _files_in(folder: Path) -> Iterator[str]:
-    """What lies in a folder, links included, one after the other: of a whole disk only the first few are looked at."""
+    """What lies in a folder, links and empty folders included, one after the other: of a whole disk only the first few are seen."""
     for root, folders, files in os.walk(folder):
+        if not folders and not files and Path(root) != folder:
+            yield f"{Path(root).relative_to(folder).as_posix()}/"
         links = [name for name in folders if os.path.islink(os.path.join(root, name))]
         for name in sorted([*files, *links]):
             yield Path(root, name).relative_to(folder).as_posix()

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from workbench._errors import WorkbenchError
 from workbench._files import whole
 from workbench.claims.audits.findings import verdict_name
 from workbench.claims.claim import OUTCOMES, Claim
@@ -28,27 +29,30 @@ _HERE = Path(__file__).parent
 _VERDICTS = OUTCOMES
 
 
-def build(runs: str | Path = "runs", out: str | Path = "", notebooks: str | Path = "notebooks") -> Path:
+def build(runs: str | Path = "runs", out: str | Path = "", notebooks: str | Path = "") -> Path:
     """Write the report of a folder of runs: ledger, a page per claim, executed notebook and model, environment, manifest.
 
     Args:
         runs: of ``workbench batch`` or ``workbench run``; may be empty, the audits need no run.
         out: folder of the site, by default ``report`` in runs; a report that is there is replaced once the new one is whole.
-        notebooks: the folder that the executed notebooks come from, for the hashes of their sources.
+        notebooks: the folder that the executed notebooks come from, for the hashes of their sources; by default ``notebooks``, if
+            it is there.
 
     Returns:
         The first page.
 
     Raises:
-        WorkbenchError: ``out`` holds a file that no report wrote, or ``runs`` is a file.
+        WorkbenchError: ``out`` holds a file that no report wrote, ``runs`` is a file, or ``notebooks`` is no folder.
 
     >>> wb.report.build(folder / "runs").relative_to(folder)
     PosixPath('runs/report/index.html')
     """
     check_folder(runs, "--runs")
+    if str(notebooks) and not Path(notebooks).is_dir():
+        raise WorkbenchError(f"--notebooks {notebooks}: there is no such folder; leave it out to take the folder notebooks")
     target = Path(out) if out else Path(runs) / "report"
     with replace_folder(target) as draft:
-        pages = Pages(draft, Path(runs), Path(notebooks))
+        pages = Pages(draft, Path(runs), Path(notebooks or "notebooks"))
         pages.write_assets()
         pages.write_ledger()
         pages.write_claims()
