@@ -148,6 +148,57 @@ def test_reference_models_pass_and_hold_their_facts(smollm2_refusal, gemma3_refu
     assert not gemma3_refusal.has_system_role
 
 
+def _without_mlp(hf):
+    del hf.model.layers[1].mlp
+    return hf
+
+
+def _with_layers(hf, layers):
+    hf.model.layers = hf.model.layers[layers]
+    return hf
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda hf, tokenizer: (hf, None), "tokenizer of mine is NoneType: expected what transformers.AutoTokenizer"),
+        (lambda hf, tokenizer: (hf, "gpt2"), "tokenizer of mine is str"),
+        (lambda hf, tokenizer: (None, tokenizer), "hf of mine is NoneType: expected a causal language model"),
+        (lambda hf, tokenizer: (torch.nn.Linear(2, 2), tokenizer), "hf of mine is Linear"),
+        (lambda hf, tokenizer: (hf.model, tokenizer), "hf of mine is LlamaModel: expected .* with its head"),
+        (lambda hf, tokenizer: (tokenizer, hf), "hf of mine is "),
+        (lambda hf, tokenizer: (_with_layers(hf, slice(2)), tokenizer), "mine has 2 layers in memory and 3 in its config"),
+        (lambda hf, tokenizer: (_with_layers(hf, slice(0)), tokenizer), "mine has 0 layers in memory and 3"),
+        (lambda hf, tokenizer: (_without_mlp(hf), tokenizer), "the modules of mine are not those of its family"),
+    ],
+)
+def test_modules_in_memory_that_are_no_model_are_one_line(change, message):
+    from tests.families import tiny_modules
+    from workbench.models.load import from_modules
+
+    with pytest.raises(wb.WorkbenchError, match=message) as seen:
+        from_modules(*change(*tiny_modules("llama")), "mine")
+    assert "\n" not in str(seen.value)
+
+
+def test_layers_that_were_dropped_before_or_after_loading():
+    from tests.families import tiny_modules
+    from workbench.models.load import from_modules
+
+    hf, tokenizer = tiny_modules("llama")
+    hf.config.num_hidden_layers = 2
+    model = from_modules(_with_layers(hf, slice(2)), tokenizer, "mine")
+    assert model.n_layers == 2
+    assert all(check.passed for check in preflight(model))
+    _with_layers(model.hf, slice(1))
+    for run in (
+        lambda: wb.generate(model, PROMPTS, max_new_tokens=3),
+        lambda: wb.extract(model, wb.Pairs(positive=[PROMPTS[0]], negative=[PROMPTS[1]]), at=wb.resid_post.all),
+    ):
+        with pytest.raises(wb.WorkbenchError, match="mine has 1 layers in memory and 2"):
+            run()
+
+
 @pytest.mark.model
 def test_a_converted_tokenizer_is_the_one_that_transformers_reads(smollm2_refusal, gemma3_refusal):
     from transformers import AutoTokenizer

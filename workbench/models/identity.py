@@ -135,7 +135,17 @@ def known_revision(model: Any) -> str:
     return _look(model, every_byte=False)
 
 
+def check_layers(hf: Any, expected: int, name: str) -> None:
+    """Raise WorkbenchError where a module has more or fewer layers than it should: nothing that names a layer would be right."""
+    if (seen := len(hf.get_decoder().layers)) != expected:
+        raise WorkbenchError(
+            f"{name} has {seen} layers in memory and {expected} in its config; set config.num_hidden_layers = {seen} before "
+            "wb.from_modules(hf, tokenizer, name), or load the model again"
+        )
+
+
 def _look(model: Any, every_byte: bool) -> str:
+    check_layers(model.hf, model.n_layers, model.name)
     seal = model.seal
     tensors = dict(_tensors(model.hf))
     rest = [_words(model), _tokenizer_state(model.tokenizer), _config(model.hf), _modules_state(model.hf)]

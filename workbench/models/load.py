@@ -21,7 +21,7 @@ from workbench.models.environment import devices
 from workbench.models.families import refuse_other_family
 from workbench.models.fetch import Files, files_of, offline, one_line, quiet, read_gguf
 from workbench.models.folder import check_adapter, check_safetensors, has_tokenizer, is_adapter, read_json
-from workbench.models.identity import file_hash
+from workbench.models.identity import check_layers, file_hash
 from workbench.models.model import Loading, Model
 from workbench.models.registry import SOURCES, Hub, Reference, references, resolve
 from workbench.steering.steer import number
@@ -146,10 +146,36 @@ def from_modules(
         revision: what names its weights; by default a hash of them, of its config and of its tokenizer.
 
     Raises:
-        WorkbenchError: a family that is not supported, quantised weights, or a tokenizer without end and padding.
+        WorkbenchError: no causal language model and tokenizer of transformers, a family that is not supported, layers that are
+            not those of the config, quantised weights, or a tokenizer without end and padding.
     """
+    _refuse_other_modules(hf, tokenizer, name)
     options = template_options(tokenizer, name, template)
-    return _boot(hf.eval(), tokenizer, name, revision, name, options)
+    try:
+        return _boot(hf.eval(), tokenizer, name, revision, name, options)
+    except (AttributeError, TypeError, IndexError, KeyError) as error:  # of a block that lacks or has what its family has not
+        said = " ".join(str(error).split())
+        raise WorkbenchError(
+            f"the modules of {name} are not those of its family ({type(error).__name__}: {said:.200}); give the model as "
+            "transformers made it, and edit its weights alone"
+        ) from error
+
+
+def _refuse_other_modules(hf: Any, tokenizer: Any, name: str) -> None:
+    """Raise WorkbenchError for what is no causal language model and tokenizer of transformers, or has other layers."""
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    if not isinstance(hf, PreTrainedModel) or hf.get_output_embeddings() is None:
+        raise WorkbenchError(
+            f"hf of {name} is {type(hf).__name__}: expected a causal language model with its head, as "
+            "transformers.AutoModelForCausalLM.from_pretrained(...) gives it"
+        )
+    if not isinstance(tokenizer, PreTrainedTokenizerBase):
+        raise WorkbenchError(
+            f"tokenizer of {name} is {type(tokenizer).__name__}: expected what transformers.AutoTokenizer.from_pretrained(...) gives"
+        )
+    refuse_other_family(hf.config.model_type, name)
+    check_layers(hf, hf.config.get_text_config().num_hidden_layers, name)
 
 
 def _boot(
