@@ -483,3 +483,33 @@ def test_an_adapter_folder_loads_over_its_base_and_must_fit_it(own, tmp_path):
     save_file({f"x.{name}": tensor for name, tensor in tensors.items()}, weights_file)
     with pytest.raises(wb.WorkbenchError, match="does not fit its base: 6 weights missing, 6 unexpected"):
         wb.load(str(tmp_path / "adapter"))
+
+
+def test_an_adapter_loads_over_the_revision_of_its_base_that_it_names(whole_folder, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+    from peft import LoraConfig, get_peft_model
+
+    commits = ["a" * 40, "b" * 40]
+    hub = tmp_path / "hub"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(hub))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    for commit, factor in zip(commits, (1.0, 0.5), strict=True):  # a hub's own cache, as a download leaves it
+        folder = shutil.copytree(whole_folder, hub / "models--lab--base" / "snapshots" / commit)
+        weights(folder, lambda tensors, factor=factor: {name: tensor * factor for name, tensor in tensors.items()})
+    (hub / "models--lab--base" / "refs").mkdir()
+    (hub / "models--lab--base" / "refs" / "main").write_text(commits[0])
+    module, _ = tiny_modules("llama")
+    get_peft_model(module, LoraConfig(r=2, target_modules=["q_proj"])).save_pretrained(tmp_path / "adapter")
+    path = tmp_path / "adapter" / "adapter_config.json"
+    name = "model.layers.0.mlp.up_proj.weight"
+    plain = load_file(whole_folder / "model.safetensors")[name]
+    for commit, factor in zip(commits, (1.0, 0.5), strict=True):
+        edit(path, base_model_name_or_path="lab/base", revision=commit)
+        model = wb.load(str(tmp_path / "adapter"), check=False)
+        assert torch.equal(model.hf.get_parameter(name), plain * factor)
+    edit(path, base_model_name_or_path=str(whole_folder))
+    with pytest.raises(wb.WorkbenchError, match="asks for revision 'bbb.*' of its base .*own, which is no model of a hub"):
+        wb.load(str(tmp_path / "adapter"))
+    edit(path, revision=3)
+    with pytest.raises(wb.WorkbenchError, match="revision 3: expected a commit"):
+        wb.load(str(tmp_path / "adapter"))

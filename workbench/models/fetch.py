@@ -87,6 +87,8 @@ class Files:
 def files_of(source: Source | Path, revision: str | None = None) -> Files:
     """The files of what ``resolve`` gave, fetched where they have to be. ``revision``: of a hub model, if not the pinned one.
 
+    An adapter's base is that of the ``revision`` in its config, where it has one.
+
     Raises:
         WorkbenchError: as ``fetch``; or an adapter without a base that can be loaded.
     """
@@ -113,7 +115,15 @@ def files_of(source: Source | Path, revision: str | None = None) -> Files:
             raise WorkbenchError(
                 f"the base of the adapter in {source} is {name}, itself an adapter; merge that one first"
             )
-        return replace(files_of(base), adapter=source)
+        asked = read_json(source / "adapter_config.json").get("revision")
+        if asked is not None and not isinstance(asked, str):
+            raise WorkbenchError(f"{source / 'adapter_config.json'}: revision {asked!r:.60}: expected a commit, branch or tag")
+        if asked and not isinstance(base, Hub):
+            raise WorkbenchError(
+                f"{source / 'adapter_config.json'} asks for revision {asked!r} of its base {name}, which is no model of a hub "
+                "and has none; write the hub id as base_model_name_or_path, or take revision out"
+            )
+        return replace(files_of(base, asked or None), adapter=source)
     return Files(source)
 
 
