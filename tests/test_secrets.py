@@ -81,7 +81,11 @@ _SECRET = "pa55/wörd+and?more&<x>"
         html.escape(_SECRET),
         _SECRET.encode().hex(),
         json.dumps(_SECRET),
-        *(base64.b64encode((user + ":" + _SECRET + tail).encode()).decode() for user in ("a", "ab", "abc") for tail in ("", "\n", "xy")),
+        *(
+            base64.b64encode((user + ":" + _SECRET + tail).encode()).decode()
+            for user in ("a", "ab", "abc")
+            for tail in ("", "\n", "xy")
+        ),
     ],
 )
 def test_a_secret_is_not_told_however_it_is_written(monkeypatch, written):

@@ -345,3 +345,44 @@ def test_what_is_nested_too_deeply_is_not_read_and_loses_no_other_file(tmp_path,
     audited = wb.audit(wb.read_log(tmp_path))
     assert [why for _, _, why in audited.unread] == ["nested too deeply"]
     assert "error" in {f.grade for f in audited.findings}
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_rows_that_are_too_many_are_counted_and_not_dropped_in_silence(tmp_path, kind):
+    import pandas as pd
+
+    from workbench.claims.log_formats import MOST_ROWS
+
+    frame = pd.DataFrame({"arm": "a", "layer": range(MOST_ROWS + 5)})
+    path = tmp_path / f"rows.{kind}"
+    if kind == "csv":
+        frame.to_csv(path, index=False)
+    elif kind == "jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        frame.to_parquet(path)
+    log = wb.read_log(path)
+    line = MOST_ROWS + (1 if kind == "jsonl" else 2)
+    assert [(n, why) for _, n, why in log.unread] == [
+        (line, "the 5 rows from here on: of a table of data 20,000 are read")
+    ]
+    assert len(log.tables[0].rows) == MOST_ROWS
+
+
+def test_the_work_on_a_column_grows_with_its_rows_and_not_with_their_square(tmp_path, monkeypatch):
+    """Counted in looks at cells, which no busy machine changes."""
+    from workbench.claims.log_text import LogTable
+
+    looks = []
+    column = LogTable.column
+    monkeypatch.setattr(LogTable, "column", lambda table, j: looks.append(len(table.rows)) or column(table, j))
+
+    def count(n):
+        rows = "\n".join(f"p{i % 50},arm{i % 7},{i % 3 / 10:.1f},{i * 37 % 1000 / 1000:.3f}" for i in range(n))
+        (tmp_path / "rows.csv").write_text(f"prompt,arm,rate,score\n{rows}\n")
+        looks.clear()
+        wb.audit(wb.read_log(tmp_path / "rows.csv"))
+        return sum(looks)
+
+    few, many = count(4000), count(8000)
+    assert many < 3 * few

@@ -167,7 +167,10 @@ def _with_layers(hf, layers):
         (lambda hf, tokenizer: (torch.nn.Linear(2, 2), tokenizer), "hf of mine is Linear"),
         (lambda hf, tokenizer: (hf.model, tokenizer), "hf of mine is LlamaModel: expected .* with its head"),
         (lambda hf, tokenizer: (tokenizer, hf), "hf of mine is "),
-        (lambda hf, tokenizer: (_with_layers(hf, slice(2)), tokenizer), "mine has 2 layers in memory and 3 in its config"),
+        (
+            lambda hf, tokenizer: (_with_layers(hf, slice(2)), tokenizer),
+            "mine has 2 layers in memory and 3 in its config",
+        ),
         (lambda hf, tokenizer: (_with_layers(hf, slice(0)), tokenizer), "mine has 0 layers in memory and 3"),
         (lambda hf, tokenizer: (_without_mlp(hf), tokenizer), "the modules of mine are not those of its family"),
     ],

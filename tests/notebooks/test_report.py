@@ -250,13 +250,18 @@ def test_an_empty_folder_of_a_user_is_filled_and_not_replaced(tmp_path):
     assert sorted(path.name for path in mine.iterdir()) == [".workbench-report", "index.html"]
     tree = tmp_path / "tree"
     (tree / "photos" / "2026").mkdir(parents=True)
-    with pytest.raises(wb.WorkbenchError, match=r"tree holds photos/2026/, which no report wrote"), replace_folder(tree):
+    with (
+        pytest.raises(wb.WorkbenchError, match=r"tree holds photos/2026/, which no report wrote"),
+        replace_folder(tree),
+    ):
         pass
     assert (tree / "photos" / "2026").is_dir()
 
 
 def test_a_folder_of_notebooks_that_is_not_there_is_an_error(tmp_path):
-    seen = CliRunner().invoke(app, ["report", "--runs", str(tmp_path / "runs"), "--notebooks", str(tmp_path / "nowhere")])
+    seen = CliRunner().invoke(
+        app, ["report", "--runs", str(tmp_path / "runs"), "--notebooks", str(tmp_path / "nowhere")]
+    )
     assert seen.exit_code != 0
     with pytest.raises(wb.WorkbenchError, match=r"nowhere: there is no such folder; leave it out"):
         build(tmp_path / "runs", notebooks=tmp_path / "nowhere")

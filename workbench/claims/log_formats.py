@@ -65,8 +65,18 @@ def read_csv(text: str, source: str, delimiter: str = "") -> LogText:
         width = len(rows[0])
         why = f"a row whose number of cells is not {width}"
         log.unread += [(source, n, why) for row, n in zip(rows, where, strict=True) if len(row) != width]
-        log.table(rows[0], rows[1 : MOST_ROWS + 1], where[0], where[1 : MOST_ROWS + 1])
+        first, places = _first_rows(log, rows[1:], where[1:])
+        log.table(rows[0], first, where[0], places)
     return log.log(lines)
+
+
+def _first_rows(log: LogBuilder, rows: list, where: Sequence[int]) -> tuple[list, Sequence[int]]:
+    """The rows of a table of data that are read, and their lines; the others are counted as unread, in one entry."""
+    if (more := len(rows) - MOST_ROWS) > 0:
+        log.unread.append(
+            (log.source, where[MOST_ROWS], f"the {more:,} rows from here on: of a table of data {MOST_ROWS:,} are read")
+        )
+    return rows[:MOST_ROWS], where[:MOST_ROWS]
 
 
 def read_parquet(path: Path) -> LogText:
@@ -78,10 +88,11 @@ def read_parquet(path: Path) -> LogText:
     except Exception as error:
         return unreadable(str(path), f"no parquet file: {error}")
     columns = [str(c) for c in frame.columns]
-    rows = [[_shown(v) for v in row] for row in frame.head(MOST_ROWS).astype(object).to_numpy().tolist()]
     log = LogBuilder(str(path))
     log.last_text = path.stem
-    log.table(columns, rows, 1, list(range(2, len(rows) + 2)))
+    first, places = _first_rows(log, frame.astype(object).to_numpy().tolist(), range(2, len(frame) + 2))
+    rows = [[_shown(v) for v in row] for row in first]
+    log.table(columns, rows, 1, places)
     return log.log(["  ".join(row) for row in [columns, *rows]])
 
 
@@ -120,11 +131,13 @@ def read_json(text: str, source: str, by_line: bool = False) -> LogText:
 
 def _records(log: LogBuilder, records: Sequence[Any], where: list[int]) -> None:
     """A table of records, which may be nested: a key in a key is "outer inner"."""
-    flat = [(_flat(r), n) for r, n in zip(records, where, strict=True) if isinstance(r, Mapping)][:MOST_ROWS]
-    columns = list(dict.fromkeys(k for r, _ in flat for k in r))
+    there = [(r, n) for r, n in zip(records, where, strict=True) if isinstance(r, Mapping)]
+    first, places = _first_rows(log, [r for r, _ in there], [n for _, n in there])
+    flat = [_flat(r) for r in first]
+    columns = list(dict.fromkeys(k for r in flat for k in r))
     if flat:
-        rows = [[_shown(r.get(c)) for c in columns] for r, _ in flat]
-        log.table(columns, rows, flat[0][1], [n for _, n in flat])
+        rows = [[_shown(r.get(c)) for c in columns] for r in flat]
+        log.table(columns, rows, places[0], places)
 
 
 def _flat(record: Mapping[str, Any], before: str = "") -> dict[str, Any]:

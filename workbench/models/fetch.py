@@ -117,7 +117,9 @@ def files_of(source: Source | Path, revision: str | None = None) -> Files:
             )
         asked = read_json(source / "adapter_config.json").get("revision")
         if asked is not None and not isinstance(asked, str):
-            raise WorkbenchError(f"{source / 'adapter_config.json'}: revision {asked!r:.60}: expected a commit, branch or tag")
+            raise WorkbenchError(
+                f"{source / 'adapter_config.json'}: revision {asked!r:.60}: expected a commit, branch or tag"
+            )
         if asked and not isinstance(base, Hub):
             raise WorkbenchError(
                 f"{source / 'adapter_config.json'} asks for revision {asked!r} of its base {name}, which is no model of a hub "

@@ -153,7 +153,12 @@ def from_modules(
     options = template_options(tokenizer, name, template)
     try:
         return _boot(hf.eval(), tokenizer, name, revision, name, options)
-    except (AttributeError, TypeError, IndexError, KeyError) as error:  # of a block that lacks or has what its family has not
+    except (
+        AttributeError,
+        TypeError,
+        IndexError,
+        KeyError,
+    ) as error:  # of a block that lacks or has what its family has not
         said = " ".join(str(error).split())
         raise WorkbenchError(
             f"the modules of {name} are not those of its family ({type(error).__name__}: {said:.200}); give the model as "

@@ -70,13 +70,14 @@ def _numbers_of_sentence(log: LogText, s: Statement) -> Findings:
 def _numbers_of_table(log: LogText, table: LogTable) -> Findings:
     for j, head in enumerate(table.columns):
         about = "mean" if column_is_averaged(table, j) else f"{head} {table.title}"
+        small = all(x.value < 2 for x in table.column(j) if x)
         for i, x in enumerate(table.column(j)):
             if x is None:
                 continue
             place = in_cell(table, i, j)
             yield from _alone(x, about, place)
             if j in table.value_columns or x.kind in ("percent", "count"):
-                yield from _of_head(log, table, i, j, x)
+                yield from _of_head(table, i, j, x, small)
                 if x.low is not None and x.kind != "range":
                     yield _inside(x, place)
 
@@ -116,8 +117,8 @@ def _inside(x: Number, place: Place) -> LogFinding:
     return place.finds("holds" if inside else "error", "order", f"{x} is not inside its own interval {interval}")
 
 
-def _of_head(log: LogText, table: LogTable, i: int, j: int, x: Number) -> Findings:
-    """A number against what the head of its column allows."""
+def _of_head(table: LogTable, i: int, j: int, x: Number, small: bool) -> Findings:
+    """A number against what the head of its column allows; ``small``: all of the column are below 2."""
     head, place = table.columns[j], in_cell(table, i, j)
     bare = re.sub(r"\(.*?\)", "", head).strip()
     if _CORRELATION.match(bare) and x.kind in ("number", "r", "kappa"):
@@ -130,14 +131,13 @@ def _of_head(log: LogText, table: LogTable, i: int, j: int, x: Number) -> Findin
         yield place.finds("error" if x.value < 0 else "holds", "range", "an SD is never negative")
     elif x.kind == "number" and -1e6 < x.value < 0 and _NEVER_NEGATIVE.match(bare):
         yield place.finds("error", "range", f"{x} is below zero")
-    elif x.kind == "number" and x.step < 0.5 and _is_share_above_one(table, j, x, bare):
+    elif x.kind == "number" and x.step < 0.5 and small and _is_share_above_one(x, bare):
         yield place.finds("weak", "range", f"{x} is above 1")
 
 
-def _is_share_above_one(table: LogTable, j: int, x: Number, head: str) -> bool:
-    """Whether a column of shares, none of them a percentage, has one above 1."""
-    shares = all(c.value < 2 for c in table.column(j) if c)
-    return 1 < x.value < 2 and shares and bool(_SHARE_HEAD.search(head)) and not _GROWING.search(head)
+def _is_share_above_one(x: Number, head: str) -> bool:
+    """Whether a share, none of whose column is a percentage, is above 1."""
+    return 1 < x.value < 2 and bool(_SHARE_HEAD.search(head)) and not _GROWING.search(head)
 
 
 # ---- granularity of percentages

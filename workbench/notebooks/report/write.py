@@ -49,7 +49,9 @@ def build(runs: str | Path = "runs", out: str | Path = "", notebooks: str | Path
     """
     check_folder(runs, "--runs")
     if str(notebooks) and not Path(notebooks).is_dir():
-        raise WorkbenchError(f"--notebooks {notebooks}: there is no such folder; leave it out to take the folder notebooks")
+        raise WorkbenchError(
+            f"--notebooks {notebooks}: there is no such folder; leave it out to take the folder notebooks"
+        )
     target = Path(out) if out else Path(runs) / "report"
     with replace_folder(target) as draft:
         pages = Pages(draft, Path(runs), Path(notebooks or "notebooks"))
