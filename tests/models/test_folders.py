@@ -509,7 +509,7 @@ def test_an_adapter_loads_over_the_revision_of_its_base_that_it_names(whole_fold
         assert torch.equal(model.hf.get_parameter(name), plain * factor)
     edit(path, base_model_name_or_path=str(whole_folder))
     with pytest.raises(
-        wb.WorkbenchError, match="asks for revision 'bbb.*' of its base .*own, which is no model of a hub"
+        wb.WorkbenchError, match=r"asks for revision 'bbb.*' of its base .*own, which is no model of a hub"
     ):
         wb.load(str(tmp_path / "adapter"))
     edit(path, revision=3)

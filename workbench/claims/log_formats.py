@@ -70,13 +70,13 @@ def read_csv(text: str, source: str, delimiter: str = "") -> LogText:
     return log.log(lines)
 
 
-def _first_rows(log: LogBuilder, rows: list, where: Sequence[int]) -> tuple[list, Sequence[int]]:
+def _first_rows(log: LogBuilder, rows: list, where: Sequence[int]) -> tuple[list, list[int]]:
     """The rows of a table of data that are read, and their lines; the others are counted as unread, in one entry."""
     if (more := len(rows) - MOST_ROWS) > 0:
         log.unread.append(
             (log.source, where[MOST_ROWS], f"the {more:,} rows from here on: of a table of data {MOST_ROWS:,} are read")
         )
-    return rows[:MOST_ROWS], where[:MOST_ROWS]
+    return rows[:MOST_ROWS], list(where[:MOST_ROWS])
 
 
 def read_parquet(path: Path) -> LogText:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Literal
 
 Kind = Literal[
-    "number", "percent", "points", "times", "count", "range", "mean", "p", "t", "F", "chi2", "z", "r", "d", "kappa", "auc", "n"
+    "number", "percent", "points", "times", "count", "range", "mean", "p", "t", "F", "chi2", "z", "r", "d", "kappa", "auc", "cosine", "n"
 ]  # fmt: skip
 
 
@@ -189,6 +189,7 @@ _STATISTICS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("d", _numbers_pattern(r"(?:(?<![\w-])cohen'?s?\s?d|(?<![\w-])d|hedges'?s?\s?g)\s?(?:=|of|was|:)\s?(?P<v>[+-]?NUM)(?!\s?[%])")),
     ("kappa", _numbers_pattern(r"(?:κ|kappa)\s?(?:=|of|was|:|≈)?\s?(?P<v>[+-]?NUM)(?!\s?%)")),
     ("auc", _numbers_pattern(r"(?:AUC|AUROC|ROC-AUC)\s?(?:=|of|was|:|≈)?\s?(?P<v>NUM)(?!\s?%)")),
+    ("cosine", _numbers_pattern(r"\bcosines?(?: similarity)?(?: (?:between|of|with) [^,.;:()\d]{1,40}?)?\s?(?:=|of|is|was|:|≈)\s?(?P<v>[+-]?NUM)(?!\s?[%°\d])")),  # noqa: E501
     ("auc", _numbers_pattern(r"(?<![\w.,/])(?P<v>0?\.\d+|1\.0+)\s(?:AUC|AUROC)\b")),
 )  # fmt: skip
 _N = _numbers_pattern(

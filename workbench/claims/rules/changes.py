@@ -21,7 +21,7 @@ _GROWTH = phrase(
 )
 _CALLED_CHANGE = phrase(r"difference|\bdiff\b|change|Δ|delta|gap\b")
 _RELATIVE = phrase(r"relative|percent (?:increase|decrease|improvement)|% (?:relative|increase|decrease|reduction)")
-_MULTIPLE = phrase(r"\b(double|triple|halve|doubled|doubles|tripled|triples|quadrupled|halved|halves)\b")
+_MULTIPLE = phrase(r"\b(double|triple|halve|doubled|doubles|tripled|triples|quadrupled|halved|halves|twofold|threefold|fourfold|fivefold|tenfold)\b")
 _MULTIPLES = {
     "double": 2.0,
     "triple": 3.0,
@@ -33,6 +33,11 @@ _MULTIPLES = {
     "quadrupled": 4.0,
     "halved": 0.5,
     "halves": 0.5,
+    "twofold": 2.0,
+    "threefold": 3.0,
+    "fourfold": 4.0,
+    "fivefold": 5.0,
+    "tenfold": 10.0,
 }
 #: a percentage that is no change
 _OTHER_SHARE = phrase(r"\b(?:power|confidence|probability|chance|level|credib\w+)\b")

@@ -92,7 +92,7 @@ def _alone(x: Number, text: str, place: Place) -> Findings:
             yield place.finds("error", "range", f"{x} is no share: it is above 100%")
         elif share:
             yield place.holds("range")
-    limits = {"p": (0.0, 1.0), "r": (-1.0, 1.0), "kappa": (-1.0, 1.0), "auc": (0.0, 1.0)}
+    limits = {"p": (0.0, 1.0), "r": (-1.0, 1.0), "kappa": (-1.0, 1.0), "cosine": (-1.0, 1.0), "auc": (0.0, 1.0)}
     limits |= dict.fromkeys(("F", "chi2"), (0.0, math.inf))
     whole = x.step >= 1 and x.value > 1  # p = 4 is a number of processes
     other = (x.kind == "p" and whole) or (x.kind == "auc" and x.value >= 50)
