@@ -386,3 +386,25 @@ def test_the_work_on_a_column_grows_with_its_rows_and_not_with_their_square(tmp_
 
     few, many = count(4000), count(8000)
     assert many < 3 * few
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("18 of 20 prompts were refused, which is 85%.", "18 of 20 is 90.0%, not 85%"),
+        ("18 of 20, that is 85%.", "18 of 20 is 90.0%, not 85%"),
+        ("It refused 18 of 20, or 85%, in the end.", "18 of 20 is 90.0%, not 85%"),
+        ("18 of 20 prompts were refused, which is 90%.", ""),
+        ("12 of 20 or 80% would be needed to pass.", ""),
+        ("3 of 20 were refused, which is 5% more than before.", ""),
+        ("The cosine similarity of the two directions is -1.4.", "between -1 and 1"),
+        ("The cosine between the directions was 0.93.", ""),
+        ("A cosine schedule with 3 restarts.", ""),
+        ("Compliance rose from 31% to 62% (n = 100), a fourfold increase.", "fourfold"),
+        ("Compliance rose from 31% to 62% (n = 100), a twofold increase.", ""),
+    ],
+)
+def test_percentages_in_apposition_cosines_and_multiples_in_words(text, found):
+    graded = [str(one) for one in wb.audit(wb.read_log(f"{text}\n")).findings if one.grade in ("error", "slip", "weak")]
+    assert bool(graded) == bool(found), graded
+    assert all(found in one for one in graded)

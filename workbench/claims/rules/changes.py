@@ -21,7 +21,9 @@ _GROWTH = phrase(
 )
 _CALLED_CHANGE = phrase(r"difference|\bdiff\b|change|Δ|delta|gap\b")
 _RELATIVE = phrase(r"relative|percent (?:increase|decrease|improvement)|% (?:relative|increase|decrease|reduction)")
-_MULTIPLE = phrase(r"\b(double|triple|halve|doubled|doubles|tripled|triples|quadrupled|halved|halves|twofold|threefold|fourfold|fivefold|tenfold)\b")
+_MULTIPLE = phrase(
+    r"\b(double|triple|halve|doubled|doubles|tripled|triples|quadrupled|halved|halves|twofold|threefold|fourfold|fivefold|tenfold)\b"
+)
 _MULTIPLES = {
     "double": 2.0,
     "triple": 3.0,
