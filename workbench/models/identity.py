@@ -121,7 +121,7 @@ class Revision:
 
 
 def revision_now(model: Any) -> str:
-    """The revision of a model as it is in memory now: every byte of its weights is read, about 0.2 s per GB on a CPU.
+    """The revision of a model as it is in memory now: every byte of its weights is read, about 0.3 s per GB on a CPU.
 
     A model that came from files has theirs, followed by ``~`` and a hash where it was edited since. One without files has the
     hash of its memory: weights, config, what its modules are and hold, tokenizer, template and stop tokens. Hooks and methods that a
