@@ -114,7 +114,7 @@ class Revision:
     def __get__(self, model: Any, _: type | None = None) -> str:
         if model is None:
             raise AttributeError("revision")  # so that the field has no default
-        return revision_now(model)
+        return _look(model, every_byte=True)
 
     def __set__(self, model: Any, of_files: str) -> None:
         model.__dict__["of_files"] = of_files
@@ -127,11 +127,13 @@ def revision_now(model: Any) -> str:
     hash of its memory: weights, config, what its modules are and hold, tokenizer, template and stop tokens. Hooks and methods that a
     user puts in are not part of it.
     """
+    check_layers(model.hf, model.n_layers, model.name)
     return _look(model, every_byte=True)
 
 
 def known_revision(model: Any) -> str:
     """The same without reading the weights again, for use behind ``revision_now``: what PyTorch counts of their changes shows."""
+    check_layers(model.hf, model.n_layers, model.name)
     return _look(model, every_byte=False)
 
 
@@ -145,7 +147,6 @@ def check_layers(hf: Any, expected: int, name: str) -> None:
 
 
 def _look(model: Any, every_byte: bool) -> str:
-    check_layers(model.hf, model.n_layers, model.name)
     seal = model.seal
     tensors = dict(_tensors(model.hf))
     rest = [_words(model), _tokenizer_state(model.tokenizer), _config(model.hf), _modules_state(model.hf)]
