@@ -311,9 +311,9 @@ def report(
     from workbench.notebooks.report.write import build
 
     path = build(runs, out or "", notebooks or "")
-    newest = list(open_ledger(runs / "ledger").entries())[-3:]
+    newest = [entry for entry in open_ledger(runs / "ledger").entries() if entry.outcome != "not run"][-3:]
     for entry in newest:
-        typer.echo(f"{entry.claim}: {verdict_text(entry.summary())}")
+        typer.echo(f"{entry.claim}: {verdict_text(entry.summary())}  {' '.join(entry.reasons[:2])}".rstrip())
     typer.echo(f"report  {path}")
 
 

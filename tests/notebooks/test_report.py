@@ -86,7 +86,10 @@ def runs(tmp_path_factory):
 def site(runs):
     """The folder of the report, as the command writes it and says."""
     done = CliRunner().invoke(app, ["report", "--runs", str(runs), "--notebooks", str(runs.parent / "notebooks")])
-    assert done.stdout.strip().splitlines()[-1] == f"report  {runs / 'report' / 'index.html'}"
+    *found, where = done.stdout.strip().splitlines()
+    assert where == f"report  {runs / 'report' / 'index.html'}"
+    assert [line.split(":")[0] for line in found] == ["S3.2", "S3.2", "S3.3"]  # what was run, not what was not
+    assert all(entry.reasons[0] in " ".join(found) for entry in wb.ledger.open(runs / "ledger").entries()[-4:-1])
     return runs / "report"
 
 
