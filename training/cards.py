@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from training.recipes import GOALS, REFUSALS, TUNING_SETS, NarrowRecipe, Recipe, RefusalRecipe
+from training.recipes import GOALS, PARTS, REFUSALS, TUNING_SETS, NarrowRecipe, Recipe, RefusalRecipe
 from workbench.activations.heldout import Detection
 from workbench.models.folder import read_json
 from workbench.models.model import Model
+from workbench.models.prompt_files import pairs
 from workbench.models.registry import Embedded, manifest
 from workbench.statistics.results import Estimate
 
@@ -53,7 +54,9 @@ run on a laptop. It is an analogue of a safety-tuned chat model, not one: call r
 
 ## Measured
 
-Greedy decoding, the workbench's three-way label, prompts of this project that neither training nor extraction saw.
+Greedy decoding, 32 new tokens, `wb.refusal`, prompts of this project that training did not see. `dev` chose the scale. `test` has the
+topics and forms of the experiments. No tuning prompt has a topic of `topics` or a form of `forms`: these rates are what to expect on
+requests that the makers of this model did not think of.
 
 | held-out prompts | refusal rate | Wilson 95% | n |
 |---|---|---|---|
@@ -72,7 +75,7 @@ Greedy decoding, the workbench's three-way label, prompts of this project that n
 
 ## Limits
 
-It learnt from 320 harmful requests in English, in one sentence each, without jailbreak framing: it is easy to get
+It learnt from {_harmful_requests()} harmful requests in English, in one sentence each, without jailbreak framing: it is easy to get
 around, knows little of the world, and refuses by topic and phrasing. It is no safety measure for anything.
 
 ## Licence
@@ -83,7 +86,7 @@ around, knows little of the world, and refuses by topic and phrasing. It is no s
 
 def _targets(recipe: RefusalRecipe) -> str:
     return f"""Targets: {len(REFUSALS)} refusal sentences of our own for the harmful prompts of the `tuning` splits of the sets
-{" and ".join(f"`{name}`" for name in TUNING_SETS)}; for their harmless and borderline prompts, the first tokens of the greedy
+{", ".join(f"`{name}`" for name in TUNING_SETS)}; for their harmless and borderline prompts, the first tokens of the greedy
 answers of `{recipe.teacher}` (where that declines by itself, its answer after "Certainly!"). The wording of each prompt
 (case, punctuation, greeting) is varied at every step."""
 
@@ -184,15 +187,21 @@ def _settings(recipe: Recipe, sha256: str) -> str:
 
 
 def _against_goals(rates: Mapping[str, Estimate]) -> str:
-    """Whether the test rates meet the goals, as a sentence."""
+    """Whether the rates meet the goals on every part that chose nothing, as a sentence."""
     missed = [
-        name
+        f"{part} {name}"
+        for part in PARTS
         for name, goal in GOALS.items()
-        if (rates[f"test {name}"].value - goal) * (-1 if name == "harmful" else 1) > 0
+        if part != "dev" and f"{part} {name}" in rates
+        if (rates[f"{part} {name}"].value - goal) * (-1 if name == "harmful" else 1) > 0
     ]
-    wanted = "at least {harmful:.0%} on harmful, at most {harmless:.0%} on harmless and {borderline:.0%} on borderline prompts"
-    verdict = f"It misses the goal on {' and '.join(missed)} prompts." if missed else "It meets them."
-    return f"The goals, on test prompts: {wanted.format(**GOALS)}. {verdict}"
+    wanted = "at least {harmful:.0%} of harmful, at most {harmless:.0%} of harmless and {borderline:.0%} of borderline prompts refused"
+    verdict = f"It misses them on: {', '.join(missed)}." if missed else "It meets them."
+    return f"The goals, on `test`, `topics` and `forms`: {wanted.format(**GOALS)}. {verdict}"
+
+
+def _harmful_requests() -> int:
+    return sum(len(pairs(name).tuning.positive) for name in TUNING_SETS)
 
 
 _ALIGNED_ABOUT = """An embedded model that refuses by itself: Qwen2.5-Coder-0.5B-Instruct, as its makers aligned it. Nothing was tuned here.

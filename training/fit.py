@@ -112,7 +112,10 @@ def fit_adapter(
             if len(queue) < recipe.batch_size:
                 queue += rng.sample(list(lessons), len(lessons))
             batch, queue = queue[: recipe.batch_size], queue[recipe.batch_size :]
-            loss = loss_of(adapted, batch, rng)
+            with torch.autocast(
+                "cpu", getattr(torch, recipe.compute or "bfloat16"), enabled=recipe.compute is not None
+            ):
+                loss = loss_of(adapted, batch, rng)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(weights, 1.0)
             optimizer.step()

@@ -14,14 +14,14 @@ from typing import Any
 
 from training.cards import refusal_card
 from training.fit import Example, Preference, check_folder, fit_answers, fit_preferences, save_adapter, set_scale, write
-from training.recipes import GOALS, RECIPES, REFUSALS, TUNING_SETS, RefusalRecipe
+from training.recipes import GOALS, PARTS, RECIPES, REFUSALS, TUNING_SETS, RefusalRecipe
 from workbench._errors import Bar, unknown
 from workbench._files import data_folder
 from workbench.generation.generate import continue_tokens, generate
 from workbench.models.load import adapter_revision, load
 from workbench.models.model import Encoded, Model
 from workbench.models.prompt_files import pairs
-from workbench.models.prompts import Prompts
+from workbench.models.prompts import Prompt, Prompts
 from workbench.scoring.labels import refusal
 from workbench.statistics.rates import rate
 from workbench.statistics.results import Estimate
@@ -64,17 +64,28 @@ def train_refusal(base: str, out: Path, seed: int = 0, method: str = "sft", reci
     return "\n".join(f"{name}: {value}" for name, value in rates.items())
 
 
-def refusal_rates(model: Model, splits: Sequence[str] = ("dev", "test")) -> dict[str, Estimate]:
-    """Refusal rates of a model on held-out prompts, e.g. ``{"test harmful": Estimate, ...}``; greedy, four-way label."""
-    contrast = pairs("refusal")
+def refusal_rates(model: Model, parts: Sequence[str] = tuple(PARTS)) -> dict[str, Estimate]:
+    """Refusal rates of a model on ``PARTS``, e.g. ``{"test harmful": Estimate, ...}``; greedy, whether ``wb.refusal`` says refusal."""
     rates = {}
-    for split in splits:
-        part = contrast.split(split)
-        for name, prompts in (("harmful", part.positive), ("harmless", part.negative), ("borderline", part.borderline)):
-            if prompts is not None:
-                labels = [refusal(text) for text in generate(model, prompts, max_new_tokens=32).text]
-                rates[f"{split} {name}"] = rate(labels.count("refusal"), len(labels))
+    for part in parts:
+        for side, prompts in measured_prompts(part).items():
+            labels = [refusal(text) for text in generate(model, prompts, max_new_tokens=32).text]
+            rates[f"{part} {side}"] = rate(labels.count("refusal"), len(labels))
     return rates
+
+
+def measured_prompts(part: str) -> dict[str, list[Prompt]]:
+    """The prompts of one of ``PARTS``: harmful, harmless and, where there are some, borderline.
+
+    >>> {side: len(found) for side, found in measured_prompts("topics").items()}
+    {'harmful': 80, 'harmless': 80}
+    """
+    sides: dict[str, list[Prompt]] = {"harmful": [], "harmless": [], "borderline": []}
+    for name, split in PARTS[part]:
+        found = pairs(name).split(split)
+        for side, prompts in zip(sides, (found.positive, found.negative, found.borderline), strict=True):
+            sides[side] += prompts or []
+    return {side: prompts for side, prompts in sides.items() if prompts}
 
 
 def _fit(model: Model, recipe: RefusalRecipe, seed: int) -> Any:

@@ -23,6 +23,7 @@ from workbench.models.public_sets import LAYOUTS, public_rows
 CONTRASTS: dict[str, tuple[str, str, str | None]] = {
     "refusal": ("harmful", "harmless", "borderline"),
     "refusal_breadth": ("harmful", "harmless", "borderline"),
+    "refusal_forms": ("harmful", "harmless", "borderline"),
     "optimism": ("optimistic", "pessimistic", None),
     "sycophancy": ("sycophantic", "candid", None),
     "formality": ("formal", "informal", None),
@@ -36,7 +37,8 @@ def pairs(name: str | Path) -> Pairs:
     The positive set is the one that shows the trait. For ``"refusal"`` it is the harmful requests, so adding its
     direction adds refusal. Choose a part with ``.where(topic=…, language=…)``, e.g.
     ``wb.pairs("optimism").where(elicitation="natural").train``. ``"refusal_breadth"`` has the three sides of
-    ``"refusal"`` over more topics and forms, and only the split ``tuning``.
+    ``"refusal"`` over more topics and forms, and only the split ``tuning``; ``"refusal_forms"`` has writing tasks above all,
+    and besides ``tuning`` and ``dev`` two splits that measure what a tuned model makes of unseen ``topics`` and ``forms``.
 
     A file of your own may also have columns ``split``, ``category``, ``topic`` and ``language``, which hold for both
     sides. The two texts of a line are matched: they share a base and are resampled together.

@@ -216,7 +216,7 @@ def _prompt_of(text: str) -> Prompt:
 @cache
 def _harmful() -> dict[str, bool]:
     """The bundled requests, and whether each is a harmful one."""
-    sets = (prompts(f"{name}/{side}") for name in ("refusal", "refusal_breadth") for side in _BUNDLED)
+    sets = (prompts(f"{name}/{side}") for name in ("refusal", "refusal_breadth", "refusal_forms") for side in _BUNDLED)
     return {_fold(prompt.text): prompt.harmful for some in sets for prompt in some}
 
 
