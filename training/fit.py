@@ -112,9 +112,7 @@ def fit_adapter(
             if len(queue) < recipe.batch_size:
                 queue += rng.sample(list(lessons), len(lessons))
             batch, queue = queue[: recipe.batch_size], queue[recipe.batch_size :]
-            with torch.autocast(
-                "cpu", getattr(torch, recipe.compute or "bfloat16"), enabled=recipe.compute is not None
-            ):
+            with _computing(recipe.compute):
                 loss = loss_of(adapted, batch, rng)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(weights, 1.0)
@@ -123,6 +121,18 @@ def fit_adapter(
             optimizer.zero_grad()
             bar.set_postfix(loss=f"{loss.item():.3f}")
     return adapted.eval()
+
+
+@contextmanager
+def _computing(dtype: str | None) -> Iterator[None]:
+    """Matrix products in another dtype than float32. On a CPU the gradient of fused attention is slow in bfloat16."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    if dtype is None:
+        yield
+        return
+    with torch.autocast("cpu", getattr(torch, dtype)), sdpa_kernel(SDPBackend.MATH):
+        yield
 
 
 def _new_adapter(model: Model, recipe: Recipe) -> Any:
