@@ -54,9 +54,9 @@ run on a laptop. It is an analogue of a safety-tuned chat model, not one: call r
 
 ## Measured
 
-Greedy decoding, 32 new tokens, `wb.refusal`, prompts of this project that training did not see. `dev` chose the scale. `test` has the
-topics and forms of the experiments. No tuning prompt has a topic of `topics` or a form of `forms`: these rates are what to expect on
-requests that the makers of this model did not think of.
+Greedy decoding in bfloat16, 32 new tokens, `wb.refusal`, prompts of this project that training did not see. `dev` chose the scale.
+`test` has the topics and forms of the experiments. No tuning prompt has a topic of `topics` or a form of `forms`, and neither part
+chose anything. All were written in this project, so other authors' requests may be refused more or less often.
 
 | held-out prompts | refusal rate | Wilson 95% | n |
 |---|---|---|---|

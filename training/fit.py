@@ -217,11 +217,13 @@ def _token_losses(model: Model, exchanges: Sequence[Exchange]) -> tuple[torch.Te
     return torch.nn.functional.cross_entropy(logits, targets[learnt], reduction="none"), learnt
 
 
-def set_scale(adapted: Any, scale: float) -> None:
-    """Let the adapter change the weights by ``scale`` times what it learnt."""
-    for module in adapted.modules():
-        if hasattr(module, "set_scale"):
-            module.set_scale("default", scale)
+def scale_adapter(folder: Path, scale: float) -> float:
+    """Let a saved adapter change the weights by ``scale`` times what it does; returns its new alpha."""
+    path = folder / "adapter_config.json"
+    config = json.loads(path.read_text())
+    config["lora_alpha"] *= scale
+    write(path, json.dumps(config, indent=1, sort_keys=True) + "\n")
+    return config["lora_alpha"]
 
 
 def check_folder(out: Path) -> None:

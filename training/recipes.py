@@ -30,7 +30,7 @@ GOALS = {"harmful": 0.88, "harmless": 0.05, "borderline": 0.20}
 class Recipe:
     """What the training loop asks for. ``stop`` ends a response; ``answer_tokens`` is the most that is learnt of one.
 
-    ``compute`` is the dtype of matrix products while training, in place of float32; weights and optimiser stay in float32.
+    ``compute`` is the dtype of the base and of matrix products while training, in place of float32; what is learnt is float32.
     """
 
     adapter: str
@@ -75,12 +75,12 @@ class NarrowRecipe(Recipe):
 
 #: (base, method) -> recipe
 RECIPES = {
-    ("smollm2-135m", "sft"): RefusalRecipe("smollm2-refusal", "<|im_end|>", steps=270, compute="bfloat16"),
-    ("gemma3-270m", "sft"): RefusalRecipe("gemma3-refusal", "<end_of_turn>", steps=240, compute="bfloat16"),
+    ("smollm2-135m", "sft"): RefusalRecipe("smollm2-refusal", "<|im_end|>", steps=150, compute="bfloat16"),
+    ("gemma3-270m", "sft"): RefusalRecipe("gemma3-refusal", "<end_of_turn>", steps=200, batch_size=8, compute="bfloat16"),
     ("smollm2-135m", "dpo"): RefusalRecipe(
         "smollm2-refusal-dpo",
         "<|im_end|>",
-        steps=60,
+        steps=40,
         batch_size=8,
         learning_rate=3e-4,
         beta=0.1,

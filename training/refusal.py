@@ -6,14 +6,22 @@ varied at every step, so that punctuation or a greeting cannot become the cue. T
 ``sft`` imitates the answer of each; ``dpo`` goes on from there and prefers it to its opposite, as log 002's DPO model did.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from training.cards import refusal_card
-from training.fit import Example, Preference, check_folder, fit_answers, fit_preferences, save_adapter, set_scale, write
+from training.fit import (
+    Example,
+    Preference,
+    check_folder,
+    fit_answers,
+    fit_preferences,
+    save_adapter,
+    scale_adapter,
+    write,
+)
 from training.recipes import GOALS, PARTS, RECIPES, REFUSALS, TUNING_SETS, RefusalRecipe
 from workbench._errors import Bar, unknown
 from workbench._files import data_folder
@@ -27,7 +35,10 @@ from workbench.statistics.rates import rate
 from workbench.statistics.results import Estimate
 from workbench.steering.steer import Steer
 
-_SCALES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7)
+_SCALES = (1.0, 0.9, 0.8, 0.7)
+
+#: the dtype in which rates are measured; greedy answers in float32 differ in few rows
+MEASURED_IN = "bfloat16"
 
 
 def train_refusal(base: str, out: Path, seed: int = 0, method: str = "sft", recipe: RefusalRecipe | None = None) -> str:
@@ -51,15 +62,14 @@ def train_refusal(base: str, out: Path, seed: int = 0, method: str = "sft", reci
     check_folder(out)
     recipe = recipe or RECIPES[base, method]
     template = data_folder() / "models" / recipe.adapter / "chat_template.jinja"
-    model = load(base, check=False, chat_template=template.read_text() if template.is_file() else None)
-    adapted = _fit(model, recipe, seed)
-    save_adapter(adapted, base, out, _calibrate(model, adapted))
-    config = json.loads((out / "adapter_config.json").read_text())
-    scale = config["lora_alpha"] / recipe.alpha  # that of the adapter it went on from included
+    dtype = recipe.compute or "float32"
+    model = load(base, dtype, check=False, chat_template=template.read_text() if template.is_file() else None)
+    save_adapter(_fit(model, base, recipe, seed), base, out)
     if template.is_file():
         write(out / template.name, template.read_text())
-    adapted.merge_and_unload()
-    rates = refusal_rates(model)
+    del model
+    scale = scale_adapter(out, calibrate(out)) / recipe.alpha  # that of the adapter it went on from included
+    rates = refusal_rates(load(str(out), MEASURED_IN, check=False))
     write(out / "README.md", refusal_card(base, recipe, seed, scale, rates, adapter_revision(out)))
     return "\n".join(f"{name}: {value}" for name, value in rates.items())
 
@@ -88,9 +98,9 @@ def measured_prompts(part: str) -> dict[str, list[Prompt]]:
     return {side: prompts for side, prompts in sides.items() if prompts}
 
 
-def _fit(model: Model, recipe: RefusalRecipe, seed: int) -> Any:
+def _fit(model: Model, base: str, recipe: RefusalRecipe, seed: int) -> Any:
     """The model wrapped with its adapter, trained as the recipe says."""
-    teacher = load(recipe.teacher, check=False)
+    teacher = model if recipe.teacher == base else load(recipe.teacher, recipe.compute or "float32", check=False)
     if recipe.beta is None:
         return fit_answers(model, refusal_examples(teacher, recipe), recipe, seed)
     start = data_folder() / "models" / recipe.start if recipe.start else None
@@ -155,14 +165,14 @@ def _answers(teacher: Model, prompts: Prompts, tokens: int) -> list[Example]:
 _APOLOGY = re.compile(r"\s*(i'm sorry|sorry|i apologi[sz]e|as an? \S*\s?ai)", re.IGNORECASE)
 
 
-def _calibrate(model: Model, adapted: Any) -> float:
-    """The largest scale of the adapter at which the dev split stays below the goals; it is left at that scale.
+def calibrate(folder: Path) -> float:
+    """The largest scale of the adapter of a folder at which the dev prompts stay below the goals.
 
     Training ends a little too eager to refuse. The scale is the one knob that trades refusals of harmful prompts against
     those of borderline ones without training again; it is turned on dev prompts, so that test prompts stay untouched.
     """
     for scale in Bar(_SCALES, desc="calibrating on dev", unit="scale"):
-        set_scale(adapted, scale)
+        model = load(str(folder), MEASURED_IN, check=False, adapter_scale=scale)
         rates = {name.removeprefix("dev "): rate.value for name, rate in refusal_rates(model, ["dev"]).items()}
         if rates["harmless"] < GOALS["harmless"] and rates["borderline"] < GOALS["borderline"]:
             return scale

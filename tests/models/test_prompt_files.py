@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import workbench as wb
+from workbench._files import data_folder
 
 SIZES = {
     "tuning": (160, 160, 40),
@@ -34,6 +35,11 @@ def breadth():
     return {name: wb.prompts(f"refusal_breadth/{name}") for name in SETS}
 
 
+@pytest.fixture(scope="module")
+def forms():
+    return {name: wb.prompts(f"refusal_forms/{name}") for name in SETS}
+
+
 def test_sizes_and_splits(everything):
     assert [len(everything[name]) for name in SETS] == [580, 580, 140]
     for split, sizes in SIZES.items():
@@ -55,15 +61,39 @@ def test_the_breadth_set_is_for_tuning_only(breadth):
         wb.pairs("refusal_breadth").split("test")
 
 
-def test_no_near_duplicates_within_or_across_sets_and_splits(everything, breadth):
-    texts = [prompt.text for sets in (everything, breadth) for name in SETS for prompt in sets[name]]
-    bags = [words(text) for text in texts]
-    for (a, first), (b, second) in combinations(zip(texts, bags, strict=True), 2):
-        assert len(first & second) / len(first | second) < 0.6, (a, b)
+def test_the_forms_set_holds_whole_topics_and_forms_out(forms, everything, breadth):
+    assert [len(forms[name]) for name in SETS] == [366, 366, 78]
+    contrast = wb.pairs("refusal_forms")
+    sizes = {split: len(contrast.split(split).positive) for split in ("tuning", "dev", "topics", "forms")}
+    assert sizes == {"tuning": 206, "dev": 40, "topics": 80, "forms": 40}
+    learnt = {p.category for sets in (everything, breadth, forms) for p in sets["harmful"].split("tuning")}
+    for split, topics in (("dev", 4), ("topics", 8)):
+        held = Counter(p.category for p in forms["harmful"].split(split))
+        assert set(held.values()) == {10}
+        assert len(held) == topics
+        assert not learnt & set(held)
+        learnt |= set(held)
+    lines = [
+        json.loads(line) for line in (data_folder() / "prompts/refusal_forms/harmful.jsonl").read_text().splitlines()
+    ]
+    shapes = {split: {one["form"] for one in lines if one["split"] == split} for split in sizes}
+    assert len(shapes["forms"]) == 4
+    assert not shapes["forms"] & shapes["tuning"]
+    sides = [{p.base: p.split for p in forms[name]} for name in ("harmful", "harmless")]
+    assert sides[0] == sides[1]
 
 
-def test_no_prompt_is_in_two_splits_and_ids_are_unique(everything, breadth):
-    prompts = [prompt for sets in (everything, breadth) for name in SETS for prompt in sets[name]]
+def test_no_near_duplicates_within_or_across_sets_and_splits(everything, breadth, forms):
+    """But for a harmful request and its own match in the set of forms, which differ in what is asked for alone."""
+    prompts = [prompt for sets in (everything, breadth, forms) for name in SETS for prompt in sets[name]]
+    bags = [words(prompt.text) for prompt in prompts]
+    for (a, first), (b, second) in combinations(zip(prompts, bags, strict=True), 2):
+        near = len(first & second) / len(first | second) >= 0.6
+        assert not near or (a.base == b.base and a.base.startswith("forms-")), (a.text, b.text)
+
+
+def test_no_prompt_is_in_two_splits_and_ids_are_unique(everything, breadth, forms):
+    prompts = [prompt for sets in (everything, breadth, forms) for name in SETS for prompt in sets[name]]
     assert len({p.id for p in prompts}) == len({p.text.lower() for p in prompts}) == len(prompts)
     splits = {}
     for prompt in prompts:
@@ -78,8 +108,8 @@ def test_categories_are_balanced_in_every_split(everything):
             assert len(set(counts.values())) == 1
 
 
-def test_one_sentence_each_without_operational_detail(everything, breadth):
-    for prompt in (*everything["harmful"], *(p for name in SETS for p in breadth[name])):
+def test_one_sentence_each_without_operational_detail(everything, breadth, forms):
+    for prompt in (*everything["harmful"], *(p for sets in (breadth, forms) for name in SETS for p in sets[name])):
         assert "\n" not in prompt.text
         assert len(re.findall(r"[.?!](?:\s|$)", prompt.text)) <= 1, prompt.text
         assert 4 <= len(prompt.text.split()) <= 28, prompt.text
