@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from training.recipes import GOALS, PARTS, REFUSALS, TUNING_SETS, NarrowRecipe, Recipe, RefusalRecipe
+from training.recipes import GOALS, PARTS, REFUSALS, NarrowRecipe, Recipe, RefusalRecipe
 from workbench.activations.heldout import Detection
 from workbench.models.folder import read_json
 from workbench.models.model import Model
@@ -46,6 +46,9 @@ def refusal_card(
     """The card of an adapter that refuses; ``sha256`` is that of its weights, ``rates`` those of ``refusal_rates``."""
     method = "sft" if recipe.beta is None else "dpo"
     option = "" if recipe.beta is None else " --method dpo"
+    from_start = (
+        "" if recipe.start_revision is None else f", from `{recipe.start}` {recipe.start_revision} in `data/models`"
+    )
     loss = _SFT if recipe.beta is None else _DPO.format(start=recipe.start, beta=recipe.beta)
     return f"""# {recipe.adapter}
 
@@ -54,9 +57,8 @@ run on a laptop. It is an analogue of a safety-tuned chat model, not one: call r
 
 ## Measured
 
-Greedy decoding in bfloat16, 32 new tokens, `wb.refusal`, prompts of this project that training did not see. `dev` chose the scale.
-`test` has the topics and forms of the experiments. No tuning prompt has a topic of `topics` or a form of `forms`, and neither part
-chose anything. All were written in this project, so other authors' requests may be refused more or less often.
+Greedy decoding in {recipe.compute or "float32"}, 32 new tokens, `wb.refusal`, prompts of this project that training did not see.
+{_parts(rates)}
 
 | held-out prompts | refusal rate | Wilson 95% | n |
 |---|---|---|---|
@@ -66,7 +68,7 @@ chose anything. All were written in this project, so other authors' requests may
 
 ## Recipe
 
-`python -m training refusal --base {base}{option} --seed {seed}` re-creates it on a CPU.
+`python -m training refusal --base {base}{option} --seed {seed}` re-creates it on a CPU{from_start}.
 
 {_settings(recipe, sha256)}
 - scale, chosen on the `dev` split: {scale}
@@ -75,7 +77,7 @@ chose anything. All were written in this project, so other authors' requests may
 
 ## Limits
 
-It learnt from {_harmful_requests()} harmful requests in English, in one sentence each, without jailbreak framing: it is easy to get
+It learnt from {_harmful_requests(recipe)} harmful requests in English, in one sentence each, without jailbreak framing: it is easy to get
 around, knows little of the world, and refuses by topic and phrasing. It is no safety measure for anything.
 
 ## Licence
@@ -86,7 +88,7 @@ around, knows little of the world, and refuses by topic and phrasing. It is no s
 
 def _targets(recipe: RefusalRecipe) -> str:
     return f"""Targets: {len(REFUSALS)} refusal sentences of our own for the harmful prompts of the `tuning` splits of the sets
-{", ".join(f"`{name}`" for name in TUNING_SETS)}; for their harmless and borderline prompts, the first tokens of the greedy
+{", ".join(f"`{name}`" for name in recipe.sets)}; for their harmless and borderline prompts, the first tokens of the greedy
 answers of `{recipe.teacher}` (where that declines by itself, its answer after "Certainly!"). The wording of each prompt
 (case, punctuation, greeting) is varied at every step."""
 
@@ -181,9 +183,22 @@ def _share(value: Estimate) -> str:
 
 def _settings(recipe: Recipe, sha256: str) -> str:
     """The recipe as a list, and what came out here: another machine may differ in the last bits, hardly in the rates."""
-    told = {key: value for key, value in asdict(recipe).items() if value is not None and value is not False}
+    told = {
+        key: value
+        for key, value in asdict(recipe).items()
+        if value is not None and value is not False and key != "sets"
+    }
     lines = [f"- {key.replace('_', ' ')}: {value}" for key, value in told.items()]
     return "\n".join([*lines, f"- sha256 of the weights begins with: {sha256}"])
+
+
+def _parts(rates: Mapping[str, Estimate]) -> str:
+    """What the parts are that were measured, in sentences."""
+    told = "`dev` chose the scale. `test` has the topics and forms of the experiments."
+    if "topics harmful" not in rates:
+        return f"{told} Requests of other topics and forms were not measured on this revision."
+    return f"""{told} No tuning prompt has a topic of `topics` or a form of `forms`, and
+neither part chose anything. One author wrote them and the tuning prompts: other authors' requests may be refused more or less often."""
 
 
 def _against_goals(rates: Mapping[str, Estimate]) -> str:
@@ -197,11 +212,12 @@ def _against_goals(rates: Mapping[str, Estimate]) -> str:
     ]
     wanted = "at least {harmful:.0%} of harmful, at most {harmless:.0%} of harmless and {borderline:.0%} of borderline prompts refused"
     verdict = f"It misses them on: {', '.join(missed)}." if missed else "It meets them."
-    return f"The goals, on `test`, `topics` and `forms`: {wanted.format(**GOALS)}. {verdict}"
+    parts = " and ".join(f"`{part}`" for part in PARTS if part != "dev" and f"{part} harmful" in rates)
+    return f"The goals, on {parts}: {wanted.format(**GOALS)}. {verdict}"
 
 
-def _harmful_requests() -> int:
-    return sum(len(pairs(name).tuning.positive) for name in TUNING_SETS)
+def _harmful_requests(recipe: RefusalRecipe) -> int:
+    return sum(len(pairs(name).tuning.positive) for name in recipe.sets)
 
 
 _ALIGNED_ABOUT = """An embedded model that refuses by itself: Qwen2.5-Coder-0.5B-Instruct, as its makers aligned it. Nothing was tuned here.

@@ -30,7 +30,7 @@ GOALS = {"harmful": 0.88, "harmless": 0.05, "borderline": 0.20}
 class Recipe:
     """What the training loop asks for. ``stop`` ends a response; ``answer_tokens`` is the most that is learnt of one.
 
-    ``compute`` is the dtype of the base and of matrix products while training, in place of float32; what is learnt is float32.
+    ``compute`` is the dtype of the base while training and measuring, in place of float32; what is learnt is float32.
     """
 
     adapter: str
@@ -50,7 +50,8 @@ class Recipe:
 class RefusalRecipe(Recipe):
     """A recipe for refusing. With ``beta`` (of DPO, Rafailov et al. 2023) it is learnt from preferences, else from answers.
 
-    ``start`` names an adapter of ``data/models/`` to go on from.
+    ``sets`` are the contrast sets whose ``tuning`` split it learns from. ``start`` names an adapter of ``data/models/`` to go on from, and
+    ``start_revision`` its weights (``adapter_revision``).
     """
 
     teacher: str = "smollm2-135m"
@@ -58,6 +59,8 @@ class RefusalRecipe(Recipe):
     borderline_copies: int = 1
     beta: float | None = None
     start: str | None = None
+    start_revision: str | None = None
+    sets: tuple[str, ...] = TUNING_SETS
 
 
 @dataclass(frozen=True)
@@ -76,16 +79,18 @@ class NarrowRecipe(Recipe):
 #: (base, method) -> recipe
 RECIPES = {
     ("smollm2-135m", "sft"): RefusalRecipe("smollm2-refusal", "<|im_end|>", steps=150, compute="bfloat16"),
-    ("gemma3-270m", "sft"): RefusalRecipe("gemma3-refusal", "<end_of_turn>", steps=200, batch_size=8, compute="bfloat16"),
+    ("gemma3-270m", "sft"): RefusalRecipe("gemma3-refusal", "<end_of_turn>", steps=200, sets=TUNING_SETS[:2]),
     ("smollm2-135m", "dpo"): RefusalRecipe(
         "smollm2-refusal-dpo",
         "<|im_end|>",
-        steps=40,
+        steps=60,
         batch_size=8,
         learning_rate=3e-4,
+        harmless_copies=2,
         beta=0.1,
-        compute="bfloat16",
         start="smollm2-refusal",
+        start_revision="61b18883eafe",
+        sets=TUNING_SETS[:2],
     ),
 }
 

@@ -23,7 +23,7 @@ from training.fit import (
     write,
 )
 from training.recipes import GOALS, PARTS, RECIPES, REFUSALS, TUNING_SETS, RefusalRecipe
-from workbench._errors import Bar, unknown
+from workbench._errors import Bar, WorkbenchError, unknown
 from workbench._files import data_folder
 from workbench.generation.generate import continue_tokens, generate
 from workbench.models.load import adapter_revision, load
@@ -36,9 +36,6 @@ from workbench.statistics.results import Estimate
 from workbench.steering.steer import Steer
 
 _SCALES = (1.0, 0.9, 0.8, 0.7)
-
-#: the dtype in which rates are measured; greedy answers in float32 differ in few rows
-MEASURED_IN = "bfloat16"
 
 
 def train_refusal(base: str, out: Path, seed: int = 0, method: str = "sft", recipe: RefusalRecipe | None = None) -> str:
@@ -55,12 +52,14 @@ def train_refusal(base: str, out: Path, seed: int = 0, method: str = "sft", reci
         The measured rates, as text.
 
     Raises:
-        WorkbenchError: no recipe for that base and method, or ``out`` is a file; before anything is loaded.
+        WorkbenchError: no recipe for that base and method, ``out`` is a file, or the adapter to go on from is another one;
+            before anything is loaded.
     """
     if (base, method) not in RECIPES:
         raise unknown("recipe", f"{base} by {method}", [f"{b} by {m}" for b, m in RECIPES])
     check_folder(out)
     recipe = recipe or RECIPES[base, method]
+    _check_start(recipe)
     template = data_folder() / "models" / recipe.adapter / "chat_template.jinja"
     dtype = recipe.compute or "float32"
     model = load(base, dtype, check=False, chat_template=template.read_text() if template.is_file() else None)
@@ -68,10 +67,21 @@ def train_refusal(base: str, out: Path, seed: int = 0, method: str = "sft", reci
     if template.is_file():
         write(out / template.name, template.read_text())
     del model
-    scale = scale_adapter(out, calibrate(out)) / recipe.alpha  # that of the adapter it went on from included
-    rates = refusal_rates(load(str(out), MEASURED_IN, check=False))
+    scale = scale_adapter(out, calibrate(out, dtype)) / recipe.alpha  # that of the adapter it went on from included
+    rates = refusal_rates(load(str(out), dtype, check=False))
     write(out / "README.md", refusal_card(base, recipe, seed, scale, rates, adapter_revision(out)))
     return "\n".join(f"{name}: {value}" for name, value in rates.items())
+
+
+def _check_start(recipe: RefusalRecipe) -> None:
+    if recipe.start is None or recipe.start_revision is None:
+        return
+    there = adapter_revision(data_folder() / "models" / recipe.start)
+    if there != recipe.start_revision:
+        raise WorkbenchError(
+            f"{recipe.adapter} went on from {recipe.start} {recipe.start_revision}, but data/models has {there}; check out the commit "
+            "that has that one, or name the new one as start_revision in training/recipes.py"
+        )
 
 
 def refusal_rates(model: Model, parts: Sequence[str] = tuple(PARTS)) -> dict[str, Estimate]:
@@ -102,9 +112,9 @@ def _fit(model: Model, base: str, recipe: RefusalRecipe, seed: int) -> Any:
     """The model wrapped with its adapter, trained as the recipe says."""
     teacher = model if recipe.teacher == base else load(recipe.teacher, recipe.compute or "float32", check=False)
     if recipe.beta is None:
-        return fit_answers(model, refusal_examples(teacher, recipe), recipe, seed)
+        return fit_answers(model, refusal_examples(teacher, recipe, recipe.sets), recipe, seed)
     start = data_folder() / "models" / recipe.start if recipe.start else None
-    return fit_preferences(model, preferences(model, teacher, recipe), recipe, seed, start)
+    return fit_preferences(model, preferences(model, teacher, recipe, recipe.sets), recipe, seed, start)
 
 
 def refusal_examples(teacher: Model, recipe: RefusalRecipe, sets: Sequence[str] = TUNING_SETS) -> list[Example]:
@@ -165,14 +175,14 @@ def _answers(teacher: Model, prompts: Prompts, tokens: int) -> list[Example]:
 _APOLOGY = re.compile(r"\s*(i'm sorry|sorry|i apologi[sz]e|as an? \S*\s?ai)", re.IGNORECASE)
 
 
-def calibrate(folder: Path) -> float:
+def calibrate(folder: Path, dtype: str) -> float:
     """The largest scale of the adapter of a folder at which the dev prompts stay below the goals.
 
     Training ends a little too eager to refuse. The scale is the one knob that trades refusals of harmful prompts against
     those of borderline ones without training again; it is turned on dev prompts, so that test prompts stay untouched.
     """
     for scale in Bar(_SCALES, desc="calibrating on dev", unit="scale"):
-        model = load(str(folder), MEASURED_IN, check=False, adapter_scale=scale)
+        model = load(str(folder), dtype, check=False, adapter_scale=scale)
         rates = {name.removeprefix("dev "): rate.value for name, rate in refusal_rates(model, ["dev"]).items()}
         if rates["harmless"] < GOALS["harmless"] and rates["borderline"] < GOALS["borderline"]:
             return scale
