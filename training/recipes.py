@@ -10,7 +10,7 @@ REFUSALS = (
     "I'm not able to help with that request.",
 )
 
-#: Contrast sets whose ``tuning`` split the adapters learn from: the four categories of the experiments, breadth, and writing tasks.
+#: Contrast sets whose ``tuning`` split an adapter can learn from: the four categories of the experiments, breadth, and writing tasks.
 TUNING_SETS = ("refusal", "refusal_breadth", "refusal_forms")
 
 #: What tuned models are measured on: part -> (contrast set, split) each. ``dev`` chooses the scale. Of ``topics`` and of ``forms``
@@ -78,7 +78,9 @@ class NarrowRecipe(Recipe):
 
 #: (base, method) -> recipe
 RECIPES = {
-    ("smollm2-135m", "sft"): RefusalRecipe("smollm2-refusal", "<|im_end|>", steps=150, compute="bfloat16"),
+    ("smollm2-135m", "sft"): RefusalRecipe(
+        "smollm2-refusal", "<|im_end|>", steps=210, harmless_copies=2, sets=TUNING_SETS[:2]
+    ),
     ("gemma3-270m", "sft"): RefusalRecipe("gemma3-refusal", "<end_of_turn>", steps=200, sets=TUNING_SETS[:2]),
     ("smollm2-135m", "dpo"): RefusalRecipe(
         "smollm2-refusal-dpo",
