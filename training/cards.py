@@ -197,8 +197,9 @@ def _parts(rates: Mapping[str, Estimate]) -> str:
     told = "`dev` chose the scale. `test` has the topics and forms of the experiments."
     if "topics harmful" not in rates:
         return f"{told} Requests of other topics and forms were not measured on this revision."
-    return f"""{told} No tuning prompt has a topic of `topics` or a form of `forms`, and
-neither part chose anything. One author wrote them and the tuning prompts: other authors' requests may be refused more or less often."""
+    unseen = "a topic of `topics`" + (" or a form of `forms`" if "forms harmful" in rates else "")
+    return f"""{told} No tuning prompt has {unseen}; these chose nothing.
+One author wrote them and the tuning prompts: other authors' requests may be refused more or less often."""
 
 
 def _against_goals(rates: Mapping[str, Estimate]) -> str:
