@@ -5,6 +5,8 @@ import json
 import time
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -408,3 +410,19 @@ def test_percentages_in_apposition_cosines_and_multiples_in_words(text, found):
     graded = [str(one) for one in wb.audit(wb.read_log(f"{text}\n")).findings if one.grade in ("error", "slip", "weak")]
     assert bool(graded) == bool(found), graded
     assert all(found in one for one in graded)
+
+
+def test_data_may_hold_arrays_and_what_is_missing_or_infinite(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "arm": ["base", "steered"],
+            "refused": ["12/20", "21/20"],
+            "activations": [np.zeros(3), np.ones(3)],
+            "when": pd.to_datetime(["2026-01-01", None]),
+            "count": pd.array([None, 3], dtype="Int64"),
+            "loss": [float("inf"), float("nan")],
+        }
+    )
+    frame.to_parquet(tmp_path / "rows.parquet")
+    (tmp_path / "rows.json").write_text('[{"arm": "base", "refused": "21/20", "loss": Infinity}]')
+    assert [f.rule for f in wb.audit(tmp_path)] == ["count", "count"]

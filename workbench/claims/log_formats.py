@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -90,16 +91,18 @@ def read_parquet(path: Path) -> LogText:
     columns = [str(c) for c in frame.columns]
     log = LogBuilder(str(path))
     log.last_text = path.stem
-    first, places = _first_rows(log, frame.astype(object).to_numpy().tolist(), range(2, len(frame) + 2))
+    cells = frame.astype(object).where(frame.notna(), None)
+    first, places = _first_rows(log, cells.to_numpy().tolist(), range(2, len(frame) + 2))
     rows = [[_shown(v) for v in row] for row in first]
     log.table(columns, rows, 1, places)
     return log.log(["  ".join(row) for row in [columns, *rows]])
 
 
 def _shown(value: object) -> str:
+    value = value.tolist() if hasattr(value, "tolist") else value  # an array of numpy in a cell of parquet
     if value is None or value != value:
         return ""
-    if isinstance(value, float):
+    if isinstance(value, float) and math.isfinite(value):
         return f"{value:.12g}" if value != int(value) or abs(value) > 1e15 else f"{value:.1f}"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
 

@@ -140,6 +140,7 @@ def plain(text: str) -> str:
         text.replace("\u00a0", " ").replace("\u2009", " ").replace("\u202f", " ").replace("％", "%").replace("\\%", "%")
     )
     text = text.replace("$\\pm$", "±").replace("\\pm", "±").replace("+/-", "±").replace("<=", "≤").replace(">=", "≥")
+    text = re.sub(r"(?<=\d)(\s?%?\s?)\+-(?=\s?\.?\d)", r"\1±", text)
     text = re.sub(r"~~.*?~~", lambda m: m[0].replace("~~", ""), text)
     text = re.sub(r"\*{1,3}(?=\S)(.+?)(?<=\S)\*{1,3}", r"\1", text)
     text = re.sub(r"(?<!\w)__(?=\S)(.+?)(?<=\S)__(?!\w)", r"\1", text)
@@ -197,8 +198,13 @@ _N = _numbers_pattern(
 )
 _N_UNITS = _numbers_pattern(rf"(?<![\w.,/$-])(?P<v>\d[\d,]*)\s(?:[a-z-]+\s){{0,2}}?(?:{_UNITS})\b")
 _CI = _numbers_pattern(
-    r"(?:(?P<level>\d{2}(?:\.\d+)?)\s?%[- ]?(?:(?:[Bb]ootstrap\w*|BCa|percentile|credible|posterior|exact|Wilson|binomial) ){0,2})?(?:\bCIs?\b|\bC\.I\.|confidence interval|confidence limits|credible interval|\bWilson\b(?: CI| interval)?)"  # noqa: E501
+    r"(?:(?P<level>\d{2}(?:\.\d+)?)\s?%[- ]?(?:(?:[Bb]ootstrap\w*|BCa|percentile|credible|posterior|exact|Wilson|binomial) ){0,2})?(?:\bCIs?\b|\bC\.I\.|confidence interval|(?<=\d% )interval\b|confidence limits|credible interval|\bWilson\b(?: CI| interval)?)"  # noqa: E501
     r"\s?(?:\((?:Wilson|exact|normal|Wald|t|Clopper[- –]Pearson)\))?\s?[:=,]?\s?(?:of|from|was|is)?\s?[\[\(]?\s?(?P<low>[+-]?NUM)\s?%?\s?(?:,|;|to|-|–|\.\.+|and)\s?(?P<high>[+-]?NUM)\s?%?\s?[\]\)]?"  # noqa: E501
+)
+#: "the 95% interval of 30/60 is [48%, 52%]"
+_CI_OF = _numbers_pattern(
+    r"(?P<level>\d{2}(?:\.\d+)?)\s?%[- ]?(?:confidence |credible |Wilson |exact )?(?:interval|CI)\s(?:of|for|around|on)\s"
+    r"(?P<of>[^;\[\]\0]{1,40}?)\s?(?:is|was|:|=)\s?(?:from\s)?[\[\(]?(?P<low>[+-]?NUM)\s?%?\s?(?:,|to|-|–|and)\s?(?P<high>[+-]?NUM)\s?%?[\]\)]?"
 )
 _BRACKET = _numbers_pattern(r"(?<=[\d%])\s?[\[](?P<low>[+-]?NUM)\s?%?\s?(?:,|;|to|-|–)\s?(?P<high>[+-]?NUM)\s?%?\s?\]")
 _SPREAD_WORD = r"(?P<what>SD|SE|SEM|s\.?d\.?|s\.?e\.?m?\.?|std\.?(?: ?dev\.?)?(?: ?err(?:or)?\.?)?|standard deviation|standard error|σ)"
@@ -293,6 +299,13 @@ def _interval(unit: str) -> "_Maker":
     return make
 
 
+def _interval_of(m: re.Match[str]) -> list[Number]:
+    """The numbers between "interval of" and its limits, and the interval."""
+    start = m.start("of")
+    of = [replace(x, start=x.start + start, end=x.end + start) for x in read_numbers(m["of"])]
+    return [*of, replace(_interval("CI")(m)[0], start=m.end("of"))]
+
+
 def _mean(m: re.Match[str]) -> list[Number]:
     unit = "%" if m["pct"] or m.groupdict().get("pct2") else ""
     made = replace(_make("mean", m, unit=unit), signed=False)
@@ -372,6 +385,7 @@ _Maker = Callable[[re.Match[str]], list[Number]]
 _GRAMMAR: tuple[tuple[re.Pattern[str], _Maker], ...] = (
     (_P, _p),
     *((pattern, _statistic(kind)) for kind, pattern in _STATISTICS),
+    (_CI_OF, _interval_of),
     (_CI, _interval("CI")),
     (_BRACKET, _interval("CI?")),
     *((pattern, _mean) for pattern in _MEANS),

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 
-from workbench.claims.log_numbers import Number
+from workbench.claims.log_numbers import Number, step_of
 from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.recomputed import Group, Span, d_of_means, span_of_p, t_of_means
 from workbench.claims.rounding import Grade, grade_of, grade_within, shown
@@ -39,6 +39,32 @@ def _means_of_sentence(log: LogText, s: Statement) -> Findings:
     yield from _two_means(groups, s.numbers, s.text, in_sentence(s))
 
 
+#: "M1 = 5.0, SD1 = 2.0, M2 = 4.0, SD2 = 2.0", in any order
+_INDEXED = re.compile(
+    r"(?<![\w.])(?P<role>M|[Mm]ean|μ|SD|sd|σ|s|n|N)_?\{?(?P<group>[12])\}?(?:\s?[=:]\s?|\s)(?P<v>-?\d*\.?\d+)(?![\w%])"
+)
+_ROLE = {"m": "mean", "mean": "mean", "μ": "mean", "sd": "sd", "σ": "sd", "s": "sd", "n": "n"}
+
+
+def _indexed_means(log: LogText, s: Statement) -> Findings:
+    """Means, SDs and n with the number of their group behind their sign, against the d, t or p of their sentence."""
+    found = [(_ROLE[m["role"].lower()], m["group"], m["v"]) for m in _INDEXED.finditer(s.text)]
+    given = {(role, group): v for role, group, v in found}
+    needed = [(role, group) for group in "12" for role in ("mean", "sd")]
+    if len(given) < len(found) or not all(key in given for key in needed):
+        return
+    ns = [int(float(given[key])) if (key := ("n", group)) in given else None for group in "12"]
+    if ns == [None, None]:
+        said = [int(x.value) for x in s.numbers if x.kind == "n"]
+        ns = said * 2 if len(said) == 1 and re.search(r"\beach\b|\bper\b", s.text) else said if len(said) == 2 else ns
+    groups = []
+    for group, n in zip("12", ns, strict=True):
+        mean, sd = given["mean", group], given["sd", group]
+        groups.append(Group(Number("mean", float(mean), step_of(mean), mean), float(sd), step_of(sd), n))
+    if all(g.sd > 0 for g in groups):
+        yield from _two_means(groups, s.numbers, s.text, in_sentence(s))
+
+
 def _means_of_rows(log: LogText, table: LogTable) -> Findings:
     """Two means and their SDs in one row, against the row's p or d."""
     d_column = one_column(table, r"cohen|^d$|hedges|effect size \(d\)")
@@ -65,7 +91,10 @@ def _groups_of_row(log: LogText, table: LogTable, i: int, text: str) -> list[Gro
             return []
         groups = [group(j, x, x.spread, x.spread_step) for j in spread if (x := row[j])]
     else:
-        means, sds = columns_called(table, r"mean|\bM\b|avg|average"), columns_called(table, r"\bSD\b|std")
+        means, sds = (
+            columns_called(table, r"mean|\bM ?[12]?\b|avg|average"),
+            columns_called(table, r"\bSD ?[12]?\b|std"),
+        )
         if len(means) != 2 or len(sds) != 2:
             return []
         pairs = [(j, row[j], row[k]) for j, k in zip(means, sds, strict=True)]
@@ -192,6 +221,6 @@ def _one_mean(log: LogText, s: Statement) -> Findings:
 
 
 FAMILY = Family(
-    of_sentences=(_means_of_sentence, _one_mean, _correlation),
+    of_sentences=(_means_of_sentence, _indexed_means, _one_mean, _correlation),
     of_tables=(_means_of_rows, _means_of_table),
 )

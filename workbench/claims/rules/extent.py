@@ -51,7 +51,7 @@ def never(log: LogText, s: Statement) -> Findings:
     verb = m["verb"].lower()[:5]
     for table in tables_near(log, s):
         for j in table.value_columns:
-            named = any(w[:5] == verb for w in re.findall(r"[a-z]+", table.columns[j].lower()))
+            named = any(w[:5] == verb for w in _words(table.columns[j]))
             off = [
                 (i, x) for i, x in enumerate(table.column(j)) if x and x.kind in ("percent", "count") and x.percent > 0
             ]
@@ -60,6 +60,40 @@ def never(log: LogText, s: Statement) -> Findings:
                 said = f"{table.columns[j]} is {x} for {table.label(i)}"
                 yield in_sentence(s).finds("weak", "all or never", said, x.percent)
                 return
+
+
+_EVERYWHERE = phrase(
+    r"\b(?P<verb>[a-z]{4,}(?:ed|es|s)|right|correct)\s(?:\w+\s)?(?:in|at|under|for|with|across)\s(?:every|each|all)\s(?:\w+\s)?"
+    r"(?:arm|condition|cell|run|layer|seed|dose|strength|setting|row|group|case|case|topic|category)(?:s|ies)?\b",
+    r"\balways (?P<verb2>[a-z]{4,}(?:ed|es|s))\b",
+)
+_NOT_EVERY_UNIT = phrase(
+    r"\b(?:some|few|many|most|any|more|less|least|often|usually|sometimes|only|rate|almost|nearly|about|once|one|partly|not|than|if)\b"
+    r"|\b(?:refusals?|failures|errors|successes)\b|n't|except|differ|signific|should|expect|\bbut\b|test|measur|report|\?$",
+)
+
+
+def everywhere(log: LogText, s: Statement) -> Findings:
+    """ "All prompts were refused in every arm", "it always refuses", against the column of that name in its section."""
+    m = _EVERYWHERE.search(s.text)
+    if not m or s.numbers or s.is_heading or _NOT_EVERY_UNIT.search(s.text):
+        return
+    verb = (m["verb"] or m["verb2"]).lower()[:5]
+    for table in tables_near(log, s):
+        named = [j for j in table.value_columns if any(w[:5] == verb for w in _words(table.columns[j]))]
+        cells = [(i, x) for i, x in body(table, named[0]) if x.kind in ("percent", "count")] if len(named) == 1 else []
+        if len(cells) > 1:
+            off = [(i, x) for i, x in cells if x.percent < 100 - x.step / 2 - 1e-9]
+            listed = ", ".join(f"{x} ({bare(table.label(i))})" for i, x in off[:3])
+            said = f"{table.columns[named[0]]} is {listed}"
+            lines = tuple(table.row_lines[i] for i, _ in off)
+            values = [x.percent for _, x in off]
+            yield in_sentence(s).finds("weak" if off else "holds", "all or never", said, *values, others=lines)
+            return
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[a-z]+", text.lower())
 
 
 _ALL = phrase(
@@ -338,6 +372,6 @@ def _beyond(cells: _Cells, bound: re.Match[str], s: Statement, head: str) -> tup
 
 
 FAMILY = Family(
-    of_sentences=(quantified, never, all_or_never, _over_rows, unchanged, identical_runs, within),
+    of_sentences=(quantified, never, everywhere, all_or_never, _over_rows, unchanged, identical_runs, within),
     of_logs=(_cells_that_say_all, _deterministic),
 )

@@ -299,6 +299,26 @@ def _means_of_sentence(log: LogText, s: Statement) -> Findings:
             )
 
 
+_MEAN_SAID = re.compile(
+    r"\b(?:[Mm]ean|[Aa]verage|avg|M)\b(?:\s(?:rating|score|count|number)s?)?\s?(?:=|:|of|was|is)?\s?$"
+)
+_AVERAGED_SCORES = phrase(
+    r"composite|subscale|averaged|\b(?:mean|average)s? (?:of|over|per) (?:the )?(?:\w+ )?(?:items?|raters?|ratings|scores|seeds|runs)"
+    r"|(?:per|each)[- ](?:participant|rater|subject|person|prompt|item) (?:mean|average)|\d[- ]items?\b|weighted|adjusted|half|trimmed"
+)
+
+
+def _plain_means_of_sentence(log: LogText, s: Statement) -> Findings:
+    """ "mean 2.37 (n = 10 integer ratings)": a mean without SD, of what its own sentence calls whole numbers."""
+    if not _WHOLE.search(s.text) or _AVERAGED_SCORES.search(s.text):
+        return
+    for x in s.numbers:
+        n = n_of_number(log, s, x) if x.kind == "number" and not x.signed and not x.bound else None
+        plain = x.unit in ("", "on", "over", "across", "for", "with", "from", "of", "points", "and")
+        if n and n.where in ("cell", "sentence") and plain and _MEAN_SAID.search(s.text[: x.start]):
+            yield from _Mean(x, None, 0.0, n.value, None, True, False, in_sentence(s)._replace(line=x.line)).judged()
+
+
 def _means_of_cells(log: LogText, table: LogTable) -> Findings:
     """Cells such as "4.5 ± 0.3", whose spread the head or the text around calls an SD or SE."""
     for j in table.value_columns:
@@ -310,7 +330,7 @@ def _means_of_cells(log: LogText, table: LogTable) -> Findings:
             if kind in ("", "()"):
                 sd = re.search(r"\bSD\b|std|standard dev", context, re.IGNORECASE)
                 kind = "SD" if sd else "SE" if re.search(r"\bSEM?\b|standard err", context) else ""
-            if kind in ("SD", "SE"):
+            if kind in ("SD", "SE") or _BINARY.search(context):
                 yield from _mean(x, kind, n_of_cell(log, table, i, j), table.columns[j], context, in_cell(table, i, j))
 
 
@@ -322,7 +342,7 @@ def _mean(x: Number, kind: str, n: N | None, own: str, context: str, place: Plac
     if kind not in ("SD", ""):
         return
     sure = kind == "SD" and bool(size)
-    limits = (0.0, 100.0) if x.unit == "%" and RATE.search(context) else scale
+    limits = (0.0, 100.0) if x.unit == "%" and RATE.search(context) else scale or _of_binary(x, own, context)
     whole = sure and bool(_WHOLE.search(context) or scale)
     yield from _Mean(x, spread, step, size, limits, whole, sure and bool(_BINARY.search(context)), place).judged()
 
@@ -368,6 +388,14 @@ def _of_extremes(row: tuple[Number | None, ...], role: dict[str, int], mean: Num
         return None
     exact = low.step >= 1 and high.step >= 1 and mean.step < 1
     return (low.value, high.value) if exact else (low.value - low.step / 2, high.value + high.step / 2)
+
+
+def _of_binary(x: Number, own: str, context: str) -> tuple[float, float] | None:
+    """The limits of 0/1 scores, and of shares of 1: a cell or sentence that calls them so."""
+    shares = SHARE.search(own) and not _GROWING.search(own) and not re.search(r"agree|differ|delta|log|Δ", own, re.I)
+    return (
+        (0.0, 1.0) if 0 <= x.value <= 1 and x.step < 1 and not x.unit and (shares or _BINARY.search(context)) else None
+    )
 
 
 def _context(table: LogTable) -> str:
@@ -457,6 +485,12 @@ def _are_of_one_quantity(head: str, other: str, everywhere: bool) -> bool:
 
 
 FAMILY = Family(
-    of_sentences=(_numbers_of_sentence, _grim_of_sentence, _means_of_sentence, _order_of_sentence),
+    of_sentences=(
+        _numbers_of_sentence,
+        _grim_of_sentence,
+        _means_of_sentence,
+        _plain_means_of_sentence,
+        _order_of_sentence,
+    ),
     of_tables=(_numbers_of_table, _grim_of_table, _means_of_cells, _means_of_columns, _order_of_table),
 )

@@ -33,7 +33,7 @@ _AT_ALL = phrase(
     r"\b(?:at|in|for|across|under|on|over|with) (?:all|every|each|any)(?: \w+)? (?P<what>[a-z]+)|^\W*(?:all|every|each) (?P<what2>[a-z]+)"
 )
 _NONE = phrase(r"\b(?:no|none of the|never|not a single|not one)\b(?P<gap>[^.;,]{0,60})")
-_by_rows = _asked_by(extent.all_or_never, extent.quantified, extent.never)
+_by_rows = _asked_by(extent.all_or_never, extent.quantified, extent.never, extent.everywhere)
 
 
 def _all_in_words(log: LogText, s: Statement) -> Findings:

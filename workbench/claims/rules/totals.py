@@ -7,7 +7,7 @@ from itertools import takewhile
 from statistics import fmean
 from typing import NamedTuple
 
-from workbench.claims.log_numbers import Number
+from workbench.claims.log_numbers import Number, step_of
 from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.rounding import Grade, grade_of, shown
 from workbench.claims.rules.finding import Family, LogFinding, Place, in_cell, in_sentence, short
@@ -175,8 +175,9 @@ def _hundred(cells: Sequence[Number], place: Place) -> Findings:
 
 _LIST_HEAD = phrase(
     r"distribution|breakdown|by \w+\s*:?$|composed of|consist|of which|of these|split|made up of|categories|per \w+\s*:?$"
+    r"|one whole|mutually exclusive"
 )
-_OF_ONE_WHOLE = phrase(r"distribution|breakdown|composed|consist|split|made up")
+_OF_ONE_WHOLE = phrase(r"distribution|breakdown|composed|consist|split|made up|one whole|mutually exclusive")
 _TOTAL_HEAD = re.compile(r"\W*(?:total|overall|altogether|in all)\b", re.IGNORECASE)
 _NO_ITEM = re.compile(r"\W*(?:total|sum|conclusion|note)\b", re.IGNORECASE)
 
@@ -245,11 +246,20 @@ def _list_total(head: Statement, said: Number, counts: list[int], lines: tuple[i
     yield Place("", said.line, head.source).finds("holds" if fits else "error", "total", sentence, total, others=lines)
 
 
-_WHOLE_SAID = phrase(r"split|distribut|breakdown|broke down|composed|consist|made up|total(?:ling)? 100|as follows")
+_WHOLE_SAID = phrase(
+    r"split|distribut|breakdown|broke down|composed|consist|made up|total(?:ling)? 100|as follows|one whole|mutually exclusive",
+    r"\bfell into\b|\boutcomes? (?:was|were|are)\b|(?:classified|labell?ed|sorted|categori[sz]ed) (?:as|into)\b",
+)
+_PLUS = re.compile(
+    r"(?<![\w.,+=/^-])(?<![+=-]\s)\d+(?:\.\d+)?\s?%?(?:\s?\+\s?\d+(?:\.\d+)?\s?%?){2,}(?<=%)(?!\s?[=+≈]|\s?(?:is|makes?)\b)"
+)
 
 
 def _shares_in_words(log: LogText, s: Statement) -> Findings:
-    """ "Responses split as follows: 42% refusal, 31% partial, 19% compliance, and 14% incoherent"."""
+    """ "Responses split as follows: 42% refusal, 31% partial, 19% compliance, and 14% incoherent"; "40 + 35 + 25%"."""
+    for m in _PLUS.finditer(s.text):
+        parts = [Number("percent", float(v), step_of(v), v) for v in re.findall(r"\d+(?:\.\d+)?", m[0])]
+        yield from _hundred(parts, in_sentence(s)._replace(what=f"'{m[0]}'"))
     shares = [x for x in s.numbers if x.value != 100 or x.kind != "percent"]
     if len(shares) >= 3 and all(_is_plain_share(x) and x.n is None for x in shares) and _WHOLE_SAID.search(s.text):
         yield from _hundred(shares, in_sentence(s))
