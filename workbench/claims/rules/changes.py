@@ -77,9 +77,7 @@ class _Pair:
 
 def _changes(log: LogText, s: Statement) -> Findings:
     """ "75% → 85% (+10%)", "from 40 to 50, a 25% increase", "a 2x gain (10 → 20)"."""
-    counted = {x.start for x in s.numbers if x.kind == "count"}
-    numbers = [x for x in s.numbers if x.kind in (*_RESULTS, "points", "times")]
-    numbers = [x for x in numbers if not (x.kind == "percent" and x.successes is not None and x.start in counted)]
+    numbers = _results(s)
     told: set[int] = set()  # changes of an earlier pair
     for k, (a, b) in enumerate(pairwise(numbers)):
         pair = _pair(s.text, a, b)
@@ -92,6 +90,34 @@ def _changes(log: LogText, s: Statement) -> Findings:
             told.add(c.start)
             words = s.text[max(0, min(c.start, a.start) - 30) : max(c.end, b.end) + 30]
             yield from _judge(in_sentence(s), c, pair, words)
+
+
+def _results(s: Statement) -> list[Number]:
+    """The results and changes of a sentence; of a count and its percentage only the count."""
+    counted = {x.start for x in s.numbers if x.kind == "count"}
+    numbers = [x for x in s.numbers if x.kind in (*_RESULTS, "points", "times")]
+    return [x for x in numbers if not (x.kind == "percent" and x.successes is not None and x.start in counted)]
+
+
+_THAT_IS = re.compile(
+    r"\W*(?:That|This) (?:is|was|makes|gives|means|amounts to|corresponds to)\b[^.;,\d]{0,40}$", re.IGNORECASE
+)
+_OF_ANOTHER = phrase(
+    r"\bthan\b|compared|report|above|below|beyond|\bover\b|control|random|within|\bper\b|\bnot\b|averag|mean\b"
+)
+
+
+def _in_the_next_sentence(log: LogText) -> Findings:
+    """ "Refusal goes from 55.0% to 91.7%. That is a gain of 36.7 points": the only pair of the sentence before."""
+    for block in log.blocks():
+        for first, second in pairwise(block):
+            c = second.numbers[0] if second.numbers else None
+            if not c or c.kind != "points" or c.bound or not _THAT_IS.match(second.text[: c.start]):
+                continue
+            pairs = [(_pair(first.text, a, b), a, b) for a, b in pairwise(_results(first))]
+            found = [(pair, a, b) for pair, a, b in pairs if pair and pair.rates and _is_from_to(first.text, a, b)]
+            if len(found) == 1 and not _OF_ANOTHER.search(second.text) and len(second.numbers) <= 2:
+                yield _points(in_sentence(second)._replace(line=c.line), c, found[0][0])
 
 
 _GAP = phrase(r"\b(?:difference|gap|gain|lift|improvement|increase|reduction|drop)\b(?: of| is| was|:| =)?\s*$")
@@ -266,5 +292,5 @@ def _third_item(place: Place, a: Number, b: Number, c: Number, is_ratio: bool) -
 
 FAMILY = Family(
     of_sentences=(_changes, _gap_of_two),
-    of_logs=(_items,),
+    of_logs=(_items, _in_the_next_sentence),
 )
