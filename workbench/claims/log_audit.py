@@ -25,6 +25,7 @@ from workbench.claims.rules import (
     groups,
     identities,
     intervals,
+    means,
     order,
     p_values,
     possible,
@@ -39,11 +40,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FAMILIES = (
-    possible.FAMILY, counts.FAMILY, totals.FAMILY, columns.FAMILY, changes.FAMILY, equations.FAMILY, identities.FAMILY, p_values.FAMILY,
-    effects.FAMILY, crosstabs.FAMILY, intervals.FAMILY, repeats.FAMILY,
+    possible.FAMILY, means.FAMILY, counts.FAMILY, totals.FAMILY, columns.FAMILY, changes.FAMILY, equations.FAMILY,
+    identities.FAMILY, p_values.FAMILY, effects.FAMILY, crosstabs.FAMILY, intervals.FAMILY, repeats.FAMILY,
     facts.FAMILY, groups.FAMILY, order.FAMILY, extent.FAMILY, spoken.FAMILY,
     comparisons.FAMILY, design.FAMILY,
 )  # fmt: skip
+_OF_ONE_ROW = (possible.FAMILY, means.FAMILY)
 _MOST_ROWS = 3000  # of a table, for rules that compare its cells
 
 #: what a log may not do to a terminal: control codes, and signs that turn the direction of writing
@@ -163,7 +165,7 @@ def _checks(text: LogText) -> Iterator[tuple[Callable[..., Iterator[LogFinding]]
             yield from ((of_sentence, (text, s)) for s in text.statements)
         for of_table in family.of_tables:
             yield from (
-                (of_table, (text, t)) for t in text.tables if len(t.rows) <= _MOST_ROWS or family is possible.FAMILY
+                (of_table, (text, t)) for t in text.tables if len(t.rows) <= _MOST_ROWS or family in _OF_ONE_ROW
             )
         yield from ((of_log, (text,)) for of_log in family.of_logs)
 

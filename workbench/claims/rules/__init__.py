@@ -6,7 +6,8 @@ What is asked, and which file answers:
     how many units stand behind a number?                           units           n_of_cell, n_of_number, Count
     which table and column does a sentence speak of?                told            tables_near, columns_told
     which numbers does it speak of?                                 series          spoken_of, own, measured_columns
-    can such a number exist at all?                                 possible        ranges, GRIM, GRIMMER, SDs, order
+    can such a number exist at all?                                 possible        ranges, GRIM
+    can such means and SDs?                                         means           GRIM for means, GRIMMER, SDs, order
     do a count, its n and its percentage fit?                       counts          9/12, 31 of 35, 31 (78.5%)
     do parts make their whole?                                      totals          totals, means, shares
     does a column follow from other columns?                        columns         totals, means, formulas, relations; on a sheet

@@ -159,9 +159,6 @@ def columns_spoken_of(log: LogText, s: Statement, least: int = 2) -> list[Series
     return found
 
 
-_GENERAL = frozenset(w for t in ("result output run outcome effect number everything curve trend it") for w in stems(t))
-
-
 def _names_another(words: frozenset[str], head: frozenset[str]) -> bool:
     """Whether a sentence names a measure, and not that of a column."""
     measures = set(_SYNONYMS.values())

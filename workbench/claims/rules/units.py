@@ -21,6 +21,11 @@ SHARE = phrase(
     r"(?:response|completion|hit|failure|detection|click|return|survival|attrition|dropout) rate|refus|accura|success|bypass|share",
     r"proportion|prevalen|agreement|complian|correct|pass rate|win rate|error rate|precision|recall|specificity|sensitivity|fraction",
 )
+#: a multiple or a change, which may be above 100%
+GROWING = phrase(
+    r"of (?:the )?(?:baseline|expected|original|target|control|budget|normal)|increase|gain|growth|change|more|relative|improve",
+    r"faster|slower|higher|overhead|expansion|ratio|reduction|over|cpu|load",
+)
 _AVERAGED = phrase(
     r"\bseeds?\b|averag|\bmean\b|macro|cross-?valid|\bfolds?\b|bootstrap|weighted|probabilit|similarity|cosine|\bf1\b|\bauc\b",
     r"\bauroc\b|increase|decrease|change|relative|reduction|overhead|\bcv\b|variance|explained|bleu|rouge|\bmap\b|precision",
@@ -56,6 +61,11 @@ class Count(NamedTuple):
     def rate(self) -> float:
         """Between 0 and 1."""
         return self.k / self.n
+
+
+def words_around(table: LogTable) -> str:
+    """What is said of a table: its title, its heading, the sentences of its section."""
+    return f"{table.title} {' '.join(table.heading[-1:])} {table.context}"
 
 
 def is_averaged(text: str, spread: float | None = None) -> bool:
