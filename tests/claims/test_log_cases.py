@@ -110,6 +110,8 @@ LEFT_ALONE = [
     ("Hedges' g", "M1 = 5.0, SD1 = 2.0, n1 = 10, M2 = 4.0, SD2 = 2.0, n2 = 10, g = 0.48; Hedges' g = 0.48."),
     ("points in the next sentence that fit", "Adding it lifts refusal from 55.0% to 91.7%. That is a gain of 36.7 points."),
     ("points in the next sentence that are another's", "Adding it lifts refusal from 55.0% to 91.7%. That is 35.0 points more than the random control. Accuracy fell from 81% to 79%. This is a loss of 5.1 points on average over all sets."),
+    ("two counts in a cell", "| by hand | refusal | compliance |\n|---|---|---|\n| refusal | 116 / 87 | 1 / 0 |\n| compliance | 6 / 1 | 147 / 49 |\n"),
+    ("shares of which one is in few rows", "| arm | refused % | complied % | other % | empty % |\n|---|---|---|---|---|\n| base | 50.0 | 37.5 | 12.5 | |\n| +1 | 70.0 | 20.0 | 10.0 | |\n| +2 | 60.0 | 30.0 | 10.0 | |\n| +3 | 60.0 | 20.0 | 10.0 | 10.0 |\n| +4 | 60.0 | 30.0 | 10.0 | |\n"),
     ("names that have a number", "On the M1 with 16 GB it took 5.0 s, on the M2 4.0 s; d = 0.9. SD1 and SD2 are cards."),
     ("a count or a rate of errors", "3 of 40 or 5% error rate. We allow 3 of 40 or 5% error rate."),
     ("an interval of a difference", "The difference was 21.7 percentage points (95% CI 4.5 to 38.9): 31/60 versus 18/60."),
@@ -170,6 +172,15 @@ def test_a_fault_that_was_passed_over_is_found_with_its_value(text, rule, value)
 @pytest.mark.parametrize("text", [case[1] for case in LEFT_ALONE], ids=[case[0] for case in LEFT_ALONE])
 def test_what_was_called_a_fault_and_is_none_is_left_alone(text):
     assert [str(f) for f in alarms(text)] == []
+
+
+def test_an_n_that_nearly_no_percentage_fits_is_doubted_once():
+    rows = (("A", 120, 1.9, 12.1), ("B", 120, 5.3, 1.8), ("C", 250, 1.5, 19.1), ("D", 60, 0.9, 94.5))
+    table = "| claim | prompts | smaller | inconclusive |\n|---|---|---|---|\n"
+    found = alarms(table + "".join(f"| {name} | {n} | {a}% | {b}% |\n" for name, n, a, b in rows))
+    assert [(f.grade, f.rule) for f in found] == [("weak", "grim")]
+    two_wrong = "".join(f"| {k} | 40 | {2.5 * k + 0.3 * (k < 3)}% | {2.5 * k}% |\n" for k in range(1, 9))
+    assert {f.grade for f in alarms(table + two_wrong)} == {"error"}
 
 
 def test_a_slip_is_less_than_one_unit_of_the_last_place():

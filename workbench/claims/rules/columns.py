@@ -96,6 +96,9 @@ def _shares_of_rows(sheet: Sheet) -> Findings:
     fits = known & (abs(total - 100) <= reach + 1e-9)
     if fits.sum() >= 2 and 3 * fits.sum() >= 2 * known.sum():
         for i in map(int, np.flatnonzero(known)):
+            rest = [x.value for k, x in enumerate(table.numbers[i]) if x and k not in columns and x.kind == "percent"]
+            if not fits[i] and any(abs(total[i] + more - 100) <= reach[i] + 0.1 for more in (*rest, sum(rest))):
+                continue  # a share that few rows have makes the whole
             place = in_cell(table, i, columns[-1])._replace(what=name(table.label(i)))
             said = f"the shares make {total[i]:g}%, not 100%"
             yield place.finds("holds" if fits[i] else "error", "shares", said, float(total[i]))
@@ -192,8 +195,8 @@ def _relations(sheet: Sheet) -> Findings:
     for j in columns:
         others = [k for k in columns if k != j and k not in sheet.claimed]
         best = None if j in sheet.claimed else sheet.best(j, _relation_formulas(sheet, j, others))
-        if best is None:
-            continue
+        if best is None or 2 * (best.holds & (best.formula.reach > abs(best.formula.values) / 2)).sum() > best.good:
+            continue  # what rounding can make of it is as large as itself
         right = [x for x, holds in zip(table.column(j), best.holds, strict=True) if x and holds]
         long = sum(len(re.sub(r"\D", "", x.text).lstrip("0")) >= 3 for x in right)
         precise = long >= 3 and len({x.value for x in right}) >= 3

@@ -54,7 +54,9 @@ def _alone(x: Number, text: str, place: Place, same_n: bool) -> Findings:
     asked = "?" in text[x.end : x.end + 30]
     if _UNIT_BEHIND.match(text[x.end :]) or asked:
         return
-    named = _UNITS.search(around) or SHARE.search(around) or same_n
+    named = same_n or (
+        " / " not in x.text and (_UNITS.search(around) or SHARE.search(around))
+    )  # "116 / 87" are two counts
     if "/" in x.text and (not named or _NO_COUNT.search(around)):
         return  # 304/204, 120/80 and 5/4 may be anything
     grade: Grade = "error" if x.n >= 5 and not _NO_COUNT.search(text) else "weak"

@@ -8,7 +8,7 @@ from workbench.claims.feasible import grim, nearest_count
 from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.rounding import shown
-from workbench.claims.rules.finding import Family, LogFinding, Place, in_cell, in_sentence
+from workbench.claims.rules.finding import Family, LogFinding, Place, in_cell, in_sentence, in_table
 from workbench.claims.rules.labels import is_sd, phrase
 from workbench.claims.rules.units import (
     GROWING,
@@ -148,7 +148,21 @@ def _is_count_of(n: N, text: str) -> bool:
     return bool(item or RATE.search(text))
 
 
+_MOST_MISFITS = 0.6  # where more percentages of a table fit no count of their n, it is that of something else
+
+
 def _grim_of_table(log: LogText, table: LogTable) -> Findings:
+    judged = list(_grim_of_cells(log, table))
+    misfits = [f for f in judged if f.grade != "holds"]
+    wrong = [f for f in misfits if f.grade != "slip"]
+    if len(wrong) < 6 or len(misfits) <= _MOST_MISFITS * len(judged):
+        yield from judged
+        return
+    said = f"{len(misfits)} of {len(judged)} percentages are no count out of their n: it is that of something else, or they are wrong"
+    yield in_table(table).finds("weak", "grim", said, others=tuple(dict.fromkeys(f.line for f in misfits)))
+
+
+def _grim_of_cells(log: LogText, table: LogTable) -> Findings:
     context = words_around(table)
     for j, head in enumerate(table.columns):
         if column_is_averaged(table, j):

@@ -151,7 +151,7 @@ def _composition(table: LogTable, counts: int, percents: int) -> float | None:
         return None
     whole = sorted(100 * a / b.value for a, b in pairs)[len(pairs) // 2]
     slack = 0.5 if len(pairs) > 2 else 0.0  # two rows may agree by chance
-    fits = [(a, b) for a, b in pairs if abs(100 * a / whole - b.value) <= b.step + slack]
+    fits = [(a, b) for a, b in pairs if abs(100 * a / whole - b.value) <= b.step + min(slack, b.value / 5)]
     enough = len(fits) >= max(2, 0.6 * len(pairs)) and len({a for a, b in fits if b.value < 99}) >= 2
     return whole if enough else None
 
