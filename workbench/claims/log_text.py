@@ -16,6 +16,7 @@ _PERCENT_HEAD = re.compile(r"%|(?:\b|_)percent|(?:\b|_)pct(?:\b|_)", re.IGNORECA
 _COUNT_HEAD = re.compile(r"\b(?:n|no\.?|count|number|#)\s?\(%\)", re.IGNORECASE)
 _LEVEL_HEAD = re.compile(r"%\s?CI\b|\b9[059]%")
 _RESULT_HEAD = re.compile(r"accuracy|rate|score|mean|%|count|total|refus|success", re.IGNORECASE)
+_SIGN_HEAD = re.compile(r"n|k|count|(?:m|sd|n)_?[12]", re.IGNORECASE)
 _N_HEAD = re.compile(
     r"^#?\s*(?:n|no\.|num(?:ber)?\.?(?: of \w+)?|sample(?:s| size)?|total|trials?|prompts?|items?|examples?|runs?|questions?"
     r"|cases|patients?|participants?|subjects?|tasks|count|size|denominator|of"
@@ -76,7 +77,7 @@ class LogTable:
             if 2 * self.column(j).count(None) > len(self.rows):
                 return j
         first = self.columns[0] if self.columns else "n"
-        return None if _RESULT_HEAD.search(first) or first.strip().lower() in ("n", "k", "count") else 0
+        return None if _RESULT_HEAD.search(first) or _SIGN_HEAD.fullmatch(first.strip()) else 0
 
     def label(self, i: int) -> str:
         """What row i is called."""

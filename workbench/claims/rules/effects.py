@@ -53,9 +53,9 @@ def _indexed_means(log: LogText, s: Statement) -> Findings:
     needed = [(role, group) for group in "12" for role in ("mean", "sd")]
     if len(given) < len(found) or not all(key in given for key in needed):
         return
-    ns = [int(float(given[key])) if (key := ("n", group)) in given else None for group in "12"]
+    ns: list[int | None] = [int(float(given[key])) if (key := ("n", group)) in given else None for group in "12"]
     if ns == [None, None]:
-        said = [int(x.value) for x in s.numbers if x.kind == "n"]
+        said: list[int | None] = [int(x.value) for x in s.numbers if x.kind == "n"]
         ns = said * 2 if len(said) == 1 and re.search(r"\beach\b|\bper\b", s.text) else said if len(said) == 2 else ns
     groups = []
     for group, n in zip("12", ns, strict=True):

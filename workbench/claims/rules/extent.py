@@ -8,6 +8,7 @@ from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.rules.finding import Family, LogFinding, in_sentence, short
 from workbench.claims.rules.labels import bare, phrase, roles, stems
 from workbench.claims.rules.told import body, clause, columns_told, tables_near
+from workbench.claims.rules.units import counted_columns
 
 Findings = Iterator[LogFinding]
 
@@ -81,15 +82,23 @@ def everywhere(log: LogText, s: Statement) -> Findings:
     verb = (m["verb"] or m["verb2"]).lower()[:5]
     for table in tables_near(log, s):
         named = [j for j in table.value_columns if any(w[:5] == verb for w in _words(table.columns[j]))]
-        cells = [(i, x) for i, x in body(table, named[0]) if x.kind in ("percent", "count")] if len(named) == 1 else []
+        cells = [(i, x, _percent(table, i, x)) for i, x in body(table, named[0])] if len(named) == 1 else []
+        cells = [(i, x, percent) for i, x, percent in cells if percent is not None]
         if len(cells) > 1:
-            off = [(i, x) for i, x in cells if x.percent < 100 - x.step / 2 - 1e-9]
-            listed = ", ".join(f"{x} ({bare(table.label(i))})" for i, x in off[:3])
+            off = [(i, x, percent) for i, x, percent in cells if percent < 100 - x.step / 2 - 1e-9]
+            listed = ", ".join(f"{x} ({bare(table.label(i))})" for i, x, _ in off[:3])
             said = f"{table.columns[named[0]]} is {listed}"
-            lines = tuple(table.row_lines[i] for i, _ in off)
-            values = [x.percent for _, x in off]
+            lines = tuple(table.row_lines[i] for i, *_ in off)
+            values = [percent for *_, percent in off]
             yield in_sentence(s).finds("weak" if off else "holds", "all or never", said, *values, others=lines)
             return
+
+
+def _percent(table: LogTable, i: int, x: Number) -> float | None:
+    """A rate of a row in percent: one that is printed, or a count with its n in a column of its own."""
+    if x.kind in ("percent", "count"):
+        return x.percent
+    return next((100 * c.rate for c in counted_columns(table, i) if c.number is x), None)
 
 
 def _words(text: str) -> list[str]:

@@ -255,14 +255,25 @@ _PLUS = re.compile(
 )
 
 
+#: "shares: 40, 35 and 25%", where only the last has its sign
+_SHARES_LISTED = phrase(
+    r"\bshares?\b(?! of \d)[^\d.;]{0,30}(?<![\w.-])(?P<list>\d+(?:\.\d+)?(?:, \d+(?:\.\d+)?)+,? and \d+(?:\.\d+)?\s?%)"
+)
+#: outcomes of which an answer has one
+_OUTCOMES = phrase(r"(?=.*\brefus)(?=.*\bpartial)(?=.*\bcompl(?:y|i))")
+
+
 def _shares_in_words(log: LogText, s: Statement) -> Findings:
     """ "Responses split as follows: 42% refusal, 31% partial, 19% compliance, and 14% incoherent"; "40 + 35 + 25%"."""
-    for m in _PLUS.finditer(s.text):
-        parts = [Number("percent", float(v), step_of(v), v) for v in re.findall(r"\d+(?:\.\d+)?", m[0])]
-        yield from _hundred(parts, in_sentence(s)._replace(what=f"'{m[0]}'"))
+    for m in (*_PLUS.finditer(s.text), *_SHARES_LISTED.finditer(s.text)):
+        said = m.groupdict().get("list") or m[0]
+        parts = [Number("percent", float(v), step_of(v), v) for v in re.findall(r"\d+(?:\.\d+)?", said)]
+        yield from _hundred(parts, in_sentence(s)._replace(what=f"'{said}'"))
     shares = [x for x in s.numbers if x.value != 100 or x.kind != "percent"]
-    if len(shares) >= 3 and all(_is_plain_share(x) and x.n is None for x in shares) and _WHOLE_SAID.search(s.text):
-        yield from _hundred(shares, in_sentence(s))
+    if len(shares) >= 3 and all(_is_plain_share(x) and x.n is None for x in shares):
+        over = len(shares) <= 4 and sum(x.value - x.step / 2 for x in shares) > 100 and _OUTCOMES.search(s.text)
+        if over or _WHOLE_SAID.search(s.text):
+            yield from _hundred(shares, in_sentence(s))
 
 
 _PART = r"\d[\d,]*\s[a-z][\w -]*?"
