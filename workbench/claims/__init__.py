@@ -19,7 +19,7 @@ What is asked, and which file answers:
     where are verdicts kept?                          ledger       record, open, Ledger
     what does one entry hold?                         entries      Entry
     how are they printed?                             tables       FORMATS, verdict_text, summary
-    what is wrong with a log as it is?                log_audit    audit, RULES; reading it: log_reader, log_text; rules/
+    what is wrong with a log as it is?                log_audit    audit, RULES; reading it: log_reader, log_text, log_patterns; rules/
     how is that shown, or made a claims file?         log_page, log_draft
     how do I begin one of my own?                     new_claim    new_claim
 """

@@ -7,11 +7,33 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal
 
-Kind = Literal[
-    "number", "percent", "points", "times", "count", "range", "mean", "p", "t", "F", "chi2", "z", "r", "d", "kappa", "auc", "cosine", "n"
-]  # fmt: skip
+from workbench.claims.log_patterns import (
+    BRACKET,
+    CI,
+    CI_OF,
+    COUNT,
+    COUNT_WORD,
+    JUNK,
+    MEANS,
+    N_GIVEN,
+    N_UNITS,
+    NUM,
+    NUMBER_WORDS,
+    OF_ALL,
+    P_VALUE,
+    PARTIAL,
+    PERCENT_COUNT,
+    PERCENT_N,
+    PLAIN,
+    PLAIN_PERCENT,
+    POINTS,
+    RANGE,
+    SETTING,
+    STATISTICS,
+    TIMES,
+    Kind,
+)
 
 
 @dataclass(frozen=True)
@@ -64,68 +86,13 @@ class Number:
         return self.text.strip()
 
 
-_NUM = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d{1,2}(?!\d))?"
-_POWER = r"(?:\s?[×x*]\s?10\s?\^?\s?\{?(?P<power>[-+]?\d+)\}?)?"
-_SIGN = r"(?:(?<![\w\)\]])[+-])?"
-_BOUND = (
-    r"(?P<bound>[~≈<>≤≥]=?\s?|\b(?:about|around|approximately|roughly|nearly|almost|over|under|above|below|at least|at most"
-    r"|up to|more than|less than|fewer than)\s+)?"
-)
-_PERCENT = r"\s?(?:%|percent\b(?!age)|per cent\b)"
-_AHEAD = r"(?<![\w.,/])"
-
-_WORDS = {
-    w: i
-    for i, w in enumerate(
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
-    )
-}
-_UNITS = (
-    "prompts|items|examples|samples|questions|participants|subjects|patients|trials|runs|scenarios|responses|completions|tasks"
-    "|images|people|students|pairs|rows|users|respondents|documents|sentences|requests|rollouts|generations|observations"
-    "|problems|queries|instances|seeds|raters|animals|mice|tests|attempts|conversations|texts|cells|women|men|children"
-    "|games|rounds|cases|episodes|tokens|volunteers|pupils|households|records|measurements|replicates|events"
-)
-
-#: what is no result: replaced by blanks of the same length before numbers are looked for
-_JUNK = re.compile(
-    "|".join(
-        (
-            r"https?://\S+|www\.\S+|(?<!\w)#\d+\b|\b[A-Z]{2,6}-\d{2,}\b",
-            r"(?:[\w.~{},*-]*/)+[\w.{},*-]*[A-Za-z_{}][\w.{},*-]*",  # paths: at least one letter behind the slash
-            r"\b\d{4}[-/.]\d{1,2}(?:[-/.]\d{1,2})?(?:[T ]\d{1,2}:\d{2}(?::\d{2})?)?\b|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}\b|\b\d{1,2}:\d{2}(?::\d{2})?\b",  # noqa: E501
-            r"\b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\.? \d{1,2}(?:st|nd|rd|th)?(?:,? \d{4})?\b",
-            r"\b\d{1,2} (?:January|February|March|April|May|June|July|August|September|October|November|December)(?: \d{4})?\b",
-            r"(?<!\w)(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,64}(?!\w)",  # hashes
-            r"\bv\d+(?:\.\d+)*\b|\b\d+\.\d+\.\d+(?:\.\d+)*\w*",
-            r"(?<![\w.])[A-Za-z]+[\w]*(?:[.\-][A-Za-z]+)*[.\-_]?\d[\w]*(?:[.\-]\w*[A-Za-z]\w*)*(?:-\d[\w.]*[A-Za-z]\w*)*(?:[.\-]\d+)*(?![\w%])",
-            r"(?<![\w.,])\d+(?:\.\d+)?(?:[BKMkb]|st|nd|rd|th|D|d)(?![\w])",
-            r"(?<![\w.,])\d+(?:\.\d+)?-(?!fold)[A-Za-z]+\b",
-            r"\[\d+(?:,\s?\d+)*\](?!\()(?=[\s.,;)]|$)(?<=\w\s\[\d\])",  # citations
-            r"\b(?:19|20)\d{2}\b(?!\s?(?:%|/|of\b|out\b|prompts|items|samples))",
-        )
-    )
-)
-_SETTING_WORDS = (
-    "alpha|beta|gamma|lambda|epsilon|sigma|eta|layers?|seeds?|epochs?|steps?|temperature|temp|top[-_ ]?[kp]|lr|learning rate|batch(?: size)?"  # noqa: E501
-    "|dose|strength|coef(?:ficient)?|rank|tokens?|positions?|fold|versions?|tables?|fig(?:ure|\\.)?s?|sections?|sec|eq(?:uation)?"
-    "|chapters?|pages?|lines?|cycles?|phases?|stages?|days?|weeks?|years?|modes?|options?|parts?|iterations?|rule|run|trial|study|experiments?"
-    "|checkpoint|appendix|issue|python|cuda|version|release|grade|level|scale|threshold|window|max_new_tokens|bins?|weight decay"
-    "|[A-Za-z_]+_[a-z_]+|[αβγλεηθσμs]|[Tck]"
-)
-_SETTING = re.compile(
-    rf"(?<![\w-])(?P<name>{_SETTING_WORDS})\s?(?:[=:#≈∈]|≥|≤|of(?= \d))?\s?(?P<value>[+-]?{_NUM})(?!\s?(?:%|/\d|±|\+/-| of \d))(?P<more>(?:\s?(?:,|-|–|→|to|and|or|/|\.\.)\s?[+-]?{_NUM}(?!\s?%))*)",  # noqa: E501
-    re.IGNORECASE,
-)
-
-
 def settings_of(text: str) -> tuple[tuple[str, float], ...]:
     """The settings a text names.
 
     >>> settings_of("layer 12 at α=0.3 reaches 91%")
     (('layer', 12.0), ('α', 0.3))
     """
-    return tuple((m["name"].lower().rstrip("s") or "s", _value(m["value"])) for m in _SETTING.finditer(plain(text)))
+    return tuple((m["name"].lower().rstrip("s") or "s", _value(m["value"])) for m in SETTING.finditer(plain(text)))
 
 
 def plain(text: str) -> str:
@@ -163,93 +130,6 @@ def step_of(text: str) -> float:
     return round(10.0**exponent, 15) if exponent > -15 else 10.0**exponent
 
 
-def _numbers_pattern(template: str) -> re.Pattern[str]:
-    return re.compile(template.replace("NUM", _NUM).replace("SIGN", _SIGN).replace("PCT", _PERCENT), re.IGNORECASE)
-
-
-_P = _numbers_pattern(
-    rf"(?<![\w.-])p(?:[-_ ]?val(?:ue)?s?)?\s?(?:was|is|of)?\s?(?P<op>[=:<>≤≥≈~]|of|(?<=value) )\s?(?P<v>NUM){_POWER}(?!\s?%)(?![\w/])"
-)
-_STATISTICS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
-    ("t", _numbers_pattern(r"(?<![\w-])t\s?\(\s?(?P<df>NUM)\s?\)\s?=\s?(?P<v>[+-]?NUM)")),
-    ("F", _numbers_pattern(r"(?<![\w-])F\s?\(\s?(?P<df>NUM)\s?,\s?(?P<df2>NUM)\s?\)\s?=\s?(?P<v>NUM)")),
-    (
-        "chi2",
-        _numbers_pattern(
-            r"(?:χ\s?\^?\s?[2²]|chi[- ]?(?:\^?2|square[d]?)|X2|X²)\s?\(\s?(?P<df>\d+)\s?(?:,\s?n\s?=\s?(?P<n>NUM))?\s?\)\s?=\s?(?P<v>NUM)"
-        ),
-    ),
-    (
-        "t",
-        _numbers_pattern(
-            r"(?<![\w-])t\s?=\s?(?P<v>[+-]?NUM)\s?[,;(]\s?(?:df|d\.f\.)\s?=\s?(?P<df>NUM)\)?"
-        ),
-    ),
-    ("z", _numbers_pattern(r"(?<![\w-])z\s?=\s?(?P<v>[+-]?NUM)")),
-    ("r", _numbers_pattern(r"(?<![\w-])(?:pearson'?s? |spearman'?s? )?(?:r|rho|ρ|r_s)\s?(?:\(\s?(?P<df>\d+)\s?\))?\s?=\s?(?P<v>[+-]?NUM)(?!\s?[%])")),  # noqa: E501
-    ("d", _numbers_pattern(r"(?:(?<![\w-])cohen'?s?\s?d|(?<![\w-])d|hedges'?s?\s?g)\s?(?:=|of|was|:)\s?(?P<v>[+-]?NUM)(?!\s?[%])")),
-    ("kappa", _numbers_pattern(r"(?:κ|kappa)\s?(?:=|of|was|:|≈)?\s?(?P<v>[+-]?NUM)(?!\s?%)")),
-    ("auc", _numbers_pattern(r"(?:AUC|AUROC|ROC-AUC)\s?(?:=|of|was|:|≈)?\s?(?P<v>NUM)(?!\s?%)")),
-    ("cosine", _numbers_pattern(r"\bcosines?(?: similarity)?(?: (?:between|of|with) [^,.;:()\d]{1,40}?)?\s?(?:=|of|is|was|:|≈)\s?(?P<v>[+-]?NUM)(?!\s?[%°\d])")),  # noqa: E501
-    ("auc", _numbers_pattern(r"(?<![\w.,/])(?P<v>0?\.\d+|1\.0+)\s(?:AUC|AUROC)\b")),
-)  # fmt: skip
-_N = _numbers_pattern(
-    r"(?:(?<![\w.-])n|\b(?:arm|group|sample|cell|condition) sizes?)\s?(?:=|:|\bis\b|\bof\b)\s?(?P<v>\d[\d,]*)(?![\w.]*\d)"
-)
-_N_UNITS = _numbers_pattern(rf"(?<![\w.,/$-])(?P<v>\d[\d,]*)\s(?:[a-z-]+\s){{0,2}}?(?:{_UNITS})\b")
-_CI = _numbers_pattern(
-    r"(?:(?P<level>\d{2}(?:\.\d+)?)\s?%[- ]?(?:(?:[Bb]ootstrap\w*|BCa|percentile|credible|posterior|exact|Wilson|binomial) ){0,2})?(?:\bCIs?\b|\bC\.I\.|confidence interval|(?<=\d% )interval\b|confidence limits|credible interval|\bWilson\b(?: CI| interval)?)"  # noqa: E501
-    r"\s?(?:\((?:Wilson|exact|normal|Wald|t|Clopper[- –]Pearson)\))?\s?[:=,]?\s?(?:of|from|was|is)?\s?[\[\(]?\s?(?P<low>[+-]?NUM)\s?%?\s?(?:,|;|to|-|–|\.\.+|and)\s?(?P<high>[+-]?NUM)\s?%?\s?[\]\)]?"  # noqa: E501
-)
-#: "the 95% interval of 30/60 is [48%, 52%]"
-_CI_OF = _numbers_pattern(
-    r"(?P<level>\d{2}(?:\.\d+)?)\s?%[- ]?(?:confidence |credible |Wilson |exact )?(?:interval|CI)\s(?:of|for|around|on)\s"
-    r"(?P<of>[^;\[\]\0]{1,40}?)\s?(?:is|was|:|=)\s?(?:from\s)?[\[\(]?(?P<low>[+-]?NUM)\s?%?\s?(?:,|to|-|–|and)\s?(?P<high>[+-]?NUM)\s?%?[\]\)]?"
-)
-_BRACKET = _numbers_pattern(r"(?<=[\d%])\s?[\[](?P<low>[+-]?NUM)\s?%?\s?(?:,|;|to|-|–)\s?(?P<high>[+-]?NUM)\s?%?\s?\]")
-_SPREAD_WORD = r"(?P<what>SD|SE|SEM|s\.?d\.?|s\.?e\.?m?\.?|std\.?(?: ?dev\.?)?(?: ?err(?:or)?\.?)?|standard deviation|standard error|σ)"
-_MEANS = (
-    _numbers_pattern(
-        rf"{_AHEAD}(?P<v>SIGNNUM)\s?(?P<pct>%)?\s?±\s?(?P<s>NUM)\s?(?P<pct2>%|pp)?(?:\s?\(?\s?(?P<what>SD|SE|SEM|s\.?d\.?|s\.?e\.?m?\.?|std(?: ?err)?|95%\s?CI|CI)\b\.?\)?)?"  # noqa: E501
-    ),
-    _numbers_pattern(
-        rf"(?<![\w-])(?:M|mean|average|avg|μ)\s?(?:=|:|of|was|is)?\s?(?P<v>[+-]?NUM)\s?(?P<pct>%)?\s?(?:[,;(]|with|and)\s?(?:an?\s)?{_SPREAD_WORD}\s?(?:=|:|of|was|is)?\s?(?P<s>NUM)\)?"
-    ),
-    _numbers_pattern(
-        rf"{_AHEAD}(?P<v>SIGNNUM)\s?(?P<pct>%)?\s?\(\s?{_SPREAD_WORD}\s?(?:=|:|of)?\s?(?P<s>NUM)\s?%?\s?\)?"
-    ),
-)
-_INT = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
-_COUNT_WORD = "|".join(_WORDS)
-_OF_ALL = _numbers_pattern(
-    rf"(?<!\d )(?<!\d)(?<!out )\b(?:of|out of|among|von|sur)\s(?:(?:the|our|all|these|those)\s)*(?P<n>{_INT})\s(?P<noun>(?!of\b)[^\W\d]+(?:\s[^\W\d]+){{0,3}}?)"  # noqa: E501
-    rf"(?:,|\s(?:waren|wurden|were|had|ont))\s(?:only\s)?(?P<k>{_INT})(?!\s?%|[\w/]|[.,]\d)(?:(?:\s[^\W\d]+){{0,4}}\s?\(\s?(?P<pct>NUM)\s?%\)|(?=\s[^\W\d]))"
-)
-#: "18 of 20 prompts were refused, which is 90%"
-_THAT_IS = r"(?:\s[a-z][a-z-]*){0,4}?(?:,?\s(?:(?:that|which|this) (?:is|was|makes|gives)|i\.e\.|hence|thus),?|,\sor)"
-_COUNT = _numbers_pattern(
-    rf"(?<![\w.,/^-])(?P<k>{_INT}|\b(?:{_COUNT_WORD})\b)(?:\s?/\s?|\s(?P<noun>(?:{_UNITS})\s)?(?:out of|of|von|sur)\s|\s(?:[a-z-]+\s)?out of\s(?:the\s|all\s|our\s)?)(?P<n>{_INT}|\b(?:{_COUNT_WORD})\b)(?!\s?%|[\w/]|[.,]\d|\s?×|-)"  # noqa: E501
-    rf"(?P<after>(?:\s?[\(\[=,:≈-]*|(?:\s[a-z][a-z-]*){{1,3}}\s?[(\[=]|{_THAT_IS})\s?(?P<pct>NUM)\s?%(?!\s?(?:CI|of\b|more|less|higher|lower|points)|\s?(?:to|→|->|vs\.?|against|and|–|-|,)\s?\d))?"
-)
-_PERCENT_COUNT = _numbers_pattern(
-    rf"(?<![\w.,/])(?<![=→])(?<![=→]\s)(?P<pct>NUM)\s?%(?:\sof (?:the )?(?:time|{_UNITS})(?=\s?\())?\s?[\(\[,:=]?\s?(?:n\s?=\s?)?(?P<k>{_INT})(?:\s?/\s?|\s(?:out of|of)\s(?:the\s|all\s)?)(?P<n>{_INT})(?!\s?%|[\w/]|[.,]\d|\s?(?:to|→|->|vs\.?|against|and|,)\s?\d+\s?(?:/|of))"  # noqa: E501
-)
-_PERCENT_N = _numbers_pattern(
-    rf"{_AHEAD}(?P<v>NUM)PCT\s?(?:\(\s?n\s?=\s?(?P<n>\d[\d,]*)\s?\)|of\s(?:the\s|all\s|our\s)?(?P<n2>\d[\d,]*)(?!\s?%|[.,]?\d))"
-)
-_PARTIAL = _numbers_pattern(rf"{_AHEAD}(?P<k>\d[\d,]*)\s(?:(?!(?:of|to)\s)[a-z-]+\s)?\(\s?(?P<pct>NUM)\s?%\s?\)")
-_RANGE = _numbers_pattern(
-    r"(?<![\w.,/→])(?<!→ )(?P<low>[+-]?NUM)\s?(?:%\s?)?(?:-|–|—|\bto\b)\s?(?P<high>[+-]?NUM)(?P<unit>\s?%|\s?pp\b|\s?points?\b)?(?![\w/]*\d)"  # noqa: E501
-)
-_PLAIN_PERCENT = _numbers_pattern(
-    rf"{_BOUND}{_AHEAD}(?P<v>SIGNNUM)PCT(?!\s?(?:points?|pts?)\b)(?P<plus>\+|[ -]or (?:more|higher|above))?"
-)
-_POINTS = _numbers_pattern(
-    rf"{_BOUND}{_AHEAD}(?P<v>SIGNNUM)[\s-]?(?:%\s?points?|percent(?:age)?[\s-]points?|pp\b|ppts?\b|p\.p\.|pts?\b|points?\b(?! of))"
-)
-_TIMES = _numbers_pattern(rf"{_BOUND}{_AHEAD}(?P<v>NUM)\s?(?:[x×](?![\w\s]*\d)\b|×|-?\s?fold\b|\stimes\b(?! \d))")
-_PLAIN = _numbers_pattern(rf"{_BOUND}(?<![\w.,/^])(?P<v>SIGNNUM)(?![\w/]*\w)(?!\s?[×x]\s?\d)")
-
 _BOUNDS = {"~": "~", "≈": "~", "<": "<", "≤": "<", ">": ">", "≥": ">"}
 _BOUND_WORDS = {
     **dict.fromkeys(("about", "around", "approximately", "roughly", "nearly", "almost"), "~"),
@@ -273,7 +153,7 @@ def _bound(match: re.Match[str]) -> str:
 
 
 def _whole(text: str) -> int:
-    return _WORDS[text.lower()] if text.lower() in _WORDS else int(text.replace(",", ""))
+    return NUMBER_WORDS[text.lower()] if text.lower() in NUMBER_WORDS else int(text.replace(",", ""))
 
 
 def _p(m: re.Match[str]) -> list[Number]:
@@ -383,30 +263,30 @@ _Maker = Callable[[re.Match[str]], list[Number]]
 
 #: what is looked for, in this order: what one pattern has taken, no later one sees
 _GRAMMAR: tuple[tuple[re.Pattern[str], _Maker], ...] = (
-    (_P, _p),
-    *((pattern, _statistic(kind)) for kind, pattern in _STATISTICS),
-    (_CI_OF, _interval_of),
-    (_CI, _interval("CI")),
-    (_BRACKET, _interval("CI?")),
-    *((pattern, _mean) for pattern in _MEANS),
-    (_OF_ALL, _count_of_all),
-    (_PERCENT_COUNT, _count),
-    (_COUNT, _count),
-    (_PERCENT_N, _percent_of_n),
-    (_N, _n),
-    (_JUNK, lambda _: []),
-    (_SETTING, lambda _: []),
-    (_PARTIAL, _partial),
-    (_N_UNITS, _n_of_units),
-    (_RANGE, _range),
-    (_POINTS, _simple("points")),
-    (_PLAIN_PERCENT, _simple("percent")),
-    (_TIMES, _simple("times")),
-    (_PLAIN, _simple("number")),
+    (P_VALUE, _p),
+    *((pattern, _statistic(kind)) for kind, pattern in STATISTICS),
+    (CI_OF, _interval_of),
+    (CI, _interval("CI")),
+    (BRACKET, _interval("CI?")),
+    *((pattern, _mean) for pattern in MEANS),
+    (OF_ALL, _count_of_all),
+    (PERCENT_COUNT, _count),
+    (COUNT, _count),
+    (PERCENT_N, _percent_of_n),
+    (N_GIVEN, _n),
+    (JUNK, lambda _: []),
+    (SETTING, lambda _: []),
+    (PARTIAL, _partial),
+    (N_UNITS, _n_of_units),
+    (RANGE, _range),
+    (POINTS, _simple("points")),
+    (PLAIN_PERCENT, _simple("percent")),
+    (TIMES, _simple("times")),
+    (PLAIN, _simple("number")),
 )
 #: "at every step: 2.3, 1.9": what follows is a list over settings, no setting
 _LIST_OVER = re.compile(r"(\b(?:every|each|across(?: all| the)?) [a-z]+):(?=\s)", re.IGNORECASE)
-_COUNT_IN_WORDS = re.compile(rf"\b(?:{_COUNT_WORD}) (?:out )?of (?:{_COUNT_WORD})\b", re.IGNORECASE)
+_COUNT_IN_WORDS = re.compile(rf"\b(?:{COUNT_WORD}) (?:out )?of (?:{COUNT_WORD})\b", re.IGNORECASE)
 _TOO_LONG = re.compile(r"\d{19,}|\S{300,}")  # no number that anybody reads
 _ITEM = re.compile(r"^\s*(?:\d+[.)]|[#>*+-]+)\s+(?=\D)")
 
@@ -487,9 +367,9 @@ def _with_interval(x: Number, interval: Number) -> Number:
 # ---- cells
 
 _CELL_NOTE = re.compile(r"[*†‡§✓✗✅❌↑↓←→⬆⬇🔴🟡🟢]+|<-+.*$|\\\*|\^[a-z]\b")
-_BARE_CELL = re.compile(rf"(?P<op>[<>≤≥~≈]?)\s?(?P<v>[+-]?\s?{_NUM})")
-_SPREAD_CELL = re.compile(rf"(?P<v>[+-]?{_NUM})\s?(?P<pct>%?)\s?[\(]\s?(?:±\s?)?(?P<s>{_NUM})\s?%?\s?[\)]")
-_COUNT_CELL = re.compile(rf"\d+\s?\(\s?{_NUM}\s?%\s?\)")
+_BARE_CELL = re.compile(rf"(?P<op>[<>≤≥~≈]?)\s?(?P<v>[+-]?\s?{NUM})")
+_SPREAD_CELL = re.compile(rf"(?P<v>[+-]?{NUM})\s?(?P<pct>%?)\s?[\(]\s?(?:±\s?)?(?P<s>{NUM})\s?%?\s?[\)]")
+_COUNT_CELL = re.compile(rf"\d+\s?\(\s?{NUM}\s?%\s?\)")
 _CELL_WORDS = re.compile(
     r"\b(?:n|p|sd|se|ci|vs|of|out|mean|pp|x|baseline|points?|ms|s|sec|min|h|gb|mb|kb|k|m|b|hz|usd|eur|chars|characters|tokens"
     r"|bypass|cases)\b",
