@@ -82,8 +82,8 @@ def everywhere(log: LogText, s: Statement) -> Findings:
     verb = (m["verb"] or m["verb2"]).lower()[:5]
     for table in tables_near(log, s):
         named = [j for j in table.value_columns if any(w[:5] == verb for w in _words(table.columns[j]))]
-        cells = [(i, x, _percent(table, i, x)) for i, x in body(table, named[0])] if len(named) == 1 else []
-        cells = [(i, x, percent) for i, x, percent in cells if percent is not None]
+        rows = body(table, named[0]) if len(named) == 1 else []
+        cells = [(i, x, percent) for i, x in rows if (percent := _percent(table, i, x)) is not None]
         if len(cells) > 1:
             off = [(i, x, percent) for i, x, percent in cells if percent < 100 - x.step / 2 - 1e-9]
             listed = ", ".join(f"{x} ({bare(table.label(i))})" for i, x, _ in off[:3])
