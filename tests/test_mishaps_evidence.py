@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -39,6 +40,12 @@ def label_file(folder, text, name="labels.jsonl"):
 
 def row(**changed):
     return json.dumps({"prompt": "p", "arm": "a", "model": "m", "text": "t", "label": "refusal"} | changed)
+
+
+def said(folder, **more):
+    """Record an effect that was handed over."""
+    given = {"measured": wb.Measured(EFFECT, 0.01, True), "model": "tiny"} | more
+    return wb.ledger.record("S2.8", path=folder, **given)
 
 
 #: what is done with a model, a direction of it and a folder; and what must be said
@@ -232,8 +239,38 @@ MISHAPS = {
     "record, ratio NaN": (lambda m, d, f: wb.ledger.record("S3.2", ROWS.assign(ratio="x"), path=f), "ratio"),
     "Measured, effect a number": (lambda m, d, f: wb.Measured(0.5, 0.01, True), "expected wb.Estimate"),
     "Measured, direction NaN": (lambda m, d, f: wb.Measured(EFFECT, 0.01, NAN), "direction_holds"),
-    "Measured, p None": (lambda m, d, f: wb.Measured(EFFECT, None, True), "expected numbers"),
+    "Measured, p None": (lambda m, d, f: wb.Measured(EFFECT, None, True), "expected a probability"),
     "Measured, a note": (lambda m, d, f: wb.Measured(EFFECT, 0.01, True, (), "note"), "notes is one text"),
+    "Measured, p of text": (lambda m, d, f: wb.Measured(EFFECT, "0.01", True), "p is '0.01'"),
+    "Measured, p True": (lambda m, d, f: wb.Measured(EFFECT, True, True), "p is True"),
+    "Measured, a huge effect": (lambda m, d, f: wb.Measured(replace(EFFECT, value=10**400), 0.1, True), "numbers"),
+    "Measured, n -3": (lambda m, d, f: wb.Measured(replace(EFFECT, n=-3), 0.01, True), "n=-3"),
+    "Measured, n NaN": (lambda m, d, f: wb.Measured(replace(EFFECT, n=NAN), 0.01, True), "n=nan"),
+    "Measured, gates a number": (lambda m, d, f: wb.Measured(EFFECT, 0.01, True, 5), "gates=5"),
+    "Measured, notes numbers": (lambda m, d, f: wb.Measured(EFFECT, 0.01, True, (), [5]), "tuple of sentences"),
+    "Measured, uncorrected inf": (
+        lambda m, d, f: wb.Measured(EFFECT, 0.01, True, uncorrected=replace(EFFECT, value=INF)),
+        "uncorrected inf",
+    ),
+    "Gate, passed in words": (lambda m, d, f: wb.Gate("G2 hook", "no", "x"), "passed='no'.*True or False"),
+    "Gate, passed None": (lambda m, d, f: wb.Gate("G2 hook", None, "x"), "passed=None"),
+    "Gate, no name": (lambda m, d, f: wb.Gate(" ", True, "x"), "its id and name"),
+    "Gate, measured a number": (lambda m, d, f: wb.Gate("G2 hook", True, 5), "words on what was measured"),
+    "record, one gate": (lambda m, d, f: said(f, gates=wb.Gate("G2 hook", True, "x")), "gates=.*expected a list"),
+    "record, others a number": (lambda m, d, f: said(f, others=0.3), "others=0.3"),
+    "record, analogue in words": (lambda m, d, f: said(f, on_analogue="no"), "on_analogue='no'"),
+    "record, a model that is no name": (lambda m, d, f: said(f, model=5), "model=5: expected text"),
+    "record, measured a number": (lambda m, d, f: said(f, measured=0.3), "measured=0.3"),
+    "record, a number was not run": (lambda m, d, f: wb.ledger.record("S2.8", not_run=5, path=f), "not_run=5"),
+    "record, no folder": (lambda m, d, f: said(""), "expected the folder of a ledger"),
+    "record, None for a folder": (lambda m, d, f: said(None), "expected the folder of a ledger"),
+    "open, NUL": (lambda m, d, f: wb.ledger.open("a\0b"), "expected the folder of a ledger"),
+    "export, a folder": (lambda m, d, f: wb.ledger.export(f, f / "x.zip"), "is no ledger; open it"),
+    "record_all, a list": (lambda m, d, f: wb.ledger.record_all([], path=f), "what is said of each claim"),
+    "record_all, a slip": (
+        lambda m, d, f: wb.ledger.record_all({"S2.8": {"mesured": 1}}, path=f),
+        "did you mean 'measured'",
+    ),
     "decide, no criterion": (lambda m, d, f: decide(UNJUDGED, [], EFFECT, 0.01, True), "no criterion"),
     "oracle, no rows": (lambda m, d, f: wb.oracle(None, "refusal"), "rows"),
     "outcomes, unknown arm": (lambda m, d, f: outcomes(ROWS, "positive", "L99", "refusal"), "no rows of arm"),
@@ -242,11 +279,11 @@ MISHAPS = {
 
 @pytest.mark.parametrize("name", MISHAPS)
 def test_a_bad_input_is_one_clear_error(llama, tmp_path, name, planted):
-    act, said = MISHAPS[name]
+    act, expected = MISHAPS[name]
     with pytest.raises(wb.WorkbenchError) as caught:
         act(llama, planted, tmp_path)
     assert type(caught.value) is wb.WorkbenchError
-    assert re.search(said, str(caught.value)), str(caught.value)
+    assert re.search(expected, str(caught.value)), str(caught.value)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,9 @@ An entry is one parquet file: the rows that the verdict was computed from (label
 in the file's own metadata. Files are only ever added, each of them whole or not at all. Nothing here loads a model.
 """
 
+import inspect
 import math
+import os
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, check_flag, unknown
 from workbench.claims.claim import Claim
 from workbench.claims.entries import Entry, digest_of, keep_claim, kept_claims, read_entries, write_entry
 from workbench.claims.evidence import SCORE, prepare_rows
@@ -23,7 +25,7 @@ from workbench.claims.first_rule import FIRST, decide_first
 from workbench.claims.registrations import register, standing_of_rule, written_times
 from workbench.claims.replication import errors_of, read_rows
 from workbench.claims.standing import check_standing, standing_of
-from workbench.claims.verdict import RULE, Gate, Measured, Verdict, decide
+from workbench.claims.verdict import RULE, Gate, Measured, Verdict, check_gates, decide
 from workbench.statistics.label_errors import LabelErrors
 from workbench.statistics.paired import holm
 from workbench.statistics.results import Estimate
@@ -99,8 +101,18 @@ def record(
     [True]
     """
     _check_folder(path)  # a place that is none is told before anything is computed
-    if strange := [gate for gate in gates if not isinstance(gate, Gate)]:
-        raise WorkbenchError(f"{strange[0]!r:.60} is no gate; expected wb.Gate(name, passed, measured)")
+    check_gates(gates)
+    for name, one in {"measured": measured, "by_log": by_log}.items():
+        if one is not None and not isinstance(one, Measured):
+            raise WorkbenchError(f"{name}={one!r:.60}: expected wb.Measured(effect, p, direction_holds)")
+    words = {"arm": arm, "log_score": log_score, "not_run": not_run, "model": model, "revision": revision}
+    for name, word in words.items():
+        if not isinstance(word, str):
+            raise WorkbenchError(f"{name}={word!r:.60}: expected text")
+    if on_analogue is not None:
+        on_analogue = check_flag(on_analogue, "on_analogue")
+    if not isinstance(others, Sequence) or isinstance(others, str):
+        raise WorkbenchError(f"others={others!r:.60}: expected a list of p-values")
     chosen = claim(about) if isinstance(about, str) else about
     if not isinstance(chosen, Claim):
         raise WorkbenchError(f"{about!r:.60} is no claim; give an id, e.g. 'S3.2', or wb.claim(id, 'FILE.toml')")
@@ -156,6 +168,14 @@ def record_all(
     >>> [verdict.p for verdict in said.values()]
     [0.06, 0.06]
     """
+    known = inspect.signature(record).parameters.keys() - {"about"}
+    if not isinstance(replications, Mapping) or not all(isinstance(more, Mapping) for more in replications.values()):
+        raise WorkbenchError(
+            f"replications={replications!r:.60}: expected what is said of each claim, e.g. {{'S3.4': {{'measured': …}}}}"
+        )
+    for key in {key: None for more in (about, *replications.values()) for key in more}:
+        if key not in known:
+            raise unknown("argument of record", key, sorted(known))
     given = {name: {**about, **more} for name, more in replications.items()}
     chosen = {name: claim(name) for name in given}
     p_values = {name: p for name, more in given.items() if (p := _p_alone(chosen[name], more)) is not None}
@@ -184,7 +204,7 @@ def open(path: str | Path = FOLDER) -> "Ledger":
 
     Raises WorkbenchError for another file, or a place below one.
     """
-    if Path(path).is_file() and zipfile.is_zipfile(path):
+    if isinstance(path, str | Path) and os.path.isfile(path) and zipfile.is_zipfile(path):
         return open_exported(path)
     _check_folder(path)
     return Ledger(Path(path))
@@ -206,10 +226,14 @@ def export(ledger: "Ledger", file: str | Path) -> Path:
     >>> open(export(open(folder / "ledger"), folder / "mine.zip")).recheck()["agrees"].tolist()
     [True]
     """
+    if not isinstance(ledger, Ledger):
+        raise WorkbenchError(f"{ledger!r:.60} is no ledger; open it: wb.ledger.open({FOLDER!r})")
     return write_archive(ledger.path, ledger.entries(), ledger.claims, file)
 
 
 def _check_folder(path: str | Path) -> None:
+    if not isinstance(path, str | Path) or not str(path).strip() or "\0" in str(path):
+        raise WorkbenchError(f"path={path!r:.60}: expected the folder of a ledger, e.g. {FOLDER!r}")
     for place in (Path(path), *Path(path).parents):
         if place.exists() and not place.is_dir():
             raise WorkbenchError(f"{place} is a file; a ledger is a folder, e.g. {FOLDER}")

@@ -7,6 +7,7 @@ import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 from workbench._errors import WorkbenchError
@@ -43,6 +44,16 @@ class Gate:
     measured: str
     of_effect: bool = False
     spares: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise WorkbenchError(f"a gate is called {self.name!r:.60}; expected its id and name, e.g. 'G5 coherence'")
+        if type(self.passed).__name__ not in ("bool", "bool_"):  # the text "no" would be true
+            raise WorkbenchError(f"passed={self.passed!r:.60} of gate {self.name!r:.60}: expected True or False")
+        if not isinstance(self.measured, str):
+            raise WorkbenchError(
+                f"measured={self.measured!r:.60} of gate {self.name!r:.60}: expected words on what was measured"
+            )
 
     @property
     def id(self) -> str:
@@ -81,25 +92,49 @@ class Measured:
     uncorrected: Estimate | None = None
 
     def __post_init__(self) -> None:
-        effect = self.effect
-        if not isinstance(effect, Estimate):
-            raise WorkbenchError(f"effect is {effect!r:.60}; expected wb.Estimate(value, low, high, n, method)")
-        try:
-            value, low, high, p = (float(x) for x in (effect.value, effect.low, effect.high, self.p))
-        except (TypeError, ValueError) as error:
-            raise WorkbenchError(f"effect {effect!r:.100} and p {self.p!r:.30}: expected numbers") from error
-        if math.isinf(value) or low == math.inf or high == -math.inf or low > high:
-            raise WorkbenchError(
-                f"effect {value} from {low} to {high}: expected a finite number, and bounds that do not cross"
-            )
-        if not (math.isnan(p) or 0 <= p <= 1):
-            raise WorkbenchError(f"p is {p}; expected a probability, or NaN where there is no test")
-        if self.direction_holds not in (True, False):
-            raise WorkbenchError(f"direction_holds is {self.direction_holds!r}; expected True or False")
-        if strange := [gate for gate in self.gates if not isinstance(gate, Gate)]:
-            raise WorkbenchError(f"{strange[0]!r:.60} is no gate; expected wb.Gate(name, passed, measured)")
+        _check_estimate(self.effect, "effect")
+        if self.uncorrected is not None:
+            _check_estimate(self.uncorrected, "uncorrected")
+        if not is_number(self.p) or not (math.isnan(self.p) or 0 <= self.p <= 1):
+            raise WorkbenchError(f"p is {self.p!r:.60}; expected a probability, or NaN where there is no test")
+        if type(self.direction_holds).__name__ not in ("bool", "bool_"):
+            raise WorkbenchError(f"direction_holds is {self.direction_holds!r:.60}; expected True or False")
+        check_gates(self.gates)
         if isinstance(self.notes, str):
             raise WorkbenchError("notes is one text; expected a tuple of sentences")
+        if not isinstance(self.notes, Sequence) or not all(isinstance(note, str) for note in self.notes):
+            raise WorkbenchError(f"notes is {self.notes!r:.60}; expected a tuple of sentences")
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a number that a float can hold; True and False are none."""
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool) and float(value) is not None
+    except OverflowError:
+        return False
+
+
+def check_gates(gates: object) -> None:
+    """Refuse gates= that is no list of gates."""
+    if not isinstance(gates, Sequence) or isinstance(gates, str):
+        raise WorkbenchError(f"gates={gates!r:.60}: expected a list, e.g. [wb.Gate(name, passed, measured)]")
+    if strange := [gate for gate in gates if not isinstance(gate, Gate)]:
+        raise WorkbenchError(f"{strange[0]!r:.60} is no gate; expected wb.Gate(name, passed, measured)")
+
+
+def _check_estimate(estimate: object, name: str) -> None:
+    """Refuse an estimate whose numbers make no sense."""
+    if not isinstance(estimate, Estimate):
+        raise WorkbenchError(f"{name} is {estimate!r:.60}; expected wb.Estimate(value, low, high, n, method)")
+    value, low, high, n = estimate.value, estimate.low, estimate.high, estimate.n
+    if not all(is_number(number) for number in (value, low, high)):
+        raise WorkbenchError(f"{name} {estimate!r:.100}: expected numbers")
+    if math.isinf(value) or low == math.inf or high == -math.inf or low > high:
+        raise WorkbenchError(
+            f"{name} {value} from {low} to {high}: expected a finite number, and bounds that do not cross"
+        )
+    if not isinstance(n, Integral) or isinstance(n, bool) or n < 0:
+        raise WorkbenchError(f"{name} has n={n!r:.30}; expected how many units are behind it, a whole number from 0")
 
 
 @dataclass(frozen=True)
