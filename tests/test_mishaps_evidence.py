@@ -271,6 +271,26 @@ MISHAPS = {
         lambda m, d, f: wb.ledger.record_all({"S2.8": {"mesured": 1}}, path=f),
         "did you mean 'measured'",
     ),
+    **{
+        f"Endpoint, {name} {str(value)[:20]}": (
+            lambda m, d, f, g={name: value}: wb.Endpoint("m", URL, "", **g),
+            f"{name} is ",
+        )
+        for name, values in {
+            "retries": (10**400, 10**9, 2.5, True, NAN),
+            "timeout": (1e300, 0, NAN, INF, "60"),
+            "per_minute": (1e-300, 0, NAN, INF, None),
+            "backoff": (-1, 10**400, NAN),
+            "price": ((10**400, 1), (-1, 1), (1,)),
+        }.items()
+        for value in values
+    },
+    "Endpoint, key_from None": (lambda m, d, f: wb.Endpoint("m", URL, None), "key_from is a NoneType"),
+    "judge, a scale to True": (lambda m, d, f: wb.judge(RUBRIC, m, (0, True)), "two whole numbers"),
+    "judge, a share of True": (lambda m, d, f: wb.judge(RUBRIC, m, least_mass=True), "least_mass is True"),
+    "judge, store 5": (lambda m, d, f: wb.judge(RUBRIC, m, store=5), "store=5"),
+    "rate, one text": (lambda m, d, f: wb.judge(RUBRIC, m, store=f).rate("a", "b"), "prompts is 'a'; expected a list"),
+    "rate, prompts None": (lambda m, d, f: wb.judge(RUBRIC, m, store=f).rate(None, ["b"]), "prompts is None"),
     "decide, no criterion": (lambda m, d, f: decide(UNJUDGED, [], EFFECT, 0.01, True), "no criterion"),
     "oracle, no rows": (lambda m, d, f: wb.oracle(None, "refusal"), "rows"),
     "outcomes, unknown arm": (lambda m, d, f: outcomes(ROWS, "positive", "L99", "refusal"), "no rows of arm"),

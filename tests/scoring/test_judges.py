@@ -55,7 +55,7 @@ def test_the_rating_is_the_expectation_over_the_rating_tokens(served, tmp_path):
 
 
 def test_too_little_mass_on_ratings_is_no_score_and_says_why(tmp_path):
-    with serving(lambda question: {"Well": 0.8, "7": 0.2, "42": 0.5}) as (_, url):
+    with serving(lambda question: {"Well": 0.3, "7": 0.2, "42": 0.5}) as (_, url):
         judge = wb.judge(RUBRIC, wb.Endpoint("planted", url, key_from=""), store=tmp_path)
         (found,) = judge.rate(["hello"], ["cake"])
         assert math.isnan(found.rating)
@@ -244,7 +244,23 @@ def endless(handler):
             handler.wfile.write(b" " * (1 << 20))
 
 
+def tops(*pairs, **more):
+    """A chat completion with these likeliest first tokens."""
+    content = [{"token": "7", "top_logprobs": [{"token": token, "logprob": p} for token, p in pairs]}]
+    return send(json.dumps({"choices": [{"logprobs": {"content": content}}], **more}).encode())
+
+
 BROKEN = {
+    "filtered": ((400, {}), "HTTP 400"),
+    "too long": ((413, {}), "HTTP 413"),
+    "not to be processed": ((422, {}), "HTTP 422"),
+    "for legal reasons": ((451, {}), "HTTP 451"),
+    "nothing to say": ((204, {}), "HTTP 204"),
+    "a header of NUL": (send(b"{}", {"X-Odd": "a\0b"}), "illegal header line"),
+    "a length in words": (send(b"{}", {"Content-Length": "ten"}), "bad Content-Length"),
+    "five certainties": (tops(*((str(i), 0.0) for i in range(5))), "no chat completion"),
+    "a truth for a number": (tops(("7", False)), "no chat completion"),
+    "no first token": (tops(), "no chat completion"),
     "html": (
         send(b"<html><body>Sign in to the proxy</body></html>", {"Content-Type": "text/html"}),
         "no chat completion",
@@ -287,6 +303,18 @@ def test_a_broken_reply_is_a_row_without_a_rating_and_the_run_goes_on(served, tm
     assert said in broken.reason
     assert fine.reason == ""
     assert judge.rate(["a"], ["cake"])[0].reason == ""  # it was not kept: it is asked again
+
+
+@pytest.mark.parametrize(
+    "usage", [{"prompt_tokens": -5, "completion_tokens": True}, [1], "many", None, {"prompt_tokens": 2.5}]
+)
+def test_usage_that_makes_no_sense_loses_no_rating(served, tmp_path, usage):
+    endpoint, by = served
+    endpoint.faults = [tops(("7", 0.0), usage=usage)]
+    judge = wb.judge(RUBRIC, by, store=tmp_path)
+    odd, fine = judge.rate(["a", "b"], ["cake", "song"])
+    assert (odd.rating, odd.tokens_in, odd.tokens_out) == (7, 0, 0)
+    assert judge.rate(["a", "b"], ["cake", "song"]) == (odd, fine)  # both are in the store
 
 
 def test_an_endpoint_that_only_breaks_is_asked_no_more(served, tmp_path, caplog):

@@ -239,12 +239,60 @@ def read_entries(folder: Path) -> list[Entry]:
     return sorted(entries, key=lambda entry: (entry.order, entry.recorded, entry.id))
 
 
+#: what the parts of an entry are, and of its effect; those that entries of before lack are not asked for
+_WORDS = (
+    "id",
+    "recorded",
+    "claim",
+    "model",
+    "revision",
+    "outcome",
+    "criterion",
+    "digest",
+    "criterion_json",
+    "standing",
+)
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys((*_WORDS, "registered"), (str,)),
+    **dict.fromkeys(("n_rows", "order", "rule"), (int,)),
+    **dict.fromkeys(("reasons", "gates"), (list,)),
+    **dict.fromkeys(("effect", "how", "versions"), (dict,)),
+    "on_analogue": (bool,),
+    "p": (int, float),
+}
+_EFFECT: Mapping[str, tuple[type, ...]] = dict.fromkeys(("value", "low", "high"), (int, float)) | {"n": (int,)}
+
+
+def _check_kinds(said: Mapping) -> None:
+    """Raise TypeError, KeyError or ValueError unless all that an entry says is of its kind."""
+    _check_parts(said, {name: kinds for name, kinds in _KINDS.items() if name in said})
+    _check_parts(said["effect"], _EFFECT)
+    if not {"measured", "not_run"} <= said["how"].keys():
+        raise KeyError("how it was computed")
+    for name, kind in {"reasons": str, "gates": dict}.items():
+        if not all(isinstance(one, kind) for one in said[name]):
+            raise TypeError(f"{name} are {said[name]!r:.60}")
+    for gate in said["gates"]:
+        _check_parts(gate, {"name": (str,), "passed": (bool,), "measured": (str,)})
+    datetime.fromisoformat(said["recorded"])
+    if not isinstance(json.loads(said.get("criterion_json") or "null"), dict | type(None)):
+        raise TypeError(f"criterion_json is {said['criterion_json']!r:.60}")
+
+
+def _check_parts(said: Mapping, kinds: Mapping[str, tuple[type, ...]]) -> None:
+    for name, kind in kinds.items():
+        value = said[name]
+        if not isinstance(value, kind) or (isinstance(value, bool) and bool not in kind):
+            raise TypeError(f"{name} is {value!r:.60}")
+
+
 def _read_entry(file: Path) -> Entry:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         said = json.loads(pq.read_schema(file).metadata[_KEY])
+        _check_kinds(said)
         return Entry(file, **{**said, "reasons": tuple(said["reasons"]), "gates": tuple(said["gates"])})
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise WorkbenchError(f"{file} is no ledger entry ({error}); move it away") from error

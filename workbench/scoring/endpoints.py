@@ -29,11 +29,17 @@ _LOG = logger(__name__)
 #: worth trying again: too early, too many, or the server's own trouble
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 
+#: what a server says of one request and not of the next: it is malformed, too long, not to be processed, filtered
+_OF_ONE_REQUEST = frozenset({400, 413, 414, 422, 451})
+
 _LONGEST_PAUSE = 60.0  # seconds, whatever the server asks for
 _LARGEST_REPLY = 4 << 20  # bytes; an answer of two tokens with their alternatives has a few thousand
 
 #: loggers that tell what headers a server sent, which may be those that it got
 _TELL_HEADERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy")
+
+#: the largest that makes sense: seconds for one reply, and times that one request is tried again
+_LONGEST_REPLY, _MOST_RETRIES = 3600.0, 100
 
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
@@ -85,23 +91,29 @@ class Endpoint:
         if not isinstance(self.model, str) or not self.model.strip():
             raise WorkbenchError("an endpoint needs the name of a model, as the endpoint calls it")
         _check_url(self.url)
+        if not isinstance(self.key_from, str):
+            raise WorkbenchError(
+                f"key_from is a {type(self.key_from).__name__}; expected text, '' where no key is needed"
+            )
         if self.key_from and not (_VARIABLE.fullmatch(str(self.key_from)) or self.key_from in os.environ):
             raise WorkbenchError(
                 "key_from is the name of an environment variable, e.g. 'OPENAI_API_KEY', and no such variable is set; a key "
                 "itself does not belong into code"
             )
-        rates = (self.per_minute, self.retries, self.backoff, self.timeout)
-        if not all(_is_number(rate) and math.isfinite(rate) for rate in rates) or (
-            self.per_minute <= 0 or self.timeout <= 0 or self.retries < 0 or self.retries % 1 or self.backoff < 0
-        ):
-            raise WorkbenchError(
-                f"per_minute is {self.per_minute}, timeout {self.timeout}, retries {self.retries}, backoff {self.backoff}; "
-                "expected more than 0 for the first two, and 0 or more"
-            )
+        ranges = {  # least and most, and in words
+            "per_minute": (1 / 60, 1e9, "requests a minute, from one an hour"),
+            "timeout": (1e-3, _LONGEST_REPLY, "seconds for a whole reply, more than 0 and at most an hour"),
+            "retries": (0, _MOST_RETRIES, f"a whole number from 0 to {_MOST_RETRIES}"),
+            "backoff": (0, 1e9, "seconds before the first retry, 0 or more"),
+        }
+        for name, (least, most, expected) in ranges.items():
+            rate = getattr(self, name)
+            if not _is_number(rate) or not least <= rate <= most or (name == "retries" and rate % 1):
+                raise WorkbenchError(f"{name} is {rate!r:.40}; expected {expected}")
         if (
             not isinstance(self.price, tuple)
             or len(self.price) != 2
-            or not all(_is_number(p) and (math.isnan(p) or 0 <= p < math.inf) for p in self.price)
+            or not all(_is_number(p) and (p != p or 0 <= p <= 1e9) for p in self.price)
         ):
             raise WorkbenchError(f"price is {self.price}; expected dollars per million tokens read and written")
 
@@ -183,8 +195,10 @@ class Connection:
         for attempt in range(int(self.endpoint.retries) + 1):
             self._wait()
             answer = self._post(body)
-            if answer.status == 200:
+            if 200 <= answer.status < 300:
                 return self._reply(answer)
+            if answer.status in _OF_ONE_REQUEST:  # e.g. a filter of contents: the next row may be answered
+                return Reply(broken=answer.trouble)
             trouble = answer.trouble
             if answer.status and answer.status not in _PASSING:
                 raise WorkbenchError(f"{self.endpoint.url} refuses the request ({self.endpoint.model}). {trouble}")
@@ -232,9 +246,11 @@ class Connection:
             content = choice["logprobs"]["content"]
             first: dict[str, float] = {}
             for top in content[0]["top_logprobs"]:
-                if not isinstance(top["token"], str) or not top["logprob"] <= 0.001:
+                if not isinstance(top["token"], str) or not _is_number(top["logprob"]) or not top["logprob"] <= 0.001:
                     raise ValueError
                 first[top["token"]] = first.get(top["token"], 0.0) + math.exp(top["logprob"])
+            if not first or sum(first.values()) > 1.01:  # no probabilities; a little more than 1 is rounding
+                raise ValueError
             second = str(content[1]["token"]) if len(content) > 1 else ""
         except WorkbenchError:
             raise
@@ -274,7 +290,8 @@ def _exchange(client: "httpx.Client", body: Mapping[str, Any], deadline: float, 
                 if broken:
                     break
     except Exception as error:  # whatever it is, it may hold the headers: its text alone is told
-        passing = isinstance(error, httpx.TransportError) and not begun.is_set()
+        torn = isinstance(error, httpx.RemoteProtocolError) and not str(error).startswith("Server disconnected")
+        passing = isinstance(error, httpx.TransportError) and not begun.is_set() and not torn
         return _Answer(0 if passing else 200, b"", redact(f"{type(error).__name__}: {error}"))
     if response.status_code != 200:
         told = redact(content[:20_000].decode("utf-8", "replace"))[:200]  # before it is cut: half a key is one too
@@ -296,4 +313,4 @@ def _pause(asked: str, usual: float) -> float:
 def _count(usage: object, name: str) -> int:
     """Tokens used, where the endpoint tells a number of them."""
     number = usage.get(name) if isinstance(usage, dict) else 0
-    return number if isinstance(number, int) and 0 <= number < 1 << 40 else 0
+    return number if type(number) is int and 0 <= number < 1 << 40 else 0

@@ -8,7 +8,7 @@ is no score. A judge is a model on this machine, which reads each question in on
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ import torch
 from workbench._errors import Bar, WorkbenchError, logger
 from workbench._files import content_key
 from workbench.generation.engine import first_logits
-from workbench.generation.store import Store
+from workbench.generation.store import Store, check_place
 from workbench.models.model import Model
 from workbench.models.prompts import Prompt
 from workbench.scoring.endpoints import Connection, Endpoint
@@ -97,8 +97,11 @@ class Judge:
             WorkbenchError: as many prompts as there are not texts, a scale that the judge's tokenizer does not write in
                 single tokens, or an endpoint that fails for good (what is rated by then is stored).
         """
-        if strange := [text for text in texts if not isinstance(text, str)]:
-            raise WorkbenchError(f"a judge reads texts; got {type(strange[0]).__name__}")
+        for name, given, kinds in (("prompts", prompts, str | Prompt), ("texts", texts, str)):
+            if isinstance(given, str) or not isinstance(given, Iterable):
+                raise WorkbenchError(f"{name} is {given!r:.60}; expected a list, one a row")
+            if strange := [one for one in given if not isinstance(one, kinds)]:
+                raise WorkbenchError(f"a judge reads texts; got {type(strange[0]).__name__} among {name}")
         if len(prompts) != len(texts):
             raise WorkbenchError(f"{len(prompts)} prompts and {len(texts)} texts; expected one of each per row")
         questions = [question(str(prompt), text) for prompt, text in zip(prompts, texts, strict=True)]
@@ -230,12 +233,13 @@ def judge(
     if not (
         isinstance(scale, Sequence)
         and len(scale) == 2
-        and all(isinstance(end, int) for end in scale)
+        and all(type(end) is int for end in scale)
         and 0 <= scale[0] < scale[1] <= 999
     ):
         raise WorkbenchError(f"scale {scale}: expected two whole numbers, e.g. (0, 9) or (0, 100)")
-    if not isinstance(least_mass, int | float) or not 0 < least_mass <= 1:
-        raise WorkbenchError(f"least_mass is {least_mass}; expected a share above 0, e.g. 0.25")
+    if not isinstance(least_mass, int | float) or isinstance(least_mass, bool) or not 0 < least_mass <= 1:
+        raise WorkbenchError(f"least_mass is {least_mass!r:.60}; expected a share above 0, e.g. 0.25")
+    check_place(store)
     return Judge(rubric, by, (scale[0], scale[1]), least_mass, store)
 
 
