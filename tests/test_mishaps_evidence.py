@@ -149,7 +149,7 @@ MISHAPS = {
     "judge, mass text": (lambda m, d, f: wb.judge(RUBRIC, m, least_mass="half"), "least_mass"),
     "judge, store is a file": (
         lambda m, d, f: wb.judge(RUBRIC, m, store=label_file(f, "x")).rate(["a"], ["b"]),
-        "single|several tokens",
+        "is no folder",
     ),
     "rate, texts are numbers": (lambda m, d, f: wb.judge(RUBRIC, m, store=f).rate(["a"], [3]), "text"),
     "Endpoint, NaN per minute": (lambda m, d, f: wb.Endpoint("m", URL, per_minute=NAN), "per_minute"),

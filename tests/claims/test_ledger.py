@@ -641,6 +641,39 @@ def test_a_torn_entry_keeps_no_verdict_from_being_recorded(tmp_path):
     assert [entry.reasons[0] for entry in wb.ledger.open(tmp_path).entries()] == ["first", "second"]
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"order": "7"},
+        {"order": None},
+        {"effect": None},
+        {"effect": {"value": "x", "low": 0, "high": 1, "n": 3, "method": ""}},
+        {"p": "0.3"},
+        {"how": {}},
+        {"gates": [5]},
+        {"model": None},
+        {"versions": None},
+        {"criterion_json": "{"},
+        {"criterion_json": "[]"},
+        {"recorded": "yesterday"},
+    ],
+)
+def test_an_entry_that_says_nonsense_is_named_and_skipped_whatever_is_asked(tmp_path, caplog, changed):
+    for why in ("first", "second"):
+        wb.ledger.record("S3.2", not_run=why, model="m", path=tmp_path)
+    file = min(tmp_path.glob("verdict-*"))
+    table = pq.read_table(file)
+    about = dict(table.schema.metadata)
+    about[b"workbench.verdict"] = json.dumps(json.loads(about[b"workbench.verdict"]) | changed).encode()
+    pq.write_table(table.replace_schema_metadata(about), file)
+    wb.ledger.record("S3.2", not_run="third", model="m", path=tmp_path)
+    opened = wb.ledger.open(tmp_path)
+    assert [entry.reasons[0] for entry in opened.entries()] == ["second", "third"]
+    assert f"{file.name} is no ledger entry" in caplog.text
+    assert opened.recheck()["agrees"].tolist() == [True, True]
+    assert opened.frame()["outcome"].eq("not run").all()
+
+
 INF, NAN = math.inf, math.nan
 
 

@@ -209,7 +209,7 @@ def test_bad_input_is_refused_before_anything_is_asked(served, rater, tmp_path):
         "expected a share": lambda: wb.judge(RUBRIC, by, least_mass=0),
         "2 prompts and 1 texts": lambda: wb.judge(RUBRIC, by, store=tmp_path).rate(["a", "b"], ["c"]),
         "expected e.g. 'http": lambda: wb.Endpoint("m", "localhost:8000"),
-        "expected more than 0": lambda: wb.Endpoint("m", "http://localhost", per_minute=0),
+        "per_minute is 0": lambda: wb.Endpoint("m", "http://localhost", per_minute=0),
     }
     for message, act in cases.items():
         with pytest.raises(wb.WorkbenchError, match=message):
