@@ -327,6 +327,34 @@ MISHAPS = {
     "wb.store.open(f / 'store').frame(show_text='no')": "expected True or False",
     "wb.ledger.open(f).recheck(texts=wb.store.open(f / 'store').frame(), scores=scores)": "frame(show_text=True)",
     "wb.cross_entropy(m, [('hello', 3)])": "a response is 3; expected text",
+    # arms, directions and files made by hand
+    "wb.Arm(wb.add(d, 1), 'baseline')": "the baseline steers nothing",
+    "wb.Arm('steer', 'direction')": "is no Steer",
+    "wb.Arm(d, 'direction')": "is no Steer",
+    "wb.Arm(wb.add(d, 1), '')": "kind=''",
+    "wb.Arm(wb.add(d, 1), 'dir\x1b[31m')": "kind=",
+    "wb.Arm(wb.add(d, 1), 'direction', ratio='a')": "ratio='a' of an arm: expected a number",
+    "wb.Arm(wb.add(d, 1), 'direction', layer=NAN)": "layer=nan",
+    "wb.Arm(wb.add(d, 1), 'direction', ratio=INF)": "ratio=inf",
+    "wb.Arm(wb.add(d, 1), 'direction', seed=True)": "seed=True",
+    "wb.Direction(torch.tensor([1 + 2j, 1]), wb.resid_post(1), 'tiny')": "its numbers are complex",
+    "d * 10**400": "expected one number",
+    "d * 'two'": "expected one number",
+    "d * None": "expected one number",
+    "ds[True]": "no direction for layer True",
+    "ds.select(1)": "layers=1: expected a list",
+    "d.save(None)": "expected the name of a file",
+    "d.to_gguf(None)": "expected the name of a file",
+    "wb.add(d, 1).save('a\\0b')": "expected the name of a file",
+    "wb.add(d, 1).save('')": "give the name of a file",
+    "wb.Steer.load(None)": "that save wrote",
+    "wb.store.open(None)": "expected the path of a folder",
+    "wb.store.open('')": "expected the path of a folder",
+    "wb.store.open(f / 'd.safetensors')": "is no folder",
+    "wb.report.build('')": "expected a folder for results",
+    "wb.report.build(None)": "expected a folder for results",
+    "wb.outcomes(rows, 'positive', [wb.BASELINE.name], 'refusal')": "arm=['baseline']: expected one",
+    "wb.outcomes(rows, ['positive'], wb.BASELINE, 'refusal')": "set=['positive']: expected one",
     # what is read of a sweep
     "wb.outcomes(rows, 'positive', 'nonsense', 'refusal')": "no rows of arm 'nonsense'",
     "wb.outcomes(rows, 'harmful', wb.BASELINE, 'refusal')": "no rows of arm 'baseline' on 'harmful'",
@@ -373,7 +401,11 @@ def test_what_is_wrong_is_said_before_any_compute(about, typed, monkeypatch):
     handle = about["m"].hf.register_forward_pre_hook(run)
     try:
         with pytest.raises(wb.WorkbenchError) as raised:
-            eval(typed, {"wb": wb, "np": np, "NAN": NAN, "INF": INF, "Edit": Edit, "Condition": Condition} | about)
+            eval(
+                typed,
+                {"wb": wb, "np": np, "torch": torch, "NAN": NAN, "INF": INF, "Edit": Edit, "Condition": Condition}
+                | about,
+            )
     finally:
         handle.remove()
     assert MISHAPS[typed] in str(raised.value)

@@ -293,6 +293,29 @@ MENDABLE = [
         "plan smollm2-refusal --hardware h100 --arms 1 --prompts harm.csv",
         "unknown field 'harm'; did you mean 'harmful'",
     ),
+    # a path of nothing, e.g. of a variable that is not set, is not the working folder
+    *(
+        (line + " ''", "it is empty; expected the name of a file or folder")
+        for line in (
+            f"run {BOOK} --runs",
+            "run",
+            "batch plans/fine.toml --dry-run --runs",
+            "batch quick --notebooks",
+            "report --runs",
+            "report --out",
+            "report --notebooks",
+            "ledger",
+            "ledger --path",
+            "ledger --export",
+            "register S3.2 --path",
+            "audit file --html",
+            "audit file --draft",
+            "new claim P1 --folder",
+            "explore smollm2-refusal --no-browser --folder",
+        )
+    ),
+    ("explore smollm2-refusal --no-browser --folder file", "file is a file; expected a folder"),
+    ("check file", "file is a file; expected a model's folder or a gguf file"),
     # new claim
     *((f"new claim {name}", "must be") for name in ("''", "..", "../x", "'a b'", "a/b", ".x", "é", "'a\nb'")),
     ("new claim S3.2", "is a logged claim"),

@@ -49,6 +49,8 @@ def whole(path: str | Path) -> Iterator[Path]:
     >>> (folder / "note.txt").read_text()
     'all of it'
     """
+    if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
+        raise OSError(errno.EINVAL, f"expected the name of a file, got {path!r:.60}", str(path)[:60])
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
         kind = "folder" if target.is_dir() else "pipe or device"

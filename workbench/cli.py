@@ -23,6 +23,13 @@ app = typer.Typer(
 START, LOGS, EXPERIMENTS, RESULTS = "Start here", "Audit a log", "Run experiments", "Look at results"
 
 
+def _place(text: str | Path) -> Path:
+    """A path of the command line. Nothing is no path: an unset variable of a shell would mean the working folder."""
+    if not str(text).strip():
+        raise typer.BadParameter("it is empty; expected the name of a file or folder, or . for the working folder")
+    return Path(text)
+
+
 #: of every command that prints a table
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -142,12 +149,16 @@ def explore(
     pairs: Annotated[
         str, typer.Option(help="A contrast set, or a .csv file with columns positive and negative.")
     ] = "refusal",
-    folder: Annotated[Path, typer.Option(help="Folder that the notebook goes to.")] = Path("runs/explore"),
+    folder: Annotated[Path, typer.Option(parser=_place, help="Folder that the notebook goes to.")] = Path(
+        "runs/explore"
+    ),
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
 ) -> None:
     """Open JupyterLab at a notebook that is ready to run, to try a direction by hand."""
+    from workbench.notebooks.execute import check_folder
     from workbench.notebooks.lab import open_lab, ready_notebook
 
+    check_folder(folder, "--folder")
     notebook = ready_notebook(model, pairs, folder)
     typer.echo(f"notebook  {notebook}")
     if code := open_lab(notebook, browser):
@@ -193,14 +204,14 @@ def plan(
     epilog="Example: workbench run notebooks/01_sign_inversion.ipynb --model smollm2-refusal",
 )
 def run(
-    notebook: Annotated[Path, typer.Argument(help="A notebook, or a folder of numbered ones.")],
+    notebook: Annotated[Path, typer.Argument(parser=_place, help="A notebook, or a folder of numbered ones.")],
     model: Annotated[str, typer.Option(help="The model to run it on.")] = "smollm2-refusal",
     profile: Annotated[str, typer.Option(help="smoke, quick or full.")] = "quick",
     parameter: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option("-p", "--parameter", help="KEY=VALUE; may be repeated."),
     ] = None,
-    runs: Annotated[Path, typer.Option(help="Folder that results go to.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(parser=_place, help="Folder that results go to.")] = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
     """Execute notebooks, and show where the results are and which verdicts were recorded."""
@@ -266,8 +277,8 @@ def batch(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Run nothing; say what would run and for how long.")
     ] = False,
-    notebooks: Annotated[Path, typer.Option(help="Folder of notebooks.")] = Path("notebooks"),
-    runs: Annotated[Path, typer.Option(help="Folder that results go to.")] = Path("runs"),
+    notebooks: Annotated[Path, typer.Option(parser=_place, help="Folder of notebooks.")] = Path("notebooks"),
+    runs: Annotated[Path, typer.Option(parser=_place, help="Folder that results go to.")] = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
     """Execute the notebooks of a plan, on its models and with its parameters. A failure stops no other notebook.
@@ -298,11 +309,14 @@ def batch(
 
 @app.command(rich_help_panel=RESULTS, epilog="Example: workbench report")
 def report(
-    runs: Annotated[Path, typer.Option(help="Folder of results.")] = Path("runs"),
-    out: Annotated[Optional[Path], typer.Option(help="Folder that the report goes to; by default RUNS/report.")] = None,  # noqa: UP045
+    runs: Annotated[Path, typer.Option(parser=_place, help="Folder of results.")] = Path("runs"),
+    out: Annotated[
+        Path | None,
+        typer.Option(parser=_place, help="Folder that the report goes to; by default RUNS/report."),
+    ] = None,
     notebooks: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="Folder of notebooks, by default notebooks if it is there."),
+        typer.Option(parser=_place, help="Folder of notebooks, by default notebooks if it is there."),
     ] = None,
 ) -> None:
     """Write the report: pages of the ledger, its claims, notebooks and models. They open without a network."""
@@ -329,8 +343,14 @@ def audit(
     format: Annotated[str, typer.Option(help="table, json or md.")] = "table",
     as_json: AsJson = False,
     fail_on: Annotated[str, typer.Option(help="Exit code 1 from this grade on: error, slip, weak or note.")] = "",
-    html: Annotated[Path | None, typer.Option(help="Write the log as a page with the findings in its margin.")] = None,
-    draft: Annotated[Optional[Path], typer.Option(help="Write a claims file of what was read, to be edited.")] = None,  # noqa: UP045
+    html: Annotated[
+        Path | None,
+        typer.Option(parser=_place, help="Write the log as a page with the findings in its margin."),
+    ] = None,
+    draft: Annotated[
+        Path | None,
+        typer.Option(parser=_place, help="Write a claims file of what was read, to be edited."),
+    ] = None,
     unread: Annotated[bool, typer.Option("--unread", help="Show what could not be read.")] = False,
     checks: Annotated[bool, typer.Option("--checks", help="List the checks that a claims file may name.")] = False,
 ) -> None:
@@ -466,7 +486,7 @@ def _say_what_is_open(target: str) -> None:
 @new_app.command("claim")
 def new_claim(
     identity: Annotated[str, typer.Argument(metavar="ID", help="Id of the claim, e.g. P1.")],
-    folder: Annotated[Path, typer.Option(help="Folder that the files go to.")] = Path("claims"),
+    folder: Annotated[Path, typer.Option(parser=_place, help="Folder that the files go to.")] = Path("claims"),
     title: Annotated[str, typer.Option(help="Title of the claim; by default its id.")] = "",
 ) -> None:
     """Write a claims file and a notebook for you to fill in. Overwrites nothing."""
@@ -482,15 +502,22 @@ def new_claim(
 
 @app.command(rich_help_panel=RESULTS, epilog="Example: workbench ledger --format md")
 def ledger(
-    file: Annotated[Path | None, typer.Argument(help="A file that --export wrote, instead of the folder.")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(parser=_place, help="A file that --export wrote, instead of the folder.")
+    ] = None,
     format: Annotated[str, typer.Option(help="table, md or json.")] = "table",
     as_json: AsJson = False,
-    path: Annotated[Path, typer.Option(help="Folder of the ledger.")] = Path("runs/ledger"),
+    path: Annotated[Path, typer.Option(parser=_place, help="Folder of the ledger.")] = Path("runs/ledger"),
     recheck: Annotated[
         bool, typer.Option("--recheck", help="Compute every verdict again from its stored rows.")
     ] = False,
     export: Annotated[
-        Path | None, typer.Option(help="Write everything into one file that another machine can recheck; no texts.")
+        Path | None,
+        typer.Option(
+            parser=_place,
+            metavar="PATH",
+            help="Write everything into one file that another machine can recheck; no texts.",
+        ),
     ] = None,
 ) -> None:
     """List all logged claims: what their audits say, and the latest verdict of each model. Runs no model.
@@ -522,7 +549,7 @@ def ledger(
 @app.command(rich_help_panel=EXPERIMENTS, epilog="Example: workbench register claims/P1.toml")
 def register(
     targets: Annotated[list[str], typer.Argument(metavar="CLAIMS.toml", help="Claims files, or ids of logged claims.")],
-    path: Annotated[Path, typer.Option(help="Folder of the ledger.")] = Path("runs/ledger"),
+    path: Annotated[Path, typer.Option(parser=_place, help="Folder of the ledger.")] = Path("runs/ledger"),
     as_json: AsJson = False,
 ) -> None:
     """Record criterion and checks of claims, with hash and time, before they are run. A registration never changes."""

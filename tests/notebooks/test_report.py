@@ -544,3 +544,9 @@ def test_the_ledger_prints_without_its_controls(site, visitor):
     assert luminance(colour_of(page, "body", "backgroundColor")) == pytest.approx(1)
     assert not page.locator(".filters").is_visible()
     assert page.locator("table.cards").is_visible()
+
+
+def test_what_turns_writing_around_or_cannot_be_seen_is_shown_in_a_page():
+    assert sanitise("<p>in\u202evoice\u200b\u2066\r\nnext\rlast\tcell</p>") == (
+        r"<p>in\u202evoice\u200b\u2066" + "\nnext\nlast\tcell</p>"
+    )

@@ -33,7 +33,8 @@ SCORE_COLUMNS = ("key", "completion", "score", "version", "value")
 
 
 def open(folder: str | Path) -> "Store":
-    """The store in a folder, which need not exist yet."""
+    """The store in a folder, which need not exist yet. Raises WorkbenchError for a file, or what is no path."""
+    check_place(folder)
     return Store(folder)
 
 

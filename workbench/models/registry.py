@@ -188,7 +188,8 @@ def resolve(name: str) -> Source | Path:
         return path.resolve()
     if path.is_file():
         if path.suffix != ".gguf":
-            raise WorkbenchError(f"{path} is a file; expected a model's folder ({path.parent}?) or a GGUF file")
+            near = f" ({path.parent})" if (path.parent / "config.json").is_file() else ""
+            raise WorkbenchError(f"{path} is a file; expected a model's folder{near} or a GGUF file")
         return path.resolve()
     if (source := logged_source(name)) is not None:
         return source

@@ -224,6 +224,8 @@ def _known(name: str, known: Mapping[str, Parameter], notebook: Path) -> Paramet
 
 def check_folder(path: str | Path, name: str) -> None:
     """Raises a WorkbenchError for a place of results that is a file, or lies below one."""
+    if not isinstance(path, str | Path) or not str(path).strip() or "\0" in str(path):
+        raise WorkbenchError(f"{name} {path!r:.60}: expected a folder for results, e.g. runs")
     for place in (Path(path), *Path(path).parents):
         if place.exists() and not place.is_dir():
             raise WorkbenchError(f"{name} {path}: {place} is a file; expected a folder for results")

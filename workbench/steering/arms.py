@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -40,6 +41,25 @@ class Arm:
     seed: int = -1
     amount: str = ""
     detail: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.steer, Steer):
+            raise WorkbenchError(
+                f"{self.steer!r:.80} is no Steer; make arms with wb.grid(…), or wb.Arm(steer, 'direction')"
+            )
+        words = {"kind": self.kind, "amount": self.amount, "detail": self.detail}
+        for name, word in words.items():
+            if not isinstance(word, str) or not word.isprintable() or (name == "kind" and not word.strip()):
+                raise WorkbenchError(f"{name}={word!r:.60} of an arm: expected a word, e.g. kind='direction'")
+        for name, number, kind in (
+            ("layer", self.layer, Integral),
+            ("seed", self.seed, Integral),
+            ("ratio", self.ratio, Real),
+        ):
+            if not isinstance(number, kind) or isinstance(number, bool) or number in (math.inf, -math.inf):
+                raise WorkbenchError(f"{name}={number!r:.60} of an arm: expected a number, e.g. layer=12 or ratio=0.3")
+        if self.kind == "baseline" and self.steer.effective:
+            raise WorkbenchError(f"the baseline steers nothing, and {self.steer} does; give its kind, e.g. 'direction'")
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ compare across layers, methods and models.
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -59,7 +59,10 @@ class Direction:
 
     def __post_init__(self) -> None:
         try:
-            vector = torch.as_tensor(self.vector).detach().to("cpu", torch.float32).contiguous()
+            given = torch.as_tensor(self.vector)
+            if given.is_complex():
+                raise TypeError("its numbers are complex")
+            vector = given.detach().to("cpu", torch.float32).contiguous()
         except (TypeError, ValueError, RuntimeError) as error:
             raise WorkbenchError(
                 f"a direction is one vector of numbers, [width], not {self.vector!r} ({error})"
@@ -113,7 +116,11 @@ class Direction:
         return self * (1 / self.norm)
 
     def __mul__(self, factor: float) -> "Direction":
-        return replace(self, vector=self.vector * factor)
+        try:
+            scaled = self.vector * factor
+        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+            raise WorkbenchError(f"a direction times {factor!r:.40}: expected one number ({error})") from error
+        return replace(self, vector=scaled)
 
     __rmul__ = __mul__
 
@@ -304,12 +311,14 @@ class Directions:
 
     def __getitem__(self, layer: int) -> Direction:
         for direction in self.items:
-            if direction.site.layer == layer:
+            if direction.site.layer == layer and not isinstance(layer, bool):
                 return direction
         raise WorkbenchError(f"no direction for layer {layer!r}; there are {', '.join(map(str, self.layers))}")
 
     def select(self, layers: Sequence[int]) -> "Directions":
         """Those of some layers, in the order given. Raises WorkbenchError for a layer without a direction."""
+        if not isinstance(layers, Iterable):
+            raise WorkbenchError(f"layers={layers!r:.60}: expected a list of layers, e.g. [12]")
         return Directions(tuple(self[layer] for layer in layers))
 
     def __iter__(self) -> Iterator[Direction]:

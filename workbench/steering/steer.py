@@ -266,6 +266,8 @@ class Steer:
     @classmethod
     def load(cls, path: str | Path) -> "Steer":
         """Read a Steer that ``save`` wrote. Raises WorkbenchError: no such file, or no Steer in it."""
+        if not isinstance(path, str | Path):
+            raise WorkbenchError(f"{path!r:.60}: expected the path of a file that save wrote")
         source = Path(path)
         if source.suffix == ".json":
             try:

@@ -242,6 +242,9 @@ def outcomes(rows: "pd.DataFrame", set: str, arm: Arm | str, label: str) -> "pd.
     if missing := [column for column in columns if column not in getattr(rows, "columns", ())]:
         raise WorkbenchError(f"expected the rows of wb.sweep; these have no column {', '.join(missing)}")
     name = arm.name if isinstance(arm, Arm) else arm
+    for of, given in (("arm", name), ("set", set)):
+        if isinstance(given, Sequence) and not isinstance(given, str):
+            raise WorkbenchError(f"{of}={given!r:.60}: expected one, by its name")
     part = rows[(rows["set"] == set) & (rows["arm"] == name) & (rows["score"] == "refusal")]
     if part.empty:
         raise WorkbenchError(f"no rows of arm {name!r} on {set!r}; the arms are {', '.join(rows['arm'].unique()[:12])}")

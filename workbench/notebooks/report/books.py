@@ -12,7 +12,7 @@ from typing import Any
 
 import nbformat
 
-from workbench._errors import WorkbenchError, redact
+from workbench._errors import WorkbenchError, redact, show_controls
 from workbench._files import content_key
 from workbench.notebooks.batch.plan import OWN
 from workbench.notebooks.execute import read_notebook
@@ -171,7 +171,8 @@ def _html(text: str) -> Any:
 
 
 def sanitise(body: str) -> str:
-    """HTML without scripts, styles, forms, frames, handlers or anything that would be loaded from elsewhere.
+    """HTML without scripts, styles, forms, frames, handlers or anything that would be loaded from elsewhere; control characters
+    are shown and not obeyed.
 
     >>> sanitise("<b onclick='steal()'>bold</b><script>steal()</script><a href='javascript:steal()'>a link</a>")
     '<b>bold</b><a>a link</a>'
@@ -192,7 +193,7 @@ def sanitise(body: str) -> str:
         strip=True,
         css_sanitizer=CSSSanitizer(allowed_css_properties=_CSS),
     )
-    return cleaner.clean(str(soup))
+    return show_controls(cleaner.clean(str(soup).replace("\r\n", "\n").replace("\r", "\n")))
 
 
 def _allows(tag: str, name: str, value: str) -> bool:
