@@ -195,3 +195,12 @@ def test_labels_are_whole_characters_and_joined_they_are_the_text(kind, text):
     cut = token_labels(words, ids[:-1])  # a response may end in the middle of a character
     assert not any("\ufffd" in label for label in cut)
     assert all(cut) or "" in labels
+
+
+def test_a_trace_of_nan_names_the_prompt_and_what_steered_it_and_no_other_trace_does(llama, caplog):
+    d = direction(llama, wb.resid_post(1))
+    wb.trace(llama, [("write a song", "dog cat"), ("hello", "bird")], d, steer=wb.add(d, 0.5))
+    wb.trace_generation(llama, ["write a song", "hello"], d, steer=wb.add(d, 0.5), max_new_tokens=4)
+    assert not caplog.records
+    wb.trace(llama, ["write a song", "hello"], d, steer=wb.add(d, 1e38), sites=wb.resid_post.all)
+    assert "2 of 2 rows are NaN or infinite, first of prompt 'texts-1' under add(+1e+38" in caplog.text

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from workbench._errors import Bar, WorkbenchError
+from workbench._errors import Bar, WorkbenchError, logger
 from workbench.generation.applied import (
     Applied,
     check,
@@ -34,6 +34,8 @@ from workbench.models.prompts import Prompt, Prompts
 from workbench.steering.directions import Direction, Directions
 from workbench.steering.sites import EveryLayer, Site, sites_at
 from workbench.steering.steer import Steer
+
+_LOG = logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,7 @@ class Recorder:
         _check_names(arms, len(chats))
         ids, lengths = chats.encoded.token_ids, chats.encoded.lengths
         stacked = [self._stack([self._rows[row][part] for row in range(len(chats))], lengths) for part in range(4)]
+        self._tell_failed(chats, stacked[1])
         return Trace(
             probes=self.probes,
             sites=self.sites,
@@ -138,6 +141,24 @@ class Recorder:
             hidden=chats.hidden,
             model=self.model.name,
         )
+
+    def _tell_failed(self, chats: Chats, norm: np.ndarray) -> None:
+        """Name the first row that the model read as NaN or infinite: what a trace shows of it is no measurement.
+
+        The last token of a response may not have been read, so it is not looked at.
+        """
+        ends = [
+            max(n, length - 1) for n, length in zip(chats.encoded.prompt_lengths, chats.encoded.lengths, strict=True)
+        ]
+        failed = [row for row, end in enumerate(ends) if not np.isfinite(norm[row, :, :end]).all()]
+        if failed:
+            _LOG.warning(
+                "%d of %d rows are NaN or infinite, first of prompt %r under %s; steer less",
+                len(failed),
+                len(norm),
+                chats.ids[failed[0]],
+                chats.steers[failed[0]],
+            )
 
     @staticmethod
     def _stack(parts: list[np.ndarray], lengths: Sequence[int]) -> np.ndarray:
