@@ -3,6 +3,7 @@
 ``data/claims/README.md`` describes the files.
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -257,7 +258,8 @@ def _check_criterion(criterion: Criterion, place: Place, lines: Lines) -> None:
     """The numbers of a criterion make sense: a replication that can never be judged by it is not worth running."""
     least, unit, contrast = criterion.minimum_effect, criterion.unit, criterion.contrast
     where = (*place, "minimum_effect")
-    expect(least.is_finite() and least >= 0, where, lines, f"minimum_effect must be a number above 0, got {least}")
+    fits = least.is_finite() and least >= 0 and float(least) < math.inf and bool(float(least)) == bool(least)
+    expect(fits, where, lines, f"minimum_effect must be a number above 0, got {least}")
     is_limit = contrast is None and unit.endswith(("above", "below", "at most"))
     wanted = (
         "must be above 0; 0 is a limit only in a unit that ends in 'above', 'below' or 'at most', without a contrast"
@@ -272,8 +274,14 @@ def _check_criterion(criterion: Criterion, place: Place, lines: Lines) -> None:
     )
     expect(bool(criterion.test), (*place, "test"), lines, "test must name at least one test, e.g. ['mcnemar']")
     logged = criterion.logged
-    expect(logged is None or logged.is_finite(), (*place, "logged"), lines, f"logged must be a number, got {logged}")
-    for name, number in (("controls", criterion.controls), ("planned_n", criterion.planned_n)):
+    expect(
+        logged is None or math.isfinite(float(logged)),
+        (*place, "logged"),
+        lines,
+        f"logged must be a number, got {logged}",
+    )
+    for name in ("controls", "planned_n", "at_least"):
+        number = getattr(criterion, name)
         expect(0 <= number < _MOST_UNITS, (*place, name), lines, f"{name} must be a whole number from 0, got {number}")
     few = "G6" in criterion.gates and criterion.controls < _FEWEST_CONTROLS
     least_controls = (
