@@ -156,3 +156,123 @@ def test_every_dose_that_can_be_set_warns_of_nothing(llama, ds):
         warnings.simplefilter("error")
         for ratio in (-1.0, 1.0):
             exploration.steer(Setting("x", 1, ratio, ON))
+
+
+@pytest.fixture(scope="module")
+def several(llama, ds):
+    """A direction per layer, and a single one, by name."""
+    other = wb.extract(llama, wb.Pairs(PROMPTS[1:4], PROMPTS[4:7]), at=wb.resid_post(1))
+    return {"mood": ds, "topic": other}
+
+
+def _run(exploration, setting, **space):
+    space["model"] = exploration.model
+    exec(exploration.code(setting, setting.layer), space)
+    return space
+
+
+@pytest.mark.parametrize("layer", [1, 2])
+def test_directions_are_added_and_subtracted_at_once(llama, several, layer):
+    exploration = Exploration(llama, several, max_new_tokens=6)
+    setting = Setting(PROMPTS[0], layer, 0.4, ON, signs=(("mood", 1), ("topic", -1)))
+    view = exploration.view(setting)
+    mood, topic = several["mood"][layer], several["topic"]
+    at = wb.resid_post(layer)
+    whole = wb.add(mood, ratio=0.4, on=ON) + wb.add(topic, coef=-0.4 / topic.relative_norm, on=ON, at=at)
+    assert exploration.steer(setting).key == whole.key
+    space = _run(exploration, setting, direction=several)
+    assert space["out"].text == (view.base.text, view.steered.text)
+    assert "+0.40 mood, -0.40 topic" in {line.name for line in view.figure(layer, "topic").data}
+    off = exploration.view(Setting(PROMPTS[0], layer, 0.4, ON, signs=(("mood", 0), ("topic", 0))))
+    assert off.steered is off.base
+
+
+def test_directions_that_cannot_be_explored_together_are_refused(llama, ds):
+    with pytest.raises(wb.WorkbenchError, match="no layer has all of the directions a, b"):
+        Exploration(llama, {"a": ds.select([0]), "b": ds.select([1])})
+    with pytest.raises(wb.WorkbenchError, match="expected a Direction, or Directions"):
+        Exploration(llama, {"a": 1})
+    with pytest.raises(wb.WorkbenchError, match="no direction is given"):
+        Exploration(llama, {})
+    with pytest.raises(wb.WorkbenchError, match="there is no direction 'b'; there are a"):
+        Exploration(llama, {"a": ds}).view(Setting(PROMPTS[0], 1, 0.4, ON, signs=(("b", 1),)))
+
+
+@pytest.mark.parametrize("side", ["base", "steered"])
+def test_an_answer_becomes_part_of_the_conversation(llama, ds, side):
+    exploration = Exploration(llama, ds, max_new_tokens=6)
+    first = exploration.view(Setting(PROMPTS[0], 1, 0.6, ON))
+    setting = exploration.reply(first, side, PROMPTS[1])
+    assert setting.turns == (("user", PROMPTS[0]), ("assistant", first.answer(side).text.strip()))
+    view = exploration.view(setting)
+    chat = wb.Prompt(messages=[*setting.turns, ("user", PROMPTS[1])])
+    out = wb.generate(llama, [chat] * 2, [wb.Steer(), wb.add(ds[1], ratio=0.6, on=ON)], max_new_tokens=6)
+    assert (view.base.text, view.steered.text) == out.text
+    assert _run(exploration, setting, direction=ds)["out"].text == out.text
+
+
+@pytest.mark.parametrize("on", [ON, "response[:3]", "all", "prompt"])
+def test_a_fork_with_the_same_token_goes_on_as_before(llama, ds, on):
+    """The edit stays on the tokens that it was on, though they are part of the prompt now."""
+    exploration = Exploration(llama, ds, max_new_tokens=6)
+    setting = Setting(PROMPTS[0], 1, 0.6, on)
+    view = exploration.view(setting)
+    ids = view.steered.token_ids
+    alternatives = exploration.alternatives(view, "steered", 2, k=5)
+    assert alternatives[0].token_id == ids[2]
+    assert [a.probability for a in alternatives] == sorted((a.probability for a in alternatives), reverse=True)
+    again = exploration.view(exploration.fork(view, "steered", 2, ids[2]))
+    assert again.steered.token_ids[: len(ids) - 3] == ids[3:]
+    assert again.steered.whole.startswith(view.steered.text)
+    deeper = exploration.alternatives(again, "steered", 0, k=5)
+    straight = exploration.alternatives(view, "steered", 3, k=5)
+    assert [a.token_id for a in deeper] == [a.token_id for a in straight]
+    assert [a.probability for a in deeper] == pytest.approx([a.probability for a in straight], abs=1e-5)
+
+
+def test_a_fork_goes_on_from_the_token_that_was_chosen(llama, ds):
+    exploration = Exploration(llama, ds, max_new_tokens=6)
+    view = exploration.view(Setting(PROMPTS[0], 1, 0.6, ON))
+    other = next(a for a in exploration.alternatives(view, "steered", 1)[1:] if not a.problem)
+    forked = exploration.view(exploration.fork(view, "steered", 1, other.token_id))
+    first = exploration.tokens(view, "steered")[0]
+    assert forked.setting.prefill.split() == [first, other.text]
+    space = _run(exploration, forked.setting, direction=ds)
+    assert space["out"].text == (forked.base.text, forked.steered.text)
+    with pytest.raises(wb.WorkbenchError, match="ends the answer"):
+        exploration.fork(view, "base", 0, next(iter(llama.stop_ids)))
+    with pytest.raises(wb.WorkbenchError, match="the answer has 6 tokens"):
+        exploration.alternatives(view, "steered", 6)
+
+
+def test_what_is_withheld_is_not_continued_forked_or_brought_out_by_a_beginning(llama, ds):
+    exploration = Exploration(llama, ds, max_new_tokens=6)
+    harmful = wb.prompts("refusal/harmful")[0].text
+    hidden = exploration.view(Setting(harmful, 1, 0.6, ON))
+    for refused in (
+        lambda: exploration.reply(hidden, "steered", "go on"),
+        lambda: exploration.alternatives(hidden, "steered", 0),
+        lambda: exploration.fork(hidden, "steered", 0, hidden.steered.token_ids[0]),
+    ):
+        with pytest.raises(wb.WorkbenchError, match="this answer is withheld"):
+            refused()
+    assert set(exploration.tokens(hidden, "steered")) == {"▮"}
+    later = exploration.view(exploration.reply(hidden, "base", "list ten red birds"))
+    assert "bundled harmful requests" in later.withheld
+    assert later.base_withheld == ""
+    begun = exploration.view(exploration.fork(hidden, "base", 0, hidden.base.token_ids[0]))
+    assert "begun for the model" in begun.base_withheld
+    assert begun.withheld
+    code = exploration.code(begun.setting, 1)
+    assert "out.text" not in code
+    assert 'path["hidden"] = path["offset"] >= 0' in code
+    exec(code, {"model": llama, "direction": ds})
+
+
+def test_a_refusal_anywhere_in_the_conversation_counts(llama, ds):
+    exploration = Exploration(llama, ds, max_new_tokens=6)
+    turns = (("user", "some request"), ("assistant", "I'm sorry, but I can't help with that."))
+    view = exploration.view(Setting("go on", 1, 0.6, ON, turns=turns))
+    assert view.withheld == "refused without steering, and not refused with it"
+    begun = Exploration(llama, ds, 6).view(Setting("go on", 1, 0.0, ON, turns=turns, prefill="list"))
+    assert "begun for the model" in begun.base_withheld

@@ -7,7 +7,7 @@ are meant with and without a KV cache, alone or in a padded batch, while generat
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -99,6 +99,28 @@ class Positions:
         """Whether they depend on where the response ends, which is unknown while it is being written."""
         return any(span.region != "prompt" and span.needs_end() for span in self.spans)
 
+    def prefilled(self, prompt_length: int, n: int) -> "Positions":
+        """The same tokens, once the first ``n`` tokens of the response have become a prefill, i.e. the end of the prompt.
+
+        Args:
+            prompt_length: tokens of the prompt without the prefill.
+            n: tokens of the prefill.
+
+        Raises:
+            WorkbenchError: positions that depend on where the response ends.
+
+        >>> (PROMPT[-1] | RESPONSE).prefilled(prompt_length=9, n=2)
+        prompt[-3] | prompt[-2:] | response
+        >>> PROMPT.prefilled(9, 2), RESPONSE[:5].prefilled(9, 2), RESPONSE[1].prefilled(9, 2)
+        (prompt[:-2], prompt[-2:] | response[:3], prompt[-1])
+        """
+        if n == 0:
+            return self
+        if self.needs_end():
+            raise WorkbenchError(f"{self}: depends on where the response ends, which nobody knows while it is written")
+        moved = [part for span in self.spans for part in _prefilled(span, prompt_length, n)]
+        return Positions(tuple(dict.fromkeys(moved)) or (Span("prompt", 0, 0),))
+
     def check_prompt_length(self, prompt_length: int) -> None:
         """Refuse a prompt index outside a prompt of ``prompt_length`` tokens."""
         for span in self.spans:
@@ -136,6 +158,27 @@ class Positions:
             if text[cursor] != "|":
                 raise _parse_error(text, cursor, "expected '|' or the end")
             cursor += 1
+
+
+def _prefilled(span: Span, prompt_length: int, n: int) -> list[Span]:
+    if span.region == "prompt":
+        if span.index is not None:
+            return [replace(span, index=span.index - n if span.index < 0 else span.index)]
+        start = span.start - n if span.start is not None and span.start < 0 else span.start
+        stop = -n if span.stop is None else span.stop - n if span.stop < 0 else min(span.stop, prompt_length)
+        return [Span("prompt", start, stop)]
+    if span.region == "all":
+        return [span]
+    if span.index is not None:
+        index = span.index - n
+        return [Span("prompt" if index < 0 else "response", index=index)]
+    start, stop = (span.start or 0) - n, None if span.stop is None else span.stop - n
+    parts = []
+    if start < 0 and (stop is None or stop > start):
+        parts.append(Span("prompt", start, stop if stop is not None and stop < 0 else None))
+    if stop is None or stop > max(start, 0):
+        parts.append(Span("response", max(start, 0) or None, stop))
+    return parts
 
 
 _TERM = re.compile(
