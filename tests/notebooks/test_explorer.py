@@ -276,3 +276,45 @@ def test_a_refusal_anywhere_in_the_conversation_counts(llama, ds):
     assert view.withheld == "refused without steering, and not refused with it"
     begun = Exploration(llama, ds, 6).view(Setting("go on", 1, 0.0, ON, turns=turns, prefill="list"))
     assert "begun for the model" in begun.base_withheld
+
+
+def test_a_chat_with_several_directions_goes_on_by_clicks(llama, several):
+    seen = explore(llama, several, prompt=PROMPTS[0], ratio=0.6, max_new_tokens=6)
+    seen._signs["topic"].value = -1
+    assert seen.view.setting.signs == (("mood", 1), ("topic", -1))
+    assert "+0.60 mood, -0.60 topic" in seen._parts["steered"].value
+    assert "ratio=-0.6" in seen.code
+    seen._controls["shown"].value = "topic"
+    assert "wb.trace(model, out, direction['topic']" in seen.code
+    assert [text for text, _ in seen._chat["token"].options] == seen.exploration.tokens(seen.view, "steered")
+    before = seen.view
+    seen._chat["token"].index = 1
+    assert seen._chat["other"].options[0][0].endswith("%")
+    writable = next(i for i, one in enumerate(seen._others) if i and not one.problem)
+    seen._chat["other"].index = writable
+    assert seen.view.setting.prefill.endswith(seen._others[writable].text)
+    assert "wb-begun" in seen._parts["steered"].value
+    assert "prefill=" in seen.code
+    assert seen._chat["token"].index is None
+    seen._chat["back"].click()
+    assert seen.view is before
+    said = seen.view.steered.text.strip()
+    seen._chat["steered"].click()
+    assert seen._parts["state"].value == "<i>type the next turn</i>"
+    seen._controls["prompt"].value = PROMPTS[1]
+    assert seen.view.setting.turns == (("user", PROMPTS[0]), ("assistant", said))
+    assert said in seen._parts["chat"].value
+    assert "messages=" in seen.code
+    seen._chat["over"].click()
+    assert seen.view is before
+    assert seen._parts["chat"].value == ""
+
+
+def test_a_withheld_answer_has_no_token_to_read_and_no_reply(llama, ds):
+    seen = explore(llama, ds, prompt=wb.prompts("refusal/harmful")[0].text, ratio=0.6, max_new_tokens=6)
+    assert {text for text, _ in seen._chat["token"].options} == {"▮"}
+    seen._chat["token"].index = 0
+    assert seen._chat["other"].options == ()
+    assert "withheld" in seen._parts["state"].value
+    seen._chat["steered"].click()
+    assert seen.setting.turns == ()

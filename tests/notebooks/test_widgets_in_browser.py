@@ -1,4 +1,4 @@
-"""The explorer in a real JupyterLab in a real Chromium: type, drag, and see text, figure and code follow."""
+"""The explorer in a real JupyterLab in a real Chromium: type, drag, click, and see text, figure and code follow."""
 
 import os
 import socket
@@ -18,7 +18,8 @@ from tests.families import PROMPTS, tiny_model
 
 lm = tiny_model("llama")
 ds = wb.extract(lm, wb.Pairs(PROMPTS[:3], PROMPTS[3:]), at=wb.resid_post.all)
-seen = wb.explore(lm, ds, prompt=PROMPTS[0], ratio=0.5, max_new_tokens=8)
+other = wb.extract(lm, wb.Pairs(PROMPTS[1:4], PROMPTS[4:7]), at=wb.resid_post(1))
+seen = wb.explore(lm, {"mood": ds, "topic": other}, prompt=PROMPTS[0], ratio=0.5, max_new_tokens=8)
 seen
 """
 #: nothing of this machine's own settings, nothing that asks the network
@@ -113,7 +114,7 @@ def test_typing_and_dragging_change_text_figure_and_code(page):
     code, figure = page.locator(".wb-code pre"), page.locator(".js-plotly-plot")
     steered.wait_for()
     figure.locator(".gtitle").wait_for()
-    assert "+0.5 at layer 1" in steered.inner_text()
+    assert "+0.50 mood at layer 1" in steered.inner_text()
     assert 'wb.add(ds[1], ratio=0.5, on="prompt[-1] | response")' in code.inner_text()
     assert "wb.generate(lm, " in code.inner_text()
     first = steered.locator("p").inner_text()
@@ -129,9 +130,28 @@ def test_typing_and_dragging_change_text_figure_and_code(page):
     for _ in range(20):  # a drag of many steps
         page.keyboard.press("ArrowLeft")
     _until(page, lambda: "ratio=-0.5" in code.inner_text())
-    assert "-0.5 at layer 1" in steered.locator("header").inner_text()
+    assert "-0.50 mood at layer 1" in steered.locator("header").inner_text()
     assert steered.locator("p").inner_text() != typed
     _until(page, lambda: "-0.50" in figure.inner_text())
+
+    buttons = page.locator(".widget-toggle-buttons")
+    buttons.nth(1).get_by_role("button", name="−").click()  # the second direction is subtracted
+    _until(page, lambda: "wb.add(other, ratio=0.5, " in code.inner_text())
+
+    tokens, others = page.locator(".wb-tokens").nth(0), page.locator(".wb-tokens").nth(1)
+    unforked = steered.locator("p").inner_text()
+    tokens.get_by_role("button").nth(1).click()
+    others.get_by_role("button").nth(1).wait_for()
+    assert "%" in others.get_by_role("button").nth(1).inner_text()
+    others.get_by_role("button").nth(1).click()
+    _until(page, lambda: "prefill=" in code.inner_text())
+    assert steered.locator(".wb-begun").inner_text().split()[0] == unforked.split()[0]
+    assert steered.locator("p").inner_text() != unforked
+
+    page.get_by_role("button", name="reply to the right answer").click()
+    _until(page, lambda: "list ten red birds" in page.locator(".wb-chat").inner_text())
+    page.locator(".widget-textarea textarea").fill("write a song")
+    _until(page, lambda: "messages=" in code.inner_text() and "write a song" in code.inner_text())
     page.locator(".wb-code button").click()
     # the browser writes the clipboard some time after the click
     _until(page, lambda: page.evaluate("navigator.clipboard.readText()") == code.inner_text())

@@ -1,15 +1,15 @@
-"""A direction to play with in JupyterLab: a prompt, sliders, both answers and their trajectories, and the code of what is seen."""
+"""Directions to play with in JupyterLab: a chat, sliders, both answers and their trajectories, and the code of what is seen."""
 
 import asyncio
 import html
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workbench._errors import WorkbenchError
 from workbench.models.model import Model
-from workbench.notebooks.explorer import Answer, Exploration, Setting, View
+from workbench.notebooks.explorer import SIDES, Alternative, Answer, Exploration, Explored, Setting, View
 from workbench.steering.directions import Direction, Directions
 
 POSITIONS = ("prompt[-1] | response", "response", "prompt[-1]", "prompt", "all")
@@ -20,10 +20,14 @@ _STYLE = """<style>
   box-sizing: border-box; line-height: 1.45; font-size: 14px; overflow-wrap: anywhere; }
 .wb-panel header { font-size: 12px; opacity: 0.75; margin-bottom: 6px; }
 .wb-panel p { white-space: pre-wrap; margin: 0; }
+.wb-panel .wb-begun { text-decoration: underline; }
+.wb-chat p { white-space: pre-wrap; margin: 2px 0; line-height: 1.4; overflow-wrap: anywhere; }
+.wb-tokens .widget-toggle-button { margin: 1px; padding: 0 6px; width: auto; }
 .wb-code { position: relative; border: 1px solid var(--jp-border-color2, #bbb); border-radius: 4px; }
 .wb-code pre { margin: 0; padding: 8px 10px; font-size: 13px; line-height: 1.4; overflow-x: auto; user-select: all; }
 .wb-code button { position: absolute; top: 6px; right: 6px; font-size: 12px; padding: 2px 10px; cursor: pointer; }
 </style>"""
+_CALLED = {"base": "without", "steered": "with"}  # the sides
 _COPY = (
     "navigator.clipboard.writeText(this.parentNode.querySelector('pre').textContent)"
     ".then(() => { this.textContent = 'copied'; setTimeout(() => { this.textContent = 'copy'; }, 1500); })"
@@ -32,7 +36,7 @@ _COPY = (
 
 def explore(
     model: Model,
-    direction: Direction | Directions,
+    direction: Explored,
     prompt: str = _PROMPT,
     layer: int | None = None,
     ratio: float = 0.3,
@@ -40,12 +44,14 @@ def explore(
     max_new_tokens: int = 40,
     show_text: bool = False,
 ) -> "Explorer":
-    """Widgets to try a direction on any prompt, in JupyterLab: both answers, both trajectories, and the code of what is seen.
+    """Widgets to try directions on any conversation, in JupyterLab: both answers, both trajectories, and the code of what is
+    seen. An answer may become part of the conversation, and may be continued from another token than the one it has.
 
     Args:
         model: the model.
         direction: a Direction, or one per layer. A single one may be added at any layer; its dose is then still in units of
-            the activation norm where it was read.
+            the activation norm where it was read. Several go by name, e.g. ``{"refusal": ds, "mood": d}``: each is added,
+            subtracted or left out.
         prompt, layer, ratio, on: the first setting; by default the layer of the direction, or one at 60% of the
             depth.
         max_new_tokens: per answer; what an update costs grows with it.
@@ -57,7 +63,7 @@ def explore(
 
     Raises:
         WorkbenchError: a direction that does not fit the model, no activation norm, a layer without a direction, or positions
-            that cannot be read.
+            that cannot be read; no layer that all directions have.
 
     >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
     >>> seen = wb.explore(model, d, prompt="how do i bake a cake", ratio=0.5, max_new_tokens=4)
@@ -77,46 +83,149 @@ class Explorer:
         self.view: View | None = None
         self.seconds = 0.0
         self._due: asyncio.TimerHandle | None = None
+        self._turns, self._prefill = setting.turns, setting.prefill
+        self._others: list[Alternative] = []
+        self._offered: tuple = ()  # the view and the side whose tokens can be clicked
         self._controls = _controls(exploration, setting)
+        self._signs = _signs(exploration)
+        self._chat = _chat_controls()
         self._parts = _parts()
-        self.box = _arrange(self._controls, self._parts)
-        for control in self._controls.values():
+        self.box = _arrange(self._controls, self._signs, self._chat, self._parts)
+        for control in (*self._controls.values(), *self._signs.values()):
             control.observe(self._changed, names="value")
+        self._chat["side"].observe(self._offer, names="value")
+        self._chat["token"].observe(self._choose_token, names="value")
+        self._chat["other"].observe(self._choose_other, names="value")
+        self._chat["base"].on_click(lambda _: self.reply("base"))
+        self._chat["steered"].on_click(lambda _: self.reply("steered"))
+        self._chat["back"].on_click(lambda _: self._begin(""))
+        self._chat["over"].on_click(lambda _: self._start_over())
         self.update()
 
     @property
     def setting(self) -> Setting:
         """What the widgets say."""
         said = {name: self._controls[name].value for name in ("prompt", "layer", "ratio", "on")}
-        return Setting(**{**said, "ratio": round(said["ratio"], 3)})
+        signs = tuple((name, control.value) for name, control in self._signs.items())
+        more = {"ratio": round(said["ratio"], 3), "signs": signs, "turns": self._turns, "prefill": self._prefill}
+        return Setting(**{**said, **more})
+
+    def reply(self, side: str) -> None:
+        """Make the answer of "base" or "steered" part of the conversation; the next prompt follows it."""
+        if self.view is None:
+            return
+        try:
+            self._turns, self._prefill = self.exploration.reply(self.view, side, "").turns, ""
+        except WorkbenchError as error:
+            self._complain(error)
+            return
+        self._controls["prompt"].value = ""
+        self._show_chat()
+
+    def _start_over(self) -> None:
+        if self._turns:
+            first = self._turns[0][1]
+            self._turns, self._prefill = (), ""
+            self._controls["prompt"].value = first
+            self.update()
+
+    def _begin(self, prefill: str) -> None:
+        """Let the answer begin with a text."""
+        self._prefill = prefill
+        self.update()
+
+    def _offer(self, _: object = None) -> None:
+        """Show the tokens of an answer to click on; none is chosen yet."""
+        side = self._chat["side"].value
+        if self.view is None or self._offered == (self.view, side):
+            return
+        self._offered = ()  # while options change, nothing is chosen
+        self._options("token", [_visible(text) for text in self.exploration.tokens(self.view, side)])
+        self._options("other", [])
+        self._offered = (self.view, side)
+
+    def _options(self, name: str, texts: Sequence[str]) -> None:
+        self._chat[name].options = [(text, i) for i, text in enumerate(texts)]
+        self._chat[name].index = None
+        self._chat[name].layout.display = None if texts else "none"
+
+    def _choose_token(self, change: Mapping[str, Any]) -> None:
+        """Show what else could stand there."""
+        if not self._offered or change["new"] is None or self.view is None:
+            return
+        view, side = self._offered
+        self._offered = ()
+        try:
+            self._others = self.exploration.alternatives(view, side, change["new"])
+            self._options("other", [f"{_visible(one.text)}  {one.probability:.1%}" for one in self._others])
+        except WorkbenchError as error:
+            self._options("other", [])
+            self._complain(error)
+        self._offered = (view, side)
+
+    def _choose_other(self, change: Mapping[str, Any]) -> None:
+        """Go on from another token."""
+        if not self._offered or change["new"] is None:
+            return
+        view, side = self._offered
+        try:
+            forked = self.exploration.fork(view, side, self._chat["token"].value, self._others[change["new"]].token_id)
+        except WorkbenchError as error:
+            self._complain(error)
+            return
+        self._begin(forked.prefill)
+
+    def _complain(self, error: WorkbenchError) -> None:
+        self._parts["state"].value = f"<b>{html.escape(str(error))}</b>"
+
+    def _show_chat(self) -> None:
+        said = "".join(f"<p><b>{role}</b> {html.escape(text)}</p>" for role, text in self._turns)
+        self._parts["chat"].value = f'<div class="wb-chat">{said}</div>' if said else ""
+        self._chat["over"].layout.display = None if self._turns else "none"
+        self._chat["back"].layout.display = None if self._prefill else "none"
 
     @property
     def code(self) -> str:
         """Python that shows again what is seen; the model and the direction are called as in this notebook."""
         seen = self.setting if self.view is None else self.view.setting
-        return self.exploration.code(seen, self._controls["read"].value, self._names())
+        return self.exploration.code(seen, self._controls["read"].value, self._names(), self._shown)
 
     def update(self) -> None:
         """Show the setting. Only what was not seen before is computed."""
+        if self._due is not None:
+            self._due.cancel()
         self._due = None
         started = time.monotonic()
+        self._show_chat()
+        setting = self.setting
+        if self._turns and not setting.prompt.strip():
+            self._parts["state"].value = "<i>type the next turn</i>"
+            return
         self._parts["state"].value = "<i>writing …</i>"
         try:
-            self.view = view = self.exploration.view(self.setting)
-            figure = view.figure(self._controls["read"].value)
+            self.view = view = self.exploration.view(setting)
+            figure = view.figure(self._controls["read"].value, self._shown)
         except WorkbenchError as error:
-            self._parts["state"].value = f"<b>{html.escape(str(error))}</b>"
+            self._complain(error)
             return
-        self._parts["base"].value = _panel("without", view.base, "")
-        self._parts["steered"].value = _panel(_name_steer(view.setting), view.steered, view.withheld)
+        self._parts["base"].value = _panel("without", view.base, view.base_withheld, setting.prefill)
+        self._parts["steered"].value = _panel(_name_steer(view), view.steered, view.withheld, setting.prefill)
         self._parts["figure"].outputs = (_display(figure),)
         code = f'<button onclick="{_COPY}">copy</button><pre>{html.escape(self.code)}</pre>'
         self._parts["code"].value = f'<div class="wb-code">{code}</div>'
+        self._offer()
         self.seconds = time.monotonic() - started
         self._parts["state"].value = f"{self.seconds:.1f} s"
 
-    def _changed(self, change: object) -> None:
+    @property
+    def _shown(self) -> str:
+        """The direction that the figure projects on."""
+        return self._controls["shown"].value
+
+    def _changed(self, change: Mapping[str, Any]) -> None:
         """Wait until nothing has changed for a moment; where no event loop runs, there is nothing to wait for."""
+        if change["owner"] is self._controls["prompt"]:
+            self._prefill = ""  # it begins the answer to another prompt
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -126,14 +235,21 @@ class Explorer:
             self._due.cancel()
         self._due = loop.call_later(_PAUSE, self.update)
 
-    def _names(self) -> tuple[str, str]:
+    def _names(self) -> tuple[str, str | Mapping[str, str]]:
         """What the notebook calls the model and the direction; the widest words where it has no names for them."""
         from IPython.core.getipython import get_ipython
 
         shell = get_ipython()
         there = {} if shell is None else {k: v for k, v in shell.user_ns.items() if not k.startswith("_")}
         model = next((name for name, value in there.items() if value is self.exploration.model), "model")
-        return model, _name_of(self.exploration.direction, there) or "direction"
+        given = self.exploration.direction
+        if not isinstance(given, Mapping):
+            return model, _name_of(given, there) or "direction"
+        whole = next((name for name, value in there.items() if value is given), "")
+        own = {name: _name_of(some, there) for name, some in given.items()}
+        return model, {
+            name: f"{whole}[{name!r}]" if whole else called or f"direction[{name!r}]" for name, called in own.items()
+        }
 
     def _repr_mimebundle_(self, **kinds: Any) -> Any:
         return self.box._repr_mimebundle_(**kinds)
@@ -170,6 +286,54 @@ def _controls(exploration: Exploration, setting: Setting) -> dict[str, Any]:
         "ratio": widgets.FloatSlider(setting.ratio, min=-1, max=1, step=0.05, description="dose", **look),
         "on": widgets.Dropdown(options=positions, value=setting.on, description="tokens", **look),
         "read": widgets.SelectionSlider(description="show layer", **layers),
+        "shown": widgets.Dropdown(
+            options=exploration.names,
+            description="project on",
+            **look | {"layout": widgets.Layout(width="420px", display=None if exploration.names[1:] else "none")},
+        ),
+    }
+
+
+def _signs(exploration: Exploration) -> dict[str, Any]:
+    """Of several directions, which are added and which subtracted; at first only the first."""
+    import ipywidgets as widgets
+
+    names = exploration.names if exploration.names[1:] else ()
+    look = {"style": {"button_width": "48px", "description_width": "110px"}, "layout": widgets.Layout(width="420px")}
+    options = [("−", -1), ("off", 0), ("+", 1)]
+    return {
+        name: widgets.ToggleButtons(options=options, value=int(not i), description=name, **look)
+        for i, name in enumerate(names)
+    }
+
+
+def _chat_controls() -> dict[str, Any]:
+    """What goes on from an answer: a reply, or another token in it."""
+    import ipywidgets as widgets
+
+    def button(text: str, tip: str) -> Any:
+        return widgets.Button(description=text, tooltip=tip, layout=widgets.Layout(width="auto"))
+
+    def tokens(text: str) -> Any:
+        made = widgets.ToggleButtons(
+            options=[], description=text, style={"button_width": "auto", "description_width": "110px"}
+        )
+        made.add_class("wb-tokens")
+        return made
+
+    return {
+        "base": button("reply to the left answer", "It becomes part of the conversation"),
+        "steered": button("reply to the right answer", "It becomes part of the conversation"),
+        "over": button("start over", "Forget all turns but the first"),
+        "back": button("undo the fork", "Let the answer begin by itself"),
+        "side": widgets.ToggleButtons(
+            options=[(_CALLED[side], side) for side in SIDES],
+            value="steered",
+            description="fork answer",
+            style={"button_width": "80px", "description_width": "110px"},
+        ),
+        "token": tokens("at token"),
+        "other": tokens("go on from"),
     }
 
 
@@ -179,6 +343,7 @@ def _parts() -> dict[str, Any]:
 
     half = widgets.Layout(flex="1 1 320px", min_width="260px")
     return {
+        "chat": widgets.HTML(layout=widgets.Layout(width="100%")),
         "base": widgets.HTML(layout=half),
         "steered": widgets.HTML(layout=half),
         "figure": widgets.Output(layout=widgets.Layout(width="100%")),
@@ -187,16 +352,24 @@ def _parts() -> dict[str, Any]:
     }
 
 
-def _arrange(controls: Mapping[str, Any], parts: Mapping[str, Any]) -> Any:
+def _arrange(
+    controls: Mapping[str, Any], signs: Mapping[str, Any], chat: Mapping[str, Any], parts: Mapping[str, Any]
+) -> Any:
     import ipywidgets as widgets
 
     rows = widgets.Layout(flex_flow="row wrap", width="100%")
     return widgets.VBox(
         [
             widgets.HTML(_STYLE, layout=widgets.Layout(display="none")),
+            parts["chat"],
             controls["prompt"],
-            widgets.HBox([controls[name] for name in ("layer", "ratio", "on", "read")] + [parts["state"]], layout=rows),
+            widgets.HBox(list(signs.values()), layout=rows),
+            widgets.HBox(
+                [controls[name] for name in ("layer", "ratio", "on", "read", "shown")] + [parts["state"]], layout=rows
+            ),
             widgets.HBox([parts["base"], parts["steered"]], layout=rows),
+            widgets.HBox([chat[name] for name in ("base", "steered", "over", "back")], layout=rows),
+            *(chat[name] for name in ("side", "token", "other")),
             parts["figure"],
             parts["code"],
         ],
@@ -204,15 +377,26 @@ def _arrange(controls: Mapping[str, Any], parts: Mapping[str, Any]) -> Any:
     )
 
 
-def _name_steer(setting: Setting) -> str:
-    return f"{setting.ratio:+g} at layer {setting.layer}, on {setting.on}" if setting.ratio else "dose 0"
+def _name_steer(view: View) -> str:
+    setting = view.setting
+    if view.steered is view.base:
+        return "dose 0"
+    return f"{view.arm or f'{setting.ratio:+g}'} at layer {setting.layer}, on {setting.on}"
 
 
-def _panel(name: str, answer: Answer, withheld: str) -> str:
+def _visible(token: str) -> str:
+    """A token as it can be clicked on."""
+    return token.replace("\n", "↵") if token.strip() or "\n" in token else "␣" if token else "·"
+
+
+def _panel(name: str, answer: Answer, withheld: str, prefill: str = "") -> str:
     ended = "" if answer.finish == "stop" else ", cut"
     head = f"<b>{html.escape(name)}</b> · {answer.label} · {answer.tokens} tokens{ended}"
-    text = f"<i>withheld: {withheld}</i>" if withheld else html.escape(answer.text.strip()) or "<i>nothing</i>"
-    return f'<div class="wb-panel"><header>{head}</header><p>{text}</p></div>'
+    begun = prefill if answer.whole.startswith(prefill) else ""
+    rest = answer.whole[len(begun) :]
+    start = f'<span class="wb-begun">{html.escape(begun)}</span>' if begun else ""
+    shown = start + html.escape(rest if begun else rest.strip()) or "<i>nothing</i>"
+    return f'<div class="wb-panel"><header>{head}</header><p>{f"<i>withheld: {withheld}</i>" if withheld else shown}</p></div>'
 
 
 def _display(figure: Any) -> dict[str, Any]:

@@ -172,12 +172,12 @@ def _prefilled(span: Span, prompt_length: int, n: int) -> list[Span]:
     if span.index is not None:
         index = span.index - n
         return [Span("prompt" if index < 0 else "response", index=index)]
-    start, stop = (span.start or 0) - n, None if span.stop is None else span.stop - n
+    first, end = (span.start or 0) - n, None if span.stop is None else span.stop - n
     parts = []
-    if start < 0 and (stop is None or stop > start):
-        parts.append(Span("prompt", start, stop if stop is not None and stop < 0 else None))
-    if stop is None or stop > max(start, 0):
-        parts.append(Span("response", max(start, 0) or None, stop))
+    if first < 0 and (end is None or end > first):
+        parts.append(Span("prompt", first, end if end is not None and end < 0 else None))
+    if end is None or end > max(first, 0):
+        parts.append(Span("response", max(first, 0) or None, end))
     return parts
 
 
