@@ -8,6 +8,7 @@ What is asked, and which file answers:
     which parameters has every one?  options      NotebookOptions
     is the setup fit for a verdict?  setup_gates  setup_gates, scorer_gate, disjoint_gate
     what does the explorer compute?  explorer     Exploration
+    and inside of the model?         inside       Inside
     what does it show?               widgets      explore, Explorer
     how is it opened from the shell? lab          ready_notebook, open_lab
     how are many executed?           batch/       plan, run, process, journal, remote

@@ -5,12 +5,16 @@ import html
 import json
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench._errors import WorkbenchError
 from workbench.models.model import Model
 from workbench.notebooks.explorer import SIDES, Alternative, Answer, Exploration, Explored, Setting, View
+from workbench.notebooks.inside import Components, Inside
 from workbench.steering.directions import Direction, Directions
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 POSITIONS = ("prompt[-1] | response", "response", "prompt[-1]", "prompt", "all")
 _PROMPT = "How do airport dogs learn to sniff out explosives?"  # of the borderline set: harmless, and known to be
@@ -22,6 +26,12 @@ _STYLE = """<style>
 .wb-panel p { white-space: pre-wrap; margin: 0; }
 .wb-panel .wb-begun { text-decoration: underline; }
 .wb-chat p { white-space: pre-wrap; margin: 2px 0; line-height: 1.4; overflow-wrap: anywhere; }
+.wb-inside { display: flex; flex-wrap: wrap; gap: 24px; font-size: 13px; line-height: 1.3; }
+.wb-inside > div { flex: 1 1 320px; max-height: 360px; overflow: auto; }
+.wb-inside td, .wb-inside th { text-align: left; padding: 1px 10px 1px 0; white-space: nowrap; font-weight: normal; }
+.wb-inside th, .wb-inside small { opacity: 0.75; }
+.wb-inside i { display: inline-block; height: 9px; }
+.wb-plus { background: #0072b2; } .wb-minus { background: #d55e00; }
 .wb-tokens .widget-toggle-button { margin: 1px; padding: 0 6px; width: auto; }
 .wb-code { position: relative; border: 1px solid var(--jp-border-color2, #bbb); border-radius: 4px; }
 .wb-code pre { margin: 0; padding: 8px 10px; font-size: 13px; line-height: 1.4; overflow-x: auto; user-select: all; }
@@ -79,7 +89,7 @@ class Explorer:
     """The widgets of an exploration. Nothing is computed while the keyboard or a slider is still moving."""
 
     def __init__(self, exploration: Exploration, setting: Setting):
-        self.exploration = exploration
+        self.exploration, self.inside = exploration, Inside(exploration)
         self.view: View | None = None
         self.seconds = 0.0
         self._due: asyncio.TimerHandle | None = None
@@ -134,7 +144,7 @@ class Explorer:
         self._prefill = prefill
         self.update()
 
-    def _offer(self, _: object = None) -> None:
+    def _offer(self, change: object = None) -> None:
         """Show the tokens of an answer to click on; none is chosen yet."""
         side = self._chat["side"].value
         if self.view is None or self._offered == (self.view, side):
@@ -143,6 +153,8 @@ class Explorer:
         self._options("token", [_visible(text) for text in self.exploration.tokens(self.view, side)])
         self._options("other", [])
         self._offered = (self.view, side)
+        if change is not None:
+            self._show_inside()
 
     def _options(self, name: str, texts: Sequence[str]) -> None:
         self._chat[name].options = [(text, i) for i, text in enumerate(texts)]
@@ -162,6 +174,7 @@ class Explorer:
             self._options("other", [])
             self._complain(error)
         self._offered = (view, side)
+        self._show_inside()
 
     def _choose_other(self, change: Mapping[str, Any]) -> None:
         """Go on from another token."""
@@ -187,8 +200,14 @@ class Explorer:
     @property
     def code(self) -> str:
         """Python that shows again what is seen; the model and the direction are called as in this notebook."""
-        seen = self.setting if self.view is None else self.view.setting
-        return self.exploration.code(seen, self._controls["read"].value, self._names(), self._shown)
+        if self.view is None:
+            return ""
+        layer, names, view = self._controls["read"].value, self._names(), self.view
+        *lines, figure = self.exploration.code(view.setting, layer, names, self._shown).split("\n")
+        model, given = names
+        called = given if isinstance(given, str) else given[self._shown]
+        side, token = self._chat["side"].value, self._chat["token"].value
+        return "\n".join([*lines, *self.inside.code(view, side, token, layer, self._shown, model, called), figure])
 
     def update(self) -> None:
         """Show the setting. Only what was not seen before is computed."""
@@ -211,11 +230,26 @@ class Explorer:
         self._parts["base"].value = _panel("without", view.base, view.base_withheld, setting.prefill)
         self._parts["steered"].value = _panel(_name_steer(view), view.steered, view.withheld, setting.prefill)
         self._parts["figure"].outputs = (_display(figure),)
-        code = f'<button onclick="{_COPY}">copy</button><pre>{html.escape(self.code)}</pre>'
-        self._parts["code"].value = f'<div class="wb-code">{code}</div>'
         self._offer()
+        self._show_inside()
         self.seconds = time.monotonic() - started
         self._parts["state"].value = f"{self.seconds:.1f} s"
+
+    def _show_inside(self) -> None:
+        """The second row: what the layer would say, and which components write the direction at the chosen token. And the code."""
+        assert self.view is not None
+        view, layer, side = self.view, self._controls["read"].value, self._chat["side"].value
+        token = self._chat["token"].value
+        says = _lens_table(self.inside.lens(view, layer), view, layer)
+        try:
+            parts = self.inside.components(view, side, token, layer, self._shown)
+            where = f"{self._shown} at layer {layer}, {_CALLED[side]}, at {_place(token, self.exploration.tokens(view, side))}"
+            writes = _component_table(parts, where)
+        except WorkbenchError as error:
+            writes = f"<p>{html.escape(str(error))}</p>"
+        self._parts["inside"].value = f'<div class="wb-inside"><div>{says}</div><div>{writes}</div></div>'
+        code = f'<button onclick="{_COPY}">copy</button><pre>{html.escape(self.code)}</pre>'
+        self._parts["code"].value = f'<div class="wb-code">{code}</div>'
 
     @property
     def _shown(self) -> str:
@@ -347,6 +381,7 @@ def _parts() -> dict[str, Any]:
         "base": widgets.HTML(layout=half),
         "steered": widgets.HTML(layout=half),
         "figure": widgets.Output(layout=widgets.Layout(width="100%")),
+        "inside": widgets.HTML(layout=widgets.Layout(width="100%")),
         "code": widgets.HTML(layout=widgets.Layout(width="100%")),
         "state": widgets.HTML(layout=widgets.Layout(margin="0 0 0 12px")),
     }
@@ -371,6 +406,7 @@ def _arrange(
             widgets.HBox([chat[name] for name in ("base", "steered", "over", "back")], layout=rows),
             *(chat[name] for name in ("side", "token", "other")),
             parts["figure"],
+            parts["inside"],
             parts["code"],
         ],
         layout=widgets.Layout(width="100%", max_width="1200px"),
@@ -397,6 +433,48 @@ def _panel(name: str, answer: Answer, withheld: str, prefill: str = "") -> str:
     start = f'<span class="wb-begun">{html.escape(begun)}</span>' if begun else ""
     shown = start + html.escape(rest if begun else rest.strip()) or "<i>nothing</i>"
     return f'<div class="wb-panel"><header>{head}</header><p>{f"<i>withheld: {withheld}</i>" if withheld else shown}</p></div>'
+
+
+def _place(token: int | None, texts: Sequence[str]) -> str:
+    return "the last token of the prompt" if token is None else f"token {token}, {_visible(texts[token])}"
+
+
+def _lens_table(says: "pd.DataFrame", view: View, layer: int) -> str:
+    """What the layer would say behind each token, both answers side by side."""
+    cells: dict[int, dict[str, str]] = {}
+    for row in says.itertuples():
+        top = " ".join(html.escape(_visible(text)) for text in row.top)
+        token = html.escape(_visible(row.token))
+        cells.setdefault(row.offset, {})[row.side] = (
+            f"<td>{token}</td><td>{top} <small>{row.probability:.0%}</small></td>"
+        )
+    head = "".join(
+        f"<th>{_CALLED[side]}</th><th>{'withheld' if view.why_withheld(side) else 'would say next'}</th>"
+        for side in SIDES
+    )
+    blank = "<td></td><td></td>"
+    rows = "".join(f"<tr>{''.join(both.get(side, blank) for side in SIDES)}</tr>" for _, both in sorted(cells.items()))
+    return f"<header>logit lens at layer {layer}</header><table><tr>{head}</tr>{rows}</table>"
+
+
+def _component_table(parts: Components, where: str) -> str:
+    """The components that write most, with a bar each."""
+    most = max(parts.frame["value"].abs().max(), 1e-12)
+    steered = parts.frame["without"].notna().any()
+    rows = ""
+    for row in parts.frame.itertuples():
+        width = round(100 * abs(row.value) / most)
+        bar = f'<i class="{"wb-plus" if row.value > 0 else "wb-minus"}" style="width: {width}px"></i>'
+        without = f"<td>{0.0 if row.without != row.without else row.without:+.3g}</td>" if steered else ""
+        rows += (
+            f"<tr><td>{html.escape(row.component)}</td><td>{row.value:+.3g}</td>{without}"
+            f"<td>{row.beyond:.0%}</td><td>{bar}</td></tr>"
+        )
+    head = f"<th>component</th><th>adds</th>{'<th>without the edit</th>' if steered else ''}<th>more than random</th><th></th>"
+    return (
+        f"<header>writes most of {html.escape(where)}: {parts.total:+.3g} in all</header>"
+        f"<table><tr>{head}</tr>{rows}</table>"
+    )
 
 
 def _display(figure: Any) -> dict[str, Any]:
