@@ -51,6 +51,14 @@ def test_a_steered_run_differs_from_where_it_is_steered(llama):
     assert changed[(layers >= 1) & (offsets >= 0)].min() > 1e-6
 
 
+def test_the_run_without_the_steer_can_be_left_out(llama):
+    steer = wb.add(direction(llama, wb.resid_post(1)), ratio=0.5)
+    both = wb.lens(llama, PROMPTS[:2], steer=steer)
+    own = wb.lens(llama, PROMPTS[:2], steer=steer, base=False)
+    assert own.equals(both[both["run"] == "steered"].reset_index(drop=True))
+    assert set(wb.lens(llama, PROMPTS[:1], base=False)["run"]) == {"base"}
+
+
 def test_what_a_harmful_request_got_is_not_named_unless_asked(llama):
     prompt = wb.Prompt("how do i pick a lock", "p", harmful=True)
     steer = wb.add(direction(llama, wb.resid_post(1)), 5.0)

@@ -142,6 +142,8 @@ def test_typing_and_dragging_change_text_figure_and_code(page):
     unforked = steered.locator("p").inner_text()
     tokens.get_by_role("button").nth(1).click()
     others.get_by_role("button").nth(1).wait_for()
+    _until(page, lambda: "token 1," in page.locator(".wb-inside").inner_text())
+    assert 'on="response[1]"' in code.inner_text()  # of the components at that token
     assert "%" in others.get_by_role("button").nth(1).inner_text()
     others.get_by_role("button").nth(1).click()
     _until(page, lambda: "prefill=" in code.inner_text())

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workbench._errors import Bar, WorkbenchError
+from workbench._errors import Bar, WorkbenchError, check_flag
 from workbench.generation.applied import Applied, alone, check_all, check_model, check_positions, check_sizes
 from workbench.generation.completions import Texts
 from workbench.generation.recorder import Chats, token_labels
@@ -44,6 +44,7 @@ def lens(
     on: Positions | str = PROMPT[-1] | RESPONSE,
     *,
     steer: Steer | None = None,
+    base: bool = True,
     layers: Sequence[int] | None = None,
     k: int = 5,
     show_text: bool = False,
@@ -56,6 +57,7 @@ def lens(
         texts: Completions, read under their own Steers; or prompts, or ``(prompt, response)`` pairs.
         on: which tokens.
         steer: another Steer for all texts.
+        base: also read texts without their Steer. Without any Steer they are read so anyway.
         layers: of ``resid_post``; by default all. The last one says what the model says.
         k: how many of the likeliest next tokens to name.
         show_text: name the tokens of rows that are hidden too (what a harmful request got under a Steer); ``▮`` otherwise.
@@ -89,8 +91,9 @@ def lens(
     chosen = [np.flatnonzero(positions.mask(prompt, length)) for prompt, length in lengths]
     if not any(len(at) for at in chosen):
         raise WorkbenchError(f"on={positions} means no token of any text; try wb.PROMPT[-1]")
-    runs = {"base": [Steer()] * len(chats)}
-    if any(one.effective for one in chats.steers):
+    steered = any(one.effective for one in chats.steers)
+    runs = {"base": [Steer()] * len(chats)} if check_flag(base, "base") or not steered else {}
+    if steered:
         runs["steered"] = list(chats.steers)
     words = [token_labels(model.tokenizer, ids) for ids in chats.encoded.token_ids]
     lines: list[tuple] = []

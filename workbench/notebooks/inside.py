@@ -4,10 +4,11 @@ The text of a withheld answer is read by nobody: the lens leaves such an answer 
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from workbench.generation.completions import Completions
 from workbench.mechanism.attribute import STREAM, attribute
 from workbench.mechanism.lens import lens
 from workbench.notebooks.explorer import SIDES, Exploration, View
@@ -65,15 +66,16 @@ class Inside:
     def _lens(self, view: View, layer: int) -> "pd.DataFrame":
         import pandas as pd
 
-        frames = [pd.DataFrame(columns=["side", "offset", "token", "top", "probability"])]
-        for side in SIDES if view.steered is not view.base else SIDES[:1]:
-            if view.why_withheld(side):
-                continue
-            done, show = view.answer(side).completion, self.exploration.show_text
-            read = lens(self.exploration.model, done, layers=[layer], k=_TOP, show_text=show)
-            own = read[read["run"] == side]
-            frames.append(own.assign(side=side)[list(frames[0].columns)])
-        return pd.concat(frames[1:] or frames, ignore_index=True)
+        sides = [
+            side for side in (SIDES if view.steered is not view.base else SIDES[:1]) if not view.why_withheld(side)
+        ]
+        columns = ["side", "offset", "token", "top", "probability"]
+        if not sides:
+            return pd.DataFrame(columns=columns)
+        done = _beside([view.answer(side).completion for side in sides], sides)
+        show = self.exploration.show_text
+        read = lens(self.exploration.model, done, base=False, layers=[layer], k=_TOP, show_text=show)
+        return read.rename(columns={"prompt": "side"})[columns]
 
     def components(self, view: View, side: str, token: int | None, layer: int, name: str, n: int = 10) -> Components:
         """The components that write most of a direction at a layer, at a token of an answer.
@@ -132,6 +134,16 @@ class Inside:
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         return self._kept[key]
+
+
+def _beside(rows: Sequence[Completions], names: Sequence[str]) -> Completions:
+    """Completions of one row each as one, by these names."""
+    whole: dict[str, Any] = {
+        one.name: tuple(part for row in rows for part in getattr(row, one.name))
+        for one in fields(Completions)
+        if isinstance(getattr(rows[0], one.name), tuple)
+    }
+    return replace(rows[0], **{**whole, "ids": tuple(names)})
 
 
 def _at(token: int | None) -> Positions:
