@@ -29,6 +29,7 @@ _STYLE = """<style>
 .wb-inside { display: flex; flex-wrap: wrap; gap: 24px; font-size: 13px; line-height: 1.3; }
 .wb-inside > div { flex: 1 1 320px; max-height: 360px; overflow: auto; }
 .wb-inside td, .wb-inside th { text-align: left; padding: 1px 10px 1px 0; white-space: nowrap; font-weight: normal; }
+.wb-inside th { white-space: normal; vertical-align: bottom; }
 .wb-inside th, .wb-inside small { opacity: 0.75; }
 .wb-inside i { display: inline-block; height: 9px; }
 .wb-plus { background: #0072b2; } .wb-minus { background: #d55e00; }
@@ -169,7 +170,7 @@ class Explorer:
         self._offered = ()
         try:
             self._others = self.exploration.alternatives(view, side, change["new"])
-            self._options("other", [f"{_visible(one.text)}  {one.probability:.1%}" for one in self._others])
+            self._options("other", [f"{_visible(one.text)}  {_share(one.probability)}" for one in self._others])
         except WorkbenchError as error:
             self._options("other", [])
             self._complain(error)
@@ -435,6 +436,10 @@ def _panel(name: str, answer: Answer, withheld: str, prefill: str = "") -> str:
     return f'<div class="wb-panel"><header>{head}</header><p>{f"<i>withheld: {withheld}</i>" if withheld else shown}</p></div>'
 
 
+def _share(probability: float) -> str:
+    return "<0.1%" if probability < 0.001 else f"{probability:.1%}"
+
+
 def _place(token: int | None, texts: Sequence[str]) -> str:
     return "the last token of the prompt" if token is None else f"token {token}, {_visible(texts[token])}"
 
@@ -463,7 +468,7 @@ def _component_table(parts: Components, where: str) -> str:
     steered = parts.frame["without"].notna().any()
     rows = ""
     for row in parts.frame.itertuples():
-        width = round(100 * abs(row.value) / most)
+        width = round(60 * abs(row.value) / most)
         bar = f'<i class="{"wb-plus" if row.value > 0 else "wb-minus"}" style="width: {width}px"></i>'
         without = f"<td>{0.0 if row.without != row.without else row.without:+.3g}</td>" if steered else ""
         rows += (
