@@ -72,3 +72,16 @@ def test_only_whole_regions_are_indexed():
         ALL[::2]
     with pytest.raises(WorkbenchError, match="outside a prompt of 5 tokens"):
         PROMPT[-6].check_prompt_length(5)
+
+
+@given(positions, st.integers(1, 6), st.integers(0, 4), st.integers(0, 4))
+def test_a_prefill_leaves_the_same_tokens_meant(chosen, prompt, prefill, rest):
+    total = prompt + prefill + rest
+    try:
+        moved = chosen.prefilled(prompt, prefill)
+    except WorkbenchError:
+        outside = [s for s in chosen.spans if s.region == "prompt" and s.index is not None]
+        assert chosen.needs_end() or any(not -prompt <= span.index < prompt for span in outside)
+        return
+    assert moved.mask(prompt + prefill, total).tolist() == chosen.mask(prompt, total).tolist()
+    assert Positions.parse(str(moved)) == moved

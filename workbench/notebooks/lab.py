@@ -20,14 +20,20 @@ _CELLS = (
     (
         "markdown",
         "# Explore `{model}`\n\n"
-        "Run both cells with Shift+Enter. Then move a slider or type a prompt. The box below the figure holds the code.",
+        "Run both cells with Shift+Enter. Then move a slider, type a prompt, or click a token of an answer. The last box holds the code.",
     ),
     (
         "code",
         "import workbench as wb\n\nmodel = wb.load({model!r})\npairs = wb.pairs({pairs!r})\n"
         "ds = wb.extract(model, pairs.train, at=wb.resid_post.all)  # one direction per layer",
     ),
-    ("code", "wb.explore(model, ds)"),
+    (
+        "code",
+        "# several directions go by name, e.g.\n"
+        '# more = wb.extract(model, wb.pairs("optimism").train, at=wb.resid_post.all)\n'
+        '# wb.explore(model, {{"refusal": ds, "optimism": more}})\n'
+        "wb.explore(model, ds)",
+    ),
 )
 
 

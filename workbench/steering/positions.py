@@ -107,7 +107,7 @@ class Positions:
             n: tokens of the prefill.
 
         Raises:
-            WorkbenchError: positions that depend on where the response ends.
+            WorkbenchError: positions that depend on where the response ends, or an index outside of the prompt.
 
         >>> (PROMPT[-1] | RESPONSE).prefilled(prompt_length=9, n=2)
         prompt[-3] | prompt[-2:] | response
@@ -118,6 +118,7 @@ class Positions:
             return self
         if self.needs_end():
             raise WorkbenchError(f"{self}: depends on where the response ends, which nobody knows while it is written")
+        self.check_prompt_length(prompt_length)
         moved = [part for span in self.spans for part in _prefilled(span, prompt_length, n)]
         return Positions(tuple(dict.fromkeys(moved)) or (Span("prompt", 0, 0),))
 
