@@ -123,19 +123,22 @@ def tokenizer(template: str) -> PreTrainedTokenizerFast:
 
 
 def tiny_modules(
-    family: str, dtype: str = "float32", layers: int = 0
+    family: str, dtype: str = "float32", layers: int = 0, **sizes: object
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """A random module of a family, of a few layers or of so many, and its tokenizer: the same weights each time."""
+    """A random module of a family, of a few layers or of so many, and its tokenizer: the same weights each time.
+
+    ``sizes``: of the configuration, in place of the usual ones.
+    """
     config_class, model_class, template, extra = FAMILIES[family]
     extra = extra | ({"num_hidden_layers": layers} if layers else {})
     words = tokenizer(template)
     torch.manual_seed(0)
-    return model_class(config_class(vocab_size=len(words), **(COMMON | extra))).to(getattr(torch, dtype)), words
+    return model_class(config_class(vocab_size=len(words), **(COMMON | extra | sizes))).to(getattr(torch, dtype)), words
 
 
-def tiny_model(family: str, dtype: str = "float32", layers: int = 0) -> Model:
+def tiny_model(family: str, dtype: str = "float32", layers: int = 0, **sizes: object) -> Model:
     """The same as a Model."""
-    return from_modules(*tiny_modules(family, dtype, layers), f"tiny-{family}")
+    return from_modules(*tiny_modules(family, dtype, layers, **sizes), f"tiny-{family}")
 
 
 def saved_model(family: str, folder: Path) -> Path:

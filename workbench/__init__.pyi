@@ -55,6 +55,7 @@ from .generation.generate import generate as generate
 from .generation.recorder import replay as replay, trace as trace, trace_generation as trace_generation
 from .generation.store import Store as Store
 from .generation.traces import Trace as Trace
+from .generation.vllm_engine import VLLM as VLLM
 
 # scoring: what it is
 from .scoring.choices import multiple_choice as multiple_choice

@@ -16,6 +16,8 @@ What is asked, and which file answers:
     how is one recorded?                          recorder     trace, trace_generation
     how are responses read again?                 reread       log_probabilities, surprise
     how is logit amplification done?              amplify      amplify, amplified_logits
+    how does vLLM write in its place?             vllm_engine  VLLM, stream_tokens; in its workers: vllm_worker
+    what can each engine do?                      vllm_limits  ABILITIES, refuse
 """
 
 import lazy_loader

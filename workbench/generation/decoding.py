@@ -76,12 +76,26 @@ def random_numbers(
     sampling: Sampling, token_ids: Sequence[Sequence[int]], steers: Sequence[Steer], steps: int
 ) -> torch.Tensor:
     """Uniform numbers in [0, 1), [row, step], float64; each decided by seed, prompt, Steer and step alone."""
-    keys = {id(steer): steer.key for steer in {id(steer): steer for steer in steers}.values()}
     numbers = np.empty((len(token_ids), steps))
-    for row, (seed, ids, steer) in enumerate(zip(sampling.seeds(len(token_ids)), token_ids, steers, strict=True)):
-        key = int(content_key([seed, list(ids), keys[id(steer)]]), base=16)
-        numbers[row] = np.random.Generator(np.random.Philox(key=key)).random(steps)
+    for row, key in enumerate(row_keys(sampling, token_ids, steers)):
+        numbers[row] = numbers_of(key, steps)
     return torch.from_numpy(numbers)
+
+
+def row_keys(sampling: Sampling, token_ids: Sequence[Sequence[int]], steers: Sequence[Steer]) -> list[str]:
+    """What decides the random numbers of each row, as hexadecimal digits."""
+    keys = {id(steer): steer.key for steer in {id(steer): steer for steer in steers}.values()}
+    rows = zip(sampling.seeds(len(token_ids)), token_ids, steers, strict=True)
+    return [content_key([seed, list(ids), keys[id(steer)]]) for seed, ids, steer in rows]
+
+
+def numbers_of(key: str, steps: int) -> np.ndarray:
+    """The random numbers of a row, [step], float64.
+
+    >>> numbers_of("2a", 2).round(3).tolist() == numbers_of("2a", 5)[:2].round(3).tolist()
+    True
+    """
+    return np.random.Generator(np.random.Philox(key=int(key, base=16))).random(steps)
 
 
 def draw(logits: torch.Tensor, sampling: Sampling, numbers: torch.Tensor) -> torch.Tensor:

@@ -109,6 +109,16 @@ Decided = Callable[[str], bool]
 #: How often that is asked, in tokens of a row; part of what a row says, so the same for every batch.
 _ASKED_EVERY = 8
 
+
+def asked_at(after: int, upto: int) -> range:
+    """The lengths of a row, above one and up to another, at which that is asked.
+
+    >>> list(asked_at(0, 17)), list(asked_at(8, 15))
+    ([8, 16], [])
+    """
+    return range(after - after % _ASKED_EVERY + _ASKED_EVERY, upto + 1, _ASKED_EVERY)
+
+
 #: From logits [batch, vocabulary], the rows [batch] they are of, and the steps [batch] these are at, to tokens [batch], int64;
 #: ``FAILED`` for a row whose logits are no numbers.
 Choose = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]

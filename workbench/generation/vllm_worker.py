@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from workbench.generation.completions import FAILED
-from workbench.generation.decoding import Sampling, draw
+from workbench.generation.decoding import Sampling, draw, numbers_of
 from workbench.generation.engine import likeliest
 from workbench.steering.sites import Site
 from workbench.steering.steer import OPERATIONS, Condition, Edit, Steer
@@ -35,9 +35,6 @@ _SANDWICH = _PRE_NORM | {
     "attn_out": ("post_attention_layernorm", "output"),
     "mlp_out": ("post_feedforward_layernorm", "output"),
 }
-
-#: the kinds of sites that a request may be edited at, or that a condition may read
-SITES = tuple(_PRE_NORM)
 
 
 @dataclass
@@ -138,9 +135,7 @@ class Table:
         condition = edit.condition
         kind = "" if condition is None else f"{condition.direction.site} {condition.read is None}"
         gate = None if condition is None else Gate(condition.direction.site, condition.read is None)
-        group = self.groups.setdefault(
-            (edit.site, rank, edit.operation, kind), Group(edit.site, edit.operation, gate)
-        )
+        group = self.groups.setdefault((edit.site, rank, edit.operation, kind), Group(edit.site, edit.operation, gate))
         group.row[number] = len(group.edits)
         group.edits.append(edit)
         if group.gate is not None and condition is not None:
@@ -268,16 +263,15 @@ class Steering:
 
     def workbench_learn(self, steers: list[str]) -> int:
         """Take the Steers of a sweep, as JSON, in place of those of the last one. Returns how many there are."""
-        held: dict[str, Any] = self.__dict__.setdefault("workbench", {"hooks": [], "failed": {}})
+        held: dict[str, Any] = self.__dict__.setdefault("workbench", {"hooks": []})
         for hook in held["hooks"]:
             hook.remove()
         runner = self.model_runner
         if "pass" not in held:
-            held["pass"] = Passes(runner, held)
+            held["pass"] = Passes(runner)
         device, dtype = runner.device, runner.model_config.dtype
         slots = 2 * runner.scheduler_config.max_num_seqs + 2
         table = Table([Steer.from_json(text) for text in steers], device, dtype, slots)
-        held["failed"].clear()
         held["pass"].begin(table, slots)
         layers = decoder_layers(runner.model)
         held["hooks"] = [
@@ -287,19 +281,21 @@ class Steering:
         ]
         return len(steers)
 
-    def workbench_failed(self) -> dict[str, int]:
-        """The requests whose logits were no numbers, each with the place of that token; each is told once."""
-        held = self.__dict__.get("workbench", {"failed": {}})
-        failed = dict(held["failed"])
-        held["failed"].clear()
-        return failed
+    def workbench_probed(self) -> dict[str, bytes]:
+        """The logits that were asked for, float32, by the name they were asked under; each is told once."""
+        probed = self.__dict__["workbench"]["pass"].probed
+        told = dict(probed)
+        probed.clear()
+        return told
 
 
 class Passes:
     """What is known of the pass that runs: which tokens of which requests it reads. It stands around the runner's own steps."""
 
-    def __init__(self, runner: Any, held: dict[str, Any]):
-        self.runner, self.failed = runner, held["failed"]
+    def __init__(self, runner: Any):
+        self.runner = runner
+        self.probed: dict[str, bytes] = {}
+        self.failing = False
         self.table: Table | None = None
         self.works: dict[int, Work] | None = None
         self.numbers: dict[str, np.ndarray] = {}
@@ -333,6 +329,8 @@ class Passes:
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The runner's own pass, with the edits of its requests."""
         self.works = None if self.table is None else self.table.plan(self._requests())
+        if self.failing and kwargs.get("input_ids") is not None:  # the mark of a row that failed is no token to read
+            kwargs["input_ids"].clamp_(max=self.runner.model_config.get_vocab_size() - 1)
         try:
             return self._forward(*args, **kwargs)
         finally:
@@ -367,7 +365,7 @@ class Passes:
         return out
 
     def _choose(self, logits: torch.Tensor) -> torch.Tensor:
-        """The next token of every request of the pass, [request], int64. Of one that failed a stop token, so that it ends."""
+        """The next token of every request of the pass, [request], int64; ``failed_mark`` of one whose logits are no numbers."""
         batch, requests = self.runner.input_batch, self.runner.requests
         states = [requests[name] for name in batch.req_ids[: batch.num_reqs]]
         starts, computed = self.runner.query_start_loc.np, batch.num_computed_tokens_cpu
@@ -384,16 +382,22 @@ class Passes:
             uniform = torch.tensor([number for _, number in rows], dtype=torch.float64, device=logits.device)
             mine = draw(logits[which], Sampling(temperature, top_p), uniform)
             tokens[which] = torch.where(tokens[which] == FAILED, FAILED, mine)
-        for i in (tokens == FAILED).nonzero().flatten().tolist():
-            if steps[i] >= 0:  # before, it is in the middle of its prompt, and nothing is made of the token
-                self.failed.setdefault(states[i].req_id, steps[i])
-            tokens[i] = (states[i].sampling_params.stop_token_ids or [0])[0]
-        return tokens
+        for i, state in enumerate(states):
+            if (name := (state.sampling_params.extra_args or {}).get("probe")) and steps[i] == 0:
+                self.probed[name] = logits[i].float().cpu().numpy().tobytes()
+        failed = tokens == FAILED
+        self.failing = bool(failed.any())
+        return tokens.masked_fill(failed, failed_mark(self.runner.model_config.get_vocab_size()))
 
     def _numbers(self, name: str, key: str, steps: int) -> np.ndarray:
         if name not in self.numbers:
-            self.numbers[name] = np.random.Generator(np.random.Philox(key=int(key, base=16))).random(steps)
+            self.numbers[name] = numbers_of(key, steps)
         return self.numbers[name]
+
+
+def failed_mark(words: int) -> int:
+    """What stands for a token where the model returned no numbers: the first number that is no token, and ends the request."""
+    return words
 
 
 def decoder_layers(model: Any) -> Any:

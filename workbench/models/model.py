@@ -131,6 +131,7 @@ class Model:
     ``revision`` is a hash of all that decides what the model writes, as it is now (see ``identity``). It is a hash of
     its files, behind the commit for a hub model, or of its weights in memory. ``template`` holds the options of the
     chat template. ``date`` is the day that a template gets which writes today's date.
+    ``engine`` writes its sweeps where these name none.
     """
 
     name: str
@@ -146,6 +147,7 @@ class Model:
     loading: Loading | None = field(default=None, repr=False)  # None: made in memory
     seal: Seal = field(default_factory=Seal, repr=False)
     template: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    engine: Any = field(default="workbench", repr=False)
 
     @property
     def device(self) -> torch.device:

@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from workbench._errors import WorkbenchError
+from workbench.generation.vllm_engine import choose_engine, import_vllm
 from workbench.models.load import load
 from workbench.models.model import Model
 from workbench.models.prompt_files import pairs, prompts
 from workbench.models.prompts import Pairs, Prompts
-
-#: What can generate. A notebook that was told another engine stops before anything is loaded.
-ENGINES = ("workbench",)
 
 #: The parts that a notebook asks a contrast set for.
 _SPLITS = ("train", "dev", "test")
@@ -23,22 +21,23 @@ class NotebookOptions:
     Attributes:
         base_model: what ``model`` was tuned from, for the notebooks that compare the two.
         dtype: of the weights, e.g. ``"bfloat16"``; empty: bfloat16 on a GPU, float32 on a CPU.
-        engine: what generates; ``"workbench"`` is the only one today.
+        engine: what writes the responses of sweeps, ``"workbench"`` or ``"vllm"`` (docs/engines.md).
         layers: indices of layers. doses: in units of the mean activation norm, above 0.
         max_new_tokens: per response.
         prompts: a .csv file with the columns positive, negative and split (train, dev, test), in place of the set "refusal".
         unused: the options that this notebook has no use for; setting one of them is an error.
 
     Raises:
-        WorkbenchError: another engine, an option that the notebook has no use for, or a number that can be none.
+        WorkbenchError: an engine that is unknown or not installed, an option that the notebook has no use for, or a number
+            that can be none.
 
     >>> own = NotebookOptions(doses=(0.1, 0.2))
     >>> own.doses_or((0.3, 0.6)), own.tokens_or(24), own.layers_or((3, 9), 12)
     ((0.1, 0.2), 24, [3, 9])
-    >>> NotebookOptions(engine="vllm")
+    >>> NotebookOptions(engine="hf")
     Traceback (most recent call last):
         ...
-    workbench._errors.WorkbenchError: engine='vllm': notebooks generate with workbench only; leave engine="workbench"
+    workbench._errors.WorkbenchError: unknown engine 'hf'; there are workbench, vllm, and wb.VLLM(gpus=…)
     """
 
     base_model: str = ""
@@ -51,10 +50,8 @@ class NotebookOptions:
     unused: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        if self.engine not in ENGINES:
-            raise WorkbenchError(
-                f'engine={self.engine!r}: notebooks generate with {" or ".join(ENGINES)} only; leave engine="workbench"'
-            )
+        if choose_engine(self.engine) is not None:
+            import_vllm()
         for name in self.unused:
             if given := getattr(self, name):
                 raise WorkbenchError(f"{name}={given!r}: this notebook has no use for it; leave it empty")
@@ -68,8 +65,8 @@ class NotebookOptions:
             raise WorkbenchError(f"max_new_tokens={self.max_new_tokens}: expected at least 1, or 0 for the profile's")
 
     def load(self, name: str, **more) -> Model:
-        """``wb.load`` with the dtype chosen."""
-        return load(name, dtype=self.dtype or default_dtype(), **more)
+        """``wb.load`` with the dtype chosen; the engine chosen writes the model's sweeps."""
+        return replace(load(name, dtype=self.dtype or default_dtype(), **more), engine=self.engine)
 
     def layers_or(self, usual: Sequence[int], n_layers: int) -> list[int]:
         """The layers chosen, or the usual ones. Raises WorkbenchError for a layer that the model does not have."""

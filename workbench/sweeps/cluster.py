@@ -9,13 +9,14 @@ import pickle
 import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from workbench._errors import WorkbenchError
 from workbench.generation.memory import Room
+from workbench.generation.vllm_engine import VLLM
 from workbench.models.load import from_modules, load
 from workbench.models.model import Loading, Model
 from workbench.sweeps.rows import Decoding, Job, complete_rows
@@ -53,7 +54,7 @@ class Ray:
     restarts: int = 3
 
     def stream(
-        self, model: Model, rows: Sequence[Job], decoding: Decoding, batch_size: int
+        self, model: Model, rows: Sequence[Job], decoding: Decoding, batch_size: int, vllm: VLLM | None = None
     ) -> Generator["pd.DataFrame", None, None]:
         """The completions of some rows, in parts as workers finish them.
 
@@ -64,19 +65,20 @@ class Ray:
                 than the driver, or workers keep dying.
         """
         with join_cluster() as ray:
-            yield from self._stream_from(ray, model, rows, decoding, batch_size)
+            yield from self._stream_from(ray, model, rows, decoding, batch_size, vllm)
 
     def _stream_from(
-        self, ray: Any, model: Model, rows: Sequence[Job], decoding: Decoding, batch_size: int
+        self, ray: Any, model: Model, rows: Sequence[Job], decoding: Decoding, batch_size: int, vllm: VLLM | None
     ) -> Generator["pd.DataFrame", None, None]:
         import pandas as pd
         import ray.data
 
-        workers, gpus, cpus, together = self.room(ray.nodes())
+        several = vllm is not None and vllm.gpus > 1 and self.gpus is None
+        workers, gpus, cpus, together = (replace(self, gpus=vllm.gpus) if several and vllm else self).room(ray.nodes())
         size = _rows_per_call(len(rows), workers, batch_size)
         blocks = [pd.DataFrame({"row": range(i, min(i + size, len(rows)))}) for i in range(0, len(rows), size)]
         source = model.loading or ray.put(_ShippedModel.of(model))
-        orders = _Orders(model.name, model.revision, source, decoding, batch_size, cpus, 1 if gpus else together)
+        orders = _Orders(model.name, model.revision, source, decoding, batch_size, cpus, 1 if gpus else together, vllm)
         with warnings.catch_warnings():  # Ray means to drop the last two; pyproject.toml stops before it does
             warnings.simplefilter("ignore", DeprecationWarning)
             done = ray.data.from_pandas(blocks).map_batches(
@@ -149,6 +151,7 @@ class _Orders:
     batch_size: int
     threads: int
     sharers: int
+    vllm: VLLM | None = None
 
 
 @dataclass(frozen=True)
@@ -169,11 +172,11 @@ class _ShippedModel:
         weights = {name: tensor.cpu() for name, tensor in hf.state_dict().items()}
         return cls(type(hf), hf.config, hf.generation_config, weights, model.tokenizer, model.dtype, model.template)
 
-    def unpack(self, name: str, revision: str) -> Model:
+    def unpack(self, name: str, revision: str, device: str | None = None) -> Model:
         hf = self.kind(copy.deepcopy(self.config)).to(self.dtype)
         hf.load_state_dict(self.weights)
         hf.generation_config = self.generation_config
-        place = "cuda" if torch.cuda.is_available() else "cpu"
+        place = device or ("cuda" if torch.cuda.is_available() else "cpu")
         return from_modules(hf.to(place), self.tokenizer, name, revision, self.template)
 
 
@@ -186,7 +189,11 @@ class _Worker:
         torch.set_num_threads(orders.threads)
         self.orders, self.rows = orders, pickle.loads(ray.get(rows))
         source = orders.model if isinstance(orders.model, Loading) else ray.get(orders.model)
-        self.model = _load_again(source) if isinstance(source, Loading) else source.unpack(orders.name, orders.revision)
+        place = None if orders.vllm is None else "cpu"  # the GPU is vLLM's
+        if isinstance(source, Loading):
+            self.model = _load_again(source, place)
+        else:
+            self.model = source.unpack(orders.name, orders.revision, place)
         if (self.model.name, self.model.revision) != (orders.name, orders.revision):
             raise WorkbenchError(
                 f"the worker on {ray.util.get_node_ip_address()} loaded {self.model.name} {self.model.revision}, but the "
@@ -196,15 +203,16 @@ class _Worker:
 
     def __call__(self, batch: "pd.DataFrame") -> "pd.DataFrame":
         chosen = [self.rows[i] for i in batch["row"]]
-        return complete_rows(self.model, chosen, self.orders.decoding, self.room)
+        return complete_rows(self.model, chosen, self.orders.decoding, self.room, self.orders.vllm)
 
 
-def _load_again(source: Loading) -> Model:
-    """The model that another process loaded, on the best device there is here."""
+def _load_again(source: Loading, device: str | None = None) -> Model:
+    """The model that another process loaded, on a device, or on the best one there is here."""
     return load(
         source.name,
         source.dtype,
-        device_map=source.device_map,
+        device,
+        device_map=None if device else source.device_map,
         revision=source.revision,
         chat_template=source.chat_template,
         adapter_scale=source.adapter_scale,

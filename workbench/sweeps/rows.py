@@ -10,18 +10,21 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workbench._errors import Bar
 from workbench._files import content_key
+from workbench.generation import vllm_engine
 from workbench.generation.completions import FAILED, written_by
 from workbench.generation.decoding import GREEDY, Sampling
 from workbench.generation.generate import stream_tokens
 from workbench.generation.memory import Room
 from workbench.generation.schedule import place_rows
 from workbench.generation.store import Store
+from workbench.generation.vllm_engine import VLLM
 from workbench.models.identity import known_revision, revision_now
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Pairs, Prompt, Prompts, as_prompts
@@ -50,15 +53,18 @@ class Decoding:
         max_new_tokens: at most this many tokens per response.
         sampling: greedy by default.
         until: end a row as soon as all of these scores are decided; by default rows are written to their end.
+        engine: what writes them; part of their keys.
     """
 
     max_new_tokens: int = 48
     sampling: Sampling = GREEDY
     until: tuple[Scorer, ...] = ()
+    engine: str = "workbench"
 
     def __str__(self) -> str:
         stops = "".join(f" until {score.name} {score.version} is decided" for score in self.until)
-        return f"{self.sampling} {self.max_new_tokens}{stops}"
+        by = "" if self.engine == "workbench" else f" by {self.engine}"
+        return f"{self.sampling} {self.max_new_tokens}{stops}{by}"
 
     def decided(self, text: str) -> bool:
         """Whether nothing more is asked of a response that is being written."""
@@ -127,32 +133,31 @@ def encoded_jobs(model: Model, rows: Sequence[Job]) -> Encoded:
 
 
 def stream_rows(
-    model: Model, rows: Sequence[Job], decoding: Decoding, batch_size: int | Room
+    model: Model, rows: Sequence[Job], decoding: Decoding, batch_size: int | Room, vllm: VLLM | None = None
 ) -> Generator["pd.DataFrame", None, None]:
     """The completions of some rows, as a store holds them: a few whenever they have ended, in any order.
 
-    What is held at a time does not grow with the number of rows beyond ten thousand of them.
+    What is held at a time does not grow with the number of rows beyond ten thousand of them. With ``vllm``, that engine
+    writes them.
     """
     opened = thought_opened(model)
     room = batch_size if isinstance(batch_size, Room) else Room(model, batch_size)
+    how: dict[str, Any] = {"sampling": decoding.sampling}
+    if decoding.until:
+        how["decided"] = lambda text: decoding.decided(opened + text)
+    write = partial(stream_tokens, room=room)
+    if vllm is not None:
+        write = partial(vllm_engine.stream_tokens, batch_size=room.most, settings=vllm)
     for start in range(0, len(rows), _AT_ONCE):
         part = rows[start : start + _AT_ONCE]
         steers = [row.arm.steer for row in part]
-        for ended in stream_tokens(
-            model,
-            encoded_jobs(model, part),
-            steers,
-            decoding.max_new_tokens,
-            room,
-            sampling=decoding.sampling,
-            decided=(lambda text: decoding.decided(opened + text)) if decoding.until else None,
-        ):
+        for ended in write(model, encoded_jobs(model, part), steers, decoding.max_new_tokens, **how):
             if ended:
                 yield _stored_frame(model, [part[i] for i, _ in ended], [ids for _, ids in ended], decoding)
 
 
 #: Given the model, the rows, how they are written, and the most rows per batch: their completions in parts, in any order.
-Stream = Callable[[Model, Sequence[Job], Decoding, int], Generator["pd.DataFrame", None, None]]
+Stream = Callable[..., Generator["pd.DataFrame", None, None]]
 
 
 def generate_missing(
@@ -211,11 +216,13 @@ def generate_missing(
             flush()
 
 
-def complete_rows(model: Model, rows: Sequence[Job], decoding: Decoding, batch_size: int | Room) -> "pd.DataFrame":
+def complete_rows(
+    model: Model, rows: Sequence[Job], decoding: Decoding, batch_size: int | Room, vllm: VLLM | None = None
+) -> "pd.DataFrame":
     """As ``stream_rows``, all of them together, in the order of the rows."""
     import pandas as pd
 
-    whole = pd.concat(list(stream_rows(model, rows, decoding, batch_size)))
+    whole = pd.concat(list(stream_rows(model, rows, decoding, batch_size, vllm)))
     return whole.set_index("key").loc[[row.key for row in rows]].reset_index()
 
 

@@ -7,6 +7,7 @@ comes, so that running again, or after an interruption, computes only what is mi
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from workbench._files import content_key
 from workbench.generation.applied import check_all, check_model, check_positions, check_sizes
 from workbench.generation.decoding import Sampling
 from workbench.generation.store import Store, check_place
+from workbench.generation.vllm_engine import VLLM, choose_engine, import_vllm
+from workbench.generation.vllm_limits import refuse
 from workbench.models.identity import known_revision
 from workbench.models.model import Model
 from workbench.models.prompts import Pairs, Prompts
@@ -26,6 +29,7 @@ from workbench.sweeps.cluster import Ray, choose_cluster
 from workbench.sweeps.rows import (
     Decoding,
     Job,
+    Stream,
     generate_missing,
     named_sets,
     read_margins,
@@ -56,6 +60,7 @@ def sweep(
     screen: str | None = None,
     screen_least: float = 0.5,
     on: str | Ray = "local",
+    engine: str | VLLM | None = None,
 ) -> "pd.DataFrame":
     """Generate, store and score a response to every prompt under every arm.
 
@@ -79,6 +84,8 @@ def sweep(
         screen_least: see ``screen``.
         on: "local", this process; "ray", or a ``Ray``, workers that each hold the model and write the responses (see
             ``workbench.cluster``). Screening and scores are computed in this process.
+        engine: "workbench"; "vllm", or a ``VLLM``, which writes the responses and does so as the loaded model would (see
+            docs/engines.md); by default that of the model, which is "workbench" unless notebook options say otherwise.
 
     Returns:
         A long DataFrame, one row per prompt × arm × score: set, prompt, base, category, arm, kind, layer, ratio, seed,
@@ -89,8 +96,8 @@ def sweep(
     Raises:
         WorkbenchError: no arms or scores, arms of one name, prompts of one id in a set, an unknown ``stop`` or ``screen``, a
             score that is decided only at the end with ``stop="verdict"``, a Steer that does not fit the model, sizes below 1,
-            or an unknown place to run on or one without room for a worker; before anything is generated. Also workers that
-            keep dying.
+            an unknown place to run on or one without room for a worker, or an engine that is not installed or cannot do what is
+            asked; before anything is generated. Also workers that keep dying.
 
     >>> arms = wb.grid(wb.extract(model, tiny_pairs, at=wb.resid_post(1)), ratios=[-0.3, 0, 0.3])
     >>> rows = sweep(model, tiny_pairs, arms, [wb.refusal, wb.coherence], store=folder, max_new_tokens=8)
@@ -110,12 +117,19 @@ def sweep(
         raise WorkbenchError(f"screen_least={screen_least}: expected 0 or more nats")
     _check(model, sets, arms, scores, stop, screen)
     check_sizes(max_new_tokens=max_new_tokens, batch_size=batch_size)
-    stream = stream_rows if on == "local" else choose_cluster(on).stream
+    stream: Stream = stream_rows if on == "local" else choose_cluster(on).stream
+    vllm = choose_engine(model.engine if engine is None else engine)
     sampling = Sampling(temperature, top_p, seed)
     written = [score for score in scores if _is_of_response(score)]
-    decoding = Decoding(max_new_tokens, sampling, tuple(written) if stop == "verdict" else ())
+    by = "workbench" if vllm is None else "vllm"
+    decoding = Decoding(max_new_tokens, sampling, tuple(written) if stop == "verdict" else (), by)
     rows = sweep_rows(model, sets, arms, decoding)
-    check_positions([row.arm.steer for row in rows], [len(row.token_ids) for row in rows])
+    steers, lengths = [row.arm.steer for row in rows], [len(row.token_ids) for row in rows]
+    check_positions(steers, lengths)
+    if vllm is not None:
+        refuse(model, steers, lengths, vllm.chunk)
+        import_vllm()
+        stream = partial(stream, vllm=vllm)
     margins = read_margins(model, rows) if screen else {}
     skipped = screen_out(model, rows, margins, screen_least) if screen else set()
     shelf = Store(store)

@@ -1,0 +1,38 @@
+"""Tests that run vLLM, in the environment that ``make test-vllm`` builds; elsewhere they are skipped, and say so."""
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.families import tiny_model
+from workbench.generation.vllm_engine import VLLM, stop_engine
+
+#: vLLM's kernels on a CPU want heads of 32 numbers, and experts of a multiple of them
+SIZES = {"hidden_size": 64, "intermediate_size": 64, "head_dim": 32}
+EXPERTS = {"moe_intermediate_size": 32, "shared_expert_intermediate_size": 32}
+
+#: in this process: importing all again for each engine would take longer than what is tested
+HERE = VLLM(own_process=False)
+
+
+def vllm_sized(family, dtype="float32", **more):
+    """A tiny model of a family in sizes that vLLM takes."""
+    sizes = SIZES | ({name: size for name, size in EXPERTS.items() if "moe" in family}) | more
+    return tiny_model(family, dtype, **sizes)
+
+
+def pytest_collection_modifyitems(items):
+    if find_spec("vllm") is not None or os.environ.get("TEST_VLLM"):
+        return
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.skip(reason="vLLM is not in this environment: make test-vllm runs these"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_engine_left():
+    """An engine does not outlive the file that started it."""
+    yield
+    stop_engine()
