@@ -71,7 +71,7 @@ def share(theirs, ours):
 def test_every_family_site_operation_gate_and_position(family):
     model = vllm_sized(family)
     theirs, ours, steers = rows_of(model)
-    assert len({tokens for tokens in ours}) > 40  # the edits do something
+    assert len(set(ours)) > 40  # the edits do something
     assert share(theirs, ours) >= 0.99, [str(s) for a, b, s in zip(theirs, ours, steers, strict=True) if a != b]
     sampled = Sampling(0.9, 0.95, seed=3)
     theirs, ours, _ = rows_of(model, sampling=sampled, steers=steers_of(model)[::4])
