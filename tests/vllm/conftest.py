@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.families import tiny_model
-from workbench.generation.vllm_engine import VLLM, stop_engine
+from workbench.generation.vllm_engine import VLLM, import_vllm, stop_engine
+from workbench.models.families import FAMILIES
 
 #: vLLM's kernels on a CPU want heads of 32 numbers, and experts of a multiple of them
 SIZES = {"hidden_size": 64, "intermediate_size": 64, "head_dim": 32}
@@ -29,6 +30,16 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.skip(reason="vLLM is not in this environment: make test-vllm runs these"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def classes_known():
+    """vLLM looks at each class of models in a new process, for half a minute of imports: here they are looked at in this one."""
+    import_vllm()
+    from vllm import ModelRegistry
+
+    for name in set(FAMILIES.values()):
+        ModelRegistry.register_model(name, ModelRegistry.models[name].load_model_cls())
 
 
 @pytest.fixture(scope="module", autouse=True)

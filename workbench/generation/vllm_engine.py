@@ -12,7 +12,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -186,22 +186,24 @@ class _Engine:
         return {key: number for number, key in enumerate(each)}
 
     def hold_to(self, model: Model, encoded: Encoded, steers: Sequence[Steer]) -> None:
-        """Compare the logits of first tokens with the loaded model's: one row of each kind of edit that is new to this engine.
+        """Compare the logits of first tokens with the loaded model's, under one edit of each kind that is new to this engine.
+
+        In 16 bits an edit is compared without its gate, which rounding may open for a token.
 
         Raises:
             WorkbenchError: they differ by more than rounding.
         """
-        chosen: dict[tuple, int] = {}
+        chosen: dict[tuple, tuple[int, Steer]] = {}
         for row in sorted(range(len(encoded)), key=lambda row: -encoded.lengths[row]):
-            for kind in _kinds(steers[row]) - self.held:
-                chosen.setdefault(kind, row)
+            for kind, steer in _kinds(steers[row], gates=model.dtype == torch.float32).items():
+                if kind not in self.held:
+                    chosen.setdefault(kind, (row, steer))
         if not chosen:
             return
-        rows = sorted(set(chosen.values()))
-        some = [steers[row] for row in rows]
+        rows, some = ([each[i] for each in chosen.values()] for i in (0, 1))
         numbers = self.learn(some)
-        for i, row in enumerate(rows):
-            more = {"steer": numbers[steers[row].key], "probe": str(i)}
+        for i, (row, steer) in enumerate(chosen.values()):
+            more = {"steer": numbers[steer.key], "probe": str(i)}
             self._ask(f"probe {uuid.uuid4().hex}", encoded.token_ids[row], 1, (), more)
         while self.llm.has_unfinished_requests():
             self.llm.step()
@@ -446,13 +448,13 @@ def _quiet() -> Iterator[None]:
             os.environ["TQDM_DISABLE"] = before
 
 
-def _kinds(steer: Steer) -> set[tuple]:
-    """The kinds of edits in a Steer, each of which is compared once; one for none."""
-    found: set[tuple] = {("none",)}
+def _kinds(steer: Steer, gates: bool) -> dict[tuple, Steer]:
+    """The kinds of edits in a Steer, each of which is compared once, and one such edit; one kind for none."""
+    found: dict[tuple, Steer] = {("none",): Steer()}
     for edit in steer.effective:
-        gate = edit.condition
+        gate = edit.condition if gates else None
         read = () if gate is None else (gate.direction.site.kind, gate.read is None)
-        found.add((edit.site.kind, edit.operation, *read))
+        found.setdefault((edit.site.kind, edit.operation, *read), Steer((replace(edit, condition=gate),)))
     return found
 
 
