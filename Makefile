@@ -5,12 +5,14 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PLAN   ?= quick
+VLLM_VENV ?= .venv-vllm
+VLLM_STAMP := $(VLLM_VENV)/.installed
 JOBS   ?= $(CORES)
 CORES  ?= 2
 # Python keeps what it compiled: without that every notebook and command compiles torch and transformers again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run replicate test lint lab docs bench clean
+.PHONY: run replicate test test-vllm lint lab docs bench clean
 
 run: $(STAMP)
 	$(BIN)/workbench fetch
@@ -23,6 +25,10 @@ replicate: $(STAMP)
 
 test: $(STAMP) lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadgroup --no-loadscope-reorder
+
+# The tests of engine="vllm", in an environment of its own, since vLLM pins other releases.
+test-vllm: $(VLLM_STAMP)
+	TEST_VLLM=1 OMP_NUM_THREADS=1 $(VLLM_VENV)/bin/python -m pytest tests/vllm
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -42,7 +48,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/table.py
 
 clean:
-	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VLLM_VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 # A change of dependencies installs again; an interrupted install leaves no stamp and is simply repeated.
 $(STAMP): pyproject.toml constraints.txt
@@ -51,3 +57,10 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	@touch $(STAMP)
+
+# Every package is named in the list, so nothing is resolved: what vLLM asks for and does not need is left out.
+$(VLLM_STAMP): pyproject.toml tests/vllm/requirements.txt
+	test -x $(VLLM_VENV)/bin/python || $(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement tests/vllm/requirements.txt
+	$(VLLM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $(VLLM_STAMP)
