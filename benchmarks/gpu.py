@@ -54,7 +54,7 @@ class Report:
     started: float = field(default_factory=time.perf_counter)
     found: dict[str, Any] = field(default_factory=dict)
 
-    def say(self, name: str, **measured: Any) -> None:
+    def say(self, name: str, /, **measured: Any) -> None:
         """Keep a line."""
         self.found[name] = measured
         print(f"{name:42}", "  ".join(f"{key} {value}" for key, value in measured.items()), flush=True)

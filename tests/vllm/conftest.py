@@ -11,8 +11,19 @@ from workbench.generation.vllm_engine import VLLM, import_vllm, stop_engine
 from workbench.models.families import FAMILIES
 
 #: vLLM's kernels on a CPU want heads of 32 numbers, and experts of a multiple of them
-SIZES = {"hidden_size": 64, "intermediate_size": 64, "head_dim": 32}
-EXPERTS = {"moe_intermediate_size": 32, "shared_expert_intermediate_size": 32}
+SIZES = {
+    "hidden_size": 64,
+    "intermediate_size": 64,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 32,
+}
+MORE = {
+    "qwen2_moe": {"moe_intermediate_size": 32, "shared_expert_intermediate_size": 32},
+    "qwen3_moe": {"moe_intermediate_size": 32},
+    # vLLM's has no head of its own, and no real one has; smaller embeddings, so that it does not just repeat the last word
+    "gemma2": {"tie_word_embeddings": True, "initializer_range": 0.05},
+}
 
 #: in this process: importing all again for each engine would take longer than what is tested
 HERE = VLLM(own_process=False)
@@ -20,8 +31,7 @@ HERE = VLLM(own_process=False)
 
 def vllm_sized(family, dtype="float32", **more):
     """A tiny model of a family in sizes that vLLM takes."""
-    sizes = SIZES | ({name: size for name, size in EXPERTS.items() if "moe" in family}) | more
-    return tiny_model(family, dtype, **sizes)
+    return tiny_model(family, dtype, **(SIZES | MORE.get(family, {}) | more))
 
 
 def pytest_collection_modifyitems(items):

@@ -212,9 +212,9 @@ class _Engine:
         for parts, ours in first_logits(model, encoded.take(rows), some, batch_size=8):
             for i, own in zip(parts, ours.cpu().numpy(), strict=True):
                 words = min(len(own), len(theirs[i]))
-                apart = float(np.abs(own[:words] - theirs[i][:words]).max() / np.abs(own).max())
                 if not np.isfinite(own).all():
                     continue  # such a row fails here too
+                apart = float(np.abs(own[:words] - theirs[i][:words]).max() / np.abs(own).max())
                 if not apart <= _ROUNDING[model.dtype]:
                     raise WorkbenchError(
                         f'engine="vllm" does not say what {model.name} says here: under {some[i]} the logits of the first token '

@@ -295,7 +295,7 @@ class Passes:
     def __init__(self, runner: Any):
         self.runner = runner
         self.probed: dict[str, bytes] = {}
-        self.failing = False
+        self.unclean = 2  # passes before which the cache is cleared of what is no number; it begins as memory was found
         self.table: Table | None = None
         self.works: dict[int, Work] | None = None
         self.numbers: dict[str, np.ndarray] = {}
@@ -329,12 +329,22 @@ class Passes:
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The runner's own pass, with the edits of its requests."""
         self.works = None if self.table is None else self.table.plan(self._requests())
-        if self.failing and kwargs.get("input_ids") is not None:  # the mark of a row that failed is no token to read
-            kwargs["input_ids"].clamp_(max=self.runner.model_config.get_vocab_size() - 1)
+        if self.unclean:
+            self._clean(kwargs.get("input_ids"))
         try:
             return self._forward(*args, **kwargs)
         finally:
             self.works = None
+
+    def _clean(self, ids: torch.Tensor | None) -> None:
+        """Take away what a row that failed left: its mark, which is no token to read, and NaN in the cache, whose places others
+        get. What is masked there is multiplied by 0 on a CPU, and NaN stays NaN.
+        """
+        self.unclean -= 1
+        if ids is not None:
+            ids.clamp_(max=self.runner.model_config.get_vocab_size() - 1)
+        for cache in self.runner.kv_caches:
+            cache.nan_to_num_(0.0, 0.0, 0.0)
 
     def _requests(self) -> list[Request]:
         runner = self.runner
@@ -386,7 +396,8 @@ class Passes:
             if (name := (state.sampling_params.extra_args or {}).get("probe")) and steps[i] == 0:
                 self.probed[name] = logits[i].float().cpu().numpy().tobytes()
         failed = tokens == FAILED
-        self.failing = bool(failed.any())
+        if failed.any():
+            self.unclean = 2  # the pass behind the next was begun before the row was known to have failed
         return tokens.masked_fill(failed, failed_mark(self.runner.model_config.get_vocab_size()))
 
     def _numbers(self, name: str, key: str, steps: int) -> np.ndarray:
