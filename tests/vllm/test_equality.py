@@ -75,7 +75,7 @@ def test_every_family_site_operation_gate_and_position(family):
     model = vllm_sized(family)
     settings = VLLM() if family == "smollm3" else HERE  # vLLM runs transformers' own class, and alters it where it runs
     theirs, ours, steers = rows_of(model, settings)
-    assert len(set(ours)) > 40  # the edits do something
+    assert len(set(ours)) > 30  # the edits do something
     assert share(theirs, ours) >= 0.99, [str(s) for a, b, s in zip(theirs, ours, steers, strict=True) if a != b]
     sampled = Sampling(0.9, 0.95, seed=3)
     theirs, ours, _ = rows_of(model, settings, sampling=sampled, steers=steers_of(model)[::4])

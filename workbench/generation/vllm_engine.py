@@ -5,6 +5,7 @@ vLLM is imported when it is first asked for, and runs in processes of its own; w
 
 import atexit
 import contextlib
+import copy
 import importlib
 import os
 import shutil
@@ -245,7 +246,9 @@ class _Engine:
                 asked[f"{run} {row}"] = row
                 try:
                     self._ask(f"{run} {row}", ids, new, stops, more, whole=decided is None)
-                except (ValueError, TypeError) as error:
+                except Exception as error:
+                    if type(error).__name__ == "EngineDeadError":
+                        raise
                     raise WorkbenchError(
                         f"vLLM rejected row {row + 1} of {len(encoded)} ({len(ids)} tokens of prompt, {new} to write): "
                         f"{_line(error)}. What is finished is in the store"
@@ -412,8 +415,10 @@ def _weights(model: Model) -> tuple[Path, bool]:
     folder = cache_folder() / "vllm" / uuid.uuid4().hex
     try:
         folder.mkdir(parents=True)
+        twin = copy.copy(model.hf)  # saving writes into the configuration, which is part of the model's revision
+        twin.config, twin.generation_config = (copy.deepcopy(c) for c in (model.hf.config, model.hf.generation_config))
         with _quiet():
-            model.hf.save_pretrained(folder)
+            twin.save_pretrained(folder)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise WorkbenchError(
