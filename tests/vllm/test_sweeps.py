@@ -92,7 +92,7 @@ def test_a_request_that_is_rejected_is_one_line_and_the_engine_stays_up(monkeypa
     assert "\n" not in str(caught.value)
     rows = dict(row for ended in stream_tokens(model, chats, plain, 4, 32, HERE) for row in ended)
     assert rows == dict(enumerate(wb.generate(model, PROMPTS, max_new_tokens=4, progress=False).token_ids))
-    assert vllm_engine._LIVE == [engine]
+    assert [engine] == vllm_engine._LIVE
 
 
 def test_weights_that_say_something_else_are_refused_before_anything_is_written(model, tmp_path, monkeypatch):

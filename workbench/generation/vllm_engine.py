@@ -201,7 +201,7 @@ class _Engine:
                     chosen.setdefault(kind, (row, steer))
         if not chosen:
             return
-        rows, some = ([each[i] for each in chosen.values()] for i in (0, 1))
+        rows, some = [row for row, _ in chosen.values()], [steer for _, steer in chosen.values()]
         numbers = self.learn(some)
         for i, (row, steer) in enumerate(chosen.values()):
             more = {"steer": numbers[steer.key], "probe": str(i)}
@@ -432,7 +432,7 @@ def _weights(model: Model) -> tuple[Path, bool]:
 def _no_main() -> Iterator[None]:
     """Inside, a new process does not run the user's script again: one without ``if __name__ == "__main__"`` is common."""
     main = sys.modules["__main__"]
-    held = {name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__}
+    held: dict[str, Any] = {n: main.__dict__.pop(n) for n in ("__file__", "__spec__") if n in main.__dict__}
     main.__spec__ = None
     try:
         yield

@@ -240,6 +240,7 @@ def change(group: Group, work: Work, stream: Stream) -> None:
             value = work.seen
         else:
             assert group.totals is not None
+            assert work.counts is not None
             value = group.totals[work.slots] / work.counts
         assert value is not None
         _, above, below = group.gates
