@@ -26,7 +26,7 @@ def test_every_notebook_has_the_same_parameters_and_loads_and_asks_through_them(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"engine": "vllm"}, "engine='vllm': notebooks generate with workbench only"),
+        ({"engine": "hf"}, "unknown engine 'hf'; there are workbench, vllm"),
         ({"doses": [0.1], "unused": ("doses",)}, r"doses=\[0.1\]: this notebook has no use for it"),
         ({"layers": [-1]}, "layers: -1 is no index of a layer"),
         ({"layers": [1.5]}, "layers: 1.5 is no index"),

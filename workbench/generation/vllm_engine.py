@@ -382,6 +382,7 @@ def _start(model: Model, key: str, longest: int, batch_size: int, settings: VLLM
         generation_config="vllm",
         disable_cascade_attn=True,
         disable_log_stats=True,
+        use_tqdm_on_load=False,
         seed=0,
         **room,
     )
