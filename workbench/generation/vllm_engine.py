@@ -7,9 +7,11 @@ import atexit
 import contextlib
 import copy
 import importlib
+import multiprocessing.connection
 import os
 import shutil
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -396,7 +398,20 @@ def _start(model: Model, key: str, longest: int, batch_size: int, settings: VLLM
             f"vLLM could not start with {model.name} ({_line(error)}); nothing was written. Its own log says more with "
             "VLLM_LOGGING_LEVEL=INFO; where memory is short, try VLLM(memory=…, gpus=…) or load the model with device='cpu'"
         ) from error
+    if settings.own_process:
+        threading.Thread(target=_tell_of_death, args=(llm.engine_core,), daemon=True).start()
     return _Engine(key, longest, llm, folder if ours else None)
+
+
+def _tell_of_death(core: Any) -> None:
+    """Wait for the end of vLLM's processes, and wake whoever waits for their answers: vLLM 0.30 lets them wait for ever."""
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    multiprocessing.connection.wait([process.sentinel for process in core.resources.engine_manager.processes])
+    core.outputs_queue.put_nowait(EngineDeadError())
+    for answer in list(core.utility_results.values()):
+        with contextlib.suppress(Exception):
+            answer.set_exception(EngineDeadError())
 
 
 def _cache_bytes(model: Model, longest: int, batch_size: int) -> int:
