@@ -28,7 +28,7 @@ test: $(STAMP) lint
 
 # The tests of engine="vllm", in an environment of its own, since vLLM pins other releases.
 test-vllm: $(VLLM_STAMP)
-	TEST_VLLM=1 OMP_NUM_THREADS=1 $(VLLM_VENV)/bin/python -m pytest tests/vllm
+	TEST_VLLM=1 OMP_NUM_THREADS=1 $(VLLM_VENV)/bin/python -m pytest tests/vllm --timeout 400
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
