@@ -185,7 +185,8 @@ class _Engine:
     def learn(self, steers: Sequence[Steer]) -> dict[str, int]:
         """Give the workers these Steers, in place of those before; the number of each, by its key."""
         each = {steer.key: steer for steer in steers}
-        self.llm.collective_rpc("workbench_learn", args=([Steer(s.effective).to_json() for s in each.values()],))
+        told = [Steer(s.effective).to_json() for s in each.values()]
+        self.llm.collective_rpc("workbench_learn", args=(told, os.getpid()))
         return {key: number for number, key in enumerate(each)}
 
     def hold_to(self, model: Model, encoded: Encoded, steers: Sequence[Steer]) -> None:

@@ -4,12 +4,16 @@ vLLM mixes ``Steering`` into its worker class (``worker_extension_cls``). A requ
 told by its place in the chat, so that reading a prompt in pieces, or again after it was pushed out of memory, means the same.
 """
 
+import os
+import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 
 from workbench.generation.completions import FAILED
@@ -262,8 +266,13 @@ class Steering:
 
     model_runner: Any
 
-    def workbench_learn(self, steers: list[str]) -> int:
-        """Take the Steers of a sweep, as JSON, in place of those of the last one. Returns how many there are."""
+    def workbench_learn(self, steers: list[str], owner: int) -> int:
+        """Take the Steers of a sweep, as JSON, in place of those of the last one. Returns how many there are.
+
+        From the first time on this process ends when its owner, the process that sweeps, is gone.
+        """
+        if "workbench" not in self.__dict__ and owner != os.getpid():
+            threading.Thread(target=_end_with, args=(owner,), daemon=True).start()
         held: dict[str, Any] = self.__dict__.setdefault("workbench", {"hooks": []})
         for hook in held["hooks"]:
             hook.remove()
@@ -405,6 +414,17 @@ class Passes:
         if name not in self.numbers:
             self.numbers[name] = numbers_of(key, steps)
         return self.numbers[name]
+
+
+def _end_with(owner: int) -> None:
+    """Wait until a process is gone, and end this one: vLLM 0.30 leaves workers behind whose engine was killed."""
+    try:
+        watched = psutil.Process(owner)
+        while watched.is_running() and watched.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(1)
+    except psutil.NoSuchProcess:
+        pass
+    os._exit(1)
 
 
 def failed_mark(words: int) -> int:
