@@ -87,7 +87,7 @@ def test_what_is_wrong_with_a_notebook_is_noticed(tmp_path, fault, change):
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("model", ["smollm2-refusal", "gemma3-refusal"])
+@pytest.mark.parametrize("model", ["smollm2-refusal"])
 def test_sign_inversion_runs(tmp_path, model, extractions):
     shutil.copytree(extractions, tmp_path / "store")  # what other tests had the model read, it need not read again
     done = execute(SIGN_INVERSION, model, "smoke", {"seed": 3}, tmp_path, progress=False)
