@@ -4,6 +4,7 @@ vLLM mixes ``Steering`` into its worker class (``worker_extension_cls``). A requ
 told by its place in the chat, so that reading a prompt in pieces, or again after it was pushed out of memory, means the same.
 """
 
+import contextlib
 import os
 import threading
 import time
@@ -19,26 +20,9 @@ import torch
 from workbench.generation.completions import FAILED
 from workbench.generation.decoding import Sampling, draw, numbers_of
 from workbench.generation.engine import likeliest
+from workbench.models.hooks import PRE_NORM, SANDWICH
 from workbench.steering.sites import Site
 from workbench.steering.steer import OPERATIONS, Condition, Edit, Steer
-
-#: kind of site -> (submodule of the decoder layer, its input or output), with norms before attention and MLP; "" is the layer
-_PRE_NORM = {
-    "resid_pre": ("", "input"),
-    "resid_mid": ("post_attention_layernorm", "input"),
-    "resid_post": ("", "output"),
-    "attn_out": ("self_attn", "output"),
-    "attn_raw": ("self_attn", "output"),
-    "mlp_out": ("mlp", "output"),
-    "mlp_raw": ("mlp", "output"),
-}
-
-#: the same with norms around them (Gemma 2 and 3)
-_SANDWICH = _PRE_NORM | {
-    "resid_mid": ("pre_feedforward_layernorm", "input"),
-    "attn_out": ("post_attention_layernorm", "output"),
-    "mlp_out": ("post_feedforward_layernorm", "output"),
-}
 
 
 @dataclass
@@ -418,12 +402,10 @@ class Passes:
 
 def _end_with(owner: int) -> None:
     """Wait until a process is gone, and end this one: vLLM 0.30 leaves workers behind whose engine was killed."""
-    try:
+    with contextlib.suppress(psutil.NoSuchProcess):  # it is gone already
         watched = psutil.Process(owner)
         while watched.is_running() and watched.status() != psutil.STATUS_ZOMBIE:
             time.sleep(1)
-    except psutil.NoSuchProcess:
-        pass
     os._exit(1)
 
 
@@ -443,7 +425,7 @@ def decoder_layers(model: Any) -> Any:
 
 def hooked(layer: Any, site: Site, act: Callable[[Stream], None]) -> list[Any]:
     """Have ``act`` see and change the activations at a site on every pass; the handles take it away again."""
-    table = _SANDWICH if hasattr(layer, "pre_feedforward_layernorm") else _PRE_NORM
+    table = SANDWICH if hasattr(layer, "pre_feedforward_layernorm") else PRE_NORM
     path, end = table[site.kind]
     if path == "mlp" and not hasattr(layer, "mlp"):
         path = "block_sparse_moe"

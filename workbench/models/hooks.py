@@ -15,7 +15,7 @@ from workbench.models.families import refuse_other_family
 from workbench.steering.sites import Site
 
 #: kind -> (submodule of the block, its input or output); "" is the block itself
-_PRE_NORM = {
+PRE_NORM = {
     "resid_pre": ("", "input"),
     "resid_mid": ("post_attention_layernorm", "input"),
     "resid_post": ("", "output"),
@@ -29,7 +29,8 @@ _PRE_NORM = {
     "z": ("self_attn.o_proj", "input"),
 }
 
-_SANDWICH = _PRE_NORM | {
+#: the same with norms around attention and MLP (Gemma 2 and 3)
+SANDWICH = PRE_NORM | {
     "resid_mid": ("pre_feedforward_layernorm", "input"),
     "attn_out": ("post_attention_layernorm", "output"),
     "mlp_out": ("post_feedforward_layernorm", "output"),
@@ -47,7 +48,7 @@ def blocks(hf: Any) -> Any:
 
 def _place(hf: Any, site: Site) -> tuple[Any, str]:
     block = blocks(hf)[site.layer]
-    table = _SANDWICH if hasattr(block, "pre_feedforward_layernorm") else _PRE_NORM
+    table = SANDWICH if hasattr(block, "pre_feedforward_layernorm") else PRE_NORM
     path, end = table[site.kind]
     return block.get_submodule(path), end
 
