@@ -25,6 +25,9 @@ ROOMS = (
     "figures",
 )
 
+#: a figure has the whole width of a phone, without the margins of the text; its titles are made for that
+_FULL_WIDTH = "<style>@media (max-width: 480px) { article iframe { width: 100vw !important; margin-left: -16px; } }</style>"
+
 
 def public_names() -> dict[str, list[tuple[str, str]]]:
     """Room -> its public names, each with the object's full path, in the order of the stubs."""
@@ -64,7 +67,7 @@ def on_files(files: Files, config) -> Files:
             File.generated(config, f"reference/{room}.md", content=f"# {room}\n\n{table[room]}\n\n{entries}\n")
         )
     files.append(File.generated(config, "changes.md", content=(ROOT / "CHANGELOG.md").read_text(encoding="utf-8")))
-    files.append(File.generated(config, "gallery.md", content="# Gallery of figures\n\n" + _gallery(config)))
+    files.append(File.generated(config, "gallery.md", content=f"# Gallery of figures\n\n{_FULL_WIDTH}\n\n{_gallery(config)}"))
     for picture in sorted((ROOT / "figures").glob("*.png")):
         files.append(File.generated(config, f"figures/{picture.name}", abs_src_path=str(picture)))
     return files
