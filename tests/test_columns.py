@@ -45,7 +45,7 @@ def swept(llama, tmp_path_factory):
     """The store of a sweep, its rows by a score of labels, and its rows by two scores."""
     store = tmp_path_factory.mktemp("columns") / "store"
     d = wb.extract(llama, wb.Pairs(PROMPTS[:3], PROMPTS[3:6]), at=wb.resid_post(1))
-    arms = wb.grid(d, ratios=[0, 0.3], controls=1)
+    arms = wb.grid(d, ratios=[-0.3, 0], controls=1)
     labels, both = (
         wb.sweep(llama, {"positive": wb.Prompts("a", tuple(map(wb.Prompt, PROMPTS[:3], "abc")))}, arms, scores, store)
         for scores in ([wb.refusal], [wb.refusal, LENGTH])
