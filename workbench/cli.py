@@ -270,7 +270,9 @@ _OPTION_OF = {"model": "--model", "profile": "--profile", "out": "--runs"}
 
 @app.command(rich_help_panel=EXPERIMENTS, epilog="Example: workbench batch quick --resume")
 def batch(
-    plan: Annotated[str, typer.Argument(help="A plan: tour, quick, full, logged-models, or a file of your own (.toml).")],
+    plan: Annotated[
+        str, typer.Argument(help="A plan: tour, quick, full, logged-models, or a file of your own (.toml).")
+    ],
     jobs: Annotated[Optional[int], typer.Option(help="How many notebooks run at a time; they share the CPUs.")] = None,  # noqa: UP045
     on: Annotated[str, typer.Option(help="local for this machine, or ray for a cluster.")] = "local",
     resume: Annotated[bool, typer.Option("--resume", help="Skip what ended well before and has not changed.")] = False,
