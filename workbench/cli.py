@@ -359,8 +359,9 @@ def audit(
 ) -> None:
     """Audit a log as it is, or the logged numbers of claims. Runs no model and needs no network.
 
-    docs/auditing.md has the rules, data/claims/README.md the format of a claims file. Exit code 1: a finding is at least as
-    grave as --fail-on. Exit code 2: a file is broken.
+    docs/auditing.md has the rules, data/claims/README.md the format of a claims file.
+
+    Exit code 1: a finding is at least as grave as --fail-on. Exit code 2: a file is broken.
     """
     from workbench.claims.audits.kinds import described, table_of_checks
     from workbench.claims.rules.finding import GRADES
