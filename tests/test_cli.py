@@ -178,8 +178,8 @@ def test_every_command_ends_its_help_with_an_example_that_parses():
     from tests.pages import parse
     from workbench.cli import app
 
-    commands = typer.main.get_command(app).commands
+    commands = dict(typer.main.get_command(app).commands)
+    commands |= {f"new {name}": command for name, command in commands.pop("new").commands.items()}
     for name, command in commands.items():
-        if name != "new":
-            assert command.epilog.startswith(f"Example: workbench {name}"), name
-            parse(shlex.split(command.epilog.removeprefix("Example: ")))
+        assert command.epilog.startswith(f"Example: workbench {name}"), name
+        parse(shlex.split(command.epilog.removeprefix("Example: ")))

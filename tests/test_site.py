@@ -14,6 +14,12 @@ from tests.browser import Visitor, launched
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.xdist_group("site")  # it is built once
 
+#: left, right and filter of the first figure of the gallery
+_FRAME = """(() => {
+    const frame = document.querySelector("article iframe"), box = frame.getBoundingClientRect();
+    return [box.left, box.right, getComputedStyle(frame).filter];
+})()"""
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
@@ -60,6 +66,10 @@ def test_pages_open_from_the_disk_without_a_network(site):
                 page = visitor.open(site / f"{name}.html", width=width, scheme=scheme)
                 assert page.locator("h1").count() == 1
                 assert page.evaluate("document.documentElement.scrollWidth") <= width + 1
+        phone = visitor.open(site / "gallery.html", width=390)
+        assert phone.evaluate(_FRAME) == [0, 390, "none"]  # the width that titles are made for
+        phone.locator("label[title=Dark]").click()
+        assert phone.evaluate(_FRAME)[2].startswith("invert")  # the figure follows the switch
         page = visitor.open(site / "index.html")
         page.locator(".md-search__input").click()
         page.keyboard.type("clamp")

@@ -15,6 +15,7 @@ from workbench._errors import WorkbenchError, redact, show_controls, unknown
 
 app = typer.Typer(
     help="A replication bench for activation steering and refusal research.",
+    epilog="workbench COMMAND --help ends with an example.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -269,7 +270,9 @@ _OPTION_OF = {"model": "--model", "profile": "--profile", "out": "--runs"}
 
 @app.command(rich_help_panel=EXPERIMENTS, epilog="Example: workbench batch quick --resume")
 def batch(
-    plan: Annotated[str, typer.Argument(help="A plan: quick, full, logged-models, or a file of your own (.toml).")],
+    plan: Annotated[
+        str, typer.Argument(help="A plan: tour, quick, full, logged-models, or a file of your own (.toml).")
+    ],
     jobs: Annotated[Optional[int], typer.Option(help="How many notebooks run at a time; they share the CPUs.")] = None,  # noqa: UP045
     on: Annotated[str, typer.Option(help="local for this machine, or ray for a cluster.")] = "local",
     resume: Annotated[bool, typer.Option("--resume", help="Skip what ended well before and has not changed.")] = False,
@@ -356,8 +359,9 @@ def audit(
 ) -> None:
     """Audit a log as it is, or the logged numbers of claims. Runs no model and needs no network.
 
-    docs/auditing.md has the rules, data/claims/README.md the format of a claims file. Exit code 1: a finding is at least as
-    grave as --fail-on. Exit code 2: a file is broken.
+    docs/auditing.md has the rules, data/claims/README.md the format of a claims file.
+
+    Exit code 1: a finding is at least as grave as --fail-on. Exit code 2: a file is broken.
     """
     from workbench.claims.audits.kinds import described, table_of_checks
     from workbench.claims.rules.finding import GRADES
@@ -483,7 +487,7 @@ def _say_what_is_open(target: str) -> None:
         typer.echo(f"{target} still says FILL IN in line {', '.join(map(str, places))}\n")
 
 
-@new_app.command("claim")
+@new_app.command("claim", epilog='Example: workbench new claim P1 --title "Adding the direction doubles refusals"')
 def new_claim(
     identity: Annotated[str, typer.Argument(metavar="ID", help="Id of the claim, e.g. P1.")],
     folder: Annotated[Path, typer.Option(parser=_place, help="Folder that the files go to.")] = Path("claims"),

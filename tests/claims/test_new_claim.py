@@ -3,15 +3,17 @@
 import tomllib
 
 import nbformat
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
 from tests.families import tiny_model
-from tests.notebooks.test_execute import faults
+from tests.notebooks.test_execute import NOTEBOOKS, faults
 from workbench.claims.new_claim import new_claim, open_places
 from workbench.cli import app
+from workbench.notebooks.execute import known_parameters
 
 
 @pytest.fixture
@@ -51,6 +53,12 @@ def test_the_notebook_reads_like_a_short_paper(made):
     said = "".join(cell.source for cell in nbformat.read(made.notebook, 4).cells)
     assert "Steering makes answers polite" in said
     assert "$" not in said
+
+
+def test_its_notebook_has_the_parameters_of_the_shipped_ones(made):
+    known = set(known_parameters(made.notebook))
+    shipped = set(known_parameters(NOTEBOOKS[1]))
+    assert known == shipped - {"base_model"}  # its claim is about one model
 
 
 def test_nothing_is_overwritten_and_notebooks_are_numbered(made):
@@ -98,7 +106,8 @@ def test_the_notebook_runs_on_a_model_folder_and_its_verdict_is_in_the_ledger(ma
     for part in (model.hf, model.tokenizer):
         part.save_pretrained(tmp_path / "my-model")
     monkeypatch.chdir(tmp_path)
-    app(["run", str(made.notebook), "--model", "./my-model", "--profile", "smoke"], standalone_mode=False)
+    asked = ["run", str(made.notebook), "--model", "./my-model", "--profile", "smoke"]
+    app([*asked, "-p", "doses=[0.25]", "-p", "layers=[1]"], standalone_mode=False)
     said, warned = capfd.readouterr()
     assert "encryption" not in warned  # what a kernel says of its ports
     (runs_of_it,) = (tmp_path / "runs").glob("my-model-*")  # and a hash of where the folder lies
@@ -107,6 +116,8 @@ def test_the_notebook_runs_on_a_model_folder_and_its_verdict_is_in_the_ledger(ma
     ledger = wb.ledger.open("runs/ledger")
     (entry,) = ledger.entries()
     assert (entry.claim, entry.model) == ("P1", "my-model")
+    rows = pd.read_parquet(runs_of_it / "smoke" / "01_p1" / "rows.parquet")
+    assert (set(rows["layer"]), set(rows["ratio"].abs())) == ({-1, 1}, {0, 0.25})  # -1: the baseline
     assert f"  verdict          P1: {entry.outcome}" in said
     assert said.rstrip().endswith("my-model")
     assert ledger.recheck()["agrees"].all()

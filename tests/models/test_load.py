@@ -240,3 +240,13 @@ def test_an_adapter_merged_in_part_moves_the_weights_in_part(tmp_path):
     assert (whole - plain).abs().max() > 0.01
     assert torch.allclose(half - plain, (whole - plain) / 2, atol=1e-6)
     assert torch.equal(none, plain)
+
+
+def test_loading_a_small_model_prints_nothing(tiny_folder, capfd):
+    from transformers.utils import logging as transformers_logging
+
+    shown = transformers_logging.is_progress_bar_enabled()
+    wb.load(str(tiny_folder))
+    printed = capfd.readouterr()
+    assert (printed.out, printed.err) == ("", "")
+    assert transformers_logging.is_progress_bar_enabled() == shown

@@ -235,13 +235,15 @@ def test_find(tmp_path):
         find(tmp_path / "empty")
 
 
-def test_a_relative_folder_of_runs_means_the_folder_where_the_command_was_typed(tmp_path, monkeypatch):
+def test_relative_paths_of_runs_and_prompts_mean_the_folder_where_the_command_was_typed(tmp_path, monkeypatch):
     for name in ("one", "two", "one"):  # of two folders with one layout, each keeps its own
         (tmp_path / name).mkdir(exist_ok=True)
         monkeypatch.chdir(tmp_path / name)
-        path = write(Path("books") / "01_a.ipynb", "print('done')", parameters="model = ''\nprofile = ''\nout = ''")
-        done = execute(path, "m", "smoke", {}, "runs", progress=False)
-        assert "done" in (tmp_path / name / done.notebook).read_text()
+        declared = "model = ''\nprofile = ''\nout = ''\nprompts = ''"
+        path = write(Path("books") / "01_a.ipynb", "print('done', open(prompts).read())", parameters=declared)
+        Path("mine.csv").write_text(f"prompts of {name}")
+        done = execute(path, "m", "smoke", {"prompts": "mine.csv"}, "runs", progress=False)
+        assert f"done prompts of {name}" in (tmp_path / name / done.notebook).read_text()
     assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("runs/**/*.ipynb")) == [
         "one/runs/m/smoke/01_a.ipynb",
         "two/runs/m/smoke/01_a.ipynb",

@@ -30,7 +30,7 @@ def test_every_notebook_has_the_same_parameters_and_loads_and_asks_through_them(
         ({"doses": [0.1], "unused": ("doses",)}, r"doses=\[0.1\]: this notebook has no use for it"),
         ({"layers": [-1]}, "layers: -1 is no index of a layer"),
         ({"layers": [1.5]}, "layers: 1.5 is no index"),
-        ({"doses": [0.0]}, "doses: 0.0 is none"),
+        ({"doses": [0.0]}, "doses: 0.0 is no dose"),
         ({"max_new_tokens": -3}, "max_new_tokens=-3: expected at least 1"),
     ],
 )

@@ -108,7 +108,7 @@ def record(
     >>> open(folder).recheck()["agrees"].tolist()
     [True]
     """
-    _check_folder(path)  # a place that is none is told before anything is computed
+    _check_folder(path)  # a wrong place is an error before anything is computed
     check_gates(gates)
     for name, one in {"measured": measured, "by_log": by_log}.items():
         if one is not None and not isinstance(one, Measured):

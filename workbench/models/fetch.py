@@ -450,8 +450,16 @@ def offline() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Silence libraries that print while they load."""
+def quiet(bars: bool = False) -> Iterator[None]:
+    """Silence libraries that print while they load. With ``bars``, those of transformers stay."""
+    talk = None if bars else sys.modules.get("transformers.utils.logging")  # what is not imported shows no bar
+    shown = talk is not None and talk.is_progress_bar_enabled()
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
-        yield
+        if talk is not None and shown:
+            talk.disable_progress_bar()
+        try:
+            yield
+        finally:
+            if talk is not None and shown:
+                talk.enable_progress_bar()

@@ -26,6 +26,9 @@ from workbench.models.model import Loading, Model
 from workbench.models.registry import SOURCES, Hub, Reference, references, resolve
 from workbench.steering.steer import number
 
+#: bytes of weights that are read within seconds
+_WITHOUT_A_BAR = 2_000_000_000
+
 
 def load(
     name: str,
@@ -287,7 +290,8 @@ def _read(files: Files, dtype: torch.dtype, device_map: Any, scale: float) -> tu
         with offline(), quiet(), one_line(spoken):
             tokenizer = _converted_tokenizer(spoken) if files.converted and spoken == folder else None
             tokenizer = tokenizer or AutoTokenizer.from_pretrained(spoken, **own)
-        with offline(), quiet(), one_line(folder):
+        large = sum(file.stat().st_size for file in folder.glob("*.safetensors")) > _WITHOUT_A_BAR
+        with offline(), quiet(bars=large), one_line(folder):
             both: Any = AutoModelForCausalLM.from_pretrained(str(folder), **how, output_loading_info=True)
             hf, loaded = both
         _refuse_other_weights(loaded, folder)

@@ -103,7 +103,7 @@ def _embed(texts: Sequence[str], width: int) -> Float[np.ndarray, "text 384"]:
 
 
 def pieces(texts: Sequence[str]) -> list[int]:
-    """How many pieces the tokenizer makes of each text: words that are none fall into many.
+    """How many pieces the tokenizer makes of each text: an invented word has many.
 
     >>> pieces(["the red bridge", "thrl bedrn brxdgq"])
     [3, 9]

@@ -181,6 +181,9 @@ def execute(
     chosen = {"model": located(model), "profile": profile, "out": str(results.resolve()), **(parameters or {})}
     for shared in {"store", "ledger"} & set(known):  # a notebook runs in its own folder, so paths are made absolute
         chosen[shared] = str(Path(str(chosen.get(shared, Path(runs) / shared))).expanduser().resolve())
+    for name in ("base_model", "prompts"):
+        if chosen.get(name):
+            chosen[name] = located(str(chosen[name]))
     for name in chosen:
         _known(name, known, path)
     results.mkdir(parents=True, exist_ok=True)
@@ -235,7 +238,7 @@ def read_notebook(path: Path) -> Any:
     """A notebook, as nbformat has it.
 
     Raises:
-        WorkbenchError: a file that is none, or is torn.
+        WorkbenchError: a file that is no notebook, or is torn.
     """
     import nbformat
 

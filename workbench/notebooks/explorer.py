@@ -210,7 +210,7 @@ class Exploration:
         """The directions that are added or subtracted.
 
         Raises:
-            WorkbenchError: a name that is not there, or a sign that is none.
+            WorkbenchError: a name that is not there, or a sign other than -1, 0 or 1.
         """
         for name, sign in setting.signs:
             if name not in self.named:

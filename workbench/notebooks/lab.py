@@ -10,12 +10,10 @@ from workbench._errors import WorkbenchError
 from workbench._files import whole
 from workbench.models.registry import label, located, resolve
 
-#: the server prints its address and its problems, and asks nobody for updates
-_QUIET = (
-    "--log-level=WARN",
-    "--LabApp.log_level=WARN",
-    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-)
+#: the server prints its address and its problems
+_QUIET = ("--log-level=WARN", "--LabApp.log_level=WARN")
+#: Settings of Jupyter for this server alone. Its page asks nobody for updates, and the reader no question about news.
+_SETTINGS = Path(__file__).parent / "jupyter"
 _CELLS = (
     (
         "markdown",
@@ -84,4 +82,6 @@ def open_lab(notebook: Path, browser: bool = True) -> int:
     options = ["--no-browser"] * (not browser) + ["--allow-root"] * (os.name == "posix" and os.geteuid() == 0)
     command = [sys.executable, "-m", "jupyterlab", str(notebook), *_QUIET, *options]
     command.append(f"--LabApp.default_url=/lab/tree/{quote(notebook.name)}")  # the address it prints is the notebook's
-    return subprocess.run(command, check=False).returncode
+    places = [str(_SETTINGS), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]  # beside those of the user
+    environment = {**os.environ, "JUPYTER_CONFIG_PATH": os.pathsep.join(places)}
+    return subprocess.run(command, check=False, env=environment).returncode

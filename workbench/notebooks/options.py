@@ -29,7 +29,7 @@ class NotebookOptions:
 
     Raises:
         WorkbenchError: an engine that is unknown or not installed, an option that the notebook has no use for, or a number
-            that can be none.
+            out of range.
 
     >>> own = NotebookOptions(doses=(0.1, 0.2))
     >>> own.doses_or((0.3, 0.6)), own.tokens_or(24), own.layers_or((3, 9), 12)
@@ -60,7 +60,7 @@ class NotebookOptions:
                 f"layers: {strange[0]!r} is no index of a layer; expected 0 or more, e.g. layers=[9, 12]"
             )
         if bad := [x for x in self.doses if not 0 < x <= 4]:
-            raise WorkbenchError(f"doses: {bad[0]!r} is none; expected above 0 and at most 4, e.g. doses=[0.1, 0.2]")
+            raise WorkbenchError(f"doses: {bad[0]!r} is no dose; expected above 0 and at most 4, e.g. doses=[0.1, 0.2]")
         if self.max_new_tokens < 0:
             raise WorkbenchError(f"max_new_tokens={self.max_new_tokens}: expected at least 1, or 0 for the profile's")
 

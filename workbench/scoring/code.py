@@ -6,7 +6,7 @@ from workbench.scoring.scores import Score
 
 _FENCE = re.compile(r"\s*(?:```|~~~)")
 
-#: a line that is code wherever it stands; keywords are lower-case, so that a sentence that begins with one is none
+#: a line that is code wherever it stands; keywords are lower-case, so that a sentence that begins with one is no code
 _LINE = re.compile(
     "|".join(
         (

@@ -2,7 +2,7 @@
 
 Anything that speaks ``POST {url}/chat/completions`` with ``logprobs``: a hosted service, vLLM, llama.cpp's server. What is
 judged leaves this machine, so an address is always given, never assumed. An endpoint is not trusted: a reply has a deadline
-and a largest size, a pause has a longest length, and a reply that makes no sense is told as such.
+and a largest size, a pause has a longest length, and a reply that makes no sense is reported as such.
 """
 
 import json

@@ -24,7 +24,7 @@ FEATURES = (
     "repetition",  # share of 4-grams that have occurred before
     "distinct words (share)",
     "function words (share)",
-    "pieces per word",  # of the embedding's tokenizer: words that are none fall into many
+    "pieces per word",  # of the embedding's tokenizer: an invented word has many
     "words of the prompt (share)",
     "first person (share)",
     "says what it is",  # "I'm a ...", which steered models slip into

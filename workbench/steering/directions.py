@@ -287,7 +287,7 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapp
 
 
 def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata of a safetensors file. Raises WorkbenchError if it is none."""
+    """Tensors and metadata of a safetensors file. Raises WorkbenchError if it is no such file."""
     from safetensors import SafetensorError, safe_open
 
     try:
