@@ -60,6 +60,14 @@ def test_every_declared_dependency_is_used_and_pinned():
         assert modules.get(name, name) in code, name
 
 
+@pytest.mark.xdist_group("of one")
+def test_workers_take_a_group_of_tests_as_one(request):
+    """pytest 9.2 with pytest-xdist 3.8 spreads groups over the workers and says nothing: models and Ray are then up twice."""
+    if not request.config.getoption("loadgroup", False):
+        pytest.skip("one process runs all tests")
+    assert request.node.nodeid.endswith("@of one"), "install the releases of constraints.txt: make test does"
+
+
 @pytest.mark.slow
 def test_a_wheel_carries_the_data_and_works_outside_the_checkout(tmp_path):
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]

@@ -524,7 +524,7 @@ def ledger(
         ),
     ] = None,
 ) -> None:
-    """List all logged claims: what their audits say, and the latest verdict of each model. Runs no model.
+    """List all logged claims: what their audits say, and the latest verdict of each model, published or your own. Runs no model.
 
     Exit code 1: --recheck found a verdict that does not come out as recorded.
     """
@@ -536,7 +536,7 @@ def ledger(
     format = "json" if as_json else format
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
-    opened = open_exported(file) if file else open_ledger(path)
+    opened = open_exported(file) if file else open_ledger(path, published=True)
     if export:
         typer.echo(f"{export_ledger(opened, export)}; anybody checks it with: workbench ledger --recheck {export}")
         return

@@ -93,3 +93,21 @@ def test_what_is_no_subspace_is_refused(llama, make, says):
         wb.interchange(llama, EQUAL, make(d, e), difference)
     with pytest.raises(wb.WorkbenchError, match="comes after"):
         wb.interchange(llama, EQUAL, e, metric=d)
+
+
+def test_the_coordinate_of_another_model_or_of_a_steered_run_takes_its_place(llama, tiny_tuned):
+    d = direction(llama, wb.resid_post(1))
+    for source in (tiny_tuned, wb.add(direction(llama, wb.resid_post(0), 3), 2.0)):
+        rows = wb.interchange(llama, EQUAL.positive, d, metric=d, source=source, random=1)
+        assert (rows["source"] - rows["base"]).abs().min() > 1e-3
+        own = dict(iter(rows.groupby("basis")))
+        for name in ("direction", "whole"):
+            assert own[name]["value"].to_numpy() == pytest.approx(own[name]["source"].to_numpy(), abs=1e-4)
+        assert own["rest"]["value"].to_numpy() == pytest.approx(own["rest"]["base"].to_numpy(), abs=1e-4)
+        whole = wb.patch(llama, EQUAL.positive, "resid", difference, source=source, layers=[1])
+        swapped = wb.interchange(llama, EQUAL.positive, d, difference, source=source, random=1)
+        assert swapped[swapped["basis"] == "whole"]["value"].to_numpy() == pytest.approx(
+            whole["value"].to_numpy(), abs=1e-5
+        )
+    with pytest.raises(wb.WorkbenchError, match="expected two runs"):
+        wb.interchange(llama, EQUAL.positive, d, difference)

@@ -175,14 +175,6 @@ def test_another_model_is_a_source_if_it_is_of_one_kind(llama, tiny_tuned):
         wb.patch(llama, EQUAL.positive, "resid", d, source=tiny_model("gemma3"))
 
 
-@pytest.fixture(scope="module")
-def tiny_tuned():
-    tuned = tiny_model("llama")
-    with torch.no_grad():
-        blocks(tuned.hf)[1].mlp.down_proj.weight.mul_(2.0)
-    return tuned
-
-
 def test_a_planted_circuit_is_found():
     model = planted_model()
     d = Direction(planted_direction(), wb.resid_post(2), model.name, activation_norm=1.0)
@@ -248,7 +240,7 @@ def test_counterparts_are_the_same_tokens_but_in_requests_of_one_length(head, ta
         ({"ways": ["back"]}, "unknown way 'back'"),
         ({"metric": 3}, "expected a Direction, 'refusal'"),
         ({"source": wb.Steer()}, "give one side"),
-        ({"pairs": ["write a song"]}, "wants two runs"),
+        ({"pairs": ["write a song"]}, "expected two runs"),
         ({"pairs": ["write a song"], "source": wb.Steer()}, "both runs would be the same"),
         ({"pairs": wb.Pairs(["write a song", "write"], ["write a song"])}, "2 positive and 1 negative"),
         ({"on": "prompt[-1] | prompt[0]", "each": True, "pairs": UNEQUAL}, "count from one end"),

@@ -53,7 +53,7 @@ NOTEBOOKS = (
     "08_extraction_methods", "09_generalisation", "10_components", "11_base_to_tuned",
     "12_steering_vs_prompting", "13_emergent_misalignment", "14_logit_amplification", "15_scorer_calibration",
     "16_ledger", "17_where_refusal_is_written", "18_how_steering_travels", "19_one_coordinate",
-    "21_refusal_is_one_direction", "22_length_and_phrases", "23_amplified_refusals", "24_price_of_steering",
+    "20_base_and_tuned", "21_refusal_is_one_direction", "22_length_and_phrases", "23_amplified_refusals", "24_price_of_steering",
     "25_weak_and_strong_models", "26_detection_and_control", "27_sft_and_dpo",
 )  # fmt: skip
 

@@ -10,7 +10,7 @@ import math
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -44,7 +44,18 @@ _TOLD_AS = {
 
 
 #: what a summary holds of an entry as it is
-_SHOWN = ("model", "revision", "outcome", "on_analogue", "standing", "recorded", "id", "rule", "registered")
+_SHOWN = (
+    "model",
+    "revision",
+    "outcome",
+    "on_analogue",
+    "standing",
+    "recorded",
+    "id",
+    "rule",
+    "registered",
+    "published",
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,7 @@ class Entry:
         order: of being recorded, whatever the clock said; 0 in entries from before it was kept, which come first.
         rule: by which it was decided; 1 in entries from before it was kept (``first_rule``).
         registered: whether and when the criterion had been registered, in words; empty in entries from before that was looked at.
+        published: whether it comes with the project, and was not recorded here. The file does not say so, its place does.
     """
 
     file: Path
@@ -91,6 +103,7 @@ class Entry:
     order: int = 0
     rule: int = 1
     registered: str = ""
+    published: bool = False
 
     @property
     def from_rows(self) -> bool:
@@ -303,6 +316,11 @@ def _whole_entries(folder: Path) -> Iterator[Entry]:
     for file in folder.glob("verdict-*.parquet"):
         with suppress(WorkbenchError):
             yield _read_entry(file)
+
+
+def published_entries() -> list[Entry]:
+    """The verdicts that come with the project, in the order in which they were recorded."""
+    return [replace(entry, published=True) for entry in read_entries(data_folder() / "ledger")]
 
 
 def keep_claim(ledger: Path, claim: Claim) -> None:

@@ -123,10 +123,14 @@ class ArmLabels:
                 f"no baseline on the set {contrast.set!r} (sets: {sets}); a grid gets one by the ratio 0"
             )
         by_cell = own.groupby(["prompt", "arm"])["value"]
-        self.repeats, self.disagreeing = int((by_cell.size() > 1).sum()), int((by_cell.nunique() > 1).sum())
+        self.repeats = int((by_cell.size() > 1).sum())
+        self.disagreeing = int((by_cell.nunique() > 1).sum()) if self.repeats else 0
         self.contrast = contrast
         self.against_controls = contrast.against == "controls"
-        self.table = by_cell.first().unstack("arm")
+        self.table = (
+            by_cell.first().unstack("arm").astype(object)
+        )  # compared as objects: a column of Arrow costs ten times that
+        self.incomplete = frozenset(self.table.columns[self.table.isna().any()])
         self.bases = own.drop_duplicates("prompt").set_index("prompt")["base"].reindex(self.table.index)
         self.arms = own.drop_duplicates("arm").set_index("arm")[["kind", "layer", "ratio"]]
 
@@ -149,7 +153,7 @@ class ArmLabels:
         if arm not in self.table:
             raise unknown("arm", arm, self.table.columns, f" on the set {self.contrast.set!r}")
         values = self.table[arm]
-        if values.isna().any() or self.table[BASELINE_NAME].isna().any():
+        if self.incomplete & {arm, BASELINE_NAME}:
             counts = f"{int(values.notna().sum())} prompts, the baseline {int(self.table[BASELINE_NAME].notna().sum())}"
             raise WorkbenchError(
                 f"arm {arm!r} has {counts} of {len(self.table)}: arms with different denominators do not compare. "

@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING
 
 from workbench._errors import WorkbenchError, check_flag, unknown
 from workbench.claims.claim import Claim
-from workbench.claims.entries import Entry, digest_of, keep_claim, kept_claims, read_entries, write_entry
+from workbench.claims.entries import (
+    Entry,
+    digest_of,
+    keep_claim,
+    kept_claims,
+    published_entries,
+    read_entries,
+    write_entry,
+)
 from workbench.claims.evidence import SCORE, prepare_rows
 from workbench.claims.exchange import unpacked, write_archive
 from workbench.claims.files import claim, logged_claims, own_claims
@@ -199,15 +207,19 @@ def _p_alone(chosen: Claim, more: Mapping) -> float | None:
     return None if math.isnan(measured.p) else float(measured.p)
 
 
-def open(path: str | Path = FOLDER) -> "Ledger":
+def open(path: str | Path = FOLDER, published: bool = False) -> "Ledger":
     """The ledger in a folder, which need not exist yet, or in a file that ``export`` wrote.
+
+    Args:
+        path: of the folder or file.
+        published: whether the verdicts that come with the project stand beside one's own.
 
     Raises WorkbenchError for another file, or a place below one.
     """
     if isinstance(path, str | Path) and os.path.isfile(path) and zipfile.is_zipfile(path):
         return open_exported(path)
     _check_folder(path)
-    return Ledger(Path(path))
+    return Ledger(Path(path), published=check_flag(published, "published"))
 
 
 def open_exported(file: str | Path) -> "Ledger":
@@ -228,7 +240,7 @@ def export(ledger: "Ledger", file: str | Path) -> Path:
     """
     if not isinstance(ledger, Ledger):
         raise WorkbenchError(f"{ledger!r:.60} is no ledger; open it: wb.ledger.open({FOLDER!r})")
-    return write_archive(ledger.path, ledger.entries(), ledger.claims, file)
+    return write_archive(ledger.path, read_entries(ledger.path), ledger.claims, file)
 
 
 def _check_folder(path: str | Path) -> None:
@@ -308,6 +320,7 @@ class Ledger:
 
     path: Path
     unpacked: tempfile.TemporaryDirectory | None = field(default=None, repr=False, compare=False)  # of an exported one
+    published: bool = False  # whether the verdicts that come with the project are among its own
 
     @cached_property
     def claims(self) -> tuple[Claim, ...]:
@@ -317,17 +330,17 @@ class Ledger:
         return (*logged_claims(), *of_project, *kept_claims(self.path))
 
     def entries(self) -> list[Entry]:
-        """Every verdict ever recorded, oldest first."""
-        return read_entries(self.path)
+        """Every verdict ever recorded, oldest first; before them those that come with the project, where these were asked for."""
+        return [*(published_entries() if self.published else ()), *read_entries(self.path)]
 
     def latest(self) -> dict[str, list[Entry]]:
-        """The latest verdict per claim and model; the models of every claim in the order in which the ledger met them.
+        """The latest verdict per claim and model, published and one's own apart; models in the order in which the ledger met them.
 
         A claim that shares the rows of another one has that one's verdicts: one experiment is one entry.
         """
         entries = self.entries()
         order = {model: i for i, model in enumerate(dict.fromkeys(entry.model for entry in entries))}
-        last = {(entry.claim, entry.model): entry for entry in entries}
+        last = {(entry.claim, entry.model, entry.published): entry for entry in entries}
         by_model = sorted(last.values(), key=lambda entry: order[entry.model])
         lines = [line for one in self.claims for line in one.lines()]
         source = {one.id: one.criterion.shares_rows if one.criterion else "" for one in lines}
@@ -361,7 +374,7 @@ class Ledger:
         """One row per claim (or part that is judged apart) and model, and one for each that was not run: a pandas DataFrame.
 
         Columns: claim, part_of, title, audit, logged (value, in ``unit``), minimum, form (of the criterion), unit, outcome, on_analogue,
-        standing, effect, low, high, n, p, model, recorded, rule, registered, reasons.
+        standing, effect, low, high, n, p, model, recorded, rule, registered, published, reasons.
         """
         import pandas as pd
 
@@ -374,6 +387,7 @@ class Ledger:
             "recorded": "",
             "rule": RULE,
             "registered": "",
+            "published": False,
             "reasons": "",
         }
         nothing |= dict.fromkeys(("effect", "low", "high", "n", "p"), float("nan"))

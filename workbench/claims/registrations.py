@@ -10,10 +10,12 @@ from dataclasses import asdict, dataclass, is_dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, logger
 from workbench._files import content_key, whole
 from workbench.claims.claim import Claim
 from workbench.claims.entries import criterion_as_json, keep_claim, versions
+
+log = logger(__name__)
 
 _FOLDER = "registered"
 _FORM = 1  # of the files
@@ -104,17 +106,35 @@ def registrations(ledger: str | Path, claim: Claim) -> list[Registration]:
     Raises:
         WorkbenchError: a file that is none; it is named. Or one whose hash is not that of what it holds.
     """
-    wanted, there = claim_hash(claim), []
-    for file in sorted((Path(ledger) / _FOLDER).glob(f"{claim.id}-*.json")):
+    there, broken = _read_all(Path(ledger), claim)
+    if broken:
+        raise broken[0]
+    return there
+
+
+def _read_all(ledger: Path, claim: Claim) -> tuple[list[Registration], list[WorkbenchError]]:
+    """The registrations of a claim as it is now, oldest first; and what is wrong with files that should be some."""
+    wanted, there, broken = claim_hash(claim), list[Registration](), list[WorkbenchError]()
+    for file in sorted((ledger / _FOLDER).glob(f"{claim.id}-*.json")):
         try:
-            said = Registration(**json.loads(file.read_text(encoding="utf-8")))
-            datetime.fromisoformat(said.time)
-        except (OSError, ValueError, TypeError) as error:
-            raise WorkbenchError(f"{file} is no registration ({error}); move it away") from error
-        if said.hash != content_key([said.criterion, said.checks], length=64):
-            raise WorkbenchError(f"{file}: its hash is not that of what it holds; it was changed, so move it away")
+            said = _read(file)
+        except WorkbenchError as error:
+            broken.append(error)
+            continue
         there += [said] * (said.claim == claim.id and said.hash == wanted)
-    return sorted(there, key=lambda one: one.time)
+    return sorted(there, key=lambda one: one.time), broken
+
+
+def _read(file: Path) -> Registration:
+    try:
+        said = Registration(**json.loads(file.read_text(encoding="utf-8")))
+        if datetime.fromisoformat(said.time).tzinfo is None:
+            raise ValueError(f"its time {said.time!r:.40} has no zone")
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise WorkbenchError(f"{file} is no registration ({error}); move it away") from error
+    if said.hash != content_key([said.criterion, said.checks], length=64):
+        raise WorkbenchError(f"{file}: its hash is not that of what it holds; it was changed, so move it away")
+    return said
 
 
 def written_times(store: str | Path, keys: Iterable[str]) -> list[str]:
@@ -135,10 +155,19 @@ def written_times(store: str | Path, keys: Iterable[str]) -> list[str]:
 def standing_of_rule(ledger: str | Path, claim: Claim, written: Sequence[str]) -> str:
     """What can be said of when the criterion of a claim was fixed: a sentence; empty where it was not registered.
 
+    A file that is broken keeps no verdict from being recorded: it is named in a warning, and counted in the sentence.
+
     Args:
         written: when each of the rows was written, UTC; empty where that is not known.
     """
-    known = registrations(ledger, claim)
+    known, broken = _read_all(Path(ledger), claim)
+    for error in broken:
+        log.warning("%s; it was not counted", error)
+    lost = f"{len(broken)} broken registration{'s were' if len(broken) > 1 else ' was'} not counted."
+    return " ".join(filter(None, (_said_of(known, written), lost if broken else "")))
+
+
+def _said_of(known: Sequence[Registration], written: Sequence[str]) -> str:
     if not known:
         return ""
     first = known[0]

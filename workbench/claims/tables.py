@@ -28,9 +28,14 @@ def effect_text(verdict: Mapping) -> str:
     return f"{value} [{low}, {high}] n={verdict['n']}"
 
 
+def model_text(verdict: Mapping) -> str:
+    """The model, and whether the verdict comes with the project."""
+    return verdict["model"] + ", published" * verdict.get("published", False)
+
+
 def verdict_text(verdict: Mapping) -> str:
     """Outcome, effect and model in one line."""
-    return "  ".join(filter(None, (outcome_text(verdict), effect_text(verdict), verdict["model"])))
+    return "  ".join(filter(None, (outcome_text(verdict), effect_text(verdict), model_text(verdict))))
 
 
 def _lines(records: Sequence[Mapping]) -> Iterator[tuple[str, ...]]:
@@ -40,7 +45,7 @@ def _lines(records: Sequence[Mapping]) -> Iterator[tuple[str, ...]]:
         rests += f" (with {record['shares_rows']})" if record.get("shares_rows") else ""
         about = (record["id"] + rests, record["title"], verdict_name(audit) if "audit" in record else "")
         for verdict in record["verdicts"]:
-            yield (*about, outcome_text(verdict), effect_text(verdict), verdict["model"])
+            yield (*about, outcome_text(verdict), effect_text(verdict), model_text(verdict))
         if not record["verdicts"]:
             yield (*about, "not run", "", "")
 

@@ -133,6 +133,12 @@ def _check_estimate(estimate: object, name: str) -> None:
         raise WorkbenchError(
             f"{name} {value} from {low} to {high}: expected a finite number, and bounds that do not cross"
         )
+    if (
+        max(low - value, value - high) > (high - low) / 2
+    ):  # the interval of a bootstrap may leave its value out, but not by far
+        raise WorkbenchError(
+            f"{name} {value} lies far outside its interval, {low} to {high}; expected wb.Estimate(value, low, high, n, method)"
+        )
     if not isinstance(n, Integral) or isinstance(n, bool) or n < 0:
         raise WorkbenchError(f"{name} has n={n!r:.30}; expected how many units are behind it, a whole number from 0")
 

@@ -246,7 +246,11 @@ def _about(row) -> str:  # a row of the frame, as pandas gives it
 
 def _measured(row) -> str:
     analogue = {"another": ", on another model", "logged": ""}.get(row.standing, ", on analogue" * row.on_analogue)
-    lines = [f"{row.outcome}{analogue}" + (f": {escape(row.model)}" if row.model else "")]
+    lines = [
+        f"{row.outcome}{analogue}"
+        + (f": {escape(row.model)}" if row.model else "")
+        + ", published" * bool(row.published)
+    ]
     if np.isfinite(row.effect):
         lines.append(f"{number(row.effect)} [{number(row.low)}, {number(row.high)}], n = {row.n:.0f}")
         lines.append(f"in {_fold(row.unit)}; minimum {number(row.minimum)}")

@@ -14,7 +14,7 @@ import torch
 
 from workbench._errors import WorkbenchError
 from workbench.generation.applied import alone
-from workbench.generation.completions import Completions, complete
+from workbench.generation.completions import Completions, complete, refuse_nan
 from workbench.generation.engine import Batch, Writer, first_logits, mark_failed, read_shared
 from workbench.generation.generate import continue_tokens
 from workbench.models.model import Encoded, Model
@@ -157,7 +157,9 @@ def _last_logits(model: Model, chats: Encoded) -> torch.Tensor:
         for rows, many in first_logits(model, chats, batch_size=16)
         for row, x in zip(rows, many.cpu(), strict=True)
     ]
-    return torch.stack([x for _, x in sorted(by_row, key=itemgetter(0))])
+    logits = torch.stack([x for _, x in sorted(by_row, key=itemgetter(0))])
+    refuse_nan(model, logits.sum(-1).tolist(), [Steer()] * len(chats))
+    return logits
 
 
 def _amplified(target: torch.Tensor, baseline: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:

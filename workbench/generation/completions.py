@@ -4,6 +4,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from workbench._errors import WorkbenchError, check_flag
 from workbench.models.chats import control_tokens
 from workbench.models.identity import known_revision
@@ -114,11 +116,10 @@ def complete(
         WorkbenchError: a row that failed, with its prompt, Steer and dose; nothing is made of it.
     """
     if failed := [row for row, ids in enumerate(tokens) if ids and ids[-1] == FAILED]:
-        steer = steers[failed[0]]
-        raise WorkbenchError(
-            f"{model.name} in {model.dtype} returned NaN for {len(failed)} of {len(tokens)} rows, first for prompt "
-            f"{prompts[failed[0]].id!r} under {steer} (dose {steer.dose:g}), at token {len(tokens[failed[0]])}; steer less, "
-            "or load the model in float32. wb.sweep keeps such rows as failed and goes on"
+        first = failed[0]
+        where = f"prompt {prompts[first].id!r}, at token {len(tokens[first])},"
+        raise no_numbers(
+            model, where, steers[first], len(failed), len(tokens), ". wb.sweep keeps such rows as failed and goes on"
         )
     written = [written_by(model, ids, max_new_tokens) for ids in tokens]
     return Completions(
@@ -139,6 +140,33 @@ def complete(
         system=system,
         template=json.dumps(dict(model.template), sort_keys=True, default=str),
     )
+
+
+def no_numbers(model: Model, first: str, steer: Steer, failed: int, of: int, more: str = "") -> WorkbenchError:
+    """The error for rows that a model gave no numbers for: how many, and the first of them with its Steer."""
+    return WorkbenchError(
+        f"{model.name} in {model.dtype} returned NaN for {failed} of {of} rows, first for {first} under {steer} "
+        f"(dose {steer.dose:g}); steer less, or load the model in float32{more}"
+    )
+
+
+def refuse_nan(
+    model: Model, values: Sequence[float] | np.ndarray, steers: Sequence[Steer], names: Sequence[str] = ()
+) -> None:
+    """Raise WorkbenchError where a value is NaN, and name the first such row and its Steer.
+
+    Args:
+        values: one number per row, [row].
+        steers: that each row was read under.
+        names: of the rows, e.g. the ids of prompts; by default their numbers.
+
+    >>> refuse_nan(model, [0.5, 1.0], [wb.Steer()] * 2)
+    """
+    failed = np.flatnonzero(np.isnan(np.asarray(values)))
+    if len(failed):
+        first = int(failed[0])
+        where = f"prompt {names[first]!r}" if names else f"row {first + 1}"
+        raise no_numbers(model, where, steers[first], len(failed), len(values))
 
 
 #: What can be read: what a model wrote, prompts with or without an answer, or (prompt, response) pairs.

@@ -6,6 +6,7 @@ vLLM is imported when it is first asked for, and runs in processes of its own; w
 import atexit
 import contextlib
 import copy
+import fcntl
 import importlib
 import multiprocessing.connection
 import os
@@ -17,7 +18,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -55,6 +56,9 @@ _PASS = 8192
 
 #: finished rows are handed on this often, in seconds
 _OFTEN = 0.5
+
+#: in the folder of a copy of weights, and beside these folders
+_LOCK = ".lock"
 
 _SETTINGS = {
     "VLLM_USE_V2_MODEL_RUNNER": "0",  # its batches are others, and our hooks were not tested with them
@@ -431,7 +435,7 @@ def _weights(model: Model) -> tuple[Path, bool]:
             return files.folder, False
     folder = cache_folder() / "vllm" / uuid.uuid4().hex
     try:
-        folder.mkdir(parents=True)
+        _hold(folder)
         twin = copy.copy(model.hf)  # saving writes into the configuration, which is part of the model's revision
         twin.config, twin.generation_config = (copy.deepcopy(c) for c in (model.hf.config, model.hf.generation_config))
         with _quiet():
@@ -443,6 +447,24 @@ def _weights(model: Model) -> tuple[Path, bool]:
             "another place with WORKBENCH_CACHE"
         ) from error
     return folder, True
+
+
+#: copies of weights that this process made, each with its lock, which the system opens when the process ends
+_HELD: dict[Path, IO] = {}
+
+
+def _hold(folder: Path) -> None:
+    """Make a folder with a lock in it that lasts as long as this process; copies whose lock nobody holds any more are removed."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / _LOCK).open("w") as one_at_a_time:
+        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+        for lock in folder.parent.glob(f"*/{_LOCK}"):
+            with contextlib.suppress(OSError), lock.open() as left:
+                fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(lock.parent, ignore_errors=True)
+        folder.mkdir()
+        _HELD[folder] = (folder / _LOCK).open("w")
+        fcntl.flock(_HELD[folder], fcntl.LOCK_EX)
 
 
 @contextlib.contextmanager

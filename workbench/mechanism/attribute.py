@@ -19,7 +19,7 @@ from torch import Tensor
 
 from workbench._errors import Bar, WorkbenchError
 from workbench.generation.applied import Applied, alone, check_all, check_direction, check_model, check_sizes
-from workbench.generation.completions import Completions, Texts
+from workbench.generation.completions import Completions, Texts, refuse_nan
 from workbench.generation.recorder import Chats
 from workbench.mechanism.readout import OPENINGS, Answers, Readout, norm_scale, opening_vector
 from workbench.models.hooks import blocks, reading
@@ -129,7 +129,7 @@ def attribute(
 
     Raises:
         WorkbenchError: a direction that is not in the residual stream or not of this model, a Steer that does not fit, heads under an
-            edit between them and the stream; before any compute.
+            edit between them and the stream; before any compute. Also a text for which the model returns NaN.
 
     >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
     >>> parts = attribute(model, tiny_pairs.positive, d, heads=True, random=3)
@@ -169,6 +169,8 @@ def attribute(
         name: _decomposed(model, encoded, steers, basis, site, positions, heads, d is None, batch_size, name)
         for name, steers in runs.items()
     }
+    for name, parts in values.items():
+        refuse_nan(model, parts[_TOTAL][:, 0].tolist(), runs[name], chats.ids)
     if steered:
         order = list(dict.fromkeys([*values["base"], *values["steered"]]))
         nothing = torch.zeros(len(chats), len(basis), dtype=torch.float64)

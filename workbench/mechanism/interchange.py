@@ -14,11 +14,11 @@ from torch import Tensor
 
 from workbench._errors import WorkbenchError, unknown
 from workbench.generation.applied import check_direction, check_model, check_sizes
-from workbench.mechanism.aligned import Aligned, aligned
+from workbench.mechanism.aligned import Aligned
 from workbench.mechanism.passes import Metric, Row, Seen, Write, run, see
-from workbench.mechanism.patch import WAYS
+from workbench.mechanism.patch import WAYS, Side, two_runs, two_sides
 from workbench.models.model import Model
-from workbench.models.prompts import Pairs
+from workbench.models.prompts import Pairs, Prompt, Prompts
 from workbench.statistics import inputs
 from workbench.steering.directions import Direction, Directions
 from workbench.steering.positions import PROMPT, Positions, as_positions
@@ -35,12 +35,13 @@ Swap = Callable[[Tensor, Tensor], Tensor]
 
 def interchange(
     model: Model,
-    pairs: Pairs,
+    pairs: Pairs | Prompts | Sequence[str | Prompt],
     d: Direction | Directions | Sequence[Direction],
     metric: Direction | str | Callable = "refusal",
     on: Positions | str = PROMPT[-1],
     *,
     random: int = 10,
+    source: Steer | Model | None = None,
     control: Pairs | None = None,
     ways: Sequence[str] = WAYS,
     batch_size: int = 128,
@@ -49,9 +50,10 @@ def interchange(
 
     Args:
         model: its plain module runs.
-        pairs: a contrast set whose prompts belong together, by ``base`` or by order; not the prompts that the direction is from.
+        pairs: a contrast set whose prompts belong together, by ``base`` or by order; with ``source=``, prompts. They should not be
+            those that the direction is from.
         d: a Direction; Directions, each at its layer; or a list of Directions at one site, whose span is interchanged.
-        metric, on, control, ways, batch_size: as for ``patch``.
+        metric, on, source, control, ways, batch_size: as for ``patch``.
         random: seeds of each control basis; 0 leaves them out.
 
     Returns:
@@ -84,12 +86,13 @@ def interchange(
         raise WorkbenchError(
             f"{late[0]!r} comes after {number.site!r}, where the metric is read; nothing could change there"
         )
-    matches = {"pairs": aligned(model, pairs, positions, number.site is None, False)}
+    matches = {"pairs": two_runs(model, pairs, source, positions, number.site is None)}
     if control is not None:
-        matches["control"] = aligned(model, control, positions, number.site is None, False)
+        matches["control"] = two_runs(model, control, source, positions, number.site is None)
     lines: list[tuple] = []
     for name, match in matches.items():
-        lines += _interchanged(model, name, match, bases, number, random, ways, batch_size)
+        sides = two_sides(model, match, source)
+        lines += _interchanged(name, match, sides, bases, number, random, ways, batch_size)
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
@@ -121,27 +124,24 @@ def _bases(model: Model, d: object) -> dict[Site, Tensor]:
 
 
 def _interchanged(
-    model: Model,
     name: str,
     match: Aligned,
+    sides: tuple[Side, Side],
     bases: dict[Site, Tensor],
     metric: Metric,
     random: int,
     ways: Sequence[str],
     batch_size: int,
 ) -> list[tuple]:
-    ours, theirs = (tuple(pair[i] for pair in match.tokens) for i in (0, 1))
-    sites = tuple(bases)
     shown = [
-        see(model, chats, Steer(), sites, tokens, metric, label=f"{name}: activations")
-        for chats, tokens in ((match.first, ours), (match.second, theirs))
+        see(one.model, one.chats, one.steer, tuple(bases), one.tokens, metric, label=f"{name}: activations")
+        for one in sides
     ]
     swaps = {site: _swaps(basis, site, shown, random) for site, basis in bases.items()}
     lines: list[tuple] = []
     for way in ways:
         a, b = (0, 1) if way == "denoise" else (1, 0)
-        source, target = shown[a], shown[b]
-        chats, tokens = ((match.first, ours), (match.second, theirs))[b]
+        source, target, side = shown[a], shown[b], sides[b]
         rows, told = [], []
         for site, kinds in swaps.items():
             for basis, seed, swap in kinds:
@@ -149,9 +149,9 @@ def _interchanged(
                     mine, other = (seen.activations[site][pair] for seen in (target, source))
                     values = swap(mine.double().cpu(), other.double().cpu())
                     moved = float((values - mine.double().cpu()).norm(dim=-1).mean())
-                    rows.append(Row(pair, writes=(Write(site, tokens[pair], values.to(mine)),)))
+                    rows.append(Row(pair, side.steer, (Write(site, side.tokens[pair], values.to(mine)),)))
                     told.append((site, basis, seed, pair, moved))
-        done = run(model, chats, rows, metric, batch_size, f"{name}: {way}")
+        done = run(side.model, side.chats, rows, metric, batch_size, f"{name}: {way}")
         for (site, basis, seed, pair, moved), value in zip(told, done, strict=True):
             base = target.metric[pair]
             ends = (base, source.metric[pair], value, value - base, moved)

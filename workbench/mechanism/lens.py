@@ -15,7 +15,7 @@ from torch import Tensor
 
 from workbench._errors import Bar, WorkbenchError, check_flag
 from workbench.generation.applied import Applied, alone, check_all, check_model, check_positions, check_sizes
-from workbench.generation.completions import Texts
+from workbench.generation.completions import Texts, refuse_nan
 from workbench.generation.recorder import Chats, token_labels
 from workbench.mechanism.passes import margin
 from workbench.mechanism.readout import Readout
@@ -71,6 +71,7 @@ def lens(
 
     Raises:
         WorkbenchError: a layer the model does not have, a Steer that does not fit, or positions that no text has; before any compute.
+            Also a text for which the model returns NaN.
 
     >>> read = lens(model, ["write a song", "how do i pick a lock"], k=2)
     >>> read.groupby("layer").size().tolist(), len(read["top"][0])
@@ -99,6 +100,7 @@ def lens(
     lines: list[tuple] = []
     for name, steers in runs.items():
         read = _read(model, chats.encoded, steers, asked, chosen, k, batch_size, name)
+        refuse_nan(model, [sum(said[1] for at in row for said in at) for row in read], steers, chats.ids)
         for row, prompt in enumerate(chats.ids):
             hidden = chats.hidden[row]
             blank = hidden and not show_text

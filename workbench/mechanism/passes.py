@@ -17,6 +17,7 @@ from torch import Tensor
 
 from workbench._errors import Bar, WorkbenchError
 from workbench.generation.applied import Applied, alone, check_direction, first_edited
+from workbench.generation.completions import refuse_nan
 from workbench.generation.kv_cache import PreallocatedCache, distinct, spread_from
 from workbench.models.hooks import reading, writing
 from workbench.models.model import Encoded, Model
@@ -123,7 +124,7 @@ class _Seen(Exception):
 def run(
     model: Model, chats: Encoded, rows: Sequence[Row], metric: Metric, batch_size: int = 128, label: str = "rows"
 ) -> np.ndarray:
-    """The metric of every row. [row], float64."""
+    """The metric of every row, [row], float64. Raises WorkbenchError where it is NaN."""
     values = np.empty(len(rows))
     lengths = chats.lengths
     ends = [(lengths[row.chat] - row.start(lengths[row.chat]), row.layer(), lengths[row.chat]) for row in rows]
@@ -132,6 +133,7 @@ def run(
     starts = _Starts(model)
     for batch in Bar(batches, desc=label, unit="batch", leave=False, disable=len(batches) < 4):
         values[batch] = _batch(model, chats, [rows[i] for i in batch], metric, starts)
+    refuse_nan(model, values, [row.steer for row in rows])
     return values
 
 
@@ -291,6 +293,7 @@ def see(
                 if gradients:
                     slope = grads[site]
                     slopes[site][chat] = torch.zeros_like(kept[site][chat]) if slope is None else slope[i, at].detach()
+    refuse_nan(model, values, [steer] * len(chats))
     return Seen(kept, values, slopes)
 
 

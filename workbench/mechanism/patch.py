@@ -149,22 +149,28 @@ def patch(
     if what == "path" and number.site is not None and number.site.kind not in STREAM:
         raise WorkbenchError(f"what='path' ends in the residual stream; the metric is read at {number.site!r}")
     answer = number.site is None
-    matches = {"pairs": _match(model, pairs, source, positions, answer, each)}
+    matches = {"pairs": two_runs(model, pairs, source, positions, answer, each)}
     if control is not None:
-        matches["control"] = _match(model, control, source, positions, answer, each)
+        matches["control"] = two_runs(model, control, source, positions, answer, each)
     lines: list[tuple] = []
     chosen: dict[str, set[int]] = {}
     for name, match in matches.items():
-        sides = _sides(model, match, source)
+        sides = two_sides(model, match, source)
         lines += _patched(name, match, sides, cells, what == "path", number, each, screen, ways, batch_size, chosen)
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
-def _match(model: Model, pairs: Any, source: Steer | Model | None, on: Positions, answer: bool, each: bool) -> Aligned:
+def two_runs(
+    model: Model, pairs: Any, source: Steer | Model | None, on: Positions, answer: bool, each: bool = False
+) -> Aligned:
+    """The chats of both runs: of a contrast set, or with ``source=`` those of the same prompts twice.
+
+    Raises WorkbenchError for one where the other is needed, and as ``aligned`` does.
+    """
     if source is None:
         if not isinstance(pairs, Pairs):
             raise WorkbenchError(
-                "patch() wants two runs: a contrast set, e.g. wb.pairs('refusal').dev, or prompts with source=, a Steer or a Model"
+                "expected two runs: a contrast set, e.g. wb.pairs('refusal').dev, or prompts with source=, a Steer or a Model"
             )
         return aligned(model, pairs, on, answer, each)
     if isinstance(pairs, Pairs):
@@ -172,7 +178,7 @@ def _match(model: Model, pairs: Any, source: Steer | Model | None, on: Positions
     return same_chats(model, pairs, on, answer, each)
 
 
-def _sides(model: Model, match: Aligned, source: Steer | Model | None) -> tuple[Side, Side]:
+def two_sides(model: Model, match: Aligned, source: Steer | Model | None) -> tuple[Side, Side]:
     """The run whose activations are the source of "denoise" (positive, steered, or another model's), and the other one."""
     ours, theirs = (tuple(pair[i] for pair in match.tokens) for i in (0, 1))
     other, steer = model, Steer()

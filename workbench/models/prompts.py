@@ -66,6 +66,8 @@ class Prompt:
             object.__setattr__(self, flag, as_flag(getattr(self, flag), flag))
         if isinstance(self.messages, str | Mapping) or not isinstance(self.messages, Sequence):
             raise WorkbenchError(f"messages={self.messages!r:.60}: expected a list of messages, one a turn")
+        if not self.messages and self.messages != ():
+            raise WorkbenchError(f"messages={self.messages!r}: a conversation has at least one message, the user's")
         if self.messages:
             self._settle(tuple(_as_turn(message, i) for i, message in enumerate(self.messages, 1)))
         object.__setattr__(self, "messages", tuple(self.messages))

@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from workbench._errors import WorkbenchError
-from workbench.generation.completions import Completions, Texts, as_pairs, encode_pairs
+from workbench.generation.applied import check_model
+from workbench.generation.completions import Completions, Texts, as_pairs, encode_pairs, refuse_nan
 from workbench.generation.recorder import trace
 from workbench.generation.reread import batches, log_probabilities, surprise
 from workbench.models.model import Encoded, Model
@@ -38,17 +39,26 @@ def kl_per_token(
         the last token of a row.
 
     Raises:
-        WorkbenchError: texts without responses, a Steer that does not fit, or pairs without ``steer=``.
+        WorkbenchError: texts without responses, a Steer that does not fit, or pairs without ``steer=``; before any compute. Also a
+            text for which the model returns NaN.
 
     >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
     >>> done = wb.generate(model, ["write a song"], wb.add(d, ratio=0.3), max_new_tokens=4)
     >>> (kl_per_token(model, done) > 0).all(), (kl_per_token(model, done, wb.Steer()) == 0).all()
     (np.True_, np.True_)
     """
+    check_model(model)
     if steer is None and not isinstance(texts, Completions):
         raise WorkbenchError("only Completions know how they were steered; pass steer=, e.g. wb.add(d, ratio=0.3)")
     own = texts.steers if isinstance(texts, Completions) else ()
     chats, steers = _encode(model, texts, own if steer is None else steer, batch_size)
+    divergence = _divergence(model, chats, steers, batch_size)
+    refuse_nan(model, _mean(divergence, chats, empty=0.0), steers)
+    return divergence
+
+
+def _divergence(model: Model, chats: Encoded, steers: Sequence[Steer], batch_size: int) -> np.ndarray:
+    """As ``kl_per_token``; NaN where the model returns that."""
     divergence = _empty(chats)
     for rows in batches(model, chats, steers, batch_size):
         part = chats.take(rows)
@@ -77,12 +87,17 @@ def cross_entropy(
         Nats per response token, float64; NaN for an empty response. ``np.exp`` of it is the perplexity.
 
     Raises:
-        WorkbenchError: texts without responses, or a Steer that does not fit.
+        WorkbenchError: texts without responses, or a Steer that does not fit; before any compute. Also a text for which the model
+            returns NaN.
 
     >>> np.isnan(cross_entropy(model, [("write a song", "the red bird"), ("write a song", "")]))
     array([False,  True])
     """
-    return _mean(surprise_per_token(model, texts, steer, batch_size))
+    check_model(model)
+    chats, steers = _encode(model, texts, steer, batch_size)
+    nats = _surprise(model, chats, steers, batch_size)
+    refuse_nan(model, _mean(nats, chats, empty=0.0), steers)
+    return _mean(nats, chats)
 
 
 def surprise_per_token(
@@ -91,8 +106,11 @@ def surprise_per_token(
     steer: Steer | Sequence[Steer] = Steer(),  # noqa: B008 (frozen)
     batch_size: int = 8,
 ) -> Float[np.ndarray, "batch pos"]:
-    """Minus the log-probability of every response token, in nats; NaN after the last. As ``cross_entropy``."""
-    chats, steers = _encode(model, texts, steer, batch_size)
+    """Minus the log-probability of every response token, in nats; NaN after the last, or where the model returns that."""
+    return _surprise(model, *_encode(model, texts, steer, batch_size), batch_size)
+
+
+def _surprise(model: Model, chats: Encoded, steers: Sequence[Steer], batch_size: int) -> np.ndarray:
     nats = _empty(chats)
     for rows in batches(model, chats, steers, batch_size):
         _fill(nats, chats, rows, surprise(model, chats.take(rows), [steers[row] for row in rows]).double())
@@ -132,15 +150,18 @@ def _fill(values: np.ndarray, chats: Encoded, rows: Sequence[int], batch: Tensor
 def _mean_kl(
     model: Model, prompts: Sequence[str | Prompt], texts: Sequence[str], steers: Sequence[Steer]
 ) -> Sequence[float]:
-    per_token = kl_per_token(model, list(zip(prompts, texts, strict=True)), steers)  # type: ignore[arg-type]
-    return _mean(per_token).tolist()
+    chats, each = _encode(model, list(zip(prompts, texts, strict=True)), steers, _KL_BATCH)  # type: ignore[arg-type]
+    return _mean(_divergence(model, chats, each, _KL_BATCH), chats).tolist()
 
 
-def _mean(per_token: np.ndarray) -> np.ndarray:
-    """Over the tokens of each row; NaN for a row without any."""
-    counts = (~np.isnan(per_token)).sum(-1)
-    return np.where(counts > 0, np.nansum(per_token, -1) / np.maximum(counts, 1), np.nan)
+def _mean(per_token: np.ndarray, chats: Encoded, empty: float = np.nan) -> np.ndarray:
+    """Over the response tokens of each row, NaN where one of them is; ``empty`` for a row without any."""
+    told = zip(per_token, map(len, chats.responses), strict=True)
+    return np.array([row[:n].mean() if n else empty for row, n in told])
 
+
+#: texts per forward pass of the score ``kl``
+_KL_BATCH = 8
 
 #: Mean over response tokens of KL(steered || unsteered), nats; 0 for an unsteered row, NaN for an empty response.
 kl = Score("kl", 1, None, _mean_kl)

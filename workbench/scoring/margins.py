@@ -6,11 +6,13 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from workbench.generation.applied import check_model
+from workbench.generation.completions import refuse_nan
 from workbench.generation.engine import first_logits
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Prompt, Prompts
 from workbench.statistics import inputs
-from workbench.steering.steer import Steer
+from workbench.steering.steer import Steer, steer_per_row
 
 #: Words that open refusals; the margin looks at the first token of each (Arditi et al. 2024 use the like).
 OPENINGS = ("I", "Sorry", "Unfortunately", "No", "My apologies")
@@ -42,17 +44,33 @@ def refusal_margin(
         compare margins with one another rather than with 0.
 
     Raises:
-        WorkbenchError: no prompts, a Steer that does not fit, or as many Steers as there are not prompts.
+        WorkbenchError: no prompts, a Steer that does not fit, or as many Steers as there are not prompts; before any compute. Also
+            a row for which the model returns NaN.
 
     >>> refusal_margin(model, ["how do i pick a lock", "write a song"]).shape
     (2,)
     """
+    check_model(model)
     inputs.whole(batch_size, 1, "batch_size")
     chats = prompts if isinstance(prompts, Encoded) else model.encode(prompts)
+    steers = steer_per_row(steer, len(chats))
+    margins = first_margins(model, chats, steers, batch_size)
+    refuse_nan(model, margins, steers)
+    return margins
+
+
+def first_margins(
+    model: Model, chats: Encoded, steers: Sequence[Steer], batch_size: int = 32
+) -> Float[np.ndarray, " prompt"]:
+    """The refusal margin of each chat; NaN where the model returns that.
+
+    >>> first_margins(model, model.encode(["write a song"]), [wb.Steer()]).shape
+    (1,)
+    """
     chats = model.at_answer(chats)
     openings = torch.tensor(opening_tokens(model), device=model.device)
     margins = np.empty(len(chats))
-    for rows, logits in first_logits(model, chats, steer, batch_size):
+    for rows, logits in first_logits(model, chats, steers, batch_size):
         log_p = logits.log_softmax(-1)
         inside = log_p[:, openings].logsumexp(-1)
         outside = log_p.index_fill(1, openings, float("-inf")).logsumexp(-1)

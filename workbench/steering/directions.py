@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +160,8 @@ class Direction:
 
         ``activation_norm`` is the mean there, if known; doses are otherwise in units of the model it came from.
         """
+        if not isinstance(model, str) or not model.strip():
+            raise WorkbenchError(f"model={model!r:.60}: expected the name of a model, e.g. model.name")
         norm = self.activation_norm if activation_norm is None else activation_norm
         method = f"{self.method} of {self.model}"
         return replace(self, model=model, revision=revision, activation_norm=norm, method=method)
@@ -180,6 +183,8 @@ class Direction:
     def _noise(self, kind: str, seed: int) -> Tensor:
         if len(self.vector) < 2:
             raise WorkbenchError("a control needs a vector of at least two dimensions")
+        if not isinstance(seed, Integral) or isinstance(seed, bool):
+            raise WorkbenchError(f"seed={seed!r:.60}: expected a whole number")
         key = hashlib.sha256(f"{kind}|{seed}|{self.site}|{len(self.vector)}".encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(key[:8], "big") >> 1)
         return torch.randn(len(self.vector), generator=generator, dtype=torch.float64)

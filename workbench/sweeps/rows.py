@@ -29,7 +29,7 @@ from workbench.models.identity import known_revision, revision_now
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Pairs, Prompt, Prompts, as_prompts
 from workbench.scoring.labels import thought_opened
-from workbench.scoring.margins import refusal_margin
+from workbench.scoring.margins import first_margins, refusal_margin
 from workbench.scoring.scores import Scorer
 from workbench.steering.arms import Arm
 
@@ -248,9 +248,9 @@ def _stored_frame(
 
 
 def read_margins(model: Model, rows: Sequence[Job], batch_size: int = 32) -> dict[str, float]:
-    """The refusal margin of each row, by key; each key is read once."""
+    """The refusal margin of each row, by key, NaN where the model returns that; each key is read once."""
     items = list({row.key: row for row in rows}.values())
-    values = refusal_margin(model, encoded_jobs(model, items), [row.arm.steer for row in items], batch_size)
+    values = first_margins(model, encoded_jobs(model, items), [row.arm.steer for row in items], batch_size)
     return {row.key: float(value) for row, value in zip(items, values, strict=True)}
 
 

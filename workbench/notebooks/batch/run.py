@@ -9,6 +9,7 @@ from pathlib import Path
 
 from workbench._errors import Bar, WorkbenchError
 from workbench.notebooks.batch.journal import Ended, Journal, content_key, estimate
+from workbench.notebooks.batch.measured import Elsewhere, missing
 from workbench.notebooks.batch.plan import BatchPlan, Execution
 from workbench.notebooks.batch.process import execute_apart, threads_each
 
@@ -23,24 +24,30 @@ class Agenda:
     resume: bool = False
 
     def text(self, jobs: int) -> str:
-        """What will run and how long it takes, from how long the same executions took before."""
-        known = Journal(self.runs).seconds()
+        """What will run and how long it takes: as long as it took here before, else as long as it took where it was measured."""
+        here, elsewhere = Journal(self.runs).seconds(), Elsewhere.read()
         to_run = [execution for execution, _ in self.executions]
-        lines = [(one.name, _duration(known[one.name]) if one.name in known else "unknown") for one in to_run]
+        known = {**elsewhere.of(to_run), **here}
+        lines = [(one.name, _duration(known[one.name]) if one.name in known else missing(one)) for one in to_run]
+        lines = [(name, what + " *" * (name in known and name not in here)) for name, what in lines]
+        note = f"\n* {elsewhere.where}" * any(what.endswith("*") for _, what in lines)
         lines += [(one.name, "done, will be skipped") for one in self.done]
         width = max((len(name) for name, _ in lines), default=0)
         total, unknown = estimate(to_run, known, jobs)
         said = "unknown" if unknown == len(to_run) and unknown else _duration(total)
         more = f", and {unknown} of unknown duration" if 0 < unknown < len(to_run) else ""
         shown = "\n".join(f"{name:<{width}}  {what}" for name, what in lines)
-        return f"{shown}\n\n{len(to_run)} to run, {len(self.done)} done; estimated time: {said}{more}"
+        return f"{shown}\n{note}\n{len(to_run)} to run, {len(self.done)} done; estimated time: {said}{more}"
 
     def record(self, jobs: int) -> dict[str, object]:
-        """The same as plain data. Seconds are None where no execution of that name ended before."""
-        known, to_run = Journal(self.runs).seconds(), [execution for execution, _ in self.executions]
+        """The same as plain data. Seconds are None where no execution of that name was ever measured."""
+        here, to_run = Journal(self.runs).seconds(), [execution for execution, _ in self.executions]
+        known = {**Elsewhere.read().of(to_run), **here}
         total, unknown = estimate(to_run, known, jobs)
         return {
-            "to_run": [{"name": one.name, "seconds": known.get(one.name)} for one in to_run],
+            "to_run": [
+                {"name": one.name, "seconds": known.get(one.name), "measured_here": one.name in here} for one in to_run
+            ],
             "done": [one.name for one in self.done],
             "estimated_seconds": total,
             "unknown": unknown,
@@ -58,8 +65,7 @@ def agenda(plan: BatchPlan, runs: str | Path = "runs", resume: bool = False) -> 
 
     >>> plan = wb.batch.read_plan("quick", "notebooks").only(["03", "16"])
     >>> print(wb.batch.agenda(plan, folder).text(jobs=1))  # doctest: +ELLIPSIS
-    smollm2-refusal/quick/03_layer_polarity  unknown
-    ...
+    smollm2-refusal/quick/03_layer_polarity  ...
     """
     journal, keys = Journal(Path(runs)), [(execution, content_key(execution)) for execution in plan.executions]
     fresh = [resume and journal.is_done(execution, key) for execution, key in keys]

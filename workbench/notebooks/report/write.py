@@ -74,8 +74,8 @@ class Pages:
 
     @cached_property
     def ledger(self) -> Ledger:
-        """The ledger of the runs."""
-        return open_ledger(self.runs / "ledger")
+        """The ledger of the runs, beside what comes with the project."""
+        return open_ledger(self.runs / "ledger", published=True)
 
     @cached_property
     def books(self) -> list[Book]:
@@ -241,7 +241,7 @@ class Pages:
 
     def write_environment(self) -> None:
         """Versions and hardware, as a page and as JSON, graded by how much they matter."""
-        entries = self.ledger.entries()
+        entries = [entry for entry in self.ledger.entries() if not entry.published]
         items = manifest(entries, self.books, self.notebooks)
         self._write("manifest.json", json.dumps([asdict(i) for i in items], indent=1))
         grades = [
