@@ -51,7 +51,7 @@ def explained(offered: _Offered, package: str) -> _Offered:
     if isinstance(offered, ModuleType) and not hasattr(offered, "__path__"):  # a package has a __getattr__ of its own
         _inside(offered)
     elif isinstance(offered, type):
-        _methods(offered)
+        _methods(offered)  # type: ignore[arg-type]
     elif isinstance(offered, FunctionType) and offered.__module__.startswith("workbench."):
         return _function(offered, package)  # type: ignore[return-value]
     else:
@@ -129,9 +129,9 @@ def find_slip(
         parameter = signature.parameters[name]
         hint = _hint(function, parameter.annotation)
         if parameter.kind is parameter.VAR_POSITIONAL:
-            hint = Collection[hint]
+            hint = Collection[hint]  # type: ignore[valid-type]
         elif parameter.kind is parameter.VAR_KEYWORD:
-            hint = Mapping[str, hint]
+            hint = Mapping[str, hint]  # type: ignore[valid-type]
         if value is not parameter.default and not fits(value, hint):
             return WorkbenchError(f"{called}(): {name}={_shown(value)}: expected {_said(hint)}")
     for name, value in bound.arguments.items():
