@@ -28,6 +28,13 @@ def _place(text: str | Path) -> Path:
     """A path of the command line. Nothing is no path: an unset variable of a shell would mean the working folder."""
     if not str(text).strip():
         raise typer.BadParameter("it is empty; expected the name of a file or folder, or . for the working folder")
+    try:
+        Path(text).stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise typer.BadParameter(
+                f"{text} is a link that leads to itself; give the name of a file or folder"
+            ) from error
     return Path(text)
 
 

@@ -288,12 +288,12 @@ def _said_number(value: object) -> str:
 def read_notebook(text: str, source: str) -> LogText:
     """The text and the outputs of a notebook, with the lines of its file."""
     try:
-        cells = json.loads(text)["cells"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        contents = list(_contents(json.loads(text)["cells"]))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return unreadable(source, f"no notebook: {error}", 1)
     log, places = LogBuilder(source), _Lines(text)
     shown: list[tuple[int, str]] = []
-    for content, is_html in _contents(cells):
+    for content, is_html in contents:
         lines = []
         for line in content.splitlines():
             needles = {json.dumps(line, ensure_ascii=False)[1:-1], json.dumps(line)[1:-1]}
