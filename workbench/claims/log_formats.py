@@ -11,12 +11,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.claims.decimal_commas import has_decimal_commas, with_points
 from workbench.claims.log_builder import LogBuilder, unreadable
 from workbench.claims.log_markdown import read_markdown
 from workbench.claims.log_numbers import plain, read_cell
+from workbench.claims.log_repairs import has_decimal_commas, repaired, with_points
 from workbench.claims.log_text import LogText
-from workbench.claims.mojibake import repaired
 
 if TYPE_CHECKING:
     from bs4 import Tag
