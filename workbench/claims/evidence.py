@@ -127,7 +127,9 @@ class ArmLabels:
         self.disagreeing = int((by_cell.nunique() > 1).sum()) if self.repeats else 0
         self.contrast = contrast
         self.against_controls = contrast.against == "controls"
-        self.table = by_cell.first().unstack("arm").astype(object)  # compared as objects: a column of Arrow costs ten times that
+        self.table = (
+            by_cell.first().unstack("arm").astype(object)
+        )  # compared as objects: a column of Arrow costs ten times that
         self.incomplete = frozenset(self.table.columns[self.table.isna().any()])
         self.bases = own.drop_duplicates("prompt").set_index("prompt")["base"].reindex(self.table.index)
         self.arms = own.drop_duplicates("arm").set_index("arm")[["kind", "layer", "ratio"]]
