@@ -34,7 +34,7 @@ def by_hand(model, prompt, d, coef, on, new):
     try:
         for _ in range(new):
             with torch.no_grad():
-                logits = model.hf(torch.tensor([ids]), use_cache=False).logits
+                logits = model.hf(torch.tensor([ids]), use_cache=False, logits_to_keep=1).logits
             ids.append(int(logits[0, -1].argmax()))
             if ids[-1] in model.stop_ids:
                 break
