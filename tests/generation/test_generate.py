@@ -138,7 +138,7 @@ def by_hand(model, prompt, d, coef, on, new):
     length = len(ids)
     with torch.no_grad(), hooked_by_hand(model, d, lambda x, v: x + coef * v, on, length):
         for _ in range(new):
-            logits = model.hf(torch.tensor([ids]), use_cache=False).logits
+            logits = model.hf(torch.tensor([ids]), use_cache=False, logits_to_keep=1).logits
             ids.append(int(logits[0, -1].argmax()))
             if ids[-1] in model.stop_ids:
                 break

@@ -70,7 +70,8 @@ def test_directions_are_those_of_a_mean_difference_by_hand(llama_class):
     for side in (few.positive, few.negative):
         rows = [llama_class.encode([p]).token_ids[0] for p in side]
         with torch.no_grad():
-            states = [llama_class.hf(torch.tensor([ids]), output_hidden_states=True).hidden_states for ids in rows]
+            chats = [{"input_ids": torch.tensor([ids]), "logits_to_keep": 1} for ids in rows]
+            states = [llama_class.hf(**chat, output_hidden_states=True).hidden_states for chat in chats]
         means.append({layer: torch.stack([h[layer + 1][0, -1] for h in states]).double().mean(0) for layer in layers})
     for layer in layers:
         by_hands = means[0][layer] - means[1][layer]

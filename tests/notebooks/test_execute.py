@@ -15,7 +15,7 @@ from tests.families import tiny_model
 from workbench.claims.claim import OUTCOMES
 from workbench.claims.files import own_claims
 from workbench.models.registry import label
-from workbench.notebooks.execute import execute, find, known_parameters, read_texts
+from workbench.notebooks.execute import execute, find, read_parameters, read_texts
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 SIGN_INVERSION = next(path for path in NOTEBOOKS if path.stem == "01_sign_inversion")
@@ -41,7 +41,7 @@ def faults(path):
         "leftovers": any(set(cell.metadata) - {"tags"} for cell in cells)
         or "papermill" in nbformat.read(path, 4).metadata,
         "parameters": sum("parameters" in cell.metadata.get("tags", []) for cell in code) != 1
-        or not {"model", "profile", "seed", "out"} <= set(known_parameters(path)),
+        or not {"model", "profile", "seed", "out"} <= set(read_parameters(path)),
         "length": len(code) > 16 or max(len(cell.source.splitlines()) for cell in code) > 22,
     }
     return [name for name, found in wrong.items() if found]
@@ -148,7 +148,7 @@ def test_every_notebook_runs_on_any_model_records_its_claims_and_shows_no_text(t
     for page in done.results.glob("*.html"):
         assert "https://" not in re.sub(r"<script[^>]*>.*?</script>", "", page.read_text(), flags=re.DOTALL)
     shown = done.notebook.read_text()
-    texts = wb.store.open(tmp_path / "store").frame(show_text=True)["text"] if "store" in known_parameters(path) else []
+    texts = wb.store.open(tmp_path / "store").frame(show_text=True)["text"] if "store" in read_parameters(path) else []
     assert [text for text in texts if len(text) > 30 and text[:30] in shown] == []
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import workbench as wb
-from workbench.notebooks.execute import known_parameters
+from workbench.notebooks.execute import read_parameters
 from workbench.notebooks.options import default_dtype
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -15,9 +15,9 @@ OPTIONS = ("base_model", "dtype", "engine", "layers", "doses", "max_new_tokens",
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_every_notebook_has_the_same_parameters_and_loads_and_asks_through_them(path):
-    known = known_parameters(path)
+    known = read_parameters(path)
     assert {"model", "profile", "seed", *OPTIONS} <= set(known)
-    assert known["engine"] == '"workbench"'
+    assert known["engine"].default == '"workbench"'
     code = "\n".join("".join(c["source"]) for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code")
     assert "wb.NotebookOptions(*given" in code
     assert "wb.load(" not in code  # it would not know the dtype

@@ -30,7 +30,6 @@ def test_the_score_is_the_difference_of_surprises_behind_the_two_instructions(pl
 def test_an_empty_text_speaks_for_neither(planted):
     score = wb.trait_odds("formality")
     assert score.values(planted, ["hello"], [""], [wb.Steer()]) == [0.0]
-    assert score.needs_model
     assert list(score.values(planted, [], [], [])) == []  # a sweep whose scores are all stored asks for none
 
 

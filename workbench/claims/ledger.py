@@ -110,23 +110,15 @@ def record(
     """
     _check_folder(path)  # a wrong place is an error before anything is computed
     check_gates(gates)
-    for name, one in {"measured": measured, "by_log": by_log}.items():
-        if one is not None and not isinstance(one, Measured):
-            raise WorkbenchError(f"{name}={one!r:.60}: expected wb.Measured(effect, p, direction_holds)")
-    words = {"arm": arm, "log_score": log_score, "not_run": not_run, "model": model, "revision": revision}
-    for name, word in words.items():
-        if not isinstance(word, str):
-            raise WorkbenchError(f"{name}={word!r:.60}: expected text")
+    _check_kinds(
+        {"measured": measured, "by_log": by_log},
+        {"arm": arm, "log_score": log_score, "not_run": not_run, "model": model, "revision": revision},
+    )
     if on_analogue is not None:
         on_analogue = check_flag(on_analogue, "on_analogue")
     if not isinstance(others, Sequence) or isinstance(others, str):
         raise WorkbenchError(f"others={others!r:.60}: expected a list of p-values")
-    chosen = claim(about) if isinstance(about, str) else about
-    if not isinstance(chosen, Claim):
-        raise WorkbenchError(f"{about!r:.60} is no claim; give an id, e.g. 'S3.2', or wb.claim(id, 'FILE.toml')")
-    if chosen.criterion is not None and chosen.criterion.shares_rows:
-        other = chosen.criterion.shares_rows
-        raise WorkbenchError(f"{chosen.id} is judged by the experiment of {other}, which counts once; record {other!r}")
+    chosen = _claim_to_judge(about)
     given = {"rows": rows is not None, "measured": measured is not None, "not_run": bool(not_run)}
     there = [name for name, is_given in given.items() if is_given]
     if not there or (not_run and len(there) > 1):
@@ -150,6 +142,27 @@ def record(
     keep_claim(Path(path), chosen)
     write_entry(Path(path), chosen, verdict, what, asdict(how) | {"arm_judged": arm_judged}, model, revision, kept)
     return verdict
+
+
+def _check_kinds(numbers: Mapping[str, object], words: Mapping[str, object]) -> None:
+    """What ``record`` takes under these names is a Measured or nothing, and text."""
+    for name, one in numbers.items():
+        if one is not None and not isinstance(one, Measured):
+            raise WorkbenchError(f"{name}={one!r:.60}: expected wb.Measured(effect, p, direction_holds)")
+    for name, word in words.items():
+        if not isinstance(word, str):
+            raise WorkbenchError(f"{name}={word!r:.60}: expected text")
+
+
+def _claim_to_judge(about: object) -> Claim:
+    """The claim, by its id or as it is; not one that is judged by the experiment of another."""
+    chosen = claim(about) if isinstance(about, str) else about
+    if not isinstance(chosen, Claim):
+        raise WorkbenchError(f"{about!r:.60} is no claim; give an id, e.g. 'S3.2', or wb.claim(id, 'FILE.toml')")
+    if chosen.criterion is not None and chosen.criterion.shares_rows:
+        other = chosen.criterion.shares_rows
+        raise WorkbenchError(f"{chosen.id} is judged by the experiment of {other}, which counts once; record {other!r}")
+    return chosen
 
 
 def record_all(

@@ -300,40 +300,44 @@ def _arrange(figure: "go.Figure", panels: list[_Panel], title: str, small: str) 
         named = {"x": panel.x.replace("x", "xaxis"), "column": panel.column.replace("x", "xaxis")}
         named["y"] = panel.y.replace("y", "yaxis")
         about.append({**named, "lines": [[r.claim, r.part_of or r.claim] for r in claims.itertuples()]})
-        figure.update_layout(
-            {
-                named["x"]: {
-                    "domain": [0, _END],
-                    "anchor": panel.y,
-                    "range": [panel.low, panel.high],
-                    "title": {"text": panel.unit if panel.unit != _NO_UNIT else ""},
-                    "title_standoff": 4,
-                    "zeroline": True,
-                    "nticks": 5,
-                    "tickangle": 0,
-                    "visible": panel.unit != _NO_UNIT,
-                },
-                named["column"]: {
-                    "domain": list(_COLUMN),
-                    "anchor": panel.y,
-                    "range": [-1, 1],
-                    "visible": False,
-                    "fixedrange": True,
-                },
-                named["y"]: {
-                    "domain": domain,
-                    "anchor": panel.x,
-                    "range": [-len(claims) + 0.4, 0.6],
-                    "tickvals": claims["line"],
-                    "ticktext": [_label(row) for row in claims.itertuples()],
-                    "tickfont": {"size": 11},
-                    "zeroline": False,
-                    "showgrid": True,
-                    "automargin": False,
-                },
-            }
-        )
+        axes = _axes(panel, claims, domain)
+        figure.update_layout({named[axis]: settings for axis, settings in axes.items()})
     figure.update_layout(meta={"panels": about, "line": line, "below": _BELOW})
+
+
+def _axes(panel: _Panel, claims: "pd.DataFrame", domain: list[float]) -> dict[str, dict]:
+    """The axes of one panel: of the measured values, of the column beside them, and of the claims, one a line."""
+    return {
+        "x": {
+            "domain": [0, _END],
+            "anchor": panel.y,
+            "range": [panel.low, panel.high],
+            "title": {"text": panel.unit if panel.unit != _NO_UNIT else ""},
+            "title_standoff": 4,
+            "zeroline": True,
+            "nticks": 5,
+            "tickangle": 0,
+            "visible": panel.unit != _NO_UNIT,
+        },
+        "column": {
+            "domain": list(_COLUMN),
+            "anchor": panel.y,
+            "range": [-1, 1],
+            "visible": False,
+            "fixedrange": True,
+        },
+        "y": {
+            "domain": domain,
+            "anchor": panel.x,
+            "range": [-len(claims) + 0.4, 0.6],
+            "tickvals": claims["line"],
+            "ticktext": [_label(row) for row in claims.itertuples()],
+            "tickfont": {"size": 11},
+            "zeroline": False,
+            "showgrid": True,
+            "automargin": False,
+        },
+    }
 
 
 def _label(row) -> str:

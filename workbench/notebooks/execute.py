@@ -255,15 +255,6 @@ def read_notebook(path: Path) -> Any:
     return book
 
 
-def known_parameters(notebook: Path) -> dict[str, str]:
-    """The parameters of a notebook's cell tagged ``parameters``: name to default, as written there.
-
-    >>> known_parameters(Path("notebooks/01_sign_inversion.ipynb"))["profile"]
-    '"quick"'
-    """
-    return {name: parameter.default for name, parameter in read_parameters(notebook).items()}
-
-
 def read_parameters(notebook: Path) -> dict[str, Parameter]:
     """The parameters of a notebook's cell tagged ``parameters``, each with the type of its default or of its annotation.
 

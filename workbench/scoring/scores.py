@@ -69,11 +69,6 @@ class Score:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, version {self.version})"
 
-    @property
-    def needs_model(self) -> bool:
-        """Whether there is no value without a model."""
-        return self.function is None
-
     def __call__(self, text: str) -> Value:
         """The value of one response, from its text alone. Raises WorkbenchError for a score that needs a model."""
         if not isinstance(text, str):
