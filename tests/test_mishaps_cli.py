@@ -36,6 +36,7 @@ def lay_out(root: Path) -> None:
     file = root / "file"
     file.write_text("a file")
     (root / "empty").mkdir()
+    (root / "loop").symlink_to("loop")
     write(root / "books" / "01_fine.ipynb", "1", parameters=PARAMETERS)
     write(root / "books" / "02_more.ipynb", "1", parameters="model = ''\nprofile = ''\nout = ''")
     broken = root / "broken"
@@ -293,6 +294,25 @@ MENDABLE = [
         "plan smollm2-refusal --hardware h100 --arms 1 --prompts harm.csv",
         "unknown field 'harm'; did you mean 'harmful'",
     ),
+    *((f"plan models/{name} {' '.join(H100)} 1", "models/") for name in ("torn", "nothing", "list", "null", "object")),
+    *((f"plan models/{name} {' '.join(H100)} 1", "hidden_size is") for name in ("negative", "words")),
+    ("batch plans/fine.toml --dry-run --only ''", "unknown notebook or model"),
+    *(
+        (line + " loop", "loop is a link that leads to itself")
+        for line in (
+            f"run {BOOK} --runs",
+            "report --runs",
+            "report --out",
+            "ledger",
+            "ledger --path",
+            "register S3.2 --path",
+            "new claim P1 --folder",
+        )
+    ),
+    ("run loop", "loop"),
+    ("check loop", "loop"),
+    ("batch loop", "loop"),
+    ("audit loop", "loop"),
     # a path of nothing, e.g. of a variable that is not set, is not the working folder
     *(
         (line + " ''", "it is empty; expected the name of a file or folder")
@@ -398,6 +418,15 @@ def test_a_model_that_cannot_be_loaded_is_a_line(run, line):
     code, out, error = run(line)
     check_line(code, out, error)
     assert (code, error.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "name", ["torn", "list", "null", "object", "number", "nested", "cells", "version", "binary", "python"]
+)
+def test_a_broken_notebook_among_logs_is_a_place_that_could_not_be_read(run, name):
+    code, out, error = run(f"audit broken/{name}.ipynb")
+    assert (code, error) == (0, "")
+    assert "no fault found" in out
 
 
 def test_nothing_was_made_by_any_of_them(place, run):

@@ -244,6 +244,15 @@ MISHAPS = {
     "Measured, p of text": (lambda m, d, f: wb.Measured(EFFECT, "0.01", True), "p is '0.01'"),
     "Measured, p True": (lambda m, d, f: wb.Measured(EFFECT, True, True), "p is True"),
     "Measured, a huge effect": (lambda m, d, f: wb.Measured(replace(EFFECT, value=10**400), 0.1, True), "numbers"),
+    "Measured, far below its interval": (
+        lambda m, d, f: wb.Measured(replace(EFFECT, value=-0.1), 0.01, True),
+        "lies far outside its interval",
+    ),
+    "Measured, far above it": (lambda m, d, f: wb.Measured(replace(EFFECT, value=30.0), 0.01, True), "far outside"),
+    "Measured, beside a point": (
+        lambda m, d, f: wb.Measured(wb.Estimate(0.5, 0.4, 0.4, 9, "identity"), 0.01, True),
+        "far outside",
+    ),
     "Measured, n -3": (lambda m, d, f: wb.Measured(replace(EFFECT, n=-3), 0.01, True), "n=-3"),
     "Measured, n NaN": (lambda m, d, f: wb.Measured(replace(EFFECT, n=NAN), 0.01, True), "n=nan"),
     "Measured, gates a number": (lambda m, d, f: wb.Measured(EFFECT, 0.01, True, 5), "gates=5"),

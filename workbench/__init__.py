@@ -11,6 +11,9 @@ stand in ``__init__.pyi``, grouped by folder; the first lines of each folder say
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+from workbench._arguments import explaining
+
+_offered, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__ = explaining(_offered, __name__)
 
 __version__ = "0.1.0"

@@ -37,6 +37,7 @@ from .models.registry import references as references
 from .activations.collect import Contrast as Contrast, contrast as contrast
 from .activations.extract import covariant as covariant, extract as extract, shuffled as shuffled
 from .activations.heldout import (
+    Judged as Judged,
     crossed as crossed,
     judged as judged,
     separation as separation,

@@ -28,6 +28,13 @@ def _place(text: str | Path) -> Path:
     """A path of the command line. Nothing is no path: an unset variable of a shell would mean the working folder."""
     if not str(text).strip():
         raise typer.BadParameter("it is empty; expected the name of a file or folder, or . for the working folder")
+    try:
+        Path(text).stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise typer.BadParameter(
+                f"{text} is a link that leads to itself; give the name of a file or folder"
+            ) from error
     return Path(text)
 
 
@@ -413,6 +420,7 @@ def _claims_and_logs(targets: list[str]) -> tuple[list[str], list[str]]:
 def _audit_claims(targets: list[str], format: str, fail_on: str) -> bool:
     """Print the audits of claims; say whether one is as grave as ``fail_on``."""
     from workbench.claims.files import claim, logged_claims, read_claims
+    from workbench.claims.rules.finding import RANK
     from workbench.claims.tables import details, summary
 
     chosen = [c for t in targets for c in (read_claims(t) if t.endswith(".toml") else [claim(t)])]
@@ -428,31 +436,33 @@ def _audit_claims(targets: list[str], format: str, fail_on: str) -> bool:
     reached = bool(fail_on) and any(
         order.index(grades.get(a.verdict, "note")) <= order.index(fail_on) and a.verdict in grades for _, a in audits
     )
+    unasked = {target: _unasked(target) for target in targets if target.endswith(".toml")}
+    reached |= bool(fail_on) and any(RANK[f.grade] <= RANK[fail_on] for found in unasked.values() for f in found)
     if format == "json":
-        _say(True, [{"title": c.title, "log": c.log.id, **asdict(a)} for c, a in audits], "")
+        rows = [{"title": c.title, "log": c.log.id, **asdict(a)} for c, a in audits]
+        for target, found in unasked.items():
+            if found:
+                told = {"claim": "", "verdict": found[0].grade, "parts": {}, "findings": [asdict(f) for f in found]}
+                rows.append({"title": "Numbers that are checked unasked", "log": target, **told})
+        _say(True, rows, "")
         return reached
     for one, audited in audits if targets else []:
         typer.echo(f"{one.id} {one.title} (log {one.log.id}, {one.section})\n{one.statement}\n\n{details(audited)}\n")
     for target in targets:
         _say_what_is_open(target)
-        reached |= _audit_unasked(target, fail_on)
+        if impossible := unasked.get(target):
+            typer.echo("unasked:\n" + "\n".join(f"  {f}" for f in impossible) + "\n")
     if len(audits) != 1:
         typer.echo(summary([(c.id, c.title, a) for c, a in audits]))
     return reached
 
 
-def _audit_unasked(target: str, fail_on: str) -> bool:
-    """Print what the rules for logs find in the numbers of a claims file, whatever its checks ask for."""
+def _unasked(target: str) -> list[Any]:
+    """What cannot be among the numbers of a claims file, by the rules for logs, whatever its checks ask for."""
     from workbench.claims.log_audit import audit as audit_log
     from workbench.claims.log_reader import read_log
 
-    if not target.endswith(".toml"):
-        return False
-    audited = audit_log(read_log(Path(target)))
-    impossible = [f for f in audited if f.grade in ("error", "slip")]
-    if impossible:
-        typer.echo("unasked:\n" + "\n".join(f"  {f}" for f in impossible) + "\n")
-    return fail_on in ("error", "slip", "weak", "note") and any(f.grade == "error" for f in impossible)
+    return [f for f in audit_log(read_log(Path(target))) if f.grade in ("error", "slip")]
 
 
 def _audit_logs(

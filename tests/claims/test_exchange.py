@@ -183,6 +183,25 @@ def test_a_registration_that_was_changed_is_found(tmp_path, own):
         registrations(tmp_path, wb.claim("P1", own))
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b"\xff\xfe", b"[1]", b"[" * 100_000, b'{"claim": "S3.2"}', "changed", "no zone"]
+)
+def test_a_broken_registration_keeps_no_verdict_from_being_recorded(tmp_path, rows, content, caplog):
+    (first,) = wb.ledger.register([wb.claim("S3.2")], tmp_path)
+    (file,) = (tmp_path / "registered").iterdir()
+    if content == "changed":
+        content = file.read_bytes().replace(first.hash[:8].encode(), b"00000000")
+    if content == "no zone":
+        content = file.read_bytes().replace(b"+00:00", b"")
+    file.with_name("S3.2-later.json").write_bytes(content)
+    verdict = record("S3.2", rows, path=tmp_path)
+    assert verdict.registered.startswith(f"Registered {first.time}")
+    assert verdict.registered.endswith("1 broken registration was not counted.")
+    assert "S3.2-later.json" in caplog.text
+    file.unlink()
+    assert record("S3.2", rows, path=tmp_path).registered == "1 broken registration was not counted."
+
+
 def test_a_claim_without_a_criterion_cannot_be_registered(tmp_path):
     with pytest.raises(wb.WorkbenchError, match="nothing to register: no claim here has a criterion"):
         wb.ledger.register([wb.claim("S3.9")], tmp_path)

@@ -89,6 +89,29 @@ FOUND = [
     ("d of means and SDs in another order", "With M_1=5.0, M_2=4.0, SD_1=2.0, SD_2=2.0 Cohen's d is 0.5 and p = .50 (n1 = 40, n2 = 40).", "t of two means", 0.028),
     ("points in the next sentence", "Adding it lifts refusal from 55.0% to 91.7%. That is a gain of 37.7 points, or 1.67 times the baseline.", "difference", 36.7),
     ("d of columns with numbers", "| item | M1 | SD1 | M2 | SD2 | d |\n|---|---|---|---|---|---|\n| a | 5.0 | 2.0 | 4.0 | 2.0 | 0.90 |\n", "t of two means", 0.5),
+    ("a negative p-value", "We found p = -0.03 for the interaction.", "range", None),
+    ("an F1 above 1", "F1 = 1.07 on the held-out set.", "range", 1.07),
+    ("a cosine above 1 under a longer head", "| layer | cosine with d12 |\n|---|---|\n| 4 | 0.31 |\n| 8 | 1.21 |\n", "range", None),
+    ("a count of none", "31/0 prompts were refused.", "count", None),
+    ("a count of none beside others", "| arm | refused |\n|---|---|\n| base | 6/35 |\n| +1 | 31/0 |\n", "count", None),
+    ("more of the 50 than 50", "The judge flagged 53 of the 50 responses.", "count", None),
+    ("out of 30 prompts, 33", "Out of 30 prompts, 33 were refused after steering.", "count", None),
+    ("a mean of ratings by raters in words", "Coherence was rated from 1 to 5 by 12 raters; the mean was 3.47.", "grim mean", 3.5),
+    ("an SD behind 'the mean score was'", "On a scale of 0 to 10, the mean score was 9.2 with SD 4.1 (n = 30).", "sd limit", 2.76),
+    ("'and the SD' of 0/1 scores", "Each answer is scored 0 or 1. The mean was 0.50 and the SD 0.20 (n = 80).", "binary sd", 0.5),
+    ("an SD beyond minimum and maximum in words", "min 2, max 6, mean 4.0, SD 3.5 over n=20 runs", "sd limit", 2.05),
+    ("quantiles out of order in words", "p50 = 210 ms, p95 = 190 ms, p99 = 480 ms", "order", None),
+    ("labels that an answer has one of", "The labels were 55% refusal, 32% compliance, 21% off topic.", "shares", 108),
+    ("a label column and its share of responses", "| outcome | % of responses |\n|---|---|\n| refusal | 41.0 |\n| compliance | 37.5 |\n| partial | 12.0 |\n| collapse | 15.5 |\n", "shares", 106),
+    ("the average of a list", "Seeds gave 71.0, 75.0 and 73.0; the average is 74.5.", "mean of", 73),
+    ("the mean of a list", "The mean of the three layers (12%, 20%, 31%) is 25%.", "mean of", 21),
+    ("a mean by the n in the heads", "| model | en (n=100) | de (n=40) | weighted avg |\n|---|---|---|---|\n| small | 60.0 | 50.0 | 57.1 |\n| large | 80.0 | 70.0 | 79.1 |\n", "mean of", 77.14),
+    ("κ of what two raters are said to do", "Both raters said yes 30 times, both no 50 times, only A yes 12, only B yes 8. Kappa = 0.79.", "kappa", 0.58),
+    ("a recap against the only table before it", "## Exp 1\n\n| arm | refusal rate |\n|---|---|\n| base | 22% |\n| steered | 71% |\n\n## Recap\n\n| arm | refusal rate |\n|---|---|\n| base | 22% |\n| steered | 77% |\n", "given twice", 77),
+    ("better than all others", "| model | score |\n|---|---|\n| ours | 71.2 |\n| CAA | 74.0 |\n| ITI | 69.5 |\n\nOurs outperforms all other methods.\n", "rank", 71.2),
+    ("ppl below a bound at all doses", "| dose | ppl |\n|---|---|\n| 0 | 12.1 |\n| 1 | 12.9 |\n| 2 | 17.4 |\n\nPerplexity stays below 15 at all doses.\n", "within", 17.4),
+    ("one product in two rows", "| direction | refusal |\n|---|---|\n| -1 · d | 12% |\n| +1 · (-d) | 19% |\n", "two names", None),
+    ("adding the vector, without a baseline", "After adding the vector, 18 of 20 prompts were refused, so the vector induces refusal.", "no control", None),
 ]  # fmt: skip
 
 LEFT_ALONE = [
@@ -159,6 +182,21 @@ LEFT_ALONE = [
     ("more decimals than a float has", "The step is 0.1234567890123456789 and p = 0.5000000000000000278."),
     ("codes of HTTP", "http: close connection on 304/204 responses with chunked encoding."),
     ("numbers of any length", "9" * 5000 + " of 40"),
+    ("F1 in percent, and readings", "F1 = 88.2. Accuracy of 1.2 mm, precision 1.05 mm, recall 1.00."),
+    ("passed and failed", "Tests passed/failed: 31/0. W/L 12/0 at 3/5."),
+    ("of the tokens", "Of 30 prompts, 120 tokens each were kept. We use 3 of the 5 seeds."),
+    ("a scale of several items", "The Big Five scale (10 items, 1-5) gave M = 3.47, SD = 0.61 (n = 15)."),
+    ("quantiles in two units", "p50 = 900 ms, p95 = 1.2 s, p99 = 4.1 s. The median was 41 (IQR 35-48)."),
+    ("several may be chosen", "| language | % of respondents |\n|---|---|\n| Python | 71 |\n| R | 44 |\n| Julia | 30 |\n"),
+    ("answers that are shorter", "The responses were 55% shorter, 32% cheaper and 21% faster."),
+    ("the average of settings, or by weights", "Layers 8, 12 and 16: mean 71.0. Scores 70, 80 and 90; the weighted average is 84. Seeds gave 71, 75 and 73 (mean 73.0)."),
+    ("a mean by the n in the heads", "| model | en (n=100) | de (n=40) | weighted avg |\n|---|---|---|---|\n| small | 60.0 | 50.0 | 57.1 |\n| large | 80.0 | 70.0 | 77.1 |\n"),
+    ("a mean by weights that are not given", "| model | en | de | weighted avg |\n|---|---|---|---|\n| small | 60.0 | 50.0 | 57.1 |\n| large | 80.0 | 70.0 | 77.1 |\n"),
+    ("two changes from one base", "Refusal rose by 12 points at layer 8 and by 31 points at layer 12 (from 25% to 37% and 56%)."),
+    ("κ of what two raters are said to do", "Two judges read 100 answers. Both flagged 30, only the first 12, only the second 8, and neither 50; raw agreement is 80.0% and Cohen's κ is 0.58."),
+    ("a recap of two experiments", "## Exp 1\n\n| arm | refusal rate |\n|---|---|\n| base | 22% |\n| steered | 71% |\n\n## Exp 2\n\n| arm | refusal rate |\n|---|---|\n| base | 24% |\n| steered | 80% |\n\n## Recap\n\n| arm | refusal rate |\n|---|---|\n| base | 23% |\n| steered | 76% |\n"),
+    ("better than all others, by less time", "| model | latency (ms) |\n|---|---|\n| ours | 71.2 |\n| vLLM | 90.0 |\n\nOurs outperforms all other engines.\n"),
+    ("a condition and its opposite", "| direction | refusal |\n|---|---|\n| -1 · d | 12% |\n| +1 · d | 81% |\n"),
 ]  # fmt: skip
 
 
@@ -188,6 +226,28 @@ def test_an_n_that_nearly_no_percentage_fits_is_doubted_once():
     assert [(f.grade, f.rule) for f in found] == [("weak", "grim")]
     two_wrong = "".join(f"| {k} | 40 | {2.5 * k + 0.3 * (k < 3)}% | {2.5 * k}% |\n" for k in range(1, 9))
     assert {f.grade for f in alarms(table + two_wrong)} == {"error"}
+
+
+def test_what_stands_twice_is_told_once():
+    twice = alarms(
+        "| arm | refused | rate |\n|---|---|---|\n| a | 9/24 | 47.5% |\n| a | 9/24 | 47.5% |\n| b | 20/24 | 83.3% |\n"
+    )
+    assert [(f.rule, f.line) for f in twice] == [("derived", 3)]
+    said = alarms(f"{LAYERS}\nAll prompts were refused in 100% of the cases at all layers.")
+    assert [(f.grade, f.rule) for f in said if f.rule == "all or never"] == [("error", "all or never")]
+
+
+@pytest.mark.parametrize(
+    ("table", "rule"),
+    [
+        ("arm,p_value\na,0.2\nb,1.7\n", "range"),
+        ("arm,refusal_rate\nbase,0.2\nsteered,1.3\n", "range"),
+        ("pair,k1,n1,k2,n2,p_value\na,5,20,12,20,0.054\nb,6,20,9,20,0.001\n", "p of two rates"),
+    ],
+)
+def test_heads_of_columns_may_be_names_of_variables(table, rule):
+    audited = wb.audit(read_text(table, "rates.csv", ".csv"))
+    assert [f.rule for f in audited if f.grade in ALARMS] == [rule]
 
 
 def test_a_slip_is_less_than_one_unit_of_the_last_place():

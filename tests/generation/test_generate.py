@@ -1,5 +1,6 @@
 """Generation: cache, batch, sharing and leaving rows change nothing; plain transformers with hand-written hooks agrees."""
 
+from contextlib import contextmanager
 from functools import cache
 
 import pytest
@@ -13,44 +14,135 @@ from tests.generation.test_applied import direction
 from workbench.generation.completions import FAILED
 from workbench.generation.engine import Writer, first_logits
 from workbench.generation.generate import continue_tokens
+from workbench.models.families import FAMILIES as SUPPORTED
+from workbench.scoring.distances import kl, kl_per_token
 from workbench.steering.positions import Positions
+from workbench.steering.sites import HOOK_NAMES
 
 ON = ["all", "prompt", "response", "prompt[-1]", "prompt[-1] | response", "prompt[2:4] | response[1:3]", "response[:1]"]
+
+
+#: where a kind of site lies in a block, as written by hand: (submodule, "in" or "out"); behind "/", between the norms of Gemma 2 and 3
+PLACES = {
+    "resid_pre": ("", "in"),
+    "resid_post": ("", "out"),
+    "attn_out": ("self_attn/post_attention_layernorm", "out"),
+    "mlp_out": ("mlp/post_feedforward_layernorm", "out"),
+    "attn_raw": ("self_attn", "out"),
+    "mlp_raw": ("mlp", "out"),
+    "q": ("self_attn.q_proj", "out"),
+    "k": ("self_attn.k_proj", "out"),
+    "v": ("self_attn.v_proj", "out"),
+    "z": ("self_attn.o_proj", "in"),
+}
+EDITS = {
+    "add": (lambda d, on: wb.add(d, 0.8, on=on), lambda x, v: x + 0.8 * v),
+    "ablate": (lambda d, on: wb.ablate(d, on=on), lambda x, v: x - x @ v[:, None] / (v @ v) * v),
+    "clamp": (
+        lambda d, on: wb.clamp(d, low=-0.2, high=0.1, on=on),
+        lambda x, v: x + ((x @ v[:, None] / v.norm()).clamp(-0.2, 0.1) - x @ v[:, None] / v.norm()) * v / v.norm(),
+    ),
+}
+
+
+@contextmanager
+def hooked_by_hand(model, d, edit, on, length):
+    """Plain transformers whose hook edits one site of one layer, on the tokens that ``on`` means in a text that is read whole."""
+    block = model.hf.model.layers[d.site.layer]
+    around = hasattr(block, "pre_feedforward_layernorm")
+    vector = d.vector.to(model.dtype)
+
+    def edited(x):
+        mask = torch.tensor(on.mask(length, x.shape[1]))
+        return torch.where(mask[None, :, None], edit(x, vector), x)
+
+    def output(_, __, out):
+        return (edited(out[0]), *out[1:]) if isinstance(out, tuple) else edited(out)
+
+    def input(_, args, named):
+        return (
+            ((edited(args[0]), *args[1:]), named)
+            if args
+            else (args, named | {"hidden_states": edited(named["hidden_states"])})
+        )
+
+    before = []
+
+    def remember(_, args, named):
+        before[:] = [args[0] if args else named["hidden_states"]]
+
+    def between(_, __, out):  # what attention adds takes the stream to where it should be
+        added = out[0] if isinstance(out, tuple) else out
+        moved = edited(before[0] + added) - before[0]
+        return (moved, *out[1:]) if isinstance(out, tuple) else moved
+
+    def module(path):
+        return block.get_submodule(path.split("/")[-1 if around else 0])
+
+    if d.site.kind == "resid_mid":
+        attention = module("self_attn/post_attention_layernorm")
+        handles = [
+            block.register_forward_pre_hook(remember, with_kwargs=True),
+            attention.register_forward_hook(between),
+        ]
+    else:
+        path, end = PLACES[d.site.kind]
+        handles = [
+            module(path).register_forward_pre_hook(input, with_kwargs=True)
+            if end == "in"
+            else module(path).register_forward_hook(output)
+        ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def test_every_supported_family_is_held_to_transformers():
+    assert {config.model_type for config, *_ in FAMILIES.values()} == set(SUPPORTED)
+
+
+def test_same_tokens_as_hand_hooked_transformers(tiny64):
+    """All kinds of sites, operations and positions, a row each, in one batch: read whole by hand, every token is the likeliest."""
+    cases = [(kind, name, Positions.parse(on)) for kind in HOOK_NAMES for name in EDITS for on in ON]
+    prompts = [PROMPTS[i % len(PROMPTS)] for i in range(len(cases))]
+    ds = {kind: direction(tiny64, wb.Site(1, kind)) for kind in HOOK_NAMES}
+    out = wb.generate(tiny64, prompts, [EDITS[name][0](ds[kind], on) for kind, name, on in cases], max_new_tokens=5)
+    changed = 0
+    for row, (kind, name, on) in enumerate(cases):
+        ids = torch.tensor([[*out.prompt_token_ids[row], *out.token_ids[row]]])
+        length, new = len(out.prompt_token_ids[row]), len(out.token_ids[row])
+        with torch.no_grad(), hooked_by_hand(tiny64, ds[kind], EDITS[name][1], on, length):
+            logits = tiny64.hf(ids, use_cache=False).logits
+        assert tuple(logits[0, length - 1 : -1].argmax(-1).tolist()) == out.token_ids[row], (kind, name, str(on))
+        assert out.finish[row] == "stop" or new == 5
+        changed += out.token_ids[row] != plain_tokens(tiny64, prompts[row])
+    assert changed > len(cases) / 2  # the edits are strong enough to be seen
+
+
+@cache
+def plain_tokens(model, prompt):
+    return wb.generate(model, [prompt], max_new_tokens=5).token_ids[0]
+
+
+def test_one_row_alone_is_the_row_in_its_batch(tiny64):
+    steer = wb.add(direction(tiny64, wb.resid_post(1)), 0.8, on="prompt[-1] | response")
+    together = wb.generate(tiny64, PROMPTS, steer, max_new_tokens=10)
+    assert wb.generate(tiny64, PROMPTS[4:5], steer, max_new_tokens=10).token_ids[0] == together.token_ids[4]
 
 
 def by_hand(model, prompt, d, coef, on, new):
     """Greedy tokens of plain transformers, without cache: a hook that knows the whole text at every step."""
     ids = list(model.encode([prompt]).token_ids[0])
     length = len(ids)
-    block = model.hf.model.layers[d.site.layer]
-
-    def hook(_, __, output):
-        hidden = output[0] if isinstance(output, tuple) else output
-        mask = torch.tensor(on.mask(length, hidden.shape[1]))
-        hidden = torch.where(mask[None, :, None], hidden + coef * d.vector.to(hidden.dtype), hidden)
-        return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
-
-    handle = block.register_forward_hook(hook)
-    try:
+    with torch.no_grad(), hooked_by_hand(model, d, lambda x, v: x + coef * v, on, length):
         for _ in range(new):
-            with torch.no_grad():
-                logits = model.hf(torch.tensor([ids]), use_cache=False).logits
+            logits = model.hf(torch.tensor([ids]), use_cache=False).logits
             ids.append(int(logits[0, -1].argmax()))
             if ids[-1] in model.stop_ids:
                 break
-    finally:
-        handle.remove()
     return tuple(ids[length:])
-
-
-@pytest.mark.parametrize("on", ON)
-def test_same_tokens_as_hand_hooked_transformers(tiny64, on):
-    d = direction(tiny64, wb.resid_post(1))
-    positions = Positions.parse(on)
-    out = wb.generate(tiny64, PROMPTS, wb.add(d, 0.8, on=positions), max_new_tokens=10, batch_size=len(PROMPTS))
-    assert out.token_ids == tuple(by_hand(tiny64, prompt, d, 0.8, positions, 10) for prompt in PROMPTS)
-    alone = wb.generate(tiny64, PROMPTS[4:5], wb.add(d, 0.8, on=positions), max_new_tokens=10)
-    assert alone.token_ids[0] == out.token_ids[4]
 
 
 @pytest.mark.parametrize("on", ["prompt", "response", "prompt[-1]", "all"])
@@ -218,3 +310,38 @@ def test_a_row_that_fails_leaves_its_neighbours_as_they_are(tiny64):
         assert (tokens[1], tokens[3]) == alone.token_ids
         assert tokens[0] == (FAILED,)
         assert tokens[2][-1] == FAILED or tokens[2][-1] in tiny64.stop_ids
+
+
+#: what reads a model without writing anything
+READERS = {
+    "refusal_margin": lambda m, s: wb.refusal_margin(m, PROMPTS[:2], s),
+    "cross_entropy": lambda m, s: wb.cross_entropy(m, [(PROMPTS[0], "red bird"), (PROMPTS[1], "tea")], s),
+    "kl_per_token": lambda m, s: kl_per_token(m, [(PROMPTS[0], "red bird"), (PROMPTS[1], "tea")], s),
+    "lens": lambda m, s: wb.lens(m, PROMPTS[:2], steer=s, k=1),
+    "attribute": lambda m, s: wb.attribute(m, PROMPTS[:2], direction(m, wb.resid_post(2)), steer=s, random=1),
+    "patch": lambda m, s: wb.patch(m, PROMPTS[:2], source=s, layers=[2]),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_model_that_returns_nan_is_an_error_wherever_it_is_read(llama, reader):
+    with pytest.raises(
+        wb.WorkbenchError, match=r"returned NaN for \d of \d rows, first for (prompt|row) .* under add.*steer less"
+    ):
+        READERS[reader](llama, without_numbers(llama))
+
+
+def test_a_dose_that_turns_to_nan_ends_no_sweep_that_screens_or_measures_a_divergence(llama, tmp_path):
+    arms = [wb.BASELINE, wb.Arm(without_numbers(llama), "direction", 1, 9.0)]
+    rows = wb.sweep(llama, PROMPTS[:2], arms, [wb.refusal, kl], tmp_path, max_new_tokens=2, screen="margin")
+    failed = rows[rows["arm"] == arms[1].name]
+    assert set(failed["finish"]) == {"failed"}
+    assert failed["value"].isna().all()
+    assert set(failed["reason"]) == {"the model returned NaN"}
+
+
+def test_one_token_without_a_number_leaves_no_mean_of_the_others(llama):
+    late = wb.add(direction(llama, wb.resid_post(1)), 1e38, on="response[1:]")
+    late += wb.add(direction(llama, wb.resid_post(1), 1), -1e38, on="response[1:]")
+    told = kl.values(llama, [PROMPTS[0]] * 2, ["red bird tea", ""], [late, wb.Steer()])
+    assert [value != value for value in told] == [True, True]

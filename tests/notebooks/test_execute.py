@@ -1,5 +1,6 @@
 """Every notebook runs top to bottom; parameters are checked; a failing cell loses nothing. Notebooks in git are bare."""
 
+import inspect
 import json
 import re
 import shutil
@@ -114,6 +115,23 @@ def stranger(tmp_path_factory):
     model.hf.save_pretrained(folder)
     model.tokenizer.save_pretrained(folder)
     return str(folder)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_every_name_of_the_package_that_a_notebook_uses_exists(path):
+    """Also in the branches that smoke does not reach."""
+    cells = [cell["source"] for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]]
+    text = "\n".join("".join(source) for source in cells)
+    used = set(re.findall(r"\b(wb(?:\.\w+)+|statistics\.\w+)", text))
+    assert used
+    for name in used:
+        root, *parts = name.split(".")
+        there = wb if root == "wb" else wb.statistics
+        for part in parts:
+            assert hasattr(there, part), name
+            there = getattr(there, part)
+            if not inspect.ismodule(there):
+                break
 
 
 @pytest.mark.slow

@@ -326,6 +326,10 @@ class Judged:
         margins: how far a text lies on the positive side, in standard deviations within the training sides.
         positive: which texts are positive.
         groups: [text]: texts of one group (a base prompt) are one observation.
+
+    >>> texts = wb.Judged(np.array([[0.5, -1.0, 2.0, -0.1]]), np.array([True, False, True, True]), ("a", "b", "c", "d"))
+    >>> texts.accuracies
+    array([0.75])
     """
 
     margins: SiteByText

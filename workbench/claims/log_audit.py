@@ -182,6 +182,26 @@ def _ask(
         unread.append((text.source, line, f"{rule}: cannot be computed: {type(error).__name__}: {error}"))
 
 
+#: rules of words: several functions may doubt one sentence
+_OF_WORDS = ("all or never", "same", "monotone", "peak", "rank")
+
+
+def _told_once(text: LogText, found: list[LogFinding]) -> Iterable[LogFinding]:
+    """Findings without those that say the same again: of a row that stands twice in its table, of words that two checks doubt."""
+    twins = {}
+    for table in text.tables:
+        first: dict[tuple[str, ...], int] = {}
+        for cells, line in zip(table.rows, table.row_lines, strict=True):
+            twins[table.source, line] = first.setdefault(cells, line)
+    kept: dict[tuple[object, ...], LogFinding] = {}
+    for f in sorted(found, key=lambda f: RANK[f.grade]):
+        line = twins.get((f.source, f.line), f.line)
+        words = f.sentence.partition("': ")[0] if f.rule in _OF_WORDS else f.sentence
+        said = (f.numbers, f.grade) if (f.source, line) in twins and f.numbers else words
+        kept.setdefault((f.source, line, f.rule, said), replace(f, line=line))
+    return kept.values()
+
+
 def audit(log: LogText | str | Path | Iterable[str | Path]) -> LogAudit:
     """Audit a log as it is: every rule that has what it needs runs, unasked.
 
@@ -203,15 +223,13 @@ def audit(log: LogText | str | Path | Iterable[str | Path]) -> LogAudit:
     error grim
     """
     text = log if isinstance(log, LogText) else read_log(log)
-    kept: dict[tuple[str, int, str], LogFinding] = {}
+    found: list[LogFinding] = []
     checked: Counter[str] = Counter()
     broken: list[Unread] = []
     for check, about in _checks(text):
         for finding in _ask(check, about, text, broken):
             checked[finding.rule] += 1
             if finding.grade != "holds":
-                sentence = _CONTROL.sub("", finding.sentence)
-                key = (finding.source, finding.line, finding.rule + sentence)
-                kept.setdefault(key, replace(finding, sentence=sentence))
-    findings = sorted(kept.values(), key=lambda f: (RANK[f.grade], f.source, f.line))
+                found.append(replace(finding, sentence=_CONTROL.sub("", finding.sentence)))
+    findings = sorted(_told_once(text, found), key=lambda f: (RANK[f.grade], f.source, f.line))
     return LogAudit(text.source, tuple(findings), dict(checked), *text.how_much(), (*text.unread, *broken))

@@ -11,12 +11,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.claims.decimal_commas import has_decimal_commas, with_points
 from workbench.claims.log_builder import LogBuilder, unreadable
 from workbench.claims.log_markdown import read_markdown
 from workbench.claims.log_numbers import plain, read_cell
+from workbench.claims.log_repairs import has_decimal_commas, repaired, with_points
 from workbench.claims.log_text import LogText
-from workbench.claims.mojibake import repaired
 
 if TYPE_CHECKING:
     from bs4 import Tag
@@ -288,12 +287,12 @@ def _said_number(value: object) -> str:
 def read_notebook(text: str, source: str) -> LogText:
     """The text and the outputs of a notebook, with the lines of its file."""
     try:
-        cells = json.loads(text)["cells"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        contents = list(_contents(json.loads(text)["cells"]))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return unreadable(source, f"no notebook: {error}", 1)
     log, places = LogBuilder(source), _Lines(text)
     shown: list[tuple[int, str]] = []
-    for content, is_html in _contents(cells):
+    for content, is_html in contents:
         lines = []
         for line in content.splitlines():
             needles = {json.dumps(line, ensure_ascii=False)[1:-1], json.dumps(line)[1:-1]}

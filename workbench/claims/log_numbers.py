@@ -210,11 +210,14 @@ def _count(m: re.Match[str]) -> list[Number]:
     return [count, *share]
 
 
+_DID = re.compile(r"\s(?:were|was|are|have|had|[a-z]+ed)\b")  # of 30 prompts, 33 "were refused", and not "tokens"
+
+
 def _count_of_all(m: re.Match[str]) -> list[Number]:
     """ "Of 100 patients, 34" and "of 120 answers, 87 (72.5%)"."""
     k, n = _whole(m["k"]), _whole(m["n"])
     size = Number("n", float(n), 0.0, m["n"], m.start("n"), m.end("n"), unit=m["noun"].split()[-1].lower())
-    if k > n:
+    if k > n and not _DID.match(m.string[m.end() :]):
         return [size]
     count = Number("count", float(k), 0.0, f"{k} of {n}", m.start("k"), m.end("k"), n=n, n_from="cell", successes=k)
     if not m["pct"]:

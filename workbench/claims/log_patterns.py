@@ -67,7 +67,7 @@ def _numbers_pattern(template: str) -> re.Pattern[str]:
 
 
 P_VALUE = _numbers_pattern(
-    rf"(?<![\w.-])p(?:[-_ ]?val(?:ue)?s?)?\s?(?:was|is|of)?\s?(?P<op>[=:<>≤≥≈~]|of|(?<=value) )\s?(?P<v>NUM){_POWER}(?!\s?%)(?![\w/])"
+    rf"(?<![\w.-])p(?:[-_ ]?val(?:ue)?s?)?\s?(?:was|is|of)?\s?(?P<op>[=:<>≤≥≈~]|of|(?<=value) )\s?(?P<v>-?NUM){_POWER}(?!\s?%)(?![\w/])"
 )
 STATISTICS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("t", _numbers_pattern(r"(?<![\w-])t\s?\(\s?(?P<df>NUM)\s?\)\s?=\s?(?P<v>[+-]?NUM)")),
@@ -112,7 +112,8 @@ MEANS = (
         rf"{_AHEAD}(?P<v>SIGNNUM)\s?(?P<pct>%)?\s?±\s?(?P<s>NUM)\s?(?P<pct2>%|pp)?(?:\s?\(?\s?(?P<what>SD|SE|SEM|s\.?d\.?|s\.?e\.?m?\.?|std(?: ?err)?|95%\s?CI|CI)\b\.?\)?)?"  # noqa: E501
     ),
     _numbers_pattern(
-        rf"(?<![\w-])(?:M|mean|average|avg|μ)\s?(?:=|:|of|was|is)?\s?(?P<v>[+-]?NUM)\s?(?P<pct>%)?\s?(?:[,;(]|with|and)\s?(?:an?\s)?{_SPREAD_WORD}\s?(?:=|:|of|was|is)?\s?(?P<s>NUM)\)?"
+        rf"(?<![\w-])(?:M|(?:mean|average|avg)(?:\s(?:score|rating|value|grade|level|accuracy|rate))?|μ)\s?(?:=|:|of|was|is)?\s?(?P<v>[+-]?NUM)\s?(?P<pct>%)?"
+        rf"\s?(?:[,;(]|with|and|[,;] (?:with|and))\s?(?:an?\s|the\s|its\s)?{_SPREAD_WORD}\s?(?:=|:|of|was|is)?\s?(?P<s>NUM)\)?"
     ),
     _numbers_pattern(
         rf"{_AHEAD}(?P<v>SIGNNUM)\s?(?P<pct>%)?\s?\(\s?{_SPREAD_WORD}\s?(?:=|:|of)?\s?(?P<s>NUM)\s?%?\s?\)?"
@@ -127,7 +128,7 @@ OF_ALL = _numbers_pattern(
 #: "18 of 20 prompts were refused, which is 90%"
 _THAT_IS = r"(?:\s[a-z][a-z-]*){0,4}?(?:,?\s(?:(?:that|which|this) (?:is|was|makes|gives)|i\.e\.|hence|thus),?|,\sor)"
 COUNT = _numbers_pattern(
-    rf"(?<![\w.,/^-])(?P<k>{_INT}|\b(?:{COUNT_WORD})\b)(?:\s?/\s?|\s(?P<noun>(?:{_UNITS})\s)?(?:out of|of|von|sur)\s|\s(?:[a-z-]+\s)?out of\s(?:the\s|all\s|our\s)?)(?P<n>{_INT}|\b(?:{COUNT_WORD})\b)(?!\s?%|[\w/]|[.,]\d|\s?×|-)"  # noqa: E501
+    rf"(?<![\w.,/^-])(?P<k>{_INT}|\b(?:{COUNT_WORD})\b)(?:\s?/\s?|\s(?P<noun>(?:{_UNITS})\s)?(?:out of|of|von|sur)\s(?:(?:the|all|our|these|those)\s)?|\s(?:[a-z-]+\s)?out of\s(?:the\s|all\s|our\s)?)(?P<n>{_INT}|\b(?:{COUNT_WORD})\b)(?!\s?%|[\w/]|[.,]\d|\s?×|-)"  # noqa: E501
     rf"(?P<after>(?:\s?[\(\[=,:≈-]*|(?:\s[a-z][a-z-]*){{1,3}}\s?[(\[=]|{_THAT_IS})\s?(?P<pct>NUM)\s?%(?!\s?(?:CI|of\b|more|less|higher|lower|points)|\s?(?:to|→|->|vs\.?|against|and|–|-|,)\s?\d))?"
 )
 PERCENT_COUNT = _numbers_pattern(

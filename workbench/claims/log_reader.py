@@ -7,13 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from workbench._errors import WorkbenchError
-from workbench.claims.decimal_commas import has_decimal_commas, with_points
 from workbench.claims.log_builder import LogBuilder, unreadable
 from workbench.claims.log_formats import read_claims_file, read_csv, read_html, read_json, read_notebook, read_parquet
 from workbench.claims.log_latex import as_markdown, is_latex
 from workbench.claims.log_markdown import read_markdown
+from workbench.claims.log_repairs import decoded, has_decimal_commas, repaired, with_points
 from workbench.claims.log_text import LogText
-from workbench.claims.mojibake import decoded, repaired
 
 #: what files of a folder are read
 SUFFIXES = tuple(".md .markdown .txt .rst .log .tex .html .htm .ipynb .csv .tsv .json .jsonl .parquet".split())  # noqa: SIM905

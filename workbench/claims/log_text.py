@@ -20,7 +20,7 @@ _SIGN_HEAD = re.compile(r"n|k|count|(?:m|sd|n)_?[12]", re.IGNORECASE)
 _N_HEAD = re.compile(
     r"^#?\s*(?:n|no\.|num(?:ber)?\.?(?: of \w+)?|sample(?:s| size)?|total|trials?|prompts?|items?|examples?|runs?|questions?"
     r"|cases|patients?|participants?|subjects?|tasks|count|size|denominator|of"
-    r"|n[_ ].*|.*[_ ]n|.*\(n\)|(?:total|all) \w+|test set size|support)\s*(?:\(n\))?$",
+    r"|n\d{1,2}|n[_ ].*|.*[_ ]n|.*\(n\)|(?:total|all) \w+|test set size|support)\s*(?:\(n\))?$",
     re.IGNORECASE,
 )
 

@@ -79,6 +79,8 @@ def register(claims: Sequence[Claim], ledger: str | Path) -> list[Registration]:
     >>> register([wb.claim("S3.2")], folder) == first
     True
     """
+    if not isinstance(claims, Sequence) or not all(isinstance(one, Claim) for one in claims):
+        raise WorkbenchError(f"claims={claims!r:.60}: expected a list of claims, e.g. [wb.claim('S3.2')]")
     lines = [line for one in claims for line in one.lines() if one.criterion]
     if not lines:
         raise WorkbenchError("nothing to register: no claim here has a criterion; write [claim.criterion] first")

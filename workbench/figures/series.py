@@ -64,6 +64,7 @@ def lines(
         figure.update_layout(scattermode="group", scattergap=0.5)
     if zero:
         figure.add_hline(y=0, line_color=theme.INK, line_width=1)
+    figure.update_xaxes(zeroline=False)  # layer 0 is a layer like the others
     legend = theme.legend_height([str(name) for name in series]) if len(series) > 1 else 0
     named = {panels[-1]: x} if isinstance(x, str) else x
     for panel, what in named.items():

@@ -92,6 +92,14 @@ def check_config(config: Mapping[str, Any], where: str) -> None:
             f"{where}: the weights are quantised ({method}), which is not supported; take the model in bfloat16, float16 "
             "or float32"
         )
+    check_sizes_of(config, where)
+
+
+def check_sizes_of(config: Mapping[str, Any], where: str) -> None:
+    """Raise WorkbenchError where a size that a config states makes no sense.
+
+    >>> check_sizes_of({"hidden_size": 16}, "config.json")
+    """
     for name in _SIZES:
         size = config.get(name)
         if size is not None and not (type(size) is int and 0 < size < 1 << 32):

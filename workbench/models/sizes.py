@@ -1,6 +1,5 @@
 """The sizes of a model: what its parameters, its arithmetic and its KV cache can be counted from without loading it."""
 
-import json
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -9,6 +8,8 @@ from typing import Any
 
 from workbench._errors import WorkbenchError, unknown
 from workbench._files import data_folder
+from workbench.models.families import check_sizes_of
+from workbench.models.folder import read_json
 from workbench.models.registry import SOURCES, Hub, Reference
 
 
@@ -76,7 +77,7 @@ def shape(name: str) -> Shape:
         return known[key]
     config = Path(name).expanduser() / "config.json"
     if config.is_file():
-        return shape_of(json.loads(config.read_text()), str(config.parent))
+        return shape_of(read_json(config), str(config.parent))
     raise unknown("sizes of", name, known, "; for another model, give a local folder with its config.json")
 
 
@@ -86,7 +87,9 @@ def shape_of(config: dict[str, Any], name: str) -> Shape:
     Raises:
         WorkbenchError: a size is missing: not a decoder of these families.
     """
-    content = config.get("text_config") or config
+    inner = config.get("text_config")
+    content = inner if isinstance(inner, dict) and inner else config
+    check_sizes_of(content, f"the config of {name}")
     try:
         heads, hidden = content["num_attention_heads"], content["hidden_size"]
         experts = content.get("num_local_experts") or content.get("num_experts") or 0

@@ -85,11 +85,21 @@ def _changes(log: LogText, s: Statement) -> Findings:
             continue
         if len(numbers) <= 3:
             yield from _multiple(s, pair, a, b)
-        beside = [c for c in (*numbers[k + 2 : k + 3], *numbers[max(0, k - 1) : k]) if c.start not in told]
+        before = () if _goes_on(s.text, *numbers[k + 1 : k + 3]) else numbers[max(0, k - 1) : k]
+        beside = [c for c in (*numbers[k + 2 : k + 3], *before) if c.start not in told]
         if c := next((c for c in beside if _is_change(s.text, a, b, c)), None):
             told.add(c.start)
             words = s.text[max(0, min(c.start, a.start) - 30) : max(c.end, b.end) + 30]
             yield from _judge(in_sentence(s), c, pair, words)
+
+
+def _goes_on(text: str, b: Number, then: Number | None = None) -> bool:
+    """Whether a pair has more ends than one: "by 12 and 31 points (from 25% to 37% and 56%)"."""
+    return (
+        then is not None
+        and then.kind == b.kind
+        and bool(re.fullmatch(r"%?\s?(?:,|and|or|, and)\s?", text[b.end : then.start]))
+    )
 
 
 def _results(s: Statement) -> list[Number]:

@@ -17,6 +17,7 @@ from workbench.claims.rules.column_rates import RATE_HEAD, compositions, is_rate
 from workbench.claims.rules.finding import Family, LogFinding, in_cell
 from workbench.claims.rules.labels import CHANGE, is_mean, is_total, name, one_column, phrase, roles
 from workbench.claims.rules.sheet import MOST_COLUMNS, Formula, Sheet, others_of
+from workbench.claims.rules.units import n_in
 
 Findings = Iterator[LogFinding]
 
@@ -113,12 +114,25 @@ def _means(sheet: Sheet) -> Findings:
             run for run in _runs(others_of(sheet, j), j) if len({frozenset(sheet.kinds(k)) for k in (j, *run)}) == 1
         ]
         fits = [sheet.fit(j, sheet.formula(_mean, run, "the mean of the row")) for run in runs]
+        fits += [sheet.fit(j, _weighted(sheet, run)) for run in runs if all(n_in(table.columns[k]) for k in run)]
         best = max(fits, key=lambda fit: fit.good, default=None)
         if best is None or not best.known.any():
             continue
+        if not best.good and re.search(r"(?<!un)weighted", table.columns[j], re.IGNORECASE):
+            continue  # by weights that are not given
         few = best.known.sum() <= 2
         if 2 * best.holds.sum() >= best.known.sum() or few:
             yield from sheet.tell(j, best, "mean of", "error" if best.holds.any() else "weak")
+
+
+def _weighted(sheet: Sheet, run: list[int]) -> Formula:
+    """The mean of columns whose heads give their n."""
+    weights = [n_in(sheet.table.columns[k])[0] for k in run]
+    return sheet.formula(
+        lambda *columns: np.average(columns, axis=0, weights=weights),
+        run,
+        "the mean of the row by the n of its columns",
+    )
 
 
 # ---- columns whose head is a formula over heads that are there

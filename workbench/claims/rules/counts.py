@@ -18,6 +18,31 @@ _NO_COUNT = phrase(r"\bhttp|\b(?:x|score|ratio|fraction|times|aspect)\b")
 _UNIT_BEHIND = re.compile(r"\s?(?:°|(?:[KMGT]i?B|[munµ]?s|min|h|[kMG]?Hz|[mk]?W|[mck]?m|[mk]?g|mmHg|V|dB)\b)")
 
 
+#: "31/0"; "12/0" of "passed/failed" is no count
+_OF_NONE = re.compile(r"(?<![\w.,/+-])(?P<k>[1-9]\d*)\s?/\s?0(?![\w.,/%])")
+_TWO_NAMES = re.compile(r"[a-z]{2,}\s?/\s?[a-z]{2,}|\bW/L\b", re.IGNORECASE)
+
+
+def _of_none(log: LogText, s: Statement) -> Findings:
+    """ "31/0 prompts", or "31/0" beside other counts."""
+    for m in _OF_NONE.finditer(s.text) if not _TWO_NAMES.search(s.text) else ():
+        if _UNITS.match(s.text[m.end() :].lstrip()) or _are_counts(s.numbers):
+            yield in_sentence(s).finds("error", "count", f"{m[0]}: {m['k']} of none")
+
+
+def _of_none_in_table(log: LogText, table: LogTable) -> Findings:
+    for j in range(len(table.columns)) if not any(map(_TWO_NAMES.search, table.columns)) else ():
+        for i, cells in enumerate(table.rows):
+            if _OF_NONE.fullmatch(cells[j].strip()) and _are_counts(table.column(j)):
+                yield in_cell(table, i, j).finds("error", "count", f"{cells[j].strip()} is a count of none")
+
+
+def _are_counts(numbers: Iterable[Number | None]) -> bool:
+    """Whether there are counts among some numbers, and all of them fit into their n, of 5 at least."""
+    counts = [x for x in numbers if x and x.kind == "count" and x.n]
+    return bool(counts) and all(x.value <= (x.n or 0) >= 5 for x in counts)
+
+
 def _of_sentence(log: LogText, s: Statement) -> Findings:
     for x in s.numbers:
         yield from _alone(x, s.text, Place("", x.line, s.source), _has_its_n(x, s.numbers))
@@ -146,6 +171,6 @@ def _share_of(x: Number, n: int, place: Place, grade: Grade | None = None) -> Lo
 
 
 FAMILY = Family(
-    of_sentences=(_of_sentence,),
-    of_tables=(_of_table,),
+    of_sentences=(_of_sentence, _of_none),
+    of_tables=(_of_table, _of_none_in_table),
 )

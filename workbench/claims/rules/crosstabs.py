@@ -90,6 +90,23 @@ def _crosstab(log: LogText, table: LogTable) -> Findings:
             yield from _of_two_by_two(cross, s)
 
 
+_BOTH, _ONLY, _NEITHER = (
+    phrase(rf"\b(?:{words})\b[^.;,\d]{{0,40}}?(?P<k>\d+)(?![\d.]*%)") for words in ("both", "only", "neither|none")
+)
+
+
+def _told_agreement(log: LogText) -> Findings:
+    """ "Both said yes 30 times, only A 12, only B 8, neither 50": what is said of their agreement in the same paragraph."""
+    for block in log.blocks():
+        for s in block if len(block) <= 12 else ():
+            both, only, neither = ([int(m["k"]) for m in words.finditer(s.text)] for words in (_BOTH, _ONLY, _NEITHER))
+            agreed = [*both, *neither]
+            if len(both) >= 1 and len(only) == len(agreed) == 2 and sum(agreed):
+                cross = _Crosstab(((agreed[0], only[0]), (only[1], agreed[1])), alike=True)
+                for told in block:
+                    yield from _of_agreement(cross, told)
+
+
 def _of_agreement(cross: _Crosstab, s: Statement) -> Findings:
     for x in s.numbers:
         made = _agreement_of(cross, x, s.text)
@@ -180,4 +197,5 @@ def _report(log: LogText, table: LogTable) -> Findings:
 
 FAMILY = Family(
     of_tables=(_crosstab, _report),
+    of_logs=(_told_agreement,),
 )

@@ -87,7 +87,7 @@ def _all_p_values(file: LogText) -> Findings:
 
 _INTERVENTION = phrase(
     r"\bsteer(?:ing|ed)|\bablat|\bintervention|\btreatment\b|\btreated\b|\bpatch(?:ing|ed)|fine-?tun|\bdrug\b|\bvaccin|\bjailbreak",
-    r"\b(?:vector|direction)s? added|\badd(?:ing)? the \w+ (?:vector|direction)",
+    r"\b(?:vector|direction)s? added|\badd(?:ing)? (?:the|a|this|our) (?:\w+ )?(?:vector|direction)",
 )
 _EFFECT = phrase(
     r"improv|increas|reduc|rais|effective|works?\b|achiev|boost|induces?|causes?|eliminat|success|reaches|\bmakes?\b"

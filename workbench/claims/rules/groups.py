@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from itertools import combinations, permutations
 from typing import NamedTuple
 
-from workbench.claims.log_numbers import Number
+from workbench.claims.log_numbers import Number, plain
 from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.rounding import Grade
-from workbench.claims.rules.finding import Family, LogFinding, in_cell, in_sentence, in_table, short
+from workbench.claims.rules.finding import Family, LogFinding, in_cell, in_row, in_sentence, in_table, short
 from workbench.claims.rules.labels import CHANGE, is_total, phrase, settings_key, stems
 from workbench.claims.rules.units import FOR_EACH, designs, n_of_cell
 
@@ -249,6 +249,16 @@ def _products(log: LogText) -> Findings:
                 yield in_sentence(block[0]).finds("weak", "two names", said)
 
 
+def _products_of_rows(log: LogText, table: LogTable) -> Findings:
+    """ "-1 · d" and "+1 · (-d)" as names of rows."""
+    labels = [(i, plain(table.label(i))) for i in range(len(table.rows))] if len(table.rows) <= 60 else []
+    found = [(i, *_coefficient(m)) for i, label in labels if (m := _PRODUCT.search(label))]
+    for (i, first, size, turned), (k, second, other, also) in combinations(found, 2):
+        if turned != also and (first, size) == (second, other):
+            said = f"'{table.label(i)}' and '{table.label(k)}' are one condition under two names"
+            yield in_row(table, i).finds("weak", "two names", said, others=(table.row_lines[k],))
+
+
 def _coefficient(m: re.Match[str]) -> tuple[str, float, bool]:
     """The vector, its signed coefficient after the vector's own sign is taken in, and whether the vector was turned."""
     turned = bool(m["turn"] or m["turn2"])
@@ -334,6 +344,6 @@ _FOR_EACH_ARM = phrase(FOR_EACH.pattern, r"\bthe same \d+\b")
 
 FAMILY = Family(
     of_sentences=(_denominators_of_sentence,),
-    of_tables=(_two_names, _denominators),
+    of_tables=(_two_names, _products_of_rows, _denominators),
     of_logs=(_subgroups, _classes, _named_twice, _products, _denominators_of_text),
 )

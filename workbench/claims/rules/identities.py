@@ -221,6 +221,18 @@ def metrics_said(s: Statement) -> Iterator[tuple[str, Number, Callable[..., floa
             yield called, said, formula
 
 
+_READING = re.compile(r"\s?(?:mm|cm|m|x|×|°|pts?|points?|m?s)\b|×|°")
+
+
+def _metrics_in_range(log: LogText, s: Statement) -> Findings:
+    """ "F1 = 1.07": such a metric is at most 1; what is far above is in percent."""
+    for called, said, _ in metrics_said(s):
+        share = called != "precision" and not said.unit and said.step < 1 and said.value < 1.5
+        if share and not _READING.match(s.text[said.end :]):
+            grade: Grade = "error" if said.value > 1 else "holds"
+            yield in_sentence(s).finds(grade, "range", f"{said.text}: it is between 0 and 1", said.value)
+
+
 def _over(a: float, b: float) -> float:
     return a / b if b else math.nan
 
@@ -294,6 +306,7 @@ FAMILY = Family(
         _standard_errors,
         _interval_and_p,
         _statistics,
+        _metrics_in_range,
         _confusion_counts,
         _mcnemar,
         _sets,

@@ -13,7 +13,7 @@ _STOP = frozenset(
 _SAME = {
     "baseline": "base", "unsteered": "base", "steered": "steer", "steering": "steer", "refuse": "refus",
     "accuracies": "accur", "acc": "accur", "fp": "falsepos", "false": "falsepos", "positives": "falsepos",
-    "positive": "falsepos", "std": "sd", "stdev": "sd", "avg": "mean",
+    "positive": "falsepos", "std": "sd", "stdev": "sd", "avg": "mean", "ppl": "perpl",
 }  # fmt: skip
 
 

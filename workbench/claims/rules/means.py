@@ -3,11 +3,11 @@
 import itertools
 import math
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from workbench.claims.feasible import binary_sd, is_sd_of_whole_numbers, largest_sd, possible_totals
-from workbench.claims.log_numbers import Number
+from workbench.claims.log_numbers import Number, step_of
 from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.rounding import Grade, grade_of, shown
 from workbench.claims.rules.finding import Family, LogFinding, Place, in_cell, in_row, in_sentence
@@ -24,7 +24,7 @@ _SCALE = phrase(
 _POINTS_SCALE = phrase(r"\b(?P<k>[4-9]|1[01])[- ]point (?:likert|scale|rating)")
 _WHOLE = phrase(
     r"likert|rating|whole[- ]number|integer|number of (?:items|errors|words|children|trials|correct)|items? correct",
-    r"\bcounts? (?:per|of)|(?:point|to \d+) scale|on a scale",
+    r"\bcounts? (?:per|of)|(?:point|to \d+) scale|on a scale|\b(?:rated|scored|graded) (?:\w+ )?(?:from|on|between) \d",
 )
 _BINARY = phrase(r"\b0\s?/\s?1\b|\bbinary\b|bernoulli|0 or 1|dichotom|per-(?:item|prompt) (?:outcome|refusal|success)")
 
@@ -91,9 +91,9 @@ def _means_of_sentence(log: LogText, s: Statement) -> Findings:
     for x in s.numbers:
         if x.kind == "mean" and x.spread is not None:
             context = f"{s.text} {' '.join(t.text for t in log.of_block(s.block))}"
-            yield from _mean(
-                x, x.spread_kind, n_of_number(log, s, x), s.text, context, in_sentence(s)._replace(line=x.line)
-            )
+            place, given = in_sentence(s)._replace(line=x.line), _said_in(s.text)
+            ends = _extremes(given.get("min"), given.get("max"), x)
+            yield from _mean(x, x.spread_kind, n_of_number(log, s, x), s.text, context, place, ends)
 
 
 _MEAN_SAID = re.compile(
@@ -112,8 +112,11 @@ def _plain_means_of_sentence(log: LogText, s: Statement) -> Findings:
     for x in s.numbers:
         n = n_of_number(log, s, x) if x.kind == "number" and not x.signed and not x.bound else None
         plain = x.unit in ("", "on", "over", "across", "for", "with", "from", "of", "points", "and")
-        if n and n.where in ("cell", "sentence") and plain and _MEAN_SAID.search(s.text[: x.start]):
-            yield from _Mean(x, None, 0.0, n.value, None, True, False, in_sentence(s)._replace(line=x.line)).judged()
+        if n and n.where in ("cell", "sentence", "words") and plain and _MEAN_SAID.search(s.text[: x.start]):
+            mean = _Mean(x, None, 0.0, n.value, None, True, False, in_sentence(s)._replace(line=x.line))
+            for finding in mean.judged():  # "12 raters" may be more than those who rated this
+                soft = finding.grade == "error" and n.where == "words"
+                yield replace(finding, grade="weak") if soft else finding
 
 
 def _means_of_cells(log: LogText, table: LogTable) -> Findings:
@@ -131,7 +134,15 @@ def _means_of_cells(log: LogText, table: LogTable) -> Findings:
                 yield from _mean(x, kind, n_of_cell(log, table, i, j), table.columns[j], context, in_cell(table, i, j))
 
 
-def _mean(x: Number, kind: str, n: N | None, own: str, context: str, place: Place) -> Findings:
+def _mean(
+    x: Number,
+    kind: str,
+    n: N | None,
+    own: str,
+    context: str,
+    place: Place,
+    extremes: tuple[float, float] | None = None,
+) -> Findings:
     spread, step, scale = x.spread or 0.0, x.spread_step, _scale(own) or _scale_of(_scale(context), x)
     size = n.value if n and (n.sure or n.where in ("heading", "near", "nearby", "words")) else None
     if kind == "SE" and size:
@@ -140,7 +151,8 @@ def _mean(x: Number, kind: str, n: N | None, own: str, context: str, place: Plac
         return
     sure = kind == "SD" and bool(size)
     limits = (0.0, 100.0) if x.unit == "%" and RATE.search(context) else scale or _of_binary(x, own, context)
-    whole = sure and bool(_WHOLE.search(context) or scale)
+    limits = extremes or limits
+    whole = sure and bool(_WHOLE.search(context) or scale) and not _AVERAGED_SCORES.search(own)
     yield from _Mean(x, spread, step, size, limits, whole, sure and bool(_BINARY.search(context)), place).judged()
 
 
@@ -154,7 +166,10 @@ def _means_of_columns(log: LogText, table: LogTable) -> Findings:
         return
     context = f"{words_around(table)} {' '.join(table.columns)}"
     scale = _scale(f"{table.columns[role['mean']]} {words_around(table)}")
-    whole, binary = bool(_WHOLE.search(context) or scale), bool(_BINARY.search(context))
+    whole = bool(_WHOLE.search(context) or scale) and not _AVERAGED_SCORES.search(
+        f"{table.title} {' '.join(table.columns)}"
+    )
+    binary = bool(_BINARY.search(context))
     shares = table.columns[role["mean"]] + context
     for i, row in enumerate(table.numbers):
         x, sd, se = row[role["mean"]], *(row[role[name]] if name in role else None for name in ("sd", "se"))
@@ -164,7 +179,7 @@ def _means_of_columns(log: LogText, table: LogTable) -> Findings:
         size = n.value if n and n.sure else None
         percent = x.kind == "percent" or "%" in table.columns[role["mean"]]
         limits = (
-            _of_extremes(row, role, x)
+            _extremes(*(row[role[name]] if name in role else None for name in ("min", "max")), x)
             or _scale_of(scale, x)
             or ((0.0, 100.0) if percent and RATE.search(shares) else None)
         )
@@ -178,9 +193,8 @@ def _means_of_columns(log: LogText, table: LogTable) -> Findings:
             yield in_row(table, i).finds(grade, "sd limit", said, true)
 
 
-def _of_extremes(row: tuple[Number | None, ...], role: dict[str, int], mean: Number) -> tuple[float, float] | None:
+def _extremes(low: Number | None, high: Number | None, mean: Number) -> tuple[float, float] | None:
     """The limits that a minimum and a maximum set, rounding allowed for; those of whole numbers are exact."""
-    low, high = (row[role[name]] if name in role else None for name in ("min", "max"))
     if not low or not high:
         return None
     exact = low.step >= 1 and high.step >= 1 and mean.step < 1
@@ -219,11 +233,16 @@ _CHAINS = (
     ("low", "high"),
 )
 _SAID = {
-    role: phrase(rf"\b(?:{words})\b[^\d.;%]{{0,14}}?(?P<v>-?\d+(?:\.\d+)?)(?!\s?(?:%\s?CI|/|th\b))")
+    role: phrase(
+        rf"\b(?:{words})\b[^\d.;%]{{0,14}}?(?P<v>-?\d+(?:\.\d+)?)(?!\s?(?:%\s?CI|/|th\b))(?P<unit>\s?(?:%|[mµn]?s\b|min\b)|)"
+    )
     for role, words in {
         "min": "min|minimum",
         "mean": "mean|average|avg",
-        "median": "median",
+        "median": "median|p50",
+        "p90": "p90",
+        "p95": "p95",
+        "p99": "p99",
         "max": "max|maximum",
     }.items()
 }
@@ -236,39 +255,56 @@ _SAID_IQR = phrase(
 _NEGATIVE_SD = re.compile(r"\b(?:SD|std|standard deviation|SE|SEM)\s?(?:=|of|:|is|was)\s?-\s?\d")
 
 
+def _said_in(text: str) -> dict[str, Number]:
+    """The minimum, mean, median, quantiles and maximum that a text names, where all have one unit."""
+    found = {role: m for role, pattern in _SAID.items() if (m := pattern.search(text))}
+    given = {role: _as_number(m["v"], m[0]) for role, m in found.items()}
+    if m := _SAID_RANGE.search(text):
+        given |= {"min": _as_number(m["low"], m[0]), "max": _as_number(m["high"], m[0])}
+    return given if len({m["unit"].strip() for m in found.values()} - {""}) < 2 else {}
+
+
+def _as_number(digits: str, text: str) -> Number:
+    return Number("number", float(digits), step_of(digits), text)
+
+
 def _order_of_sentence(log: LogText, s: Statement) -> Findings:
-    """A mean or median of a sentence between the minimum and the maximum that it gives."""
+    """A mean, median and quantiles of a sentence between the minimum and the maximum that it gives, and in their order."""
     place = in_sentence(s)
     if m := _NEGATIVE_SD.search(s.text):
         yield place.finds("error", "range", f"{m[0]}: an SD is never negative")
-    given = {role: float(m["v"]) for role, pattern in _SAID.items() if (m := pattern.search(s.text))}
-    if m := _SAID_RANGE.search(s.text):
-        given |= {"min": float(m["low"]), "max": float(m["high"])}
+    given = _said_in(s.text)
     if (m := _SAID_IQR.search(s.text)) and "median" in given:
-        low, high = float(m["low"]), float(m["high"])
-        grade: Grade = "holds" if low - 0.5 <= given["median"] <= high + 0.5 else "error"
+        given |= {"q1": _as_number(m["low"], m[0]), "q3": _as_number(m["high"], m[0])}
+    for a, b in _neighbours(given):
+        x, y = given[a], given[b]
+        wrong = x.value > y.value + (x.step + y.step) / 2 + 1e-9
         yield place.finds(
-            grade, "order", f"the median {given['median']:g} is not between the quartiles {low:g} and {high:g}"
+            "error" if wrong else "holds",
+            "order",
+            f"the {_TOLD.get(a, a)} {x.value:g} is above the {_TOLD.get(b, b)} {y.value:g}",
         )
-    if not {"min", "max"} & set(given):
-        return
-    low, high = given.get("min", -math.inf), given.get("max", math.inf)
-    for role in {"mean", "median"} & set(given):
-        grade = "holds" if low - 0.5 <= given[role] <= high + 0.5 else "error"
-        yield place.finds(grade, "order", f"the {role} {given[role]:g} is not between {low:g} and {high:g}")
+
+
+_TOLD = {"q1": "first quartile", "q3": "third quartile", "min": "minimum", "max": "maximum"}
+
+
+def _neighbours(given: Iterable[str]) -> list[tuple[str, str]]:
+    """What follows one another in a chain, of what is given."""
+    pairs = (itertools.pairwise(name for name in chain if name in given) for chain in _CHAINS)
+    return list(dict.fromkeys(itertools.chain.from_iterable(pairs)))
 
 
 def _order_of_table(log: LogText, table: LogTable) -> Findings:
     role = roles(table)
-    for chain in _CHAINS:
-        for a, b in itertools.pairwise(name for name in chain if name in role):
-            columns = (table.column(role[a]), table.column(role[b]))
-            given = [(i, x, y) for i, (x, y) in enumerate(zip(*columns, strict=True)) if x and y]
-            above = [x.value > y.value + (x.step + y.step) / 2 + 1e-9 for _, x, y in given]
-            heads = (table.columns[role[a]], table.columns[role[b]])
-            if _are_of_one_quantity(*heads, everywhere=len(above) > 1 and all(above)):
-                for (i, x, y), wrong in zip(given, above, strict=True):
-                    yield in_row(table, i).finds("error" if wrong else "holds", "order", f"{a} {x} is above {b} {y}")
+    for a, b in _neighbours(role):
+        columns = (table.column(role[a]), table.column(role[b]))
+        given = [(i, x, y) for i, (x, y) in enumerate(zip(*columns, strict=True)) if x and y]
+        above = [x.value > y.value + (x.step + y.step) / 2 + 1e-9 for _, x, y in given]
+        heads = (table.columns[role[a]], table.columns[role[b]])
+        if _are_of_one_quantity(*heads, everywhere=len(above) > 1 and all(above)):
+            for (i, x, y), wrong in zip(given, above, strict=True):
+                yield in_row(table, i).finds("error" if wrong else "holds", "order", f"{a} {x} is above {b} {y}")
 
 
 def _are_of_one_quantity(head: str, other: str, everywhere: bool) -> bool:

@@ -187,6 +187,34 @@ def _rank(log: LogText, s: Statement) -> Findings:
         return
 
 
+_ALL_OTHERS = phrase(
+    r"^\s*(?:all|every|each|any)\s(?:of\s)?(?:the\s)?(?:other|others|else|baselines?|competing|remaining|previous)\b",
+    r"^\s*the (?:others|rest)\b",
+)
+
+
+def _above_all(log: LogText, s: Statement) -> Findings:
+    """ "Ours outperforms all other methods", against the only column that it may be about."""
+    m = _BETTER.search(s.text)
+    if not m or not _ALL_OTHERS.search(s.text[m.end() :]) or NOT_STEADY.search(s.text):
+        return
+    for table in tables_near(log, s):
+        first = row_named(table, s.text[: m.start()])
+        columns = [
+            j for j in columns_told(s.text, table) or table.value_columns if not _NO_RESULT.search(table.columns[j])
+        ]
+        if first is None or len(columns) != 1 or not (mine := table.numbers[first][columns[0]]):
+            continue
+        head = table.columns[columns[0]]
+        sign = -1 if _lower_better(head) else 1
+        better = [(i, x) for i, x in body(table, columns[0]) if sign * (x.percent - mine.percent) > 1e-9]
+        listed = ", ".join(f"{x} for {bare(table.label(i))}" for i, x in better[:3])
+        said = f"{head} is {mine} for {bare(table.label(first))}, and {listed}"
+        lines = tuple(table.row_lines[i] for i, _ in better)
+        yield in_sentence(s).finds("weak" if better else "holds", "rank", said, mine.percent, others=lines)
+        return
+
+
 def _lower_better(head: str) -> bool:
     return bool(_LOWER_BETTER.search(head)) and not HIGHER_ALL_THE_SAME.search(head)
 
@@ -268,6 +296,6 @@ def _judge_correlation(s: Statement, head: str, pairs: list[tuple[float, float]]
 
 
 FAMILY = Family(
-    of_sentences=(peak, monotone, _rank, _said_r, correlation),
+    of_sentences=(peak, monotone, _rank, _above_all, _said_r, correlation),
     of_logs=(_titles,),
 )

@@ -27,7 +27,8 @@ Findings = Iterator[LogFinding]
 
 _OF_AGREEMENT = phrase(r"agree|rater|judge|annotat|cohen|fleiss|correl|pearson|spearman|associat|\bp\s?[=<]")
 _CORRELATION = phrase(
-    r"^(?:pearson|spearman|kendall)?'?s?\s?(?:r|rho|ρ|τ|correlation|corr\.?|cosine(?: similarity)?|cos(?:ine)? sim\.?|κ|kappa)$"
+    r"^(?:pearson|spearman|kendall)?'?s?\s?(?:r|rho|ρ|τ|correlation|corr\.?|cosine(?: similarity)?|cos(?:ine)? sim\.?|κ|kappa)"
+    r"(?: (?:with|to|of|between)\b.*)?$"
 )
 _UNIT_INTERVAL = phrase(
     r"^(?:(?:mean |val |test |train )?(?:auc|auroc|roc[- ]auc|f1(?:[- ]score)?|precision|recall|probability|p[- ]?values?|p))$"
@@ -72,7 +73,7 @@ def _alone(x: Number, text: str, place: Place) -> Findings:
             yield place.holds("range")
     limits = {"p": (0.0, 1.0), "r": (-1.0, 1.0), "kappa": (-1.0, 1.0), "cosine": (-1.0, 1.0), "auc": (0.0, 1.0)}
     limits |= dict.fromkeys(("F", "chi2"), (0.0, math.inf))
-    whole = x.step >= 1 and x.value > 1  # p = 4 is a number of processes
+    whole = x.step >= 1 and not 0 <= x.value <= 1  # p = 4 is a number of processes
     other = (x.kind == "p" and whole) or (x.kind == "auc" and x.value >= 50)
     if x.kind in ("r", "kappa") and x.value > 1:  # r = 8 is a rank, κ = 12.3 a condition
         other = whole or not (x.degrees or _OF_AGREEMENT.search(text))
@@ -98,7 +99,7 @@ def _inside(x: Number, place: Place) -> LogFinding:
 def _of_head(table: LogTable, i: int, j: int, x: Number, small: bool) -> Findings:
     """A number against what the head of its column allows; ``small``: all of the column are below 2."""
     head, place = table.columns[j], in_cell(table, i, j)
-    bare = re.sub(r"\(.*?\)", "", head).strip()
+    bare = re.sub(r"\(.*?\)", "", head).replace("_", " ").strip()
     if _CORRELATION.match(bare) and x.kind in ("number", "r", "kappa"):
         yield place.finds("error" if abs(x.value) > 1 else "holds", "range", f"{x} is not between -1 and 1")
     elif _UNIT_INTERVAL.match(bare) and x.kind in ("number", "p", "auc"):

@@ -20,7 +20,7 @@ Findings = Iterator[LogFinding]
 
 _NO_MEASURE = phrase(r"vs\b|winner|p[- ]?value")
 _SUMMARY = phrase(
-    r"summary|abstract|tl;?dr|conclusion|key (?:results?|numbers|findings|takeaways)|highlights|executive|takeaways"
+    r"summary|abstract|tl;?dr|conclusion|\brecap|at a glance|key (?:results?|numbers|findings|takeaways)|highlights|executive|takeaways"
 )
 _MOST_ROWS, _MOST_COLUMNS = 300, 40
 
@@ -83,7 +83,12 @@ def _tables(log: LogText) -> Findings:
     for cell in _cells(log):
         if len(_words(cell.key)) >= 2:
             by_key[cell.table.source, cell.key].append(cell)
-    pairs = [(a, b) for cells in by_key.values() for a, b in combinations(cells, 2) if _is_one_quantity(a, b)]
+    pairs = [
+        (a, b)
+        for cells in by_key.values()
+        for a, b in combinations(cells, 2)
+        if _is_one_quantity(a, b, alone=len(cells) == 2)
+    ]
     told: set[tuple[int, int]] = set()
     for a, b in pairs:
         if _agree(a.number, b.number):
@@ -104,14 +109,16 @@ def _words(key: frozenset[str]) -> list[str]:
     return [w for w in key if not w[0].isdigit()]
 
 
-def _is_one_quantity(a: _Cell, b: _Cell) -> bool:
-    """Whether two cells of equal names in two tables must be one quantity."""
+def _is_one_quantity(a: _Cell, b: _Cell, alone: bool) -> bool:
+    """Whether two cells of equal names in two tables must be one quantity; ``alone``: no third cell has their name."""
     x, y, t, u = a.number, b.number, a.table, b.table
     counted = any(n.kind == "number" and n.step >= 1 for n in (x, y))  # numbers of rows differ rightly
     if t is u or counted or _in_percent(x) != _in_percent(y):
         return False
-    parallel = t.columns == u.columns and (t.title, t.heading) != (u.title, u.heading)
-    return not parallel and (len(_words(a.key)) >= 3 or (t.section == u.section and _in_percent(x)))
+    recalled = sum(any(_SUMMARY.search(h) for h in (*table.heading, table.title)) for table in (t, u)) == 1
+    parallel = t.columns == u.columns and (t.title, t.heading) != (u.title, u.heading) and not (recalled and alone)
+    close = t.section == u.section or (recalled and alone)
+    return not parallel and (len(_words(a.key)) >= 3 or (close and _in_percent(x)))
 
 
 def _by_chance(log: LogText, a: _Cell, b: _Cell, pairs: int) -> tuple[Grade, str]:

@@ -123,6 +123,9 @@ def _total_percent(whole: _Whole, total: float, reach: float) -> Findings:
         )
 
 
+_BY_WEIGHT = phrase(r"(?<!un)weighted")
+
+
 def _means(wholes: list[_Whole]) -> Findings:
     """A row of means: the plain ones, or those by any column of n; where no column follows, it may be another mean."""
     judged: list[tuple[_Whole, float, Grade]] = []
@@ -131,6 +134,8 @@ def _means(wholes: list[_Whole]) -> Findings:
         if said.kind not in ("percent", "number", "mean", "points") or not whole.of(said.kind):
             continue
         options = [fmean(c.value for c in whole.cells), *whole.weighted()]
+        if len(options) == 1 and _BY_WEIGHT.search(whole.table.label(whole.row)):
+            continue  # by weights that are not given
         best = min(options, key=lambda mean: abs(mean - said.value))
         grade = grade_of(abs(best - said.value), said.step, fmean(c.step / 2 for c in whole.cells))
         judged.append((whole, best, "weak" if grade == "error" and whole.inside and len(options) > 1 else grade))
@@ -150,15 +155,25 @@ _SHARES = phrase(
 )
 
 
+#: "label | % of responses": an answer has one label; people may choose several
+_LABELS = phrase(r"^(?:outcome|label|class|category|verdict|judg(?:e)?ment)(?:s|es)?$")
+_OF_ANSWERS = phrase(
+    r"^(?:%|percent(?:age)?|pct|share|proportion) of (?:the |all |our )?"
+    r"(?:responses|answers|completions|outputs|generations|rows|items|samples)(?: \(%\))?$"
+)
+
+
 def _shares(log: LogText, table: LogTable) -> Findings:
+    label = "" if table.label_column is None else table.columns[table.label_column].strip()
     for j in table.value_columns:
-        head = table.columns[j]
+        head = table.columns[j].replace("_", " ").strip()
         by_title = _SHARES.search(table.title) and head.strip().lower() in ("%", "percent", "percentage", "share")
         rows = [i for i in range(len(table.rows)) if not is_total(table.label(i))]
         cells = [
             x for i in rows if (x := table.numbers[i][j]) and x.kind == "percent" and x.value >= 0 and not x.signed
         ]
-        if (_SHARES.search(head) or by_title) and len(cells) == len(rows) >= 3:
+        labelled = _LABELS.match(label) and _OF_ANSWERS.match(head) and math.fsum(x.value for x in cells) > 100
+        if (_SHARES.search(head) or by_title or labelled) and len(cells) == len(rows) >= 3:
             yield from _hundred(cells, Place(f"the column '{head}'", table.row_lines[rows[-1]], table.source))
 
 
@@ -248,6 +263,7 @@ def _list_total(head: Statement, said: Number, counts: list[int], lines: tuple[i
 
 _WHOLE_SAID = phrase(
     r"split|distribut|breakdown|broke down|composed|consist|made up|total(?:ling)? 100|as follows|one whole|mutually exclusive",
+    r"\b(?:labels|verdicts|outcomes|answers|responses|completions|outputs) (?:were|are) \d+(?:\.\d+)?\s?% (?!\w+er\b|more|less|of\b)[a-z]",
     r"\bfell into\b|\boutcomes? (?:was|were|are)\b|(?:classified|labell?ed|sorted|categori[sz]ed) (?:as|into)\b",
 )
 _PLUS = re.compile(
@@ -274,6 +290,42 @@ def _shares_in_words(log: LogText, s: Statement) -> Findings:
         over = len(shares) <= 4 and sum(x.value - x.step / 2 for x in shares) > 100 and _OUTCOMES.search(s.text)
         if over or _WHOLE_SAID.search(s.text):
             yield from _hundred(shares, in_sentence(s))
+
+
+_ONE = r"(?<![\w.])\d+(?:\.\d+)?\s?%?"
+_SEVERAL = rf"(?P<list>{_ONE}(?:(?:\s?[,;/]\s?(?:and\s)?|\sand\s){_ONE}){{2,}})"
+_MEAN_AFTER = phrase(
+    rf"{_SEVERAL}\s?[;,:(-]?\s?(?:(?:with|and|for|on|the|a|an|their|overall)\s){{0,3}}(?:mean|average)(?:\s(?:of|is|was))?\s?[:=,]?\s?(?P<mean>{_ONE})"
+)
+_MEAN_OF = phrase(
+    rf"\b(?:mean|average)(?: of)?(?: the)?(?: [a-z]+){{0,3}}\s?[(:]?\s?{_SEVERAL}\s?\)?\s?(?:is|was|=|:)\s?(?P<mean>{_ONE})"
+)
+_OTHER_MEAN = phrase(r"weighted|trimmed|geometric|harmonic|moving|median|pooled|macro|micro")
+
+
+def _means_in_words(log: LogText, s: Statement) -> Findings:
+    """ "Seeds gave 71, 75 and 73; the average is 73", "the mean of 12%, 20% and 31% is 21%"."""
+    found = [(p, m) for p in (_MEAN_OF, _MEAN_AFTER) for m in p.finditer(s.text)]
+    for pattern, m in found[:1] if not _OTHER_MEAN.search(s.text) else ():
+        inside = [x for x in s.numbers if m.start("list") <= x.start < m.end("list")]
+        said = next(
+            (x for x in s.numbers if m.start("mean") <= x.end <= m.end("mean") + 1 and x.start >= m.end("list")), None
+        )
+        plain = all(x.kind in ("number", "percent") and not x.signed and not x.bound for x in inside)
+        if (
+            said is None
+            or not plain
+            or len(inside) != len(re.findall(_ONE, m["list"]))
+            or said.kind not in ("number", "percent")
+        ):
+            continue  # layers, doses and other settings
+        values = [x.value for x in inside]
+        true, low, high = fmean(values), min(values), max(values)
+        if pattern is _MEAN_OF or low <= said.value <= high:
+            grade = grade_of(abs(true - said.value), said.step, fmean(x.step / 2 for x in inside))
+            softened: Grade = "weak" if grade == "error" and pattern is _MEAN_AFTER else grade
+            sentence = f"the mean of {m['list'].strip()} is {shown(true, said.step)}, not {said}"
+            yield in_sentence(s).finds(softened, "mean of", sentence, true)
 
 
 _PART = r"\d[\d,]*\s[a-z][\w -]*?"
@@ -304,7 +356,7 @@ def _sums_in_words(log: LogText, s: Statement) -> Findings:
 
 
 FAMILY = Family(
-    of_sentences=(_sums_in_words, _shares_in_words),
+    of_sentences=(_sums_in_words, _shares_in_words, _means_in_words),
     of_tables=(_summary_rows, _shares),
     of_logs=(_lists,),
 )

@@ -79,7 +79,8 @@ def column_is_averaged(table: LogTable, j: int) -> bool:
 
 
 @lru_cache(maxsize=20_000)
-def _n_in(text: str) -> tuple[int, ...]:
+def n_in(text: str) -> tuple[int, ...]:
+    """Every "n = " of a head, label or title."""
     return tuple(int(x.value) for x in read_numbers(text) if x.kind == "n" and not x.unit and x.value >= 1)
 
 
@@ -98,19 +99,19 @@ def n_of_cell(log: LogText, table: LogTable, i: int, j: int) -> N | None:
         return None
     if number.n:
         return N(number.n, number.n_from or "cell")
-    if head := _n_in(table.columns[j]):
+    if head := n_in(table.columns[j]):
         return N(head[0], "header")
-    if own := _n_in(table.label(i)):
+    if own := n_in(table.label(i)):
         return N(own[0], "cell")
     if n := _in_n_column(table, i, j) or _only(c.n for c in table.numbers[i] if c is not None and c.n):
         return N(n, "column")
     for text, where in ((table.title, "caption"), ("".join(table.heading[-1:]), "header")):
-        if given := _n_in(text):
+        if given := n_in(text):
             n = _only(given)
             return N(n, where) if n else None
     if n := _of_design(log, table):
         return N(n, "design")
-    n = _only(_n_in(table.context))
+    n = _only(n_in(table.context))
     return N(n, "near") if n else _in_words(table.title, *(s.text for s in log.of_section(table.section)))
 
 
@@ -271,7 +272,7 @@ def n_of_number(log: LogText, s: Statement, number: Number) -> N | None:
     if n := _only(int(x.value) for x in s.numbers if x.kind == "n"):
         return N(n, "words")
     for heading in reversed(s.heading):
-        if in_heading := _n_in(heading):
+        if in_heading := n_in(heading):
             n = _only(in_heading)
             return N(n, "heading") if n else None
     n = _only(ns_given(log.of_block(s.block))) or _only(ns_given(log.of_section(s.section)))

@@ -118,7 +118,7 @@ class BatchPlan:
         """
         whole = (*self.executions, *self.left_out)
         for pattern in patterns:
-            if not any(fnmatch(one.name, f"*{pattern}*") for one in whole):
+            if not pattern.strip() or not any(fnmatch(one.name, f"*{pattern}*") for one in whole):
                 words = dict.fromkeys(word for one in whole for word in (one.notebook.stem, one.model))
                 raise unknown(f"notebook or model of plan {self.name}:", pattern, words)
 
