@@ -428,7 +428,7 @@ def _visible(token: str) -> str:
 
 def _panel(name: str, answer: Answer, withheld: str, prefill: str = "") -> str:
     ended = "" if answer.finish == "stop" else ", cut"
-    head = f"<b>{html.escape(name)}</b> · {answer.label} · {answer.tokens} tokens{ended}"
+    head = f"<b>{html.escape(name)}</b> · {answer.label} · {answer.tokens} token{'s' * (answer.tokens != 1)}{ended}"
     begun = prefill if answer.whole.startswith(prefill) else ""
     rest = answer.whole[len(begun) :]
     start = f'<span class="wb-begun">{html.escape(begun)}</span>' if begun else ""
