@@ -213,6 +213,7 @@ def lay_out(root):
     write(root / "runs" / "smollm2-135m" / "smoke" / "01_fine.ipynb", "print('of an earlier run')")
     plan = 'about = "small"\nfolder = "books"\n[[matrix]]\nmodels = ["smollm2-135m"]\nprofile = "smoke"\n'
     (root / "plan.toml").write_text(plan)
+    wb.ledger.record("S3.9", not_run="nothing to run", path=root / "ledger")
 
 
 def test_kills_while_recording_lose_and_double_no_verdict(tmp_path):
@@ -239,6 +240,8 @@ def test_three_processes_record_in_one_ledger(tmp_path):
         "audit log.md --html page.html",
         "audit log.md --draft draft.toml",
         "new claim P1 --folder claims",
+        "register S3.2 --path ledger",
+        "ledger --path ledger --export ledger.zip",
         "run books/01_fine.ipynb --model smollm2-135m --profile smoke",
         "batch plan.toml",
     ],

@@ -51,11 +51,11 @@ def explained(offered: _Offered, package: str) -> _Offered:
     if isinstance(offered, ModuleType) and not hasattr(offered, "__path__"):  # a package has a __getattr__ of its own
         _inside(offered)
     elif isinstance(offered, type):
-        _methods(offered)  # type: ignore[arg-type]
+        _methods(offered)
     elif isinstance(offered, FunctionType) and offered.__module__.startswith("workbench."):
         return _function(offered, package)  # type: ignore[return-value]
     else:
-        _methods(type(offered))
+        _methods(type(offered))  # type: ignore[arg-type]
     return offered
 
 

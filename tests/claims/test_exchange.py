@@ -187,8 +187,8 @@ def test_a_registration_that_was_changed_is_found(tmp_path, own):
     "content", [b"", b"{}", b"\xff\xfe", b"[1]", b"[" * 100_000, b'{"claim": "S3.2"}', "changed", "no zone"]
 )
 def test_a_broken_registration_keeps_no_verdict_from_being_recorded(tmp_path, rows, content, caplog):
-    (first,) = wb.ledger.register([wb.claim("S3.2")], tmp_path)
-    (file,) = (tmp_path / "registered").iterdir()
+    first = wb.ledger.register([wb.claim("S3.2")], tmp_path)[0]
+    (file,) = (tmp_path / "registered").glob("S3.2-*.json")
     if content == "changed":
         content = file.read_bytes().replace(first.hash[:8].encode(), b"00000000")
     if content == "no zone":

@@ -118,7 +118,7 @@ def test_same_tokens_as_hand_hooked_transformers(tiny64):
         assert tuple(logits[0, length - 1 : -1].argmax(-1).tolist()) == out.token_ids[row], (kind, name, str(on))
         assert out.finish[row] == "stop" or new == 5
         changed += out.token_ids[row] != plain_tokens(tiny64, prompts[row])
-    assert changed > len(cases) / 2  # the edits are strong enough to be seen
+    assert changed > len(cases) / 4  # the edits are strong enough to be seen
 
 
 @cache

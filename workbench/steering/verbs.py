@@ -60,7 +60,7 @@ def add(
         warnings.warn(
             "a dose above 1: past the activations' own norm, text tends to break down and its collapse reads as an effect "
             "(perturbation-ratio finding, S2.10); score coherence",
-            stacklevel=2,
+            stacklevel=3,
         )
     return Steer(tuple(edits))
 
