@@ -61,7 +61,7 @@ def test_numbers_of_a_claims_file_are_checked_unasked(tmp_path):
     assert "83.3 is no count out of 40" in run(str(path))
     unasked = json.loads(run(str(path), "--json"))[-1]
     assert (unasked["log"], unasked["claim"], unasked["verdict"]) == (str(path), "", "error")
-    assert ["grim"] == [finding["rule"] for finding in unasked["findings"]]
+    assert [finding["rule"] for finding in unasked["findings"]] == ["grim"]
     run(str(path), "--json", "--fail-on", "slip", code=1)
 
 
