@@ -99,9 +99,9 @@ def _told_agreement(log: LogText) -> Findings:
     """ "Both said yes 30 times, only A 12, only B 8, neither 50": what is said of their agreement in the same paragraph."""
     for block in log.blocks():
         for s in block if len(block) <= 12 else ():
-            both, only, neither = ([int(m["k"]) for m in words.finditer(s.text)] for words in (_BOTH, _ONLY, _NEITHER))
+            both, only, neither = [[int(m["k"]) for m in words.finditer(s.text)] for words in (_BOTH, _ONLY, _NEITHER)]
             agreed = [*both, *neither]
-            if len(both) >= 1 and len(only) == len(agreed) == 2 and sum(agreed):
+            if len(both) >= 1 and len(only) == len(agreed) == 2 and any(agreed):
                 cross = _Crosstab(((agreed[0], only[0]), (only[1], agreed[1])), alike=True)
                 for told in block:
                     yield from _of_agreement(cross, told)

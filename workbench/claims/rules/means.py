@@ -178,8 +178,9 @@ def _means_of_columns(log: LogText, table: LogTable) -> Findings:
         n = n_of_cell(log, table, i, role["mean"])
         size = n.value if n and n.sure else None
         percent = x.kind == "percent" or "%" in table.columns[role["mean"]]
+        low, high = (row[role[name]] if name in role else None for name in ("min", "max"))
         limits = (
-            _extremes(*(row[role[name]] if name in role else None for name in ("min", "max")), x)
+            _extremes(low, high, x)
             or _scale_of(scale, x)
             or ((0.0, 100.0) if percent and RATE.search(shares) else None)
         )
