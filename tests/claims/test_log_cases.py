@@ -97,7 +97,7 @@ FOUND = [
     ("more of the 50 than 50", "The judge flagged 53 of the 50 responses.", "count", None),
     ("out of 30 prompts, 33", "Out of 30 prompts, 33 were refused after steering.", "count", None),
     ("a mean of ratings by raters in words", "Coherence was rated from 1 to 5 by 12 raters; the mean was 3.47.", "grim mean", 3.5),
-    ("an SD behind 'the mean score was'", "On a scale of 0 to 10, the mean score was 9.2 with SD 4.1 (n = 30).", "sd limit", 2.76),
+    ("an SD behind 'the mean score was'", "On a scale of 0 to 10, the mean score was 9.2 with SD 4.1 (n = 30).", "sd limit", 2.84),
     ("'and the SD' of 0/1 scores", "Each answer is scored 0 or 1. The mean was 0.50 and the SD 0.20 (n = 80).", "binary sd", 0.5),
     ("an SD beyond minimum and maximum in words", "min 2, max 6, mean 4.0, SD 3.5 over n=20 runs", "sd limit", 2.05),
     ("quantiles out of order in words", "p50 = 210 ms, p95 = 190 ms, p99 = 480 ms", "order", None),
