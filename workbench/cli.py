@@ -437,7 +437,7 @@ def _audit_claims(targets: list[str], format: str, fail_on: str) -> bool:
         order.index(grades.get(a.verdict, "note")) <= order.index(fail_on) and a.verdict in grades for _, a in audits
     )
     unasked = {target: _unasked(target) for target in targets if target.endswith(".toml")}
-    grave = dict[str, int](RANK)
+    grave = {str(grade): rank for grade, rank in RANK.items()}
     reached |= bool(fail_on) and any(grave[f.grade] <= grave[fail_on] for found in unasked.values() for f in found)
     if format == "json":
         rows = [{"title": c.title, "log": c.log.id, **asdict(a)} for c, a in audits]
