@@ -258,6 +258,18 @@ FAULTY = [
 ]
 
 CLEAN = [
+    (
+        "intervals of effects",
+        ".md",
+        "| claim | effect | n |\n|---|---|---|\n| A | 0.75 [0.61, 0.88] | 120 |\n| B | 0.12 [0.03, 0.65] | 40 |\n",
+        None,
+    ),
+    (
+        "intervals of what falls, too",
+        ".md",
+        "| claim | result | n |\n|---|---|---|\n| A | 0.75 [0.61, 0.88] | 120 |\n| B | -0.12 [-0.21, -0.03] | 40 |\n",
+        None,
+    ),
     ("two counts", ".txt", "31/35 vs 6/35", None),
     ("percent with n", ".md", "Refusals rose from 40.0% to 77.5% (n = 40 each, Fisher p = 0.0013).", None),
     ("yates", ".md", "Flips were 30/50 and 18/50, χ² with Yates' correction, p = 0.028.", None),

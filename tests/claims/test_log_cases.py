@@ -232,8 +232,8 @@ def test_what_stands_twice_is_told_once():
     twice = alarms(
         "| arm | refused | rate |\n|---|---|---|\n| a | 9/24 | 47.5% |\n| a | 9/24 | 47.5% |\n| b | 20/24 | 83.3% |\n"
     )
-    assert [(f.rule, f.line) for f in twice] == [("derived", 3)]
-    said = alarms(f"{LAYERS}\nAll prompts were refused in 100% of the cases at all layers.")
+    assert [(f.rule, f.line) for f in twice] == [("grim", 3), ("derived", 3)]
+    said = alarms(f"{LAYERS}\nRefusal is 100% at all layers.")
     assert [(f.grade, f.rule) for f in said if f.rule == "all or never"] == [("error", "all or never")]
 
 

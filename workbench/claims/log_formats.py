@@ -288,7 +288,7 @@ def read_notebook(text: str, source: str) -> LogText:
     """The text and the outputs of a notebook, with the lines of its file."""
     try:
         contents = list(_contents(json.loads(text)["cells"]))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         return unreadable(source, f"no notebook: {error}", 1)
     log, places = LogBuilder(source), _Lines(text)
     shown: list[tuple[int, str]] = []

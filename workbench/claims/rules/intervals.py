@@ -22,6 +22,8 @@ _CALLED = phrase(r"\bCI\b|interval|wilson|confidence")
 _OTHER = phrase(
     r"\bAUC|auroc|\bd\s?=|cohen|\br\s?=|odds|hazard|\bRR\b|\bOR\b|\bHR\b|kappa|\bF1\b|mean\b|difference|increase|bootstrap|BCa|cluster"
 )
+#: heads of what is no share, though it may lie between 0 and 1
+_CHANGE = phrase(r"effect|change|gain|lift|delta|Δ|slope|coef|correlation|\brho\b|ρ|margin|minus|\bdiff")
 _SURE = ("cell", "column", "sentence", "header", "caption")
 _LIMITS = re.compile(r"(-?\d*\.?\d+)\s?%?\s?(?:,|;|to|-|–|—)\s?(-?\d*\.?\d+)")
 _ESTIMATE = phrase(r"rate|accura|share|prop|success|refus|mean|estimate|value|^p$|p_?hat|^acc")
@@ -42,7 +44,12 @@ def _table(log: LogText, table: LogTable) -> Findings:
         place = in_row(table, i)
         for j in table.value_columns:
             x = row[j]
-            if x is not None and x.low is not None and x.kind in _RESULTS:
+            if (
+                x is not None
+                and x.low is not None
+                and x.kind in _RESULTS
+                and (x.kind == "mean" or _of_shares(table, j))
+            ):
                 yield from _judge(x, n_of_cell(log, table, i, j), text, place)
         if {"low", "high"} <= set(role):
             yield from _in_two_columns(log, table, i, role, text, place)
@@ -65,6 +72,13 @@ def _in_two_columns(log: LogText, table: LogTable, i: int, role: dict[str, int],
             n = n_of_cell(log, table, i, j) or (N(counts[0].n, "column") if counts else None)
             yield from _of_cell(x, low.value, high.value, max(low.step, high.step), 95.0, n, text, place)
             return
+
+
+def _of_shares(table: LogTable, j: int) -> bool:
+    """Whether a column can hold shares: its head calls it no change, and nothing in it, limits included, is below 0 or above 1."""
+    plain = [x for row in table.numbers if (x := row[j]) is not None and x.kind == "number"]
+    told = [v for x in plain for v in (x.value, x.low, x.high) if v is not None]
+    return not _CHANGE.search(table.columns[j]) and all(0 <= v <= 1 for v in told)
 
 
 def _is_rate(x: Number, head: str) -> bool:

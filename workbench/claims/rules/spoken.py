@@ -63,7 +63,11 @@ def _all_in_words(log: LogText, s: Statement) -> Findings:
         listed = ", ".join(f"{x} ({bare(label)})" if label else f"{x}" for label, x in off[:3])
         grade: Grade = "holds" if not off else "error" if sure and named else "weak"
         yield in_sentence(s).finds(
-            grade, "all or never", f"{series.name or 'the list'} has {listed}", others=series.lines
+            grade,
+            "all or never",
+            f"{series.name or 'the list'} has {listed}",
+            *(x.percent for _, x in off),
+            others=series.lines,
         )
 
 
