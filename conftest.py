@@ -5,6 +5,9 @@ The tiny model is one of ``tests.families``: it says words at random, so example
 
 import pytest
 
+#: a package offers what its modules define; examples run where they stand
+collect_ignore_glob = ["workbench/__init__.py", "workbench/*/__init__.py", "workbench/*/*/__init__.py"]
+
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory):
