@@ -291,7 +291,8 @@ def without_numbers(model):
 def test_a_row_that_turns_to_nan_is_an_error_that_names_it(tiny):
     steers = [wb.Steer(), without_numbers(tiny), wb.Steer()]
     with pytest.raises(
-        wb.WorkbenchError, match=r"returned NaN for 1 of 3 rows, first for prompt 'prompts?-2' under add.*dose"
+        wb.WorkbenchError,
+        match=r"returned NaN for 1 of 3 rows, first for prompt 'prompts?-2'(, at token \d+,)? under add.*dose",
     ):
         wb.generate(tiny, PROMPTS[:3], steers, max_new_tokens=4)
     with pytest.raises(wb.WorkbenchError, match="returned NaN for 1 of 3 rows"):

@@ -181,7 +181,7 @@ def test_user_files(tmp_path):
         ("a.jsonl", '{"text": "x", "system": "\\udc00"}', "line 1: prompt 'a-1': 'system' holds half a character"),
         ("a.jsonl", '{"messages": "x"}', "line 1: 'messages' is 'x'; expected a list"),
         ("a.jsonl", '{"messages": [{"role": "user"}]}', "line 1: message 1 is"),
-        ("a.jsonl", '{"messages": []}', "prompt 1 is ''"),
+        ("a.jsonl", '{"messages": []}', r"messages=\[\]: a conversation has at least one message"),
         ("a.txt", "x", r"ends in \.jsonl or \.csv"),
     ],
 )
