@@ -28,7 +28,7 @@ ROOMS = (
 #: A figure has the whole width of a phone, without the margins of the text; its titles are made for that. It is a page of its
 #: own and follows the system's colours. Where the reader has switched this site to the others, the figure is turned into them.
 _FRAMES = """<style>
-@media (max-width: 480px) { article iframe { width: 100vw !important; margin-left: -16px; } }
+@media (max-width: 480px) { article iframe { width: 100vw !important; max-width: none !important; margin-left: -16px; } }
 @media (prefers-color-scheme: light) { [data-md-color-scheme=slate] article iframe { filter: invert(.9) hue-rotate(180deg); } }
 @media (prefers-color-scheme: dark) { [data-md-color-scheme=default] article iframe { filter: invert(.9) hue-rotate(180deg); } }
 </style>"""

@@ -13,7 +13,7 @@ from tests.families import tiny_model
 from tests.notebooks.test_execute import NOTEBOOKS, faults
 from workbench.claims.new_claim import new_claim, open_places
 from workbench.cli import app
-from workbench.notebooks.execute import known_parameters
+from workbench.notebooks.execute import read_parameters
 
 
 @pytest.fixture
@@ -56,8 +56,8 @@ def test_the_notebook_reads_like_a_short_paper(made):
 
 
 def test_its_notebook_has_the_parameters_of_the_shipped_ones(made):
-    known = set(known_parameters(made.notebook))
-    shipped = set(known_parameters(NOTEBOOKS[1]))
+    known = set(read_parameters(made.notebook))
+    shipped = set(read_parameters(NOTEBOOKS[1]))
     assert known == shipped - {"base_model"}  # its claim is about one model
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import NamedTuple
@@ -212,7 +212,21 @@ def _summaries(log: LogText) -> Findings:
                 exact = x.kind in ("percent", "points") and not x.bound and not x.n and x.successes is None
                 if exact and x.value not in (0.0, 50.0, 95.0, 100.0):
                     said = f"no table or other sentence holds {x}, or two numbers that make it"
-                    yield in_sentence(s).finds("holds" if given.makes(x) else "weak", "summary", said)
+                    made = given.makes(x) or _from_counts(x, s, [q for q in quoted if q.section == s.section])
+                    yield in_sentence(s).finds("holds" if made else "weak", "summary", said)
+
+
+def _from_counts(x: Number, s: Statement, section: Sequence[Statement]) -> bool:
+    """Whether a summary gives the counts of a percentage itself: several in its sentence, or two of its section that make it."""
+    if len(_whole([s])) > 1:
+        return True
+    counts = _whole(section)
+    return any(0 <= k <= n != 0 and abs(100 * k / n - x.percent) <= x.step / 2 + 1e-9 for k in counts for n in counts)
+
+
+def _whole(statements: Sequence[Statement]) -> set[float]:
+    numbers = (y for s in statements for y in s.numbers)
+    return {y.value for y in numbers if y.kind == "n" or (y.kind in ("number", "count") and y.step >= 1)}
 
 
 def _of_n(file: LogText) -> list[Number]:
