@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import workbench as wb
 from tests.pages import code, commands, parse, run
+from workbench.claims.tables import markdown
 from workbench.notebooks.batch.plan import Matrix
 
 ROOT = Path(__file__).parent.parent
@@ -66,3 +68,9 @@ def test_links_lead_somewhere(page):
             assert there.exists(), link
             headings = re.findall(r"^#+ (.*)", there.read_text(), flags=re.MULTILINE) if anchor else []
             assert not anchor or anchor in {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}, link
+
+
+def test_the_page_of_results_shows_the_published_verdicts(tmp_path):
+    said = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"<!-- workbench ledger --format md -->\n(.*?)\n<!-- end -->", said, flags=re.DOTALL)
+    assert table == markdown(wb.ledger.open(tmp_path, published=True).records())

@@ -318,6 +318,21 @@ def test_the_key_holds_all_that_a_result_depends_on(tmp_path, monkeypatch, tiny_
     assert len({key, ruled, content_key(cell)}) == 3
 
 
+def test_what_never_ran_here_takes_as_long_as_where_it_was_measured_or_says_what_is_missing(folder):
+    quick = read_plan("quick", "notebooks")
+    text = agenda(quick, folder / "runs").text(2)
+    measured = [line for line in text.splitlines() if line.endswith("*")]
+    assert len(measured) >= 20
+    assert "\n* measured on two CPU cores with AMX" in text
+    name = measured[0].split()[0]
+    Journal(folder / "runs").add(Ended(name, "k", "", 7.0, "", -1, "", ""))
+    assert f"{name} 7 s" in " ".join(agenda(quick, folder / "runs").text(2).split())
+    (one,) = (x for x in agenda(quick, folder / "runs").record(2)["to_run"] if x["name"] == name)
+    assert one == {"name": name, "seconds": 7.0, "measured_here": True}
+    logged = agenda(read_plan("logged-models", "notebooks"), folder / "runs").text(1)
+    assert "unknown: its weights come from a hub" in logged
+
+
 def test_estimates_come_from_earlier_runs_or_are_unknown(folder):
     plan = read_plan(folder / "plan.toml")
     assert "estimated time: unknown" in agenda(plan, folder / "runs").text(1)
