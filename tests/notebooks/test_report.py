@@ -22,6 +22,7 @@ from tests.books import write
 from tests.browser import until
 from tests.figures.test_in_browser import colour_of, contrast, luminance, overflow
 from tests.planted_rows import planted_rows, record
+from workbench.claims import ledger
 from workbench.cli import app
 from workbench.notebooks.execute import NotebookFailed, execute
 from workbench.notebooks.report.books import Withheld, read_books, sanitise
@@ -52,7 +53,16 @@ PLOT = "import plotly.graph_objects as go\ngo.Figure(go.Scatter(x=[1, 2, 3], y=[
 TABLE = f"import pandas as pd\npd.DataFrame({{'text': [{BYPASSED!r}]}})"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module", autouse=True)
+def own_verdicts_alone():
+    """The reports of these tests show what was recorded for them. ``published`` gives back what comes with the project."""
+    real = ledger.published_entries
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledger, "published_entries", list)
+        yield real
+
+
+@pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A folder of runs: three executed notebooks, one of which failed, a ledger of two models, a store."""
     folder = tmp_path_factory.mktemp("report")
@@ -82,7 +92,7 @@ def runs(tmp_path_factory):
     return folder / "runs"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(runs):
     """The folder of the report, as the command writes it and says."""
     done = CliRunner().invoke(app, ["report", "--runs", str(runs), "--notebooks", str(runs.parent / "notebooks")])
@@ -200,6 +210,17 @@ def test_the_manifest_grades_what_would_have_to_match(site):
     assert {"torch", "transformers", "processor"} <= set(grades["Shifts numbers"])
     assert {"Python", "system"} <= set(grades["Should not matter"])
     assert next(i for i in items if i["what"].startswith("03_breaks"))["value"] == "profile smoke, seed = 3"
+
+
+def test_what_comes_with_the_project_is_in_the_report_and_called_published(tmp_path, monkeypatch, own_verdicts_alone):
+    monkeypatch.setattr(ledger, "published_entries", own_verdicts_alone)
+    record("S3.2", planted_rows(80), path=tmp_path / "runs" / "ledger")
+    index = build(tmp_path / "runs", tmp_path / "site")
+    shown = wb.ledger.open(tmp_path / "runs" / "ledger", published=True).frame()
+    assert index.read_text().count("(published)") == shown["published"].sum() > 40
+    page = (index.parent / "claims" / "S3.2.html").read_text()
+    assert "published with the project" in page
+    assert "planted" in page
 
 
 def test_a_report_needs_no_run_and_overwrites_nothing_else(tmp_path):
