@@ -181,6 +181,16 @@ class LogText:
         return _grouped(self.statements, [s.block for s in self.statements])
 
     @cached_property
+    def ns_by_section(self) -> dict[int, set[int]]:
+        """Every "n = " of the sentences of a section."""
+        return {section: _ns_given(told) for section, told in self._statements_by_section.items()}
+
+    @cached_property
+    def ns_by_block(self) -> dict[int, set[int]]:
+        """Every "n = " of the sentences of a block."""
+        return {block: _ns_given(told) for block, told in self._statements_by_block.items()}
+
+    @cached_property
     def _tables_by_section(self) -> dict[int, list[LogTable]]:
         return _grouped(self.tables, [t.section for t in self.tables])
 
@@ -219,6 +229,10 @@ class LogText:
         unread = f"; {len(self.unread)} places could not be read" if self.unread else ""
         read = f"{tables} tables, {statements} statements, {numbers} numbers"
         return f"{self.source}: {len(self.lines)} lines, {read}{unread}"
+
+
+def _ns_given(statements: Iterable[Statement]) -> set[int]:
+    return {int(x.value) for s in statements for x in s.numbers if x.kind == "n" and not x.unit}
 
 
 def _grouped(items: Sequence[T], keys: Sequence[object]) -> dict:

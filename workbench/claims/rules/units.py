@@ -275,13 +275,8 @@ def n_of_number(log: LogText, s: Statement, number: Number) -> N | None:
         if in_heading := n_in(heading):
             n = _only(in_heading)
             return N(n, "heading") if n else None
-    n = _only(ns_given(log.of_block(s.block))) or _only(ns_given(log.of_section(s.section)))
+    n = _only(log.ns_by_block.get(s.block, ())) or _only(log.ns_by_section.get(s.section, ()))
     return N(n, "near") if n else _in_words(*(t.text for t in log.of_block(s.block) if t.line <= s.line))
-
-
-def ns_given(statements: Iterable[Statement]) -> set[int]:
-    """Every "n = " of some statements."""
-    return {int(x.value) for s in statements for x in s.numbers if x.kind == "n" and not x.unit}
 
 
 # ---- in words
