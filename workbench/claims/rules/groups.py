@@ -308,9 +308,8 @@ def _denominators(log: LogText, table: LogTable) -> Findings:
 def _denominators_of_sentence(log: LogText, s: Statement) -> Findings:
     counts = [x for x in s.numbers if x.kind == "count"]
     own = {int(x.value) for x in s.numbers if x.kind == "n" and not x.unit} if re.search(r"per|each", s.text) else set()
-    near = log.of_section(s.section)
-    for_all = {int(x.value) for t in near for x in t.numbers if x.kind == "n" and _FOR_ALL.search(t.text)}
-    stated = own or (for_all if len(counts) > 2 else set())
+    near = log.of_section(s.section) if len(counts) > 2 and not own else ()
+    stated = own or {int(x.value) for t in near for x in t.numbers if x.kind == "n" and _FOR_ALL.search(t.text)}
     other = [x for x in counts if x.n not in stated]
     if len(counts) >= 2 and len(stated) == 1 and other and (own or len(other) < len(counts)):
         said = f"n = {min(stated)} is stated, and {other[0]} has another"
