@@ -355,7 +355,7 @@ MISHAPS = {
     "wb.report.build(None)": "expected a folder for results",
     "wb.outcomes(rows, 'positive', [wb.BASELINE.name], 'refusal')": "arm=['baseline']: expected one",
     "wb.outcomes(rows, ['positive'], wb.BASELINE, 'refusal')": "set=['positive']: expected one",
-    # values of another kind than the annotation of the argument: see workbench._arguments
+    # values of another kind than the annotation of the argument: see workbench._errors.arguments
     "wb.cosines(5)": "cosines(): directions=5: expected Mapping[str, Direction | Directions]",
     "wb.cosines({'a': 5})": "directions={'a': 5}: expected Mapping[str, Direction | Directions]",
     "wb.explore(m, 5)": "expected",

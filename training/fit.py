@@ -19,7 +19,8 @@ import torch
 from jaxtyping import Float
 
 from training.recipes import Recipe, RefusalRecipe
-from workbench._errors import Bar, WorkbenchError
+from workbench._errors import WorkbenchError
+from workbench._errors.progress import Bar
 from workbench._files import whole
 from workbench.models.fetch import offline, quiet
 from workbench.models.model import Model

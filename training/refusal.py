@@ -23,7 +23,8 @@ from training.fit import (
     write,
 )
 from training.recipes import GOALS, PARTS, RECIPES, REFUSALS, TUNING_SETS, RefusalRecipe
-from workbench._errors import Bar, WorkbenchError, unknown
+from workbench._errors import WorkbenchError, unknown
+from workbench._errors.progress import Bar
 from workbench._files import data_folder
 from workbench.generation.generate import continue_tokens, generate
 from workbench.models.load import adapter_revision, load

@@ -11,7 +11,7 @@ stand in ``__init__.pyi``, grouped by folder; the first lines of each folder say
 
 import lazy_loader
 
-from workbench._arguments import explaining
+from workbench._errors.arguments import explaining
 
 _offered, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __getattr__ = explaining(_offered, __name__)

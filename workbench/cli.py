@@ -11,7 +11,8 @@ from typing import Annotated, Any, NoReturn, Optional, TextIO
 
 import typer
 
-from workbench._errors import WorkbenchError, redact, show_controls, unknown
+from workbench._errors import WorkbenchError, unknown
+from workbench._errors.redaction import redact, show_controls
 
 app = typer.Typer(
     help="A replication bench for activation steering and refusal research.",

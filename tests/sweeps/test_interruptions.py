@@ -19,7 +19,7 @@ import workbench as wb
 from tests.families import PROMPTS, tiny_model
 from tests.generation.test_applied import direction
 from tests.generation.test_store import rows as stored_rows
-from workbench._errors import Bar
+from workbench._errors.progress import Bar
 from workbench.models.prompts import as_prompts
 from workbench.sweeps.rows import Decoding, generate_missing, sweep_rows
 

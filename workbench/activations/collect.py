@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from workbench._errors import Bar, WorkbenchError
+from workbench._errors import WorkbenchError
+from workbench._errors.progress import Bar
 from workbench.activations.on_disk import Shelf
 from workbench.generation.applied import alone, check_model
 from workbench.generation.completions import Completions, Texts, as_pairs, encode_pairs

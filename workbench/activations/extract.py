@@ -16,7 +16,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from workbench._errors import Bar, WorkbenchError, logger, unknown
+from workbench._errors import WorkbenchError, unknown
+from workbench._errors.progress import Bar
+from workbench._errors.redaction import logger
 from workbench.activations.collect import (
     READ,
     Means,

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from workbench._errors import WorkbenchError, logger
+from workbench._errors import WorkbenchError
+from workbench._errors.redaction import logger
 from workbench._files import content_key, whole
 from workbench.models.identity import revision_now
 from workbench.models.model import Encoded, Model

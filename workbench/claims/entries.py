@@ -16,7 +16,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench._errors import WorkbenchError, logger
+from workbench._errors import WorkbenchError
+from workbench._errors.redaction import logger
 from workbench._files import DISTRIBUTION, data_folder, whole
 from workbench.claims.claim import Claim, Criterion, LabelContrast
 from workbench.claims.evidence import COLUMNS

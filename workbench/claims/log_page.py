@@ -3,7 +3,8 @@
 import html
 from pathlib import Path
 
-from workbench._errors import WorkbenchError, show_controls
+from workbench._errors import WorkbenchError
+from workbench._errors.redaction import show_controls
 from workbench._files import whole
 from workbench.claims.log_audit import RULES, LogAudit
 from workbench.claims.log_text import LogText

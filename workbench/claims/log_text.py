@@ -191,6 +191,11 @@ class LogText:
         return {block: _ns_given(told) for block, told in self._statements_by_block.items()}
 
     @cached_property
+    def known(self) -> dict[tuple[str, int], object]:
+        """What was once found out about one of its blocks: every number would ask again."""
+        return {}
+
+    @cached_property
     def _tables_by_section(self) -> dict[int, list[LogTable]]:
         return _grouped(self.tables, [t.section for t in self.tables])
 

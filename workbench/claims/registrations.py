@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, is_dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from workbench._errors import WorkbenchError, logger
+from workbench._errors import WorkbenchError
+from workbench._errors.redaction import logger
 from workbench._files import content_key, whole
 from workbench.claims.claim import Claim
 from workbench.claims.entries import criterion_as_json, keep_claim, versions

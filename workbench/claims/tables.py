@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from workbench._errors import show_controls
+from workbench._errors.redaction import show_controls
 from workbench.claims.audits.findings import VERDICTS, Audit, verdict_name
 from workbench.claims.standing import standing_text
 from workbench.claims.verdict import RULE

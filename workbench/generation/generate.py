@@ -12,7 +12,8 @@ from functools import partial
 
 import torch
 
-from workbench._errors import Bar, WorkbenchError
+from workbench._errors import WorkbenchError
+from workbench._errors.progress import Bar
 from workbench.generation.applied import Applied, alone, check_all, check_model, check_positions, check_sizes
 from workbench.generation.completions import Completions, complete
 from workbench.generation.decoding import GREEDY, Sampling, draw, random_numbers

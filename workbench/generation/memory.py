@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from workbench._errors import logger
+from workbench._errors.redaction import logger
 from workbench.models.model import Model
 from workbench.models.sizes import Shape, shape_of
 

@@ -15,7 +15,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from workbench._errors import Bar, WorkbenchError, logger
+from workbench._errors import WorkbenchError
+from workbench._errors.progress import Bar
+from workbench._errors.redaction import logger
 from workbench.generation.applied import (
     Applied,
     check,

@@ -13,7 +13,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench._errors import WorkbenchError, check_flag, logger
+from workbench._errors import WorkbenchError, check_flag
+from workbench._errors.redaction import logger
 from workbench._files import whole
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workbench._errors import Bar, WorkbenchError
+from workbench._errors import WorkbenchError
+from workbench._errors.progress import Bar
 from workbench.generation.applied import Applied, alone, check_all, check_direction, check_model, check_sizes
 from workbench.generation.completions import Completions, Texts, refuse_nan
 from workbench.generation.recorder import Chats

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workbench._errors import Bar, WorkbenchError, check_flag
+from workbench._errors import WorkbenchError, check_flag
+from workbench._errors.progress import Bar
 from workbench.generation.applied import Applied, alone, check_all, check_model, check_positions, check_sizes
 from workbench.generation.completions import Texts, refuse_nan
 from workbench.generation.recorder import Chats, token_labels

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workbench._errors import Bar, WorkbenchError
+from workbench._errors import WorkbenchError
+from workbench._errors.progress import Bar
 from workbench.activations.collect import READ, contrast
 from workbench.generation.applied import alone, check_direction, check_model, check_sizes
 from workbench.generation.recorder import token_labels

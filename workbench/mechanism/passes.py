@@ -15,7 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from workbench._errors import Bar, WorkbenchError
+from workbench._errors import WorkbenchError
+from workbench._errors.progress import Bar
 from workbench.generation.applied import Applied, alone, check_direction, first_edited
 from workbench.generation.completions import refuse_nan
 from workbench.generation.kv_cache import PreallocatedCache, distinct, spread_from

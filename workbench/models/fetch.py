@@ -23,7 +23,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from workbench._errors import Bar, WorkbenchError, logger
+from workbench._errors import WorkbenchError
+from workbench._errors.progress import Bar
+from workbench._errors.redaction import logger
 from workbench.models.families import check_config
 from workbench.models.folder import check_adapter, check_folder, is_adapter, read_json
 from workbench.models.identity import files_revision

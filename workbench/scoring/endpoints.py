@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from workbench._errors import Redacting, WorkbenchError, keep_secret, logger, redact
+from workbench._errors import WorkbenchError
+from workbench._errors.redaction import Redacting, keep_secret, logger, redact
 
 if TYPE_CHECKING:
     import httpx

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from workbench._errors import Bar, WorkbenchError, logger
+from workbench._errors import WorkbenchError
+from workbench._errors.progress import Bar
+from workbench._errors.redaction import logger
 from workbench._files import content_key
 from workbench.generation.engine import first_logits
 from workbench.generation.store import Store, check_place

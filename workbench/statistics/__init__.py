@@ -19,7 +19,7 @@ What is asked, and which file answers:
 
 import lazy_loader
 
-from workbench._arguments import explaining
+from workbench._errors.arguments import explaining
 
 _offered, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __getattr__ = explaining(_offered, __name__)

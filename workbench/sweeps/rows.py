@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench._errors import Bar
+from workbench._errors.progress import Bar
 from workbench._files import content_key
 from workbench.generation import vllm_engine
 from workbench.generation.completions import FAILED, written_by

@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench._errors import WorkbenchError, check_flag, logger, unknown
+from workbench._errors import WorkbenchError, check_flag, unknown
+from workbench._errors.redaction import logger
 from workbench._files import content_key
 from workbench.generation.applied import check_all, check_model, check_positions, check_sizes
 from workbench.generation.decoding import Sampling

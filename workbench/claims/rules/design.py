@@ -116,9 +116,15 @@ def _is_effect(file: LogText, s: Statement) -> bool:
     rate = any(x.kind in ("percent", "count") and not x.signed for x in s.numbers)
     if not rate or not _INTERVENTION.search(s.text):
         return False
-    return any(
-        _EFFECT.search(t.text) for t in file.of_block(s.block) if t is s or "caus" in t.text or "works" in t.text
-    )
+    return bool(_EFFECT.search(s.text)) or _block_calls_effect(file, s.block)
+
+
+def _block_calls_effect(file: LogText, block: int) -> bool:
+    key = ("effect", block)
+    if key not in file.known:
+        told = (t.text for t in file.of_block(block) if "caus" in t.text or "works" in t.text)
+        file.known[key] = any(_EFFECT.search(text) for text in told)
+    return bool(file.known[key])
 
 
 # ---- figures from elsewhere, and conventions

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from workbench.claims.log_numbers import Number, read_numbers
 from workbench.claims.log_text import LogTable, LogText, Statement
@@ -276,7 +276,7 @@ def n_of_number(log: LogText, s: Statement, number: Number) -> N | None:
             n = _only(in_heading)
             return N(n, "heading") if n else None
     n = _only(log.ns_by_block.get(s.block, ())) or _only(log.ns_by_section.get(s.section, ()))
-    return N(n, "near") if n else _in_words(*(t.text for t in log.of_block(s.block) if t.line <= s.line))
+    return N(n, "near") if n else _words_of_block(log, s.block).at(s.line)
 
 
 # ---- in words
@@ -301,6 +301,41 @@ def _in_words(*texts: str) -> N | None:
     return N(n, "each" if each else "nearby") if n else None
 
 
+class _Words(NamedTuple):
+    """The n that a paragraph gives in words, line by line.
+
+    It is known from line ``since`` on; from line ``each`` on it is that of each arm; from line ``until`` on there is another.
+    """
+
+    n: int = 0
+    since: float = math.inf
+    each: float = math.inf
+    until: float = math.inf
+
+    def at(self, line: int) -> N | None:
+        """The only n that was given up to a line."""
+        return N(self.n, "each" if self.each <= line else "nearby") if self.since <= line < self.until else None
+
+
+def _words_of_block(log: LogText, block: int) -> _Words:
+    """What the paragraph of many numbers says is read once, not once for each of them."""
+    key = ("words", block)
+    if key not in log.known:
+        log.known[key] = _read_words(log.of_block(block))
+    return cast(_Words, log.known[key])
+
+
+def _read_words(statements: Iterable[Statement]) -> _Words:
+    words = _Words()
+    for s in sorted(statements, key=lambda s: s.line):
+        for n in _sampled_in(s.text):
+            if words.n and n != words.n:
+                return words._replace(until=s.line)
+            each = s.line if FOR_EACH.search(s.text) else math.inf
+            words = _Words(n, min(words.since, s.line), min(words.each, each))
+    return words
+
+
 @lru_cache(maxsize=20_000)
 def _sampled_in(text: str) -> tuple[int, ...]:
     numbers = read_numbers(text)
@@ -316,7 +351,10 @@ _UNIT = phrase(
 
 def n_in_words_near(log: LogText, s: Statement) -> N | None:
     """The only "28 prompts" of a paragraph that gives no count of them: good enough to doubt a percentage."""
-    n = _only(_ns_in_words(log.of_block(s.block)))
+    key = ("units", s.block)
+    if key not in log.known:
+        log.known[key] = _only(_ns_in_words(log.of_block(s.block)))
+    n = cast(int | None, log.known[key])
     return N(n, "nearby") if n else None
 
 

@@ -7,7 +7,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench._errors import Bar, WorkbenchError
+from workbench._errors import WorkbenchError
+from workbench._errors.progress import Bar
 from workbench.notebooks.batch.journal import Ended, Journal, content_key, estimate
 from workbench.notebooks.batch.measured import Elsewhere, missing
 from workbench.notebooks.batch.plan import BatchPlan, Execution

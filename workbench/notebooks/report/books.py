@@ -12,7 +12,8 @@ from typing import Any
 
 import nbformat
 
-from workbench._errors import WorkbenchError, redact, show_controls
+from workbench._errors import WorkbenchError
+from workbench._errors.redaction import redact, show_controls
 from workbench._files import content_key
 from workbench.notebooks.batch.plan import OWN
 from workbench.notebooks.execute import read_notebook

@@ -12,8 +12,8 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 import workbench as wb
-from workbench import _errors
-from workbench._errors import Redacting, keep_secret, redact
+from workbench._errors import redaction
+from workbench._errors.redaction import Redacting, keep_secret, redact
 
 KEYS = {
     "sk-proj-abcdefgh12345678": "",
@@ -89,7 +89,7 @@ _SECRET = "pa55/wörd+and?more&<x>"
     ],
 )
 def test_a_secret_is_not_told_however_it_is_written(monkeypatch, written):
-    monkeypatch.setattr(_errors, "_SECRETS", set())
+    monkeypatch.setattr(redaction, "_SECRETS", set())
     keep_secret(_SECRET)
     told = str(wb.WorkbenchError(f"the server said {written}, status 401"))
     assert told.startswith("the server said ")
@@ -100,7 +100,7 @@ def test_a_secret_is_not_told_however_it_is_written(monkeypatch, written):
 
 
 def test_a_secret_inside_a_longer_one_leaves_no_end_of_it(monkeypatch):
-    monkeypatch.setattr(_errors, "_SECRETS", set())
+    monkeypatch.setattr(redaction, "_SECRETS", set())
     keep_secret("hf_abcdefghijklmno")
     keep_secret("horse-battery")
     keep_secret("battery-staple")

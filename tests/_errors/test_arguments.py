@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import workbench as wb
-from workbench._arguments import _hint, find_slip, fits
+from workbench._errors.arguments import _hint, find_slip, fits
 from workbench.steering import directions
 
 A = np.ones(3)

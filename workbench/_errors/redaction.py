@@ -1,7 +1,4 @@
-"""What a user is told: the one exception of the workbench, "did you mean …?", and how far a long step is.
-
-Whatever is told goes through ``redact`` and ``show_controls``: no message holds a secret or steers a terminal.
-"""
+"""What a message may hold: no secret, however it is written, and no character that a terminal obeys."""
 
 import base64
 import html
@@ -9,14 +6,8 @@ import json
 import logging
 import os
 import re
-import threading
-import traceback
-from collections.abc import Iterable
-from difflib import get_close_matches
 from functools import lru_cache
 from urllib.parse import quote, quote_plus
-
-from tqdm.auto import tqdm
 
 REDACTED = "[redacted]"
 
@@ -125,64 +116,3 @@ def logger(name: str) -> logging.Logger:
     made = logging.getLogger(name)
     made.addFilter(Redacting())
     return made
-
-
-class WorkbenchError(ValueError):
-    """A mistake that the caller can correct. It is raised before any compute is spent.
-
-    The command line prints its message alone, without a traceback. The message holds no secret and no control character.
-    """
-
-    def __init__(self, *message: object):
-        super().__init__(*(show_controls(redact(str(part))) for part in message))
-
-    def _render_traceback_(self) -> list[str]:
-        """What a notebook shows of it: the line that the user wrote, and the message. IPython looks for this name."""
-        package = os.path.dirname(__file__) + os.sep
-        frames = traceback.extract_tb(self.__traceback__)
-        yours = [
-            f for f in frames if f.line and not f.filename.startswith(package) and "site-packages" not in f.filename
-        ]
-        where = [f"line {frame.lineno}: {redact(frame.line or '')}" for frame in yours[-1:]]
-        return [*where, f"{type(self).__name__}: {self}"]
-
-
-def unknown(what: str, seen: object, known: Iterable[str], more: str = "") -> WorkbenchError:
-    """The error for a name that nobody knows: what was seen, the name it is close to, and the names there are.
-
-    Args:
-        what: the kind of thing, e.g. "model".
-        seen: what was typed.
-        known: the names there are.
-        more: what else may be typed, appended to the message.
-
-    >>> print(unknown("trait", "refusals", ["refusal", "optimism"]))
-    unknown trait 'refusals'; did you mean 'refusal'? There are refusal, optimism
-    """
-    names = list(known)
-    near = get_close_matches(str(seen), names, n=1)
-    hint = f"did you mean {near[0]!r}? There" if near else "there"
-    return WorkbenchError(f"unknown {what} {seen!r}; {hint} are {', '.join(names) or 'none'}{more}")
-
-
-def check_flag(value: object, name: str) -> bool:
-    """An argument that shows or hides. Raises WorkbenchError for anything but True and False: the text "no" would be true."""
-    if type(value).__name__ not in ("bool", "bool_"):
-        raise WorkbenchError(f"{name}={value!r:.60}: expected True or False")
-    return bool(value)
-
-
-class Bar(tqdm):
-    """A tqdm progress bar with a lock of its own.
-
-    tqdm's default lock is a multiprocessing lock, which forked processes share: a process that is killed while it holds
-    the lock would stop every other one for ever. Ours is a thread lock, and a forked process begins with a new one. No
-    monitor thread runs beside it either, since a fork would copy what that thread holds.
-    """
-
-    monitor_interval = 0
-    _lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: Bar.set_lock(threading.RLock()))
