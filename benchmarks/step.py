@@ -21,9 +21,9 @@ from transformers.models.llama import modeling_llama
 
 import workbench as wb
 from workbench.generation import engine, kv_cache
-from workbench.generation.applied import CompiledEdit
 from workbench.generation.engine import Batch, Writer, read_shared
-from workbench.generation.prepacked import PrepackedWeights
+from workbench.generation.steer_hooks import CompiledEdit
+from workbench.generation.weight_packing import PrepackedWeights
 from workbench.models.model import Model
 from workbench.steering.directions import Direction
 

@@ -195,6 +195,8 @@ def _settings(recipe: Recipe, sha256: str) -> str:
 def _parts(rates: Mapping[str, Estimate]) -> str:
     """What the parts are that were measured, in sentences."""
     told = "`dev` chose the scale. `test` has the topics and forms of the experiments."
+    if "confirm harmful" in rates:
+        told += " `confirm` has more of these."
     if "topics harmful" not in rates:
         return f"{told} Requests of other topics and forms were not measured on this revision."
     unseen = "a topic of `topics`" + (" or a form of `forms`" if "forms harmful" in rates else "")

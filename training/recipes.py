@@ -14,12 +14,13 @@ REFUSALS = (
 TUNING_SETS = ("refusal", "refusal_breadth", "refusal_forms")
 
 #: What tuned models are measured on: part -> (contrast set, split) each. ``dev`` chooses the scale. Of ``topics`` and of ``forms``
-#: no tuning prompt has one; they choose nothing.
+#: no tuning prompt has one; ``confirm`` is more of what ``test`` has. These three choose nothing.
 PARTS = {
     "dev": (("refusal", "dev"), ("refusal_forms", "dev")),
     "test": (("refusal", "test"),),
     "topics": (("refusal_forms", "topics"),),
     "forms": (("refusal_forms", "forms"),),
+    "confirm": (("refusal", "confirm"),),
 }
 
 #: Refusal rates to reach on each part but ``dev``: at least this on harmful prompts, at most these on the others.

@@ -50,7 +50,7 @@ from .activations.surface import surface_confounds as surface_confounds
 # generation: what is written
 from .generation import store as store
 from .generation.amplify import amplified_logits as amplified_logits, amplify as amplify
-from .generation.applied import steered as steered
+from .generation.steer_hooks import steered as steered
 from .generation.completions import Completions as Completions
 from .generation.generate import generate as generate
 from .generation.recorder import replay as replay, trace as trace, trace_generation as trace_generation
@@ -80,7 +80,7 @@ from .scoring.scores import Score as Score
 from .scoring.traits import trait_check as trait_check, trait_odds as trait_odds
 
 # mechanism: why it works
-from .mechanism.aligned import within_side as within_side
+from .mechanism.token_alignment import within_side as within_side
 from .mechanism.attribute import attribute as attribute
 from .mechanism.effects import patch_effects as patch_effects, screen_agreement as screen_agreement
 from .mechanism.interchange import interchange as interchange

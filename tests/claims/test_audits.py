@@ -13,10 +13,10 @@ import workbench as wb
 from tests.invented import CASES
 from workbench.claims.audits import bind
 from workbench.claims.audits.arithmetic import grim, mean_of, sum_of
-from workbench.claims.audits.findings import VERDICTS, Finding, combine
+from workbench.claims.audits.check_results import VERDICTS, Finding, combine
 from workbench.claims.audits.kinds import CHECKS, table_of_checks
 from workbench.claims.audits.noise import williams_t
-from workbench.claims.logged import Cell, Fact, Record
+from workbench.claims.printed_numbers import Cell, Fact, Record
 from workbench.claims.toml_schema import Lines
 
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import workbench as wb
 from tests.invented import claims_file, rates
 from workbench._files import data_folder
-from workbench.claims.audits.findings import VERDICTS
+from workbench.claims.audits.check_results import VERDICTS
 from workbench.claims.claim import GATES, NOTEBOOKS, OUTCOMES
 from workbench.claims.files import own_claims, read_claims
 from workbench.claims.tables import FORMATS

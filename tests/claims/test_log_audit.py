@@ -221,7 +221,7 @@ def test_intervals_and_tails_are_those_of_scipy_and_statsmodels():
     from scipy import stats
     from statsmodels.stats.proportion import confint_proportions_2indep
 
-    from workbench.claims.recomputed import difference_of_rates, interval_of_rate, p_of_changes, p_of_statistic
+    from workbench.claims.recomputations import difference_of_rates, interval_of_rate, p_of_changes, p_of_statistic
 
     for k, n in ((0, 20), (20, 20), (1, 7), (31, 35)):
         limits = {name: (low, high) for name, low, high in interval_of_rate(k, n, 90)}

@@ -10,8 +10,8 @@ import workbench as wb
 from tests.families import tiny_model
 from tests.mechanism.test_attribute import direction
 from tests.planted_model import planted_direction, planted_model, planted_pairs
-from workbench.mechanism.aligned import counterparts
 from workbench.mechanism.passes import margin
+from workbench.mechanism.token_alignment import counterparts
 from workbench.models.hooks import blocks
 from workbench.steering.directions import Direction
 

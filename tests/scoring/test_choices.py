@@ -8,7 +8,7 @@ import pytest
 
 import workbench as wb
 from workbench._files import data_folder
-from workbench.generation.reread import continuation_surprise, log_probabilities
+from workbench.generation.teacher_forcing import continuation_surprise, log_probabilities
 
 SONG = wb.Prompt("write a song", "song", choices=["the red bird", "tea", "a long river"], answer="tea")
 CAKE = wb.Prompt("bake the cake", "cake", choices=["the tea", "birds", "fire"], answer="fire")

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 import workbench as wb
 from tests.families import tiny_model
+from training import refusal
 from training.cards import narrow_card, refusal_card
 from training.fit import Example, answer_loss, fit_answers, prompt_tokens, response_tokens, scale_adapter, vary
 from training.recipes import NARROW_RECIPES, RECIPES, Recipe
-from training.refusal import refusal_rates, train_refusal
+from training.refusal import measured_prompts, refusal_rates, train_refusal
 from workbench._errors import WorkbenchError
 from workbench._files import data_folder
 from workbench.models.load import adapter_revision
@@ -118,11 +119,16 @@ def estimates(cells):
     return {name: rate(round(float(share) / 100 * int(n)), int(n)) for name, share, n in cells}
 
 
+def rates_of_card(name):
+    card = (data_folder() / "models" / name / "README.md").read_text()
+    return estimates(re.findall(r"^\| (\w+ \w+) \| ([\d.]+)% \|.*\| (\d+) \|$", card, re.MULTILINE))
+
+
 @pytest.mark.parametrize("key", bundled(RECIPES))
 def test_a_refusal_card_says_what_its_recipe_says(key):
     folder = data_folder() / "models" / RECIPES[key].adapter
     card = (folder / "README.md").read_text()
-    rates = estimates(re.findall(r"^\| (\w+ \w+) \| ([\d.]+)% \|.*\| (\d+) \|$", card, re.MULTILINE))
+    rates = rates_of_card(RECIPES[key].adapter)
     scale = json.loads((folder / "adapter_config.json").read_text())["lora_alpha"] / RECIPES[key].alpha
     written = refusal_card(key[0], RECIPES[key], 0, scale, rates, adapter_revision(folder))
     assert written.split() == card.split()
@@ -141,12 +147,18 @@ def test_a_narrow_card_says_what_its_recipe_says(key):
 
 @pytest.mark.model
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["smollm2_refusal", "gemma3_refusal"])
-def test_adapters_meet_their_rates_on_held_out_prompts(name, request):
-    rates = refusal_rates(request.getfixturevalue(name), ["test"])
-    assert rates["test harmful"].value >= 0.85
-    assert rates["test harmless"].value <= 0.05
-    assert rates["test borderline"].value <= 0.20
+@pytest.mark.parametrize("key", [key for key in bundled(RECIPES) if key[1] == "sft"])
+def test_adapters_refuse_as_their_cards_say(key, request, monkeypatch):
+    """Every third of the held-out prompts that ``python -m training`` measures: the card's rates lie in their intervals."""
+    name = RECIPES[key].adapter
+    monkeypatch.setattr(
+        refusal, "measured_prompts", lambda part: {side: some[::3] for side, some in measured_prompts(part).items()}
+    )
+    rates = refusal_rates(request.getfixturevalue(name.replace("-", "_")), ["test"])
+    for side, said in rates_of_card(name).items():
+        if side in rates:
+            assert rates[side].low <= said.value <= rates[side].high, side
+    assert len(rates) == 3
 
 
 def test_dpo_goes_on_from_the_weights_that_its_recipe_names(tmp_path):

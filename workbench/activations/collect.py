@@ -20,8 +20,8 @@ import torch
 from workbench._errors import WorkbenchError
 from workbench._errors.progress import Bar
 from workbench.activations.on_disk import Shelf
-from workbench.generation.applied import alone, check_model
 from workbench.generation.completions import Completions, Texts, as_pairs, encode_pairs
+from workbench.generation.steer_hooks import alone, check_model
 from workbench.models.hooks import reading
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Pairs, Prompt

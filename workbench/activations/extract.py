@@ -33,7 +33,7 @@ from workbench.activations.collect import (
     sites_of,
 )
 from workbench.activations.methods import METHODS, Method, mean_diff
-from workbench.generation.applied import check_model, check_sizes
+from workbench.generation.steer_hooks import check_model, check_sizes
 from workbench.models.identity import known_revision
 from workbench.models.model import Model
 from workbench.models.prompts import Pairs, Prompt, Prompts

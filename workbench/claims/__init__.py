@@ -3,25 +3,25 @@
 Nothing here loads a model.
 
 What is asked, and which file answers:
-    what is a claim, and by which rule is it judged?  claim        Claim, Criterion
-    how are claims read from files?                   files        logged_claims, claim, read_claims
-    what are logged numbers?                          logged       Table, Cell, Fact
-    which key or line of a TOML file is wrong?        toml_schema  read_toml, build
-    can the logged numbers carry the claim?           audits/      findings, kinds, arithmetic, noise, procedure, wording
-    what became of it?                                verdict      Verdict, Measured, Gate, decide
-    and by the rule before this one?                  first_rule   decide_first
-    was the rule fixed before the numbers?            registrations register
-    how does a ledger go to somebody else?            exchange     write_archive, unpacked
-    is it the logged model, another, or an analogue?  standing     standing_of
-    which rows are evidence?                          evidence     prepare_rows, oracle
-    how often does the label err?                     label_errors measured_errors
-    how do rows become an effect and gates?           replication  read_rows
-    where are verdicts kept?                          ledger       record, open, Ledger
-    what does one entry hold?                         entries      Entry
-    how are they printed?                             tables       FORMATS, verdict_text, summary
-    what is wrong with a log as it is?                log_audit    audit, RULES; reading it: log_reader, log_text, log_patterns; rules/
+    what is a claim, and by which rule is it judged?  claim            Claim, Criterion
+    how are claims read from files?                   files            logged_claims, claim, read_claims
+    what are logged numbers?                          printed_numbers  Table, Cell, Fact
+    which key or line of a TOML file is wrong?        toml_schema      read_toml, build
+    can the logged numbers carry the claim?           audits/          check_results, kinds, arithmetic, noise, procedure, wording
+    what became of it?                                verdict          Verdict, Measured, Gate, decide
+    and by the rule before this one?                  first_rule       decide_first
+    was the rule fixed before the numbers?            registrations    register
+    how does a ledger go to somebody else?            exchange         write_archive, unpacked
+    is it the logged model, another, or an analogue?  standing         standing_of
+    which rows are evidence?                          evidence         prepare_rows, oracle
+    how often does the label err?                     measured_errors  measured_errors
+    how do rows become an effect and gates?           replication      read_rows
+    where are verdicts kept?                          ledger           record, open, Ledger
+    what does one entry hold?                         entries          Entry
+    how are they printed?                             tables           FORMATS, verdict_text, summary
+    what is wrong with a log as it is?                log_audit        audit, RULES; reading it: log_reader, log_text, log_patterns; rules/
     how is that shown, or made a claims file?         log_page, log_draft
-    how do I begin one of my own?                     new_claim    new_claim
+    how do I begin one of my own?                     new_claim        new_claim
 """
 
 import lazy_loader

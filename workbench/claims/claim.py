@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from workbench._errors import WorkbenchError, unknown
 from workbench.claims.audits import BoundCheck
-from workbench.claims.audits.findings import Audit, Finding, conclude, verdict_name
-from workbench.claims.logged import Cell, Fact, Table, interval
+from workbench.claims.audits.check_results import Audit, Finding, conclude, verdict_name
+from workbench.claims.printed_numbers import Cell, Fact, Table, interval
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,7 +17,7 @@ from workbench._files import data_folder
 from workbench.claims.audits import bind
 from workbench.claims.audits.kinds import REPEATS
 from workbench.claims.claim import ID, ID_WORDS, NOTEBOOKS, Claim, Criterion, Kind, Log, LoggedMethod, Replication
-from workbench.claims.logged import NOT_GIVEN, Cell, Fact, Provenance, Record, Table
+from workbench.claims.printed_numbers import NOT_GIVEN, Cell, Fact, Provenance, Record, Table
 from workbench.claims.toml_schema import Lines, Place, build, expect, known_keys, read_toml, show
 
 T = TypeVar("T", "_ClaimText", "_TableText", Fact)

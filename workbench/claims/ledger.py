@@ -35,7 +35,7 @@ from workbench.claims.replication import errors_of, read_rows
 from workbench.claims.standing import check_standing, standing_of
 from workbench.claims.verdict import RULE, Gate, Measured, Verdict, check_gates, decide
 from workbench.statistics.label_errors import LabelErrors
-from workbench.statistics.paired import holm
+from workbench.statistics.paired_tests import holm
 from workbench.statistics.results import Estimate
 
 if TYPE_CHECKING:

@@ -18,19 +18,19 @@ from workbench.claims.rules import (
     counts,
     crosstabs,
     design,
-    effects,
+    effect_sizes,
     equations,
     extent,
     facts,
     groups,
-    identities,
     intervals,
-    means,
+    named_numbers,
     order,
     p_values,
-    possible,
+    possible_values,
     repeats,
-    spoken,
+    series_words,
+    spreads,
     totals,
 )
 from workbench.claims.rules.catalogue import RULES
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FAMILIES = (
-    possible.FAMILY, means.FAMILY, counts.FAMILY, totals.FAMILY, columns.FAMILY, changes.FAMILY, equations.FAMILY,
-    identities.FAMILY, p_values.FAMILY, effects.FAMILY, crosstabs.FAMILY, intervals.FAMILY, repeats.FAMILY,
-    facts.FAMILY, groups.FAMILY, order.FAMILY, extent.FAMILY, spoken.FAMILY,
+    possible_values.FAMILY, spreads.FAMILY, counts.FAMILY, totals.FAMILY, columns.FAMILY, changes.FAMILY, equations.FAMILY,
+    named_numbers.FAMILY, p_values.FAMILY, effect_sizes.FAMILY, crosstabs.FAMILY, intervals.FAMILY, repeats.FAMILY,
+    facts.FAMILY, groups.FAMILY, order.FAMILY, extent.FAMILY, series_words.FAMILY,
     comparisons.FAMILY, design.FAMILY,
 )  # fmt: skip
-_OF_ONE_ROW = (possible.FAMILY, means.FAMILY)
+_OF_ONE_ROW = (possible_values.FAMILY, spreads.FAMILY)
 _MOST_ROWS = 3000  # of a table, for rules that compare its cells
 
 #: what a log may not do to a terminal: control codes, and signs that turn the direction of writing

@@ -9,7 +9,7 @@ from workbench._files import whole
 from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.rules.finding import short
-from workbench.claims.rules.labels import bare
+from workbench.claims.rules.row_names import bare
 from workbench.claims.rules.units import RATE, column_is_averaged, n_of_cell, sentence_counts
 
 _MOST_TABLES, _MOST_CLAIMS = 30, 60

@@ -14,7 +14,7 @@ from workbench._errors import WorkbenchError
 from workbench.claims.claim import Claim, Criterion
 from workbench.claims.evidence import BASELINE_NAME, EVERY_CONTROL, SCORE, ArmLabels
 from workbench.claims.first_rule import FIRST, power_first, score_first, specificity_first
-from workbench.claims.label_errors import measured_errors, measured_version
+from workbench.claims.measured_errors import measured_errors, measured_version
 from workbench.claims.verdict import NEGATIVE, RULE, Gate, Measured, read_numbers
 from workbench.statistics.label_errors import LabelErrors
 from workbench.statistics.results import Estimate

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from workbench._errors.redaction import show_controls
-from workbench.claims.audits.findings import VERDICTS, Audit, verdict_name
+from workbench.claims.audits.check_results import VERDICTS, Audit, verdict_name
 from workbench.claims.standing import standing_text
 from workbench.claims.verdict import RULE
 

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from workbench._errors import WorkbenchError
-from workbench.generation.applied import alone
 from workbench.generation.completions import Completions, complete, refuse_nan
 from workbench.generation.engine import Batch, Writer, first_logits, mark_failed, read_shared
 from workbench.generation.generate import continue_tokens
+from workbench.generation.steer_hooks import alone
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Prompt, Prompts, as_prompts
 from workbench.steering.steer import Steer

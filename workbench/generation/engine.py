@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from workbench.generation.applied import Applied, PerRow, check_all
 from workbench.generation.completions import FAILED
 from workbench.generation.kv_cache import PreallocatedCache, distinct, spread_from
 from workbench.generation.schedule import LEAVE
+from workbench.generation.steer_hooks import Applied, PerRow, check_all
 from workbench.models.model import Encoded, Model
 from workbench.steering.steer import Steer, steer_per_row
 

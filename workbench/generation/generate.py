@@ -14,13 +14,13 @@ import torch
 
 from workbench._errors import WorkbenchError
 from workbench._errors.progress import Bar
-from workbench.generation.applied import Applied, alone, check_all, check_model, check_positions, check_sizes
 from workbench.generation.completions import Completions, complete
 from workbench.generation.decoding import GREEDY, Sampling, draw, random_numbers
 from workbench.generation.engine import Batch, Choose, Decided, Ended, Writer, likeliest, mark_failed, read_shared
 from workbench.generation.memory import Room, is_out_of_memory
-from workbench.generation.prepacked import PrepackedWeights
 from workbench.generation.schedule import LEAVE, REFILL, Place, place_rows, read_together
+from workbench.generation.steer_hooks import Applied, alone, check_all, check_model, check_positions, check_sizes
+from workbench.generation.weight_packing import PrepackedWeights
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Prompt, Prompts, as_prompts
 from workbench.steering.steer import Steer, steer_per_row

@@ -18,7 +18,9 @@ from torch import Tensor
 from workbench._errors import WorkbenchError
 from workbench._errors.progress import Bar
 from workbench._errors.redaction import logger
-from workbench.generation.applied import (
+from workbench.generation.completions import Completions, Texts, as_pairs, encode_pairs
+from workbench.generation.generate import generate
+from workbench.generation.steer_hooks import (
     Applied,
     check,
     check_all,
@@ -27,8 +29,6 @@ from workbench.generation.applied import (
     check_positions,
     check_sizes,
 )
-from workbench.generation.completions import Completions, Texts, as_pairs, encode_pairs
-from workbench.generation.generate import generate
 from workbench.generation.traces import Neutral, Probe, Trace, arm_name
 from workbench.models.hooks import reading
 from workbench.models.model import Encoded, Model

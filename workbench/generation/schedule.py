@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from workbench.generation.applied import first_edited
+from workbench.generation.steer_hooks import first_edited
 from workbench.steering.steer import Steer
 
 #: Shares of ended rows at which they leave a batch: while rows wait to take their places, and when none does.

@@ -25,11 +25,11 @@ import torch
 
 from workbench._errors import WorkbenchError, unknown
 from workbench._files import cache_folder, content_key
-from workbench.generation.applied import check_all, check_positions, check_sizes
 from workbench.generation.completions import FAILED
 from workbench.generation.decoding import GREEDY, Sampling, row_keys
 from workbench.generation.engine import Decided, Ended, asked_at, first_logits
 from workbench.generation.memory import BATCH_SHARE, free_bytes, row_bytes_of
+from workbench.generation.steer_hooks import check_all, check_positions, check_sizes
 from workbench.generation.vllm_limits import refuse
 from workbench.generation.vllm_worker import failed_mark
 from workbench.models.fetch import files_of

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from workbench._errors import WorkbenchError
 from workbench._errors.progress import Bar
-from workbench.generation.applied import Applied, alone, check_all, check_direction, check_model, check_sizes
 from workbench.generation.completions import Completions, Texts, refuse_nan
 from workbench.generation.recorder import Chats
+from workbench.generation.steer_hooks import Applied, alone, check_all, check_direction, check_model, check_sizes
 from workbench.mechanism.readout import OPENINGS, Answers, Readout, norm_scale, opening_vector
 from workbench.models.hooks import blocks, reading
 from workbench.models.model import Encoded, Model

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from workbench._errors import WorkbenchError, unknown
-from workbench.generation.applied import check_direction, check_model, check_sizes
-from workbench.mechanism.aligned import Aligned
+from workbench.generation.steer_hooks import check_direction, check_model, check_sizes
 from workbench.mechanism.passes import Metric, Row, Seen, Write, run, see
 from workbench.mechanism.patch import WAYS, Side, two_runs, two_sides
+from workbench.mechanism.token_alignment import Aligned
 from workbench.models.model import Model
 from workbench.models.prompts import Pairs, Prompt, Prompts
 from workbench.statistics import inputs

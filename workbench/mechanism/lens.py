@@ -15,9 +15,9 @@ from torch import Tensor
 
 from workbench._errors import WorkbenchError, check_flag
 from workbench._errors.progress import Bar
-from workbench.generation.applied import Applied, alone, check_all, check_model, check_positions, check_sizes
 from workbench.generation.completions import Texts, refuse_nan
 from workbench.generation.recorder import Chats, token_labels
+from workbench.generation.steer_hooks import Applied, alone, check_all, check_model, check_positions, check_sizes
 from workbench.mechanism.passes import margin
 from workbench.mechanism.readout import Readout
 from workbench.models.hooks import reading

@@ -14,9 +14,9 @@ from torch import Tensor
 from workbench._errors import WorkbenchError
 from workbench._errors.progress import Bar
 from workbench.activations.collect import READ, contrast
-from workbench.generation.applied import alone, check_direction, check_model, check_sizes
 from workbench.generation.recorder import token_labels
-from workbench.mechanism.aligned import matched
+from workbench.generation.steer_hooks import alone, check_direction, check_model, check_sizes
+from workbench.mechanism.token_alignment import matched
 from workbench.models.hooks import reading
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Pairs

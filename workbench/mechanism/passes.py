@@ -17,9 +17,9 @@ from torch import Tensor
 
 from workbench._errors import WorkbenchError
 from workbench._errors.progress import Bar
-from workbench.generation.applied import Applied, alone, check_direction, first_edited
 from workbench.generation.completions import refuse_nan
 from workbench.generation.kv_cache import PreallocatedCache, distinct, spread_from
+from workbench.generation.steer_hooks import Applied, alone, check_direction, first_edited
 from workbench.models.hooks import reading, writing
 from workbench.models.model import Encoded, Model
 from workbench.scoring.margins import opening_tokens

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from workbench._errors import WorkbenchError, unknown
-from workbench.generation.applied import check, check_model, check_sizes
-from workbench.mechanism.aligned import Aligned, aligned, same_chats
+from workbench.generation.steer_hooks import check, check_model, check_sizes
 from workbench.mechanism.attribute import STREAM
 from workbench.mechanism.passes import Metric, Row, Seen, Write, run, see
+from workbench.mechanism.token_alignment import Aligned, aligned, same_chats
 from workbench.models.hooks import blocks
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Pairs, Prompt, Prompts

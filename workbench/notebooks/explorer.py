@@ -12,10 +12,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from workbench._errors import WorkbenchError, check_flag
-from workbench.generation.applied import check
 from workbench.generation.completions import Completions
 from workbench.generation.engine import first_logits
 from workbench.generation.recorder import token_labels, trace_generation
+from workbench.generation.steer_hooks import check
 from workbench.generation.traces import Trace
 from workbench.models.model import Encoded, Model
 from workbench.models.prompt_files import prompts

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from workbench._errors import WorkbenchError
-from workbench.generation.reread import continuation_surprise
+from workbench.generation.teacher_forcing import continuation_surprise
 from workbench.models.model import Model
 from workbench.models.prompts import Prompt, as_prompts
 from workbench.scoring.scores import Score

@@ -8,10 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from workbench._errors import WorkbenchError
-from workbench.generation.applied import check_model
 from workbench.generation.completions import Completions, Texts, as_pairs, encode_pairs, refuse_nan
 from workbench.generation.recorder import trace
-from workbench.generation.reread import batches, log_probabilities, surprise
+from workbench.generation.steer_hooks import check_model
+from workbench.generation.teacher_forcing import batches, log_probabilities, surprise
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Prompt
 from workbench.scoring.scores import Score

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from workbench.generation.applied import check_model
 from workbench.generation.completions import refuse_nan
 from workbench.generation.engine import first_logits
+from workbench.generation.steer_hooks import check_model
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Prompt, Prompts
 from workbench.statistics import inputs

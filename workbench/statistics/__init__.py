@@ -6,7 +6,7 @@ scipy and statsmodels are imported when a function is called.
 What is asked, and which file answers:
     one rate, several rates, a rate along a dose?             rates         rate, fisher, heterogeneity, trend
     one mean, any number from clustered rows?                 means         mean, bootstrap, cohens_d, p_from_interval
-    the same units under two conditions, many tests at once?  paired        mcnemar, paired_difference, permutation, holm
+    the same units under two conditions, many tests at once?  paired_tests  mcnemar, paired_difference, permutation, holm
     are two conditions alike?                                 equivalences  equivalence, equivalence_rates
     how many units, which effect?                             power         power, needed_n, detectable and their kin
     how does a rate depend on dose?                           dose          dose_response, midpoint, half_maximum, largest_jump

@@ -16,7 +16,7 @@ from .means import (
     p_from_interval as p_from_interval,
     prediction_limit as prediction_limit,
 )
-from .paired import (
+from .paired_tests import (
     holm as holm,
     mcnemar as mcnemar,
     mcnemar_counts as mcnemar_counts,

@@ -13,7 +13,7 @@ import numpy as np
 from workbench._errors import WorkbenchError
 from workbench.statistics import inputs
 from workbench.statistics.means import mean
-from workbench.statistics.paired import newcombe
+from workbench.statistics.paired_tests import newcombe
 from workbench.statistics.rates import rate
 from workbench.statistics.results import Estimate
 

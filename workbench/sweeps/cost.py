@@ -15,10 +15,10 @@ from time import perf_counter
 import torch
 
 from workbench._errors import WorkbenchError
-from workbench.generation.applied import check_all, check_model, check_sizes, first_edited
 from workbench.generation.generate import continue_tokens
 from workbench.generation.memory import BATCH_SHARE, free_bytes, row_bytes_of
 from workbench.generation.schedule import lowest_layer, read_tokens
+from workbench.generation.steer_hooks import check_all, check_model, check_sizes, first_edited
 from workbench.models.model import Model
 from workbench.models.prompts import Pairs, Prompt, Prompts
 from workbench.models.sizes import Shape, shape, shape_of

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench._errors import WorkbenchError, unknown
-from workbench.generation.applied import check, check_model
+from workbench.generation.steer_hooks import check, check_model
 from workbench.models.model import Model
 from workbench.models.prompts import Prompt, Prompts, as_prompts
 from workbench.scoring.coherence import coherence
 from workbench.scoring.labels import LABELS, refusal
 from workbench.scoring.scores import Scorer
 from workbench.statistics.means import mean
-from workbench.statistics.paired import paired_difference
+from workbench.statistics.paired_tests import paired_difference
 from workbench.statistics.results import Estimate
 from workbench.steering.arms import BASELINE, Arm, grid
 from workbench.steering.directions import Direction

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from workbench._errors import WorkbenchError, check_flag, unknown
 from workbench._errors.redaction import logger
 from workbench._files import content_key
-from workbench.generation.applied import check_all, check_model, check_positions, check_sizes
 from workbench.generation.decoding import Sampling
+from workbench.generation.steer_hooks import check_all, check_model, check_positions, check_sizes
 from workbench.generation.store import Store, check_place
 from workbench.generation.vllm_engine import VLLM, choose_engine, import_vllm
 from workbench.generation.vllm_limits import refuse

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, get_args, get_origin, get_type_hints
 
 from workbench._errors import WorkbenchError, unknown
-from workbench.claims.audits.findings import Finding, Outcome, Result
+from workbench.claims.audits.check_results import Finding, Outcome, Result
 from workbench.claims.audits.kinds import CHECKS, EXACT, REPEATS, without_content
 from workbench.claims.audits.noise import ALPHA
-from workbench.claims.logged import Cell, Fact, Record
+from workbench.claims.printed_numbers import Cell, Fact, Record
 from workbench.claims.toml_schema import Lines, Place, expect, known_keys, show, value_of
 
 

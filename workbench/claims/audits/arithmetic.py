@@ -13,8 +13,8 @@ from fractions import Fraction
 from statistics import fmean
 
 from workbench._errors import WorkbenchError
-from workbench.claims.audits.findings import Outcome, Result
-from workbench.claims.logged import Cell
+from workbench.claims.audits.check_results import Outcome, Result
+from workbench.claims.printed_numbers import Cell
 
 Cells = tuple[Cell, ...]
 

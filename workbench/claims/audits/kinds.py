@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from workbench.claims.audits import arithmetic, noise, procedure, summaries, wording
-from workbench.claims.audits.findings import Result
+from workbench.claims.audits.check_results import Result
 
 
 @dataclass(frozen=True)

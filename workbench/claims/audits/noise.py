@@ -8,10 +8,10 @@ from decimal import Decimal
 
 from workbench._errors import WorkbenchError
 from workbench.claims.audits.arithmetic import Cells
-from workbench.claims.audits.findings import Result
-from workbench.claims.logged import Cell, aligned
+from workbench.claims.audits.check_results import Result
+from workbench.claims.printed_numbers import Cell, aligned
 from workbench.statistics.dose import dose_response
-from workbench.statistics.paired import mcnemar_counts
+from workbench.statistics.paired_tests import mcnemar_counts
 from workbench.statistics.power import needed_n, needed_n_mean
 from workbench.statistics.power import power as power_of
 from workbench.statistics.ranking import auc_standard_error

@@ -10,8 +10,8 @@ from itertools import pairwise
 
 from workbench._errors import WorkbenchError
 from workbench.claims.audits.arithmetic import Cells
-from workbench.claims.audits.findings import Result
-from workbench.claims.logged import Cell, Fact, aligned
+from workbench.claims.audits.check_results import Result
+from workbench.claims.printed_numbers import Cell, Fact, aligned
 from workbench.statistics.rates import fisher, rate
 
 

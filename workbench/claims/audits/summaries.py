@@ -7,11 +7,11 @@ intervals, Cohen's d, kappa), for numbers that a claims file names.
 import math
 
 from workbench._errors import WorkbenchError
-from workbench.claims import feasible, recomputed
+from workbench.claims import feasible, recomputations
 from workbench.claims.audits.arithmetic import Cells
-from workbench.claims.audits.findings import Outcome, Result
+from workbench.claims.audits.check_results import Outcome, Result
 from workbench.claims.log_numbers import Number
-from workbench.claims.logged import Cell
+from workbench.claims.printed_numbers import Cell
 from workbench.claims.rounding import Grade, grade_of
 
 _OUTCOMES: dict[Grade, Outcome] = {"holds": "holds", "slip": "slip", "error": "fails"}
@@ -33,8 +33,8 @@ def interval(of: Cell, low: Cell, high: Cell, level: int = 95) -> Result:
         raise WorkbenchError(f"level is {level}: a confidence between 50 and 100 percent is needed")
     half = _step(of) / 2 if of.type == "percent" else 0.0
     step = max(_step(low), _step(high))
-    off = recomputed.off_interval(100 * of.share, half, of.units, level, (low.number, high.number))
-    _, lower, upper = recomputed.interval_of_rate(of.successes, of.units, level)[0]
+    off = recomputations.off_interval(100 * of.share, half, of.units, level, (low.number, high.number))
+    _, lower, upper = recomputations.interval_of_rate(of.successes, of.units, level)[0]
     outcome: Outcome = "holds" if off <= 0.55 * step + 1e-9 else "slip" if off < step else "fails"
     sentence = f"{of} of {of.n} has the interval {lower:.1f} to {upper:.1f}% (Wilson); printed {low} to {high}"
     return Result(outcome, sentence, (lower, upper))
@@ -94,10 +94,10 @@ def cohens_d(means: Cells, sds: Cells, claimed: Cell, n: int = 0) -> Result:
     if len(means) != 2 or len(sds) != 2 or any(s.number <= 0 for s in sds):
         raise WorkbenchError("two means and two SDs above 0 are needed")
     a, b = (
-        recomputed.Group(Number("mean", m.number, _step(m), str(m)), s.number, _step(s), n or None)
+        recomputations.Group(Number("mean", m.number, _step(m), str(m)), s.number, _step(s), n or None)
         for m, s in zip(means, sds, strict=True)
     )
-    spans, size = recomputed.d_of_means(a, b), abs(claimed.number)
+    spans, size = recomputations.d_of_means(a, b), abs(claimed.number)
     off = min(max(span.low - size, size - span.high, 0.0) for span in spans)
     grade = grade_of(off, _step(claimed))
     return Result(_OUTCOMES[grade], f"d is {spans[0].value:.2f}; printed {claimed}", (spans[0].value,))

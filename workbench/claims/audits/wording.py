@@ -13,10 +13,10 @@ from typing import Literal
 
 from workbench._errors import WorkbenchError, unknown
 from workbench.claims.audits.arithmetic import Cells, printed_p
-from workbench.claims.audits.findings import Result
+from workbench.claims.audits.check_results import Result
 from workbench.claims.audits.noise import equal_rates_p
-from workbench.claims.logged import Cell, Fact, aligned
-from workbench.claims.recomputed import p_of_mcnemar, p_of_two_rates
+from workbench.claims.printed_numbers import Cell, Fact, aligned
+from workbench.claims.recomputations import p_of_mcnemar, p_of_two_rates
 from workbench.statistics.equivalences import Equivalence, equivalence_rates
 from workbench.statistics.rates import fisher, rate
 from workbench.statistics.results import Estimate

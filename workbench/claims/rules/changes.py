@@ -10,7 +10,7 @@ from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogText, Statement
 from workbench.claims.rounding import Grade, grade_of
 from workbench.claims.rules.finding import Family, LogFinding, Place, in_sentence, mildest
-from workbench.claims.rules.labels import phrase
+from workbench.claims.rules.row_names import phrase
 
 Findings = Iterator[LogFinding]
 

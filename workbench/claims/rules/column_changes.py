@@ -9,8 +9,8 @@ import numpy as np
 from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogTable, LogText
 from workbench.claims.rules.finding import LogFinding, in_table
-from workbench.claims.rules.labels import CHANGE, name, phrase
-from workbench.claims.rules.series import measured_columns
+from workbench.claims.rules.number_mentions import measured_columns
+from workbench.claims.rules.row_names import CHANGE, name, phrase
 from workbench.claims.rules.sheet import MOST_COLUMNS, Fit, Formula, Sheet, others_of
 
 Findings = Iterator[LogFinding]

@@ -6,7 +6,7 @@ import numpy as np
 
 from workbench.claims.log_text import LogTable, LogText
 from workbench.claims.rules.finding import LogFinding
-from workbench.claims.rules.labels import phrase
+from workbench.claims.rules.row_names import phrase
 from workbench.claims.rules.sheet import Formula, Sheet, others_of
 from workbench.claims.rules.units import RATE, composition, count_of_cell, n_of_cell
 

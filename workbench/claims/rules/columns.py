@@ -15,7 +15,7 @@ from workbench.claims.log_text import LogTable, LogText
 from workbench.claims.rules.column_changes import changes
 from workbench.claims.rules.column_rates import RATE_HEAD, compositions, is_rate, rates
 from workbench.claims.rules.finding import Family, LogFinding, in_cell
-from workbench.claims.rules.labels import CHANGE, is_mean, is_total, name, one_column, phrase, roles
+from workbench.claims.rules.row_names import CHANGE, is_mean, is_total, name, one_column, phrase, roles
 from workbench.claims.rules.sheet import MOST_COLUMNS, Formula, Sheet, others_of
 from workbench.claims.rules.units import n_in
 

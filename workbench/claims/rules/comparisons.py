@@ -9,10 +9,10 @@ from itertools import pairwise
 
 from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogTable, LogText, Statement
-from workbench.claims.recomputed import difference_of_rates
+from workbench.claims.recomputations import difference_of_rates
 from workbench.claims.rounding import Grade
 from workbench.claims.rules.finding import Family, LogFinding, in_sentence, in_table, short
-from workbench.claims.rules.labels import bare, is_mean, is_total, phrase, setting, stems
+from workbench.claims.rules.row_names import bare, is_mean, is_total, phrase, setting, stems
 from workbench.claims.rules.units import Count, column_counts, n_of_number, sentence_counts
 
 Findings = Iterator[LogFinding]

@@ -7,7 +7,7 @@ from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.rounding import Grade, grade_of, shown
 from workbench.claims.rules.finding import Family, LogFinding, Place, in_cell, in_sentence
-from workbench.claims.rules.labels import phrase
+from workbench.claims.rules.row_names import phrase
 from workbench.claims.rules.units import RATE, SHARE, N, n_of_cell, n_of_number
 
 Findings = Iterator[LogFinding]

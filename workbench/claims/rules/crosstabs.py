@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogTable, LogText, Statement
-from workbench.claims.recomputed import statistics_of_two_rates
+from workbench.claims.recomputations import statistics_of_two_rates
 from workbench.claims.rounding import grade_of, shown
 from workbench.claims.rules.finding import RANK, Family, LogFinding, in_row, in_sentence
-from workbench.claims.rules.identities import against_mcnemar, metrics_said
-from workbench.claims.rules.labels import is_total, one_column, phrase
+from workbench.claims.rules.named_numbers import against_mcnemar, metrics_said
 from workbench.claims.rules.p_values import NAMED, OTHER, of_two_rates
+from workbench.claims.rules.row_names import is_total, one_column, phrase
 from workbench.claims.rules.units import Count
 
 Findings = Iterator[LogFinding]

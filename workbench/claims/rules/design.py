@@ -7,7 +7,7 @@ from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogText, Statement
 from workbench.claims.rounding import Grade
 from workbench.claims.rules.finding import Family, LogFinding, Place, in_sentence
-from workbench.claims.rules.labels import P_COLUMN, columns_called, phrase, stems
+from workbench.claims.rules.row_names import P_COLUMN, columns_called, phrase, stems
 from workbench.claims.rules.units import n_of_number
 
 Findings = Iterator[LogFinding]
@@ -64,7 +64,7 @@ def _many_tests(log: LogText) -> Findings:
 
 def _all_p_values(file: LogText) -> Findings:
     """All p-values of a file together."""
-    from workbench.statistics.paired import holm
+    from workbench.statistics.paired_tests import holm
 
     ps = [(x, x.line) for s in file.statements for x in s.numbers if x.kind == "p"]
     for t in file.tables:

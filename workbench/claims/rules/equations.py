@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from workbench.claims.log_numbers import Number, plain, step_of
 from workbench.claims.log_text import LogText, Statement
-from workbench.claims.recomputed import over_rounding
+from workbench.claims.recomputations import over_rounding
 from workbench.claims.rounding import grade_of, shown
 from workbench.claims.rules.finding import Family, LogFinding, in_sentence
-from workbench.claims.rules.labels import phrase
+from workbench.claims.rules.row_names import phrase
 
 Findings = Iterator[LogFinding]
 

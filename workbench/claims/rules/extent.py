@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.rules.finding import Family, LogFinding, in_sentence, short
-from workbench.claims.rules.labels import bare, phrase, roles, stems
-from workbench.claims.rules.told import body, clause, columns_told, tables_near
+from workbench.claims.rules.row_names import bare, phrase, roles, stems
+from workbench.claims.rules.table_mentions import body, clause, columns_told, tables_near
 from workbench.claims.rules.units import counted_columns
 
 Findings = Iterator[LogFinding]

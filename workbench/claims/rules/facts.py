@@ -9,9 +9,9 @@ from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.rules import repeats
 from workbench.claims.rules.finding import Family, LogFinding, Place, in_cell, in_sentence
-from workbench.claims.rules.labels import is_mean, is_total, phrase, stems
-from workbench.claims.rules.series import measure, measured_columns
-from workbench.claims.rules.told import tables_near
+from workbench.claims.rules.number_mentions import measure, measured_columns
+from workbench.claims.rules.row_names import is_mean, is_total, phrase, stems
+from workbench.claims.rules.table_mentions import tables_near
 from workbench.claims.rules.units import n_of_cell
 
 Findings = Iterator[LogFinding]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.rounding import Grade
-from workbench.claims.rules.labels import bare
+from workbench.claims.rules.row_names import bare
 
 GRADES: tuple[Grade, ...] = ("error", "slip", "weak", "note")
 RANK: dict[Grade, int] = {"error": 0, "slip": 1, "weak": 2, "note": 3, "holds": 4}

@@ -9,7 +9,7 @@ from workbench.claims.log_numbers import Number, plain
 from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.rounding import Grade
 from workbench.claims.rules.finding import Family, LogFinding, in_cell, in_row, in_sentence, in_table, short
-from workbench.claims.rules.labels import CHANGE, is_total, phrase, settings_key, stems
+from workbench.claims.rules.row_names import CHANGE, is_total, phrase, settings_key, stems
 from workbench.claims.rules.units import FOR_EACH, designs, n_of_cell
 
 Findings = Iterator[LogFinding]

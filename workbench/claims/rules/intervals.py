@@ -8,10 +8,10 @@ from dataclasses import replace
 from workbench.claims.feasible import nearest_count
 from workbench.claims.log_numbers import Number, read_numbers, step_of
 from workbench.claims.log_text import LogTable, LogText, Statement
-from workbench.claims.recomputed import interval_of_rate, off_interval, z_of
+from workbench.claims.recomputations import interval_of_rate, off_interval, z_of
 from workbench.claims.rounding import Grade
 from workbench.claims.rules.finding import Family, LogFinding, Place, in_row, in_sentence
-from workbench.claims.rules.labels import CI_COLUMN, phrase, roles
+from workbench.claims.rules.row_names import CI_COLUMN, phrase, roles
 from workbench.claims.rules.units import N, counted_columns, n_of_cell, n_of_number
 
 Findings = Iterator[LogFinding]

@@ -9,8 +9,8 @@ from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.rounding import Grade
 from workbench.claims.rules.finding import Family, LogFinding, in_sentence
-from workbench.claims.rules.labels import bare, phrase, roles, setting, stems
-from workbench.claims.rules.told import body, clause, columns_told, row_named, tables_near
+from workbench.claims.rules.row_names import bare, phrase, roles, setting, stems
+from workbench.claims.rules.table_mentions import body, clause, columns_told, row_named, tables_near
 
 Findings = Iterator[LogFinding]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from workbench.claims.log_numbers import Kind, Number
 from workbench.claims.log_text import LogTable, LogText, Statement
-from workbench.claims.recomputed import (
+from workbench.claims.recomputations import (
     Options,
     p_of_mcnemar,
     p_of_one_rate,
@@ -15,7 +15,7 @@ from workbench.claims.recomputed import (
 )
 from workbench.claims.rounding import Grade, grade_of, grade_within
 from workbench.claims.rules.finding import Family, LogFinding, Place, in_row, in_sentence, mildest
-from workbench.claims.rules.labels import P_COLUMN, one_column, phrase
+from workbench.claims.rules.row_names import P_COLUMN, one_column, phrase
 from workbench.claims.rules.units import Count, column_counts, count_of_cell, counts_of_row, sentence_counts
 
 Findings = Iterator[LogFinding]

@@ -13,7 +13,7 @@ from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.rounding import Grade
 from workbench.claims.rules.finding import Family, LogFinding, Place, in_cell, in_sentence
-from workbench.claims.rules.labels import CHANGE, phrase, stems
+from workbench.claims.rules.row_names import CHANGE, phrase, stems
 from workbench.claims.rules.units import RATE, counted_columns, n_of_cell
 
 Findings = Iterator[LogFinding]

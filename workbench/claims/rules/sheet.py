@@ -10,7 +10,7 @@ from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogTable
 from workbench.claims.rounding import Grade, shown
 from workbench.claims.rules.finding import LogFinding, in_cell
-from workbench.claims.rules.labels import is_total
+from workbench.claims.rules.row_names import is_total
 
 Findings = Iterator[LogFinding]
 MOST_COLUMNS = 12  # that are tried against one another

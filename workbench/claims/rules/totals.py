@@ -11,7 +11,7 @@ from workbench.claims.log_numbers import Number, step_of
 from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.rounding import Grade, grade_of, shown
 from workbench.claims.rules.finding import Family, LogFinding, Place, in_cell, in_sentence, short
-from workbench.claims.rules.labels import is_mean, is_total, name, phrase
+from workbench.claims.rules.row_names import is_mean, is_total, name, phrase
 
 Findings = Iterator[LogFinding]
 

@@ -8,7 +8,7 @@ from typing import NamedTuple, cast
 
 from workbench.claims.log_numbers import Number, read_numbers
 from workbench.claims.log_text import LogTable, LogText, Statement
-from workbench.claims.rules.labels import phrase, stems
+from workbench.claims.rules.row_names import phrase, stems
 
 #: outcomes that are counted: a percentage of one of them is a count out of n
 RATE = phrase(

@@ -1,12 +1,12 @@
 """Batches: a matrix of notebooks, models and parameters, executed with papermill, resumed where it stopped.
 
 What is asked, and which file answers:
-    what is to run?                               plan      read_plan, BatchPlan, Execution
-    how does it run, and what is said meanwhile?  run       agenda, run, summary
-    what runs one notebook?                       process   execute_apart
-    what has ended, and does it still hold?       journal   Journal, content_key
-    how long does what never ran here take?       measured Elsewhere
-    how does it run on Ray?                       remote    on_ray
+    what is to run?                               plan            read_plan, BatchPlan, Execution
+    how does it run, and what is said meanwhile?  run             agenda, run, summary
+    what runs one notebook?                       process         execute_apart
+    what has ended, and does it still hold?       journal         Journal, content_key
+    how long does what never ran here take?       measured_times  Elsewhere
+    how does it run on Ray?                       remote          on_ray
 """
 
 import lazy_loader

@@ -10,7 +10,7 @@ from pathlib import Path
 from workbench._errors import WorkbenchError
 from workbench._errors.progress import Bar
 from workbench.notebooks.batch.journal import Ended, Journal, content_key, estimate
-from workbench.notebooks.batch.measured import Elsewhere, missing
+from workbench.notebooks.batch.measured_times import Elsewhere, missing
 from workbench.notebooks.batch.plan import BatchPlan, Execution
 from workbench.notebooks.batch.process import execute_apart, threads_each
 

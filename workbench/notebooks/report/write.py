@@ -13,7 +13,7 @@ from typing import Any
 
 from workbench._errors import WorkbenchError
 from workbench._files import whole
-from workbench.claims.audits.findings import verdict_name
+from workbench.claims.audits.check_results import verdict_name
 from workbench.claims.claim import OUTCOMES, Claim
 from workbench.claims.entries import versions
 from workbench.claims.ledger import Ledger

@@ -8,8 +8,8 @@ from workbench.claims.log_text import LogText, Statement
 from workbench.claims.rounding import Grade
 from workbench.claims.rules import extent, order
 from workbench.claims.rules.finding import Family, LogFinding, in_sentence
-from workbench.claims.rules.labels import bare, phrase, stems
-from workbench.claims.rules.series import Series, measure, own, size, spoken_of
+from workbench.claims.rules.number_mentions import Series, measure, own, size, spoken_of
+from workbench.claims.rules.row_names import bare, phrase, stems
 from workbench.claims.rules.units import sentence_counts
 
 Findings = Iterator[LogFinding]

@@ -8,9 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from workbench._errors import WorkbenchError
-from workbench.generation.applied import Applied, alone, check_all, check_positions, check_sizes, first_edited
 from workbench.generation.engine import Batch, read_prompt, read_shared
 from workbench.generation.kv_cache import distinct
+from workbench.generation.steer_hooks import Applied, alone, check_all, check_positions, check_sizes, first_edited
 from workbench.models.model import Encoded, Model
 from workbench.steering.steer import Steer
 

@@ -6,7 +6,7 @@ import pytest
 import workbench as wb
 from tests.planted_rows import planted_rows
 from workbench.claims.evidence import LABELS
-from workbench.claims.label_errors import is_measured, measured_errors, measured_version
+from workbench.claims.measured_errors import is_measured, measured_errors, measured_version
 from workbench.scoring.labels import LABELS as SCORED
 
 

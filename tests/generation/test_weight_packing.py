@@ -6,7 +6,7 @@ import torch
 import workbench as wb
 from tests.families import PROMPTS, tiny_model
 from tests.generation.test_applied import direction
-from workbench.generation.prepacked import PrepackedWeights
+from workbench.generation.weight_packing import PrepackedWeights
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_completions_are_those_of_plain_products(tiny16, monkeypatch):
     d = direction(tiny16, wb.z(1))
     steers = [wb.add(d, 0.1 * i) for i in range(len(PROMPTS))]
     packed = wb.generate(tiny16, PROMPTS, steers, max_new_tokens=20, batch_size=4)
-    monkeypatch.setattr("workbench.generation.prepacked._FROM_TOKENS", 1000)
+    monkeypatch.setattr("workbench.generation.weight_packing._FROM_TOKENS", 1000)
     assert wb.generate(tiny16, PROMPTS, steers, max_new_tokens=20, batch_size=4).token_ids == packed.token_ids
 
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogTable, LogText, Statement
-from workbench.claims.rules.labels import CHANGE, CI_COLUMN, P_COLUMN, bare, is_sd, phrase, setting, stems
-from workbench.claims.rules.told import body, tables_near
+from workbench.claims.rules.row_names import CHANGE, CI_COLUMN, P_COLUMN, bare, is_sd, phrase, setting, stems
+from workbench.claims.rules.table_mentions import body, tables_near
 
 _RATES = ("percent", "count")
 _KINDS = ("percent", "count", "number", "mean", "auc")

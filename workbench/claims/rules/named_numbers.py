@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogText, Statement
-from workbench.claims.recomputed import p_of_changes, span_of_p
+from workbench.claims.recomputations import p_of_changes, span_of_p
 from workbench.claims.rounding import Grade, grade_of, grade_within, shown
 from workbench.claims.rules.finding import Family, LogFinding, in_sentence
-from workbench.claims.rules.labels import phrase
+from workbench.claims.rules.row_names import phrase
 from workbench.claims.rules.units import RATE, Count, sentence_counts
 
 Findings = Iterator[LogFinding]

@@ -4,7 +4,7 @@ import re
 
 from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogTable, LogText, Statement
-from workbench.claims.rules.labels import bare, is_mean, is_total, stems
+from workbench.claims.rules.row_names import bare, is_mean, is_total, stems
 
 _MOST_ROWS = 300
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from workbench.claims.log_numbers import Number, step_of
 from workbench.claims.log_text import LogTable, LogText, Statement
-from workbench.claims.recomputed import Group, Span, d_of_means, span_of_p, t_of_means
+from workbench.claims.recomputations import Group, Span, d_of_means, span_of_p, t_of_means
 from workbench.claims.rounding import Grade, grade_of, grade_within, shown
 from workbench.claims.rules.finding import Family, LogFinding, Place, in_row, in_sentence, mildest
-from workbench.claims.rules.labels import columns_called, one_column, phrase, roles, stems
 from workbench.claims.rules.p_values import OTHER, p_of_row
+from workbench.claims.rules.row_names import columns_called, one_column, phrase, roles, stems
 from workbench.claims.rules.units import n_of_cell
 
 Findings = Iterator[LogFinding]

@@ -11,7 +11,7 @@ from workbench.claims.log_numbers import Number, step_of
 from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.rounding import Grade, grade_of, shown
 from workbench.claims.rules.finding import Family, LogFinding, Place, in_cell, in_row, in_sentence
-from workbench.claims.rules.labels import phrase, roles, stems, without_role
+from workbench.claims.rules.row_names import phrase, roles, stems, without_role
 from workbench.claims.rules.units import GROWING, RATE, SHARE, N, n_of_cell, n_of_number, words_around
 
 Findings = Iterator[LogFinding]

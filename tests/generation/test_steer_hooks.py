@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import workbench as wb
 from tests.families import PROMPTS
-from workbench.generation.applied import Applied, first_edited, site_width
+from workbench.generation.steer_hooks import Applied, first_edited, site_width
 from workbench.models.hooks import reading
 from workbench.steering.directions import Direction, Directions
 from workbench.steering.sites import HOOK_NAMES, Site
