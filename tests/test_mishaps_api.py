@@ -6,7 +6,7 @@ import torch
 
 import workbench as wb
 from tests.families import PROMPTS
-from tests.generation.test_applied import direction
+from tests.generation.test_steer_hooks import direction
 from workbench.steering.steer import Condition, Edit
 
 NAN, INF = float("nan"), float("inf")

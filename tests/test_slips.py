@@ -9,7 +9,7 @@ import torch
 
 import workbench as wb
 from tests.families import PROMPTS
-from tests.generation.test_applied import direction
+from tests.generation.test_steer_hooks import direction
 from tests.planted_model import planted_direction, planted_model, planted_pairs
 from tests.planted_rows import planted_rows
 from workbench._files import data_folder

@@ -11,7 +11,7 @@ from scipy.stats import chisquare
 
 import workbench as wb
 from tests.families import FAMILIES, PROMPTS, tiny_model
-from tests.generation.test_applied import direction
+from tests.generation.test_steer_hooks import direction
 from workbench.generation.decoding import Sampling, draw, random_numbers
 from workbench.generation.engine import likeliest
 from workbench.steering.steer import Steer

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import workbench as wb
 from tests.families import FAMILIES, PROMPTS, tiny_model
-from tests.generation.test_applied import direction
+from tests.generation.test_steer_hooks import direction
 from workbench.generation.completions import FAILED
 from workbench.generation.engine import Writer, first_logits
 from workbench.generation.generate import continue_tokens

@@ -8,7 +8,7 @@ import torch
 
 import workbench as wb
 from tests.families import PROMPTS, tiny_model
-from tests.generation.test_applied import direction
+from tests.generation.test_steer_hooks import direction
 from workbench.generation.recorder import token_labels
 from workbench.models.load import from_modules
 from workbench.steering.sites import HOOK_NAMES, Site

@@ -8,7 +8,7 @@ import pytest
 
 import workbench as wb
 from tests.families import tiny_model
-from tests.generation.test_applied import direction
+from tests.generation.test_steer_hooks import direction
 from workbench.generation.vllm_limits import ABILITIES, DTYPES, ROPES, SITES, refuse, rope_kind, table
 from workbench.models.hooks import PRE_NORM, SANDWICH
 from workbench.steering.sites import HOOK_NAMES, Site

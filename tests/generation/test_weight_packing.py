@@ -5,7 +5,7 @@ import torch
 
 import workbench as wb
 from tests.families import PROMPTS, tiny_model
-from tests.generation.test_applied import direction
+from tests.generation.test_steer_hooks import direction
 from workbench.generation.weight_packing import PrepackedWeights
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import workbench as wb
 from tests.families import PROMPTS
-from tests.generation.test_applied import direction
+from tests.generation.test_steer_hooks import direction
 from training import recipes
 from workbench.scoring.collapse import collapse_reason
 from workbench.scoring.labels import LABELS, is_decided, no_label_reason, refusal_label, thought_opened

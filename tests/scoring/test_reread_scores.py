@@ -8,7 +8,7 @@ import torch
 
 import workbench as wb
 from tests.families import PROMPTS
-from tests.generation.test_applied import direction
+from tests.generation.test_steer_hooks import direction
 from tests.planted import bigram, bigram_model
 from workbench.scoring.coherence import fluency, surface
 from workbench.scoring.collapse import collapse_reason, repetition

@@ -8,7 +8,7 @@ import pytest
 
 import workbench as wb
 from tests.families import PROMPTS
-from tests.generation.test_applied import direction
+from tests.generation.test_steer_hooks import direction
 from workbench.generation.vllm_engine import choose_engine
 from workbench.models.prompts import as_prompts
 from workbench.scoring.scores import Score

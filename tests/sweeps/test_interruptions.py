@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 import workbench as wb
 from tests.families import PROMPTS, tiny_model
-from tests.generation.test_applied import direction
+from tests.generation.test_steer_hooks import direction
 from tests.generation.test_store import rows as stored_rows
 from workbench._errors.progress import Bar
 from workbench.models.prompts import as_prompts

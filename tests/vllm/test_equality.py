@@ -5,7 +5,7 @@ import torch
 
 import workbench as wb
 from tests.families import FAMILIES, PROMPTS
-from tests.generation.test_applied import direction
+from tests.generation.test_steer_hooks import direction
 from tests.vllm.conftest import HERE, vllm_sized
 from workbench.generation.decoding import Sampling
 from workbench.generation.generate import continue_tokens

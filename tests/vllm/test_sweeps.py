@@ -13,7 +13,7 @@ import torch
 
 import workbench as wb
 from tests.families import PROMPTS
-from tests.generation.test_applied import direction
+from tests.generation.test_steer_hooks import direction
 from tests.vllm.conftest import HERE, vllm_sized
 from workbench.generation import vllm_engine
 from workbench.generation.vllm_engine import VLLM, stop_engine, stream_tokens
