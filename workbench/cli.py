@@ -170,8 +170,7 @@ def explore(
     check_folder(folder, "--folder")
     notebook = ready_notebook(model, pairs, folder)
     typer.echo(f"notebook  {notebook}")
-    if code := open_lab(notebook, browser):
-        raise typer.Exit(code)
+    open_lab(notebook, browser)
 
 
 @app.command(rich_help_panel=EXPERIMENTS, epilog="Example: workbench plan smollm2-refusal --hardware here --arms 40")

@@ -1,9 +1,11 @@
 """``workbench explore`` writes a notebook that runs as it stands, and opens JupyterLab at it."""
 
+import signal
 import subprocess
 import sys
 
 import nbformat
+import psutil
 import pytest
 
 import workbench as wb
@@ -47,13 +49,19 @@ def test_a_mistake_writes_nothing(model, pairs, said, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_jupyterlab_is_opened_with_this_python(tmp_path, monkeypatch):
-    calls = []
-    monkeypatch.delenv("JPY_PARENT_PID", raising=False)
-    monkeypatch.setattr(
-        subprocess, "run", lambda command, **_: calls.append(command) or subprocess.CompletedProcess(command, 0)
+@pytest.mark.slow
+def test_what_stops_the_command_stops_jupyterlab(tiny_folder, contrast, tmp_path):
+    words = ["explore", str(tiny_folder), "--pairs", str(contrast), "--folder", str(tmp_path / "here"), "--no-browser"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "workbench.cli", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    assert lab.open_lab(tmp_path / "a.ipynb", browser=False) == 0
-    assert calls[0][:4] == [sys.executable, "-m", "jupyterlab", str(tmp_path / "a.ipynb")]
-    assert "--no-browser" in calls[0]
-    assert "--LabApp.default_url=/lab/tree/a.ipynb" in calls[0]  # the printed address leads to the notebook
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if "/lab/tree/" in line:
+            break
+    name = (tmp_path / "here").glob("*.ipynb").__next__().name
+    assert f"/lab/tree/{name}" in said[-1], said  # the printed address leads to the notebook
+    assert psutil.Process(process.pid).cmdline()[:3] == [sys.executable, "-m", "jupyterlab"]
+    process.terminate()
+    assert process.wait(60) in (0, -signal.SIGTERM)

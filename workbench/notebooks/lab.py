@@ -1,9 +1,9 @@
 """A notebook that is ready to explore a model in: what ``workbench explore`` opens."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import quote
 
 from workbench._errors import WorkbenchError
@@ -71,11 +71,10 @@ def ready_notebook(model: str, pairs: str = "refusal", folder: str | Path = "run
     return path
 
 
-def open_lab(notebook: Path, browser: bool = True) -> int:
-    """Open JupyterLab at a notebook, until it is stopped. Its kernel is the Python that runs this.
+def open_lab(notebook: Path, browser: bool = True) -> NoReturn:
+    """Become JupyterLab at a notebook: what stops this process stops it. Its kernel is the Python that runs this.
 
-    Returns:
-        The exit code of JupyterLab.
+    Raises WorkbenchError inside a notebook.
     """
     if os.environ.get("JPY_PARENT_PID"):
         raise WorkbenchError(f"this is a notebook already; open {notebook} in it")
@@ -84,4 +83,6 @@ def open_lab(notebook: Path, browser: bool = True) -> int:
     command.append(f"--LabApp.default_url=/lab/tree/{quote(notebook.name)}")  # the address it prints is the notebook's
     places = [str(_SETTINGS), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]  # beside those of the user
     environment = {**os.environ, "JUPYTER_CONFIG_PATH": os.pathsep.join(places)}
-    return subprocess.run(command, check=False, env=environment).returncode
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(sys.executable, command, environment)
