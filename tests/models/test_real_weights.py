@@ -78,7 +78,7 @@ def test_directions_are_those_of_a_mean_difference_by_hand(llama_class):
         assert torch.cosine_similarity(ds[layer].vector.double(), by_hands, dim=0) > 0.9999
 
 
-@pytest.mark.parametrize("on", ["prompt", "response", "prompt[-1]", "all"])
+@pytest.mark.parametrize("on", ["prompt[-1]", "response"])  # the tiny models have every other position
 def test_gemma_steers_as_by_hand_and_traces_as_its_bridge(gemma3_refusal, on):
     d = wb.extract(gemma3_refusal, wb.Pairs(["Steal a car."], ["Buy a car."]), wb.resid_post(11))
     spec = wb.add(d, ratio=0.15, on=on)
