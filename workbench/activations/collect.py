@@ -223,8 +223,8 @@ class Contrast:
 
     Attributes:
         positive, negative: [text, width], float64 once read here.
-        texts: what was read of each side, as text; empty where unknown.
-        groups: of each text of the positive side, then of the negative: texts of one group count as one observation.
+        texts: the texts of each side; empty if unknown.
+        groups: the group of each text, positive side first. Texts of one group count as one observation.
         prompts: hash of the texts, as a Direction holds it.
     """
 
@@ -253,7 +253,7 @@ class Contrast:
             raise WorkbenchError(f"texts: expected one for each of {n} + {m} activations")
 
     def take(self, chosen: Sequence[bool]) -> "Contrast":
-        """The texts that are chosen: of the positive side, then of the negative. [text], bool.
+        """A selection of the texts, positive side first. [text], bool.
 
         Raises WorkbenchError where no text of a side is left, or there is not one answer per text.
         """
@@ -318,7 +318,7 @@ def contrast(
     batch_size: int = 32,
     store: str | Path | None = None,
 ) -> dict[Site, Contrast]:
-    """The activations of both sides of a contrast set at each site: what methods take and ``separation`` judges on.
+    """The activations of both sides of a contrast set at each site: the input of methods and of ``separation``.
 
     Args:
         model, at, read, batch_size, store: as for ``gather``.

@@ -73,17 +73,18 @@ def extract(
     Args:
         model: unsteered; its plain module runs.
         pairs: a contrast set; for a bundled one take its ``train`` split.
-        at: a Site, e.g. ``wb.resid_post(12)``, a list of Sites of one kind, or all layers, e.g. ``wb.resid_post.all``. Of
-            several, those where the two sides are the same are left out with a warning: ``wb.resid_pre(0)`` holds the
-            embedding of the token alone, and so do q, k and v of layer 0.
+        at: a Site, e.g. ``wb.resid_post(12)``, a list of Sites of one kind, or all layers, e.g.
+            ``wb.resid_post.all``. If the two sides are equal at one of several sites, it is left out with a warning.
+            An example is ``wb.resid_pre(0)``, which holds only the embedding of the token, and q, k and v of layer 0.
         read: positions; the mean over them is one observation per prompt. ``"response[:5]"`` reads the first five tokens of
             each prompt's answer (``prompts.answered(texts)``).
         method: a name in ``METHODS``, or a function of the activations of both sides, [prompt, d_model] each, float64, that
             returns a vector [d_model] along which the positive side projects higher.
         batch_size: prompts per forward pass. Memory grows with their number only for methods other than "mean_diff".
-        clean: leave out massive dimensions, found in the mean of these prompts: 0 in what a method sees and in the vector.
-            The Direction's method says which, e.g. ``probe cleaned(138)``.
-        store: folder of a store that keeps activations, so that the next extraction reads no model; e.g. ``"runs/store"``.
+        clean: set massive dimensions, found in the mean of these prompts, to 0 in the activations and in the vector.
+            The Direction's method names them, e.g. ``probe cleaned(138)``.
+        store: folder of a store that keeps activations, e.g. ``"runs/store"``. The next extraction then runs no
+            model.
 
     Returns:
         A Direction for a Site, Directions for several; norms in the units of the method.
@@ -258,7 +259,7 @@ def shuffled(
 
     Args:
         model, pairs, at, read, batch_size, store: as for ``extract``; one store serves ``shuffled`` and ``covariant``.
-        seeds: one permutation of the labels each; one pass over the prompts however many there are.
+        seeds: one permutation of the labels per seed. All seeds share one pass over the prompts.
 
     Returns:
         Directions per seed, in order; their method says ``shuffled(seed=…)``. ``grid`` scales them to the norm of the
@@ -294,12 +295,13 @@ def covariant(
 ) -> tuple[Directions, ...]:
     """Draw random directions with the covariance of the activations: a control for ``grid``, harder than isotropic ones.
 
-    Each is a sum of the centred activations of all prompts, weighted by standard normal numbers: a Gaussian vector whose
-    covariance is, up to scale, that of the activations. An isotropic direction mostly points where no activation varies.
+    Each is a sum of the centred activations of all prompts with standard normal weights. This is a Gaussian vector
+    with the covariance of the activations, up to scale. An isotropic direction mostly points along dimensions in
+    which the activations do not vary.
 
     Args:
         model, pairs, at, read, batch_size, store: as for ``extract``; one store serves ``shuffled`` and ``covariant``.
-        seeds: one direction each; one pass over the prompts however many there are.
+        seeds: one direction per seed. All seeds share one pass over the prompts.
 
     Returns:
         Directions per seed, in order; their method says ``covariant(seed=…)``. ``grid`` scales them to the norm of

@@ -189,23 +189,24 @@ def separation(
     batch_size: int = 32,
     store: str | Path | None = None,
 ) -> Separation:
-    """How well a direction separates held-out texts, with a threshold from training texts, and how well baselines do.
+    """Measure how well a direction and its baselines separate held-out texts, with a threshold from training texts.
 
-    Baselines, fitted on the same training texts: "bag of words", a logistic regression on the words alone; "layer 0", the
-    direction's method (a mean difference where it is not one of ``METHODS``) at the same kind of site of layer 0; "random",
-    the mean over random directions turned the right way on the training texts, with their 95% range.
+    Baselines, fitted on the same training texts: "bag of words", a logistic regression on the words alone; "layer 0",
+    the direction's method (a mean difference where it is not one of ``METHODS``) at the same kind of site of layer 0;
+    "random", the mean over random directions, each with the sign that fits the training texts, and their 95% range.
 
     Args:
         direction: read at its own site and positions.
         held_out: texts to judge on, usually a ``dev`` or ``test`` split: Pairs (with ``model``); what ``contrast`` returns;
             or one Contrast, e.g. of two arrays [text, d_model].
-        train: the same of the texts the direction was made from; the threshold and the baselines come from them.
+        train: the texts that the direction was made from, in the same form; the threshold and the baselines come from
+            them.
         model: reads Pairs. Not needed for activations.
         randoms: how many random directions.
         batch_size, store: as for ``gather``.
 
     Returns:
-        A Separation. Intervals are of held-out texts, by groups where texts share a base; that of "random" is a range.
+        A Separation. Intervals resample held-out texts, in groups if texts share a base; that of "random" is a range.
 
     Raises:
         WorkbenchError: Pairs without a model, activations of another site, fewer than two texts on a side, or no random
@@ -319,8 +320,8 @@ def _by_chance(train: Contrast, held: Contrast, randoms: int) -> Detection:
 class Judged:
     """Held-out texts on the positive or negative side of a threshold, at several sites.
 
-    What is kept of a text is one number per site, so that intervals come from resampling texts over all sites at once: sites
-    share their texts, and are no independent cells.
+    It keeps one number per text and site. Intervals resample texts over all sites at once, because sites share their
+    texts and are not independent.
 
     Attributes:
         margins: how far a text lies on the positive side, in standard deviations within the training sides.
@@ -348,7 +349,7 @@ class Judged:
 
     @property
     def areas(self) -> BySite:
-        """Area under the ROC curve; below one half where the direction points the wrong way, NaN without texts of both sides.
+        """Area under the ROC curve; below one half if the direction points the wrong way, NaN without texts of both sides.
 
         The same number as ``statistics.auc``, which also gives its interval.
         """
@@ -377,10 +378,10 @@ def judged(train: Mapping[Site, Contrast], held: Mapping[Site, Contrast], method
     texts.
 
     Args:
-        train: what ``contrast`` returns of the training texts.
-        held: the same of other texts, at the same sites.
-        method: a name in ``METHODS``, a function of the activations of both sides, or what the surface alone says: a name in
-            ``workbench.activations.surface.SURFACES``, e.g. "bag of words", which is alike at every site.
+        train: what ``contrast`` returns for the training texts.
+        held: the same for other texts, at the same sites.
+        method: a name in ``METHODS``, a function of the activations of both sides, or a surface baseline: a name in
+            ``workbench.activations.surface.SURFACES``, e.g. "bag of words", which is the same at every site.
 
     Raises:
         WorkbenchError: an unknown method, sites that are not the same, or a surface where the texts are unknown.
@@ -408,7 +409,7 @@ def _stack(held: Contrast, fits: Sequence[_Scores]) -> Judged:
 
 
 def shortfall(ours: Sequence[Judged], best: Sequence[Judged], resamples: int = 499, seed: int = 0) -> Estimate:
-    """How far one method falls short of a better one: 1 - (mean AUC - 1/2) of ours over that of the best.
+    """How far one method falls short of a better one: 1 minus the ratio of their mean (AUC - 1/2).
 
     Means are over sites and contrast sets. The interval is a bootstrap over groups of texts, all sites at once. A
     value of 1 is chance; above 1 the method points the wrong way.
@@ -441,8 +442,7 @@ def shortfall(ours: Sequence[Judged], best: Sequence[Judged], resamples: int = 4
 
 
 def widest_area(texts: Judged, shuffles: int = 199, seed: int = 0) -> Estimate:
-    """The largest AUC over sites when the sides of the texts are drawn at random: what the best of many sites shows
-    by chance.
+    """The largest AUC over sites when the labels of the texts are random: the best of many sites by chance.
 
     Args:
         texts: any judged texts.
@@ -450,7 +450,8 @@ def widest_area(texts: Judged, shuffles: int = 199, seed: int = 0) -> Estimate:
         seed: of the permutations.
 
     Returns:
-        The mean of the largest over sites; ``high`` is exceeded in 5% of permutations (one-sided), ``low`` is the smallest.
+        The mean over permutations of the largest AUC. ``high`` is exceeded in 5% of permutations (one-sided), and
+        ``low`` is the smallest value.
 
     >>> noise = Judged(np.random.default_rng(0).standard_normal((30, 40)), np.arange(40) < 20, ())
     >>> print(widest_area(noise))  # of 30 sites that tell nothing, the best looks like a finding
@@ -471,13 +472,13 @@ def crossed(
     """Judge every text by a direction and threshold from each cell: does a direction of one cell carry over to
     another?
 
-    Where the cell of a text and the cell a direction is made from share groups (bases), as a cell does with itself and a
-    language with another, groups fall into folds, and a text is judged by directions made without its fold. So no text is
-    judged by a direction that saw it, its match on the other side or its translation.
+    The cell of a text and the cell of a direction may share groups (bases), as a cell does with itself and one
+    language with another. Groups are then split into folds, and a text is judged by directions made without its fold.
+    No text is therefore judged by a direction that saw it, its match on the other side or its translation.
 
     Args:
         texts: the activations of all cells at one site, with groups, and with texts for a surface.
-        cells: of each text of the positive side, then of the negative: its cell.
+        cells: the cell of each text, positive side first.
         method: as for ``judged``.
         folds: how many.
         others: judge each cell by all other cells together, instead of by each one.

@@ -114,11 +114,11 @@ class SurfaceReport:
 
 
 def surface_confounds(pairs: Pairs, seed: int = 0) -> SurfaceReport:
-    """Measure how well last character, last and first word, length and the bag of words each tell the sides apart.
+    """Measure how well surface features separate the sides: last character, last and first word, length, bag of words.
 
     Each feature feeds a logistic regression, judged on held-out groups in up to five folds. A group is all prompts
     with one base id or one system prompt. The accuracy is balanced over the sides; its 95% interval is a bootstrap
-    over groups with the predictions held fixed. A system prompt is part of the surface: it comes first.
+    over groups with the predictions held fixed. A system prompt counts as the start of the text.
 
     Args:
         pairs: a contrast set, or a part of one; e.g. one language, one elicitation.

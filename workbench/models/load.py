@@ -46,18 +46,18 @@ def load(
     Args:
         name: a registry name (``workbench models`` lists them), a hub id, the folder of a model or of a LoRA adapter, which is
             merged into its base, or a GGUF file.
-        dtype: of the weights; float32 where exactness is the point. ``"auto"`` takes bfloat16 where the hardware has
-            matrix units for it and float32 elsewhere.
-        device: "cuda", "cuda:1", "mps" or "cpu"; "auto", as by default, takes the first of cuda, mps and cpu that there is.
-            Nothing here has been tested on mps (Apple silicon).
+        dtype: of the weights; float32, the default, is the most exact. ``"auto"`` takes bfloat16 where the hardware
+            has matrix units for it and float32 elsewhere.
+        device: "cuda", "cuda:1", "mps" or "cpu"; "auto", as by default, takes the first available of cuda, mps and
+            cpu. mps (Apple silicon) is untested.
         device_map: passed to transformers to spread a large model over the GPUs of a machine, e.g. ``"auto"``.
         revision: of a hub model; default: the one pinned in the registry.
         check: run the pre-flight check (about a second) and raise if it fails.
         chat_template: a Jinja chat template, for a model that has none or to replace its own; or the name of one of several.
         adapter_scale: how much of a reference model's adapter is merged: 1 for all of it, 0 for its base. The model
             refuses more as the scale grows. The revision names a scale other than 1.
-        template: options of the chat template, e.g. ``{"enable_thinking": False}``. A template that writes today's date is
-            told one day, 26 July 2024, unless ``{"date": "2025-01-31"}`` names another.
+        template: options of the chat template, e.g. ``{"enable_thinking": False}``. A template that writes today's
+            date always gets 26 July 2024, unless ``{"date": "2025-01-31"}`` gives another day.
 
     Raises:
         WorkbenchError: unknown name, a failed download, a broken file, a family that is not supported, code of the model's own,

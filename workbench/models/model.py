@@ -128,10 +128,10 @@ class Encoded:
 class Model:
     """A loaded model.
 
-    ``revision`` is a hash of all that decides what the model writes, as it is now (see ``identity``). It is a hash of
-    its files, behind the commit for a hub model, or of its weights in memory. ``template`` holds the options of the
-    chat template. ``date`` is the day that a template gets which writes today's date.
-    ``engine`` writes its sweeps where these name none.
+    ``revision`` is a hash of everything that determines what the model writes, in its present state (see
+    ``identity``). It is a hash of the files (after the commit, for a hub model) or of the weights in memory.
+    ``template`` holds the options of the chat template. ``date`` is the day that is passed to a template that writes
+    today's date. ``engine`` is the engine of sweeps that do not name one.
     """
 
     name: str
@@ -166,7 +166,7 @@ class Model:
 
     @cached_property
     def vocabulary(self) -> str:
-        """A fingerprint of the tokenizer: models with the same one mean the same by a token id."""
+        """A fingerprint of the tokenizer: models with the same fingerprint share their token ids."""
         return content_key(sorted(self.tokenizer.get_vocab().items()), length=16)
 
     @cached_property
@@ -176,10 +176,11 @@ class Model:
 
     @cached_property
     def context(self) -> int | None:
-        """The most tokens that the model reads of one chat, or None if it does not say.
+        """The maximum number of tokens in one chat, or None if the config does not say.
 
-        A rotary embedding that is stretched beyond a length by how long the batch is (dynamic, longrope) ends there: the
-        same chat would be read otherwise in another batch.
+        Some rotary embeddings (dynamic, longrope) change beyond a certain length, depending on the length of the
+        batch. The context ends at that length, because a chat would otherwise be encoded differently in another
+        batch.
         """
         config = self.hf.config.get_text_config()
         longest = getattr(config, "max_position_embeddings", None)
@@ -214,8 +215,8 @@ class Model:
     def at_answer(self, chats: Encoded) -> Encoded:
         """Chats up to where the answer begins: a thinking model's get an empty thought; all others are as they are.
 
-        The empty thought is part of the prompt, as it is where the template is told ``enable_thinking=False``. A chat with
-        a prefill is left as it is.
+        The empty thought is part of the prompt, as with ``enable_thinking=False`` in the template. A chat with a
+        prefill is not changed.
 
         >>> chats = model.encode(["write a song"])
         >>> model.at_answer(chats) is chats
@@ -231,7 +232,7 @@ class Model:
         """The tokens of a text, without any that the tokenizer adds by itself.
 
         Raises:
-            WorkbenchError: a text that no tokenizer reads, or a token that the model has no embedding of.
+            WorkbenchError: a text that the tokenizer cannot read, or a token without an embedding in the model.
 
         >>> model.tokenizer.decode(model.tokenize("write a song"))
         'write a song'
@@ -258,7 +259,7 @@ class Model:
         """Chats as token ids: the model's own template, which alone writes the BOS, and behind it the prefill if there is one.
 
         Args:
-            prompts: user turns; a ``Prompt`` brings a system prompt, several turns or a prefill along.
+            prompts: user turns; a ``Prompt`` may contain a system prompt, several turns or a prefill.
             system: a system prompt for all of them.
             system_in_user: allow a system prompt on a model whose template has no system role, by putting it before
                 the user's text.

@@ -37,8 +37,9 @@ def pairs(name: str | Path) -> Pairs:
     The positive set is the one that shows the trait. For ``"refusal"`` it is the harmful requests, so adding its
     direction adds refusal. Choose a part with ``.where(topic=…, language=…)``, e.g.
     ``wb.pairs("optimism").where(elicitation="natural").train``. ``"refusal_breadth"`` has the three sides of
-    ``"refusal"`` over more topics and forms, and only the split ``tuning``; ``"refusal_forms"`` has writing tasks above all,
-    and besides ``tuning`` and ``dev`` two splits that measure what a tuned model makes of unseen ``topics`` and ``forms``.
+    ``"refusal"`` over more topics and forms, and only the split ``tuning``; ``"refusal_forms"`` has mostly writing
+    tasks. Besides ``tuning`` and ``dev`` it has two splits, ``topics`` and ``forms``, which test a tuned model on
+    unseen topics and forms.
 
     A file of your own may also have columns ``split``, ``category``, ``topic`` and ``language``, which hold for both
     sides. The two texts of a line are matched: they share a base and are resampled together.
@@ -84,14 +85,15 @@ def prompts(name: str | Path, format: str | None = None) -> Prompts:
     """A bundled prompt set (``"refusal/harmful"``) or a user's file (``.jsonl`` or ``.csv``).
 
     A line of a JSONL file is a string or an object with ``text`` (or ``messages``) and, optionally, the other fields of
-    ``Prompt``: ``id``, ``category``, ``base``, ``split``, ``topic``, ``language``, ``elicitation``, ``system``, ``answer``,
-    ``prefill``, ``harmful``, ``control_tokens``, ``choices``. A CSV file has a header with the same names, but for ``messages``
-    and ``choices``. Other names are left out, unless they look like one of these mistyped. Ids must be unique; where absent
-    they are line numbers.
+    ``Prompt``: ``id``, ``category``, ``base``, ``split``, ``topic``, ``language``, ``elicitation``, ``system``,
+    ``answer``, ``prefill``, ``harmful``, ``control_tokens``, ``choices``. A CSV file has a header with the same
+    names, except ``messages`` and ``choices``. Columns with other names are ignored, but a name that looks mistyped
+    is an error. Ids must be unique; the default is the line number.
 
-    With ``format`` a file is read as its authors publish it: ``"advbench"``, ``"jailbreakbench"``, ``"jailbreakbench-benign"``,
-    ``"harmbench"``, ``"strongreject"``, ``"xstest"``, ``"do-not-answer"`` or ``"alpaca"``. Harmful requests are marked as such, so
-    what a model answers to them is counted and not displayed.
+    ``format`` names the layout of a public prompt set, so that its file is read as published: ``"advbench"``,
+    ``"jailbreakbench"``, ``"jailbreakbench-benign"``, ``"harmbench"``, ``"strongreject"``, ``"xstest"``,
+    ``"do-not-answer"`` or ``"alpaca"``. Harmful requests are marked as such, so the answers to them are counted and
+    not displayed.
 
     Raises:
         WorkbenchError: no such set, file or format, or a line that is broken; the message names the file and the line.
@@ -121,10 +123,10 @@ def prompts(name: str | Path, format: str | None = None) -> Prompts:
 
 
 def questions() -> Prompts:
-    """The bundled multiple-choice questions: 40 in each of six subjects, with four choices each, one of them right.
+    """The bundled multiple-choice questions: 40 in each of six subjects. Each has four choices, and one is right.
 
-    Choose with ``.where(category="geography")``; ``.take(n)`` takes as many of each subject. Within a subject the
-    right answer stands equally often at each place. ``multiple_choice`` scores them.
+    ``.where(category="geography")`` selects a subject, and ``.take(n)`` takes equally many of each subject. Within a
+    subject the right answer is equally often in each position. ``multiple_choice`` scores them.
 
     >>> first = questions().where(category="geography")[0]
     >>> first.text, first.choices, first.answer

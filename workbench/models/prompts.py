@@ -23,16 +23,17 @@ class Prompt:
         split: "tuning", "train", "dev" or "test".
         topic: within the category, e.g. "science".
         language: an ISO 639-1 code, e.g. "fr".
-        elicitation: "natural" where the text itself draws the trait, "instruction" where the system prompt asks for it.
-        answer: a written answer, where there is one, for reading under teacher forcing; of ``choices``, the right one.
+        elicitation: "natural" if the text itself elicits the trait, "instruction" if the system prompt asks for it.
+        answer: a written answer, for scoring under teacher forcing; with ``choices``, the right choice.
         harmful: marks a harmful request. Steered answers to it are counted and not displayed, unless you ask for
             them.
         system: the system prompt that belongs to this prompt; ``model.encode`` puts it into the chat.
         messages: a conversation of several turns, as ``{"role": ..., "content": ...}``, the last of them the user's; ``text``
             is then written from it. Kept as (role, content); one turn alone becomes ``text``, a system message ``system``.
-        prefill: a start of the answer that the model goes on from. It is part of the prompt: ``PROMPT[-1]`` is its last token.
+        prefill: a given start of the answer, which the model continues. It is part of the prompt: ``PROMPT[-1]`` is
+            its last token.
         choices: the possible answers to a question of multiple choice, in the order in which they would be shown.
-        control_tokens: says that control tokens in the prompt are meant as such; otherwise ``model.encode`` refuses them.
+        control_tokens: allows control tokens in the prompt; without it ``model.encode`` raises an error for them.
 
     Raises:
         WorkbenchError: messages that are no conversation, a flag that is neither true nor false, a lone surrogate, or choices
@@ -163,7 +164,7 @@ class Prompts(Sequence[Prompt]):
         return tuple(s for s in SPLITS if s in names) + tuple(sorted(names - set(SPLITS)))
 
     def values(self, facet: str) -> tuple[str, ...]:
-        """What occurs of "category", "topic", "language" or "elicitation", in the order of first occurrence."""
+        """The values of "category", "topic", "language" or "elicitation", in the order of first occurrence."""
         if facet not in FACETS:
             raise WorkbenchError(f"prompts have no {facet!r} to choose by; they have {', '.join(FACETS)}")
         return tuple(dict.fromkeys(value for p in self.items if (value := getattr(p, facet))))
@@ -209,7 +210,7 @@ class Prompts(Sequence[Prompt]):
         return Prompts(self.name, tuple(prompt for _, _, prompt in sorted(ranked)[:n]))
 
     def answered(self, answers: Sequence[str]) -> "Prompts":
-        """Each prompt with a response, none empty, to be read under teacher forcing: ``prompts.answered(completions.text)``.
+        """Each prompt with a response (none empty), for teacher forcing: ``prompts.answered(completions.text)``.
 
         >>> Prompts("mine", (Prompt("Hi.", "a"),)).answered(["Hello."])[0].answer
         'Hello.'
@@ -236,8 +237,8 @@ class Prompts(Sequence[Prompt]):
 class Pairs:
     """A contrast set: positive and negative prompts. A positive coefficient moves toward the positive set.
 
-    Bundled sets also have ``train``, ``dev``, ``test`` (and ``tuning``, which only adapters may see) and, where written,
-    a ``borderline`` set: prompts that sound like the positive set and belong to the negative one.
+    Bundled sets also have the splits ``train``, ``dev`` and ``test``, and ``tuning``, which is only for training
+    adapters. Some have a ``borderline`` set: prompts that sound like the positive set but belong to the negative one.
 
     >>> Pairs(positive=["How do I pick a lock?"], negative=["How do I pick a melon?"])
     Pairs('custom', positive=1, negative=1)

@@ -236,7 +236,7 @@ def label(name: str) -> str:
 
 
 def references() -> tuple[str, ...]:
-    """The names of the reference models: those with an adapter, of which ``load`` can merge less than all."""
+    """The names of the reference models: those with an adapter, whose strength ``load(adapter_scale=…)`` can reduce."""
     return tuple(name for name, source in SOURCES.items() if isinstance(source, Reference))
 
 

@@ -27,11 +27,11 @@ class Arm:
 
     Attributes:
         kind: "baseline", "direction", "random", "orthogonal", "shuffled" or "covariant".
-        layer: of the edit, -1 for the baseline.
+        layer: the layer of the edit, -1 for the baseline.
         ratio: signed dose; 0 for the baseline, NaN where it has none.
-        seed: of a control, else -1.
-        amount: how the name says what is done, where it is not the ratio, e.g. ``coef +3`` or ``ablate``.
-        detail: what else the name says, so that names of one grid differ, e.g. ``on response``.
+        seed: the seed of a control, -1 for other arms.
+        amount: the part of the name that describes the edit, if it is not a ratio, e.g. ``coef +3`` or ``ablate``.
+        detail: an addition to the name that keeps the names of one grid distinct, e.g. ``on response``.
     """
 
     steer: Steer
@@ -106,18 +106,18 @@ def grid(
     shuffled: Sequence[Direction | Directions] = (),
     covariant: Sequence[Direction | Directions] = (),
 ) -> tuple[Arm, ...]:
-    """Arms over all combinations of the given axes. Each layer has its own direction. Controls are an axis like the
-    others.
+    """Make the arms of an experiment: all combinations of the given axes. Each layer has its own direction. Controls are
+    an axis like the others.
 
     Args:
         directions: one Direction, one per layer, or several of these by name.
         ratios: signed doses in units of the mean activation norm; 0 is the baseline, which occurs once.
-        layers: which of the directions; all by default.
-        on: which tokens are steered; several make an axis.
-        controls: this many random and this many orthogonal directions for each direction, of equal norm.
+        layers: the layers to use; all of the directions by default.
+        on: the steered tokens; several Positions make an axis.
+        controls: number of random directions, and also of orthogonal directions, per direction. All have its norm.
         seed: seed of the first control; the others follow.
         coefs: signed amounts in units of the vector, instead of ratios.
-        at: write every direction at each of these sites; by default each at its own.
+        at: sites at which every direction is added; by default each is added at its own site.
         operations: of "add", "ablate" and "clamp"; only "add" takes ratios or coefs, only "clamp" takes bounds.
         bounds: low and high of each clamp, e.g. ``[(None, 0.0), (2.0, 2.0)]``.
         shuffled: controls from permuted labels, as ``shuffled`` makes them; scaled to the norm of each direction.

@@ -33,10 +33,10 @@ class Direction:
 
     Attributes:
         vector: [width], float32, in the units of the activations (not normalised).
-        site: where it was read. It is written there too, unless ``at=`` says otherwise.
-        model, revision: the weights it came from.
+        site: where the vector was read. An edit acts at the same site, unless ``at=`` gives another.
+        model, revision: the weights that the vector came from.
         method: e.g. ``"mean_diff"``; controls say ``"random(seed=0)"`` or ``"orthogonal(seed=0)"``.
-        read: the positions it was read from.
+        read: the token positions that it was read from.
         prompts: hash of the contrast set.
         n_positive, n_negative: prompts per side.
         activation_norm: mean L2 norm of the activations at the site, over prompt tokens except the first of each
@@ -156,9 +156,10 @@ class Direction:
         return replace(self, vector=(noise * (self.norm / noise.norm())).float(), method=f"orthogonal(seed={seed})")
 
     def transfer(self, model: str, revision: str = "", activation_norm: float | None = None) -> "Direction":
-        """The same vector for another model (base to tuned, tuned to its twin): said, not assumed.
+        """The same vector, declared valid for another model, e.g. from a base to its tuned model.
 
-        ``activation_norm`` is the mean there, if known; doses are otherwise in units of the model it came from.
+        ``activation_norm`` is the mean activation norm in that model, if known. Otherwise doses keep the units of the
+        original model.
         """
         if not isinstance(model, str) or not model.strip():
             raise WorkbenchError(f"model={model!r:.60}: expected the name of a model, e.g. model.name")
@@ -167,7 +168,7 @@ class Direction:
         return replace(self, model=model, revision=revision, activation_norm=norm, method=method)
 
     def orthogonal_to(self, *others: "Direction") -> "Direction":
-        """What is left of the vector when its components along others are removed. Raises WorkbenchError if nothing is."""
+        """The vector without its components along other directions. Raises WorkbenchError if nothing is left."""
         if not others:
             raise WorkbenchError("orthogonal_to() expected a Direction or more")
         for other in others:
@@ -343,7 +344,7 @@ class Directions:
     def orthogonalised(self) -> "Directions":
         """Each layer's direction with its components along those of all earlier layers removed (log 002, multi-layer).
 
-        Norms shrink by what earlier layers already say; doses are taken from the norm that is left.
+        Removing the shared components shortens a vector; its dose is computed from the remaining norm.
         """
         items: list[Direction] = []
         for direction in sorted(self.items, key=lambda d: d.site):

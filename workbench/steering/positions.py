@@ -50,8 +50,8 @@ class Span:
 class Positions:
     """Which tokens of a chat: a union of ranges, counted from the start or the end of prompt or response.
 
-    ``PROMPT[-1]`` is the position whose output is the first response token; ``RESPONSE[0]`` is that token once it is read.
-    Earlier turns of a conversation and a prefill (``Prompt(prefill=...)``) lie in the prompt.
+    ``PROMPT[-1]`` is the last prompt token, whose logits give the first response token. ``RESPONSE[0]`` is that first
+    response token. Earlier turns of a conversation and a prefill (``Prompt(prefill=...)``) belong to the prompt.
 
     >>> PROMPT[-1] | RESPONSE[:5]
     prompt[-1] | response[:5]

@@ -36,9 +36,10 @@ _KINDS = {hook: kind for kind, hook in HOOK_NAMES.items()}
 class Site:
     """One hook point at one layer.
 
-    ``attn_out`` and ``mlp_out`` are what is added to the residual stream; ``attn_raw`` and ``mlp_raw`` are the same
-    before a sandwich norm (Gemma 2 and 3), and equal to them elsewhere. ``q``, ``k``, ``v`` are the outputs of the
-    projections, before any norm or rotation; ``z`` is the input of the attention's output projection.
+    ``attn_out`` and ``mlp_out`` are the outputs that are added to the residual stream. ``attn_raw`` and ``mlp_raw``
+    are these outputs before the sandwich norm of Gemma 2 and 3; on other families they are equal to ``attn_out`` and
+    ``mlp_out``. ``q``, ``k``, ``v`` are the outputs of the projections, before any norm or rotation; ``z`` is the
+    input of the attention's output projection.
 
     Raises:
         WorkbenchError: the kind is unknown or the layer is not a whole number from 0.

@@ -203,10 +203,11 @@ class Steer:
         """The same edits, made only where a projection lies between two bounds.
 
         Args:
-            direction: what is projected onto, at the site it was read at, in the steered stream. That site must not
-                come later in the forward pass than any of the edits.
+            direction: the direction of the projection, which is read at the direction's own site in the steered run.
+                That site must not come later in the forward pass than any of the edits.
             above, below: bounds of the projection on the unit vector, in units of the activations (``Trace.dot``).
-            read: None gates every token by its own projection; prompt positions gate the whole row by their mean.
+            read: None decides for every token by its own projection; prompt positions decide for the whole row by
+                their mean projection.
 
         Raises:
             WorkbenchError: no bound, bounds that exclude everything, positions outside the prompt, an edit that is

@@ -28,12 +28,13 @@ def add(
         direction: the direction; a positive amount moves toward its positive set. With Directions, each layer gets its
             own (``ds.orthogonalised()`` removes from each what earlier layers already have).
         coef: the amount in units of the vector; or
-        ratio: the amount as a dose, in units of the mean activation norm at the site (0.3 is strong, above 1 the
-            direction outweighs the activations themselves).
+        ratio: the amount as a dose, in units of the mean activation norm at the site. 0.3 is strong; above 1 the
+            added vector is longer than the average activation.
         on: which tokens; all of them by default.
-        at: where; by default the site the direction was read at (all of them, with Directions). Several sites share
-            the amount: the total dose is the same as at one.
-        weights: how they share it, one number per site; equally by default. Only their ratios matter.
+        at: where to add it; by default the site that the direction was read at (all of them, with Directions).
+            Several sites share the amount, so the total dose is the same as at one site.
+        weights: how the sites share the amount, one number per site; equally by default. Only the ratios of the
+            weights matter.
 
     Raises:
         WorkbenchError: neither or both of ``coef`` and ``ratio``, an amount or a weight that is not finite, weights that
@@ -69,10 +70,10 @@ def ablate(direction: Direction | Directions, *, on: Positions | str = ALL, at: 
     """Remove the component of the activations along a direction (Arditi et al. 2024).
 
     Args:
-        direction: the direction; its length and sign do not matter. With Directions, each layer's own.
+        direction: the direction; its length and sign do not matter. With Directions, each layer uses its own.
         on: which tokens; all of them by default.
-        at: where; by default the site the direction was read at. One direction may be removed at several sites, as
-            Arditi et al. do at every layer: ``at=wb.resid_post.all.sites(model.n_layers)``.
+        at: where to remove it; by default the site that the direction was read at. One direction may be removed at
+            several sites, as Arditi et al. do at every layer: ``at=wb.resid_post.all.sites(model.n_layers)``.
 
     >>> d = wb.Direction(np.array([3.0, 4.0]), wb.resid_post(1), "tiny")
     >>> ablate(d).key == ablate(-d).key
@@ -93,8 +94,8 @@ def clamp(
 
     Args:
         direction: the direction; only its unit vector matters.
-        low, high: bounds of the projection ``h . u``, in units of the activations (as in ``Trace.dot``); one may be left
-            out, and equal bounds set the component.
+        low, high: bounds of the projection ``h . u``, in units of the activations (as in ``Trace.dot``). Give one or
+            both; equal bounds set the projection to that value.
         on, at: as for ``ablate``.
 
     Raises:
