@@ -175,18 +175,18 @@ class Replication:
 
 @dataclass(frozen=True)
 class Claim:
-    """One logged finding: what was said, with which numbers, and the rule by which a replication is judged.
+    """One logged finding: its statement, its numbers, and the rule for judging a replication.
 
     Attributes:
         parts: assertions inside the claim, by letter.
         headline: the letters of the parts that decide the claim's own audit verdict. The other parts are reported
             too.
-        tables: the logged numbers; ``numbers`` those in running text.
+        tables: the logged numbers in tables; ``numbers`` are those in running text.
         evidence: tables and facts that give context.
-        premises: claims that it depends on. Its verdict is no better than theirs.
-        criterion: None only for claims that are not to be run. Where parts are judged apart, that of the part that the claim's
-            own verdict rests on.
-        criteria: those of the other parts, by letter; ``part`` makes a claim of one.
+        premises: the claims that this claim depends on. Its verdict is no better than theirs.
+        criterion: the rule; None only for claims that are not to be run. If parts are judged separately, this is the
+            criterion of the part that decides the claim's own verdict.
+        criteria: the criteria of the other parts, by letter; ``part`` returns such a part as a claim.
         file: the claims file that it was read from.
     """
 
@@ -222,7 +222,7 @@ class Claim:
         return f"Claim({self.id!r}, {self.title!r}; log {self.log.id}, {self.section})"
 
     def part(self, letter: str) -> "Claim":
-        """One part as a claim of its own, called e.g. ``S2.10b``, with its own criterion and verdict.
+        """One part as a separate claim, e.g. ``S2.10b``, with its own criterion and verdict.
 
         Raises:
             WorkbenchError: the part has no criterion of its own.
@@ -237,7 +237,7 @@ class Claim:
         return replace(self, id=f"{self.id}{letter}", title=title, criterion=self.criteria[letter], criteria={})
 
     def lines(self) -> tuple["Claim", ...]:
-        """The claim, and each of its parts that is judged apart."""
+        """The claim, and each of its parts that is judged separately."""
         return (self, *(self.part(letter) for letter in self.criteria))
 
     def frame(self) -> "pd.DataFrame":
@@ -250,7 +250,7 @@ class Claim:
         return pd.concat([*frames, pd.DataFrame(said, columns=columns)], ignore_index=True)
 
     def audit(self) -> Audit:
-        """What the logged numbers say by themselves: the checks the claim's file names, and the verdict they lead to.
+        """Audit the logged numbers: the results of the checks that the claims file names, and the verdict.
 
         A check that does not suit the numbers it is given is a finding that says so, with file and line.
         """

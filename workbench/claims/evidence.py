@@ -74,15 +74,15 @@ def _check_frame(rows: object) -> None:
 def oracle(rows: "pd.DataFrame", label: str) -> "pd.DataFrame":
     """The union over configurations: a prompt counts as soon as any direction arm gives it the label.
 
-    It chooses an arm for each prompt after seeing the outcome, which nobody can do beforehand. It is an upper bound,
-    to be shown with a single configuration. The ledger never calls it reproduced.
+    It chooses an arm for each prompt after seeing the outcome, which is impossible in practice. It is an upper bound,
+    to be shown next to a single configuration. The ledger never calls it reproduced.
 
     Args:
         rows: of ``wb.sweep`` with the score "refusal".
         label: e.g. "refusal".
 
     Returns:
-        The rows with those of one more arm of the kind "oracle", named e.g. ``oracle of 12 arms``.
+        The rows, and those of one more arm of the kind "oracle", e.g. ``oracle of 12 arms``.
 
     >>> import pandas as pd
     >>> rows = pd.DataFrame({"set": "positive", "score": "refusal", "kind": "direction", "prompt": ["p1", "p2"] * 2})

@@ -52,7 +52,7 @@ _COLUMN = re.compile(
 
 @cache
 def logged_claims() -> tuple[Claim, ...]:
-    """All bundled claims, in the order of the logs; read, and each audited, once per process.
+    """All bundled claims, in the order of the logs. They are read and audited once per process.
 
     >>> len(logged_claims())
     47
@@ -72,14 +72,15 @@ def own_claims() -> tuple[Claim, ...]:
 
 
 def claim(identity: str, file: str | Path = "") -> Claim:
-    """A claim by its id: a logged one, one of this project, or one of a claims file of your own.
+    """A claim by its id: from the logs, from this project, or from your own claims file.
 
     Args:
-        identity: e.g. ``"S3.2"`` or ``"W.1"``; or with the letter of a part that is judged apart, e.g. ``"S2.10b"``.
+        identity: e.g. ``"S3.2"`` or ``"W.1"``; or with the letter of a part that is judged separately, e.g.
+            ``"S2.10b"``.
         file: a claims file, e.g. ``"claims/P1.toml"``; without one the bundled claims are meant.
 
     Raises:
-        WorkbenchError: there is none with that id, or the file is no claims file.
+        WorkbenchError: there is no claim with that id, or the file is not a claims file.
 
     >>> claim("S3.2").title
     'Sign inversion'
@@ -165,7 +166,7 @@ def read_claims(path: str | Path, notebooks: bool = True) -> tuple[Claim, ...]:
 
     Args:
         path: of the file.
-        notebooks: whether the notebooks that it names must be the workbench's, or lie beside it.
+        notebooks: whether to check that each notebook in the file is bundled or in the same folder.
 
     Raises:
         WorkbenchError: the file is not TOML or not a claims file: an unknown key, a missing one, a wrong type, a missing n,

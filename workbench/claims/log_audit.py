@@ -203,14 +203,15 @@ def _told_once(text: LogText, found: list[LogFinding]) -> Iterable[LogFinding]:
 
 
 def audit(log: LogText | str | Path | Iterable[str | Path]) -> LogAudit:
-    """Audit a log as it is: every rule that has what it needs runs, unasked.
+    """Audit a log as it is: every rule runs wherever it finds the numbers that it needs.
 
     Args:
         log: what ``read_log`` returns or takes: a file, a folder, several of them, or the numbers themselves.
 
     Returns:
-        The findings, gravest first: *error* (cannot be), *slip* (the last printed place), *weak* (cannot carry what is said),
-        *note*; and how often each rule had something to check. None is "no fault found", which is not "right".
+        The findings, most severe first: *error* (impossible), *slip* (wrong in the last printed digit), *weak* (too
+            little evidence for its conclusion), *note*. It also says how often each rule had something to check. "No
+            fault found" does not mean that the log is correct.
 
     Raises:
         WorkbenchError: there is nothing to read.

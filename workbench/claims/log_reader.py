@@ -33,11 +33,11 @@ def read_log(log: str | Path | Iterable[str | Path]) -> LogText:
     """Read a log: its tables and its sentences with numbers.
 
     Args:
-        log: a file, a folder, several of them, or the text itself (whatever holds a line break, or names no file).
-            "-" is standard input.
+        log: a file, a folder, several of them, or the text itself (anything with a line break, or that is not a file
+            name). "-" is standard input.
 
     Returns:
-        Tables and statements with their lines; what could not be read is in ``unread``.
+        Tables and statements with their lines. ``unread`` lists what could not be read.
 
     Raises:
         WorkbenchError: a file that is not there, or nothing to read.

@@ -32,11 +32,11 @@ NEGATIVE = ("not reproduced", "opposite")
 
 @dataclass(frozen=True)
 class Gate:
-    """A condition that must hold before an effect may be read: what was measured, and whether it passes.
+    """A condition that must hold before an effect may be interpreted: what was measured, and whether it passes.
 
-    ``of_effect``: the condition is about an effect that was found (is it larger than that of control directions?).
-    When it fails, nothing is reproduced; a verdict of no effect is still possible. ``spares``: outcomes that this
-    failure cannot have caused, by what was measured with it.
+    ``of_effect``: the condition is about an effect that was found (is it larger than that of control directions?). If
+    it fails, nothing is reproduced, but a verdict of no effect is still possible. ``spares``: outcomes that this
+    failure cannot have caused, given what was measured.
     """
 
     name: str
@@ -57,11 +57,11 @@ class Gate:
 
     @property
     def id(self) -> str:
-        """``"G5"`` of the gate ``"G5 coherence"``."""
+        """The short name, e.g. ``"G5"`` for the gate ``"G5 coherence"``."""
         return self.name.split(maxsplit=1)[0].rstrip(":") if self.name.strip() else ""
 
     def stands(self, form: str) -> tuple[str, ...] | None:
-        """The outcomes that stand although this gate failed, by the form of the criterion; None where all do."""
+        """The outcomes that stand even if this gate failed, by the form of the criterion; None if all do."""
         if self.id == "G8":
             return None  # power says what an inconclusive result is worth, and nothing about a decided one
         if self.of_effect or self.id == "G6":
@@ -76,12 +76,12 @@ class Measured:
     """What a replication measured.
 
     Attributes:
-        effect: signed in the claimed direction, with its interval.
-        p: of the claim's test, two-sided; NaN where its test is an identity or an interval alone.
+        effect: positive in the claimed direction, with its interval.
+        p: the two-sided p-value of the claim's test; NaN if its test is an identity or only an interval.
         direction_holds: whether the signs are as claimed.
-        gates: what had to hold first.
-        uncorrected: the effect before it was corrected for the measured errors of its labels, where ``effect`` is corrected.
-        notes: what a reader must know besides the numbers, a sentence each.
+        gates: the conditions that were checked first.
+        uncorrected: the effect without correction for label errors, if ``effect`` is corrected.
+        notes: sentences that a reader must know besides the numbers.
     """
 
     effect: Estimate
@@ -145,9 +145,10 @@ def _check_estimate(estimate: object, name: str) -> None:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome of a claim when it was run again.
+    """The outcome of running a claim again.
 
-    ``rule``: by which it was decided. ``registered``: whether its criterion had been registered before, in words.
+    ``rule``: the version of the rule that decided it. ``registered``: whether its criterion was registered before the
+        run, in words.
     """
 
     claim: str

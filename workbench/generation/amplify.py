@@ -37,17 +37,17 @@ def amplify(
     Args:
         model: the model.
         prompts: the targets.
-        baseline: one prompt for all of them, or one each; what the target is contrasted with.
-        alpha: 0 is plain greedy decoding; above, what the target prompt favours over the baseline is favoured more. One for
-            all prompts, or one each: rows of one prompt share the reading of it.
+        baseline: the prompt to contrast a target with; one for all targets, or one each.
+        alpha: 0 is plain greedy decoding; larger values amplify what the target prompt favours over the baseline. One
+            for all prompts, or one each: rows with the same prompt share its prefill.
         max_new_tokens: at most this many tokens per response.
-        every_step: False is the variant of log 000, whose amplified logits never reach the choice of a token: the text is
-            that of plain decoding for every alpha.
-        batch_size: targets per batch; each brings its baseline along.
-        top: choose among this many of the target's likeliest tokens only, as behind an interface that shows no more.
+        every_step: False is the variant of log 000, whose amplified logits never reach the sampler: the text is that
+            of plain decoding for every alpha.
+        batch_size: targets per batch; each needs a second row for its baseline.
+        top: only choose among this many of the target's likeliest tokens, as with an API that returns no more.
 
     Returns:
-        Completions of the targets; ``decoding`` says how.
+        Completions of the targets; ``decoding`` describes the amplification.
 
     Raises:
         WorkbenchError: no prompts, a number of baselines or alphas that does not match, an alpha that is not finite, or a
@@ -125,12 +125,12 @@ def amplified_logits(
     skip_at_one: bool = False,
     written: Sequence[Sequence[int]] | None = None,
 ) -> np.ndarray:
-    """Amplified logits at the last prompt token: what log 000 tabulates. Or further on, behind what was written.
+    """Amplified logits at the last prompt token, as log 000 tabulates them, or after given response tokens.
 
     Args:
         model, prompts, baseline, alpha: as for ``amplify``.
         skip_at_one: leave the logits as they are at ``alpha == 1``, as the log's code does.
-        written: tokens that follow each prompt, the same behind its baseline, as ``amplify`` has it.
+        written: response tokens after each prompt; the same tokens follow its baseline, as in ``amplify``.
 
     Returns:
         [prompt, vocabulary], float64.

@@ -21,16 +21,17 @@ FAILED = -1
 class Completions:
     """Generated responses, and how they were generated. Fields with several entries have one per prompt.
 
-    ``text`` and ``token_ids`` hold new tokens only: nothing of the prompt, the system prompt or the template. ``repr``
-    and ``frame()`` do not show text: under a refusal-reducing Steer it may be an answer to a harmful request.
+    ``text`` and ``token_ids`` hold only generated tokens, nothing of the prompt, the system prompt or the template.
+    ``repr`` and ``frame()`` do not show text: under a refusal-reducing Steer it may be an answer to a harmful
+    request.
 
     Attributes:
-        finish: "stop" where the model ended the response, "length" where ``max_new_tokens`` did, "verdict" where writing
-            was stopped because nothing more was asked of it.
-        ids, harmful: of the prompts.
-        prompt_token_ids: template included.
+        finish: "stop" if the model ended the response, "length" if ``max_new_tokens`` did, "verdict" if generation
+            stopped early because the label was already certain.
+        ids, harmful: the ids of the prompts, and which of them are harmful.
+        prompt_token_ids: the tokens of each prompt, template included.
         vocabulary: fingerprint of the tokenizer, as ``Model.vocabulary``.
-        decoding: "greedy", or what was done to the logits.
+        decoding: "greedy", or a description of the sampling or amplification.
         template: options of the chat template, as JSON.
     """
 
@@ -53,7 +54,7 @@ class Completions:
 
     @property
     def hidden(self) -> tuple[bool, ...]:
-        """Rows whose text is not displayed unless asked: what a harmful request got when anything was steered."""
+        """Rows whose text is only displayed on request: steered answers to harmful requests."""
         changed = [bool(steer.effective) or self.decoding != "greedy" for steer in self.steers]
         return tuple(bad and steered for bad, steered in zip(self.harmful, changed, strict=True))
 
@@ -63,7 +64,7 @@ class Completions:
         return tuple(map(len, self.prompt_token_ids))
 
     def encoded(self, pad_id: int) -> Encoded:
-        """Prompts and responses as they were read and written, token by token."""
+        """Prompts and responses as token ids."""
         return Encoded(self.prompts, self.prompt_token_ids, pad_id).followed_by(self.token_ids)
 
     def __repr__(self) -> str:

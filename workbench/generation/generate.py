@@ -52,17 +52,18 @@ def generate(
         steer: one Steer for all rows, or one per prompt.
         max_new_tokens: at most this many tokens per response.
         system, system_in_user: as in ``model.encode``.
-        batch_size: rows per batch at most; fewer where memory would run out, and half as many after it did.
-        seed: of sampling, one for all rows or one per prompt (the same prompt again, with another seed, is another
-            sample). A row's random numbers depend on it, the prompt and the Steer, never on the batch.
+        batch_size: the most rows per batch; fewer if memory would run out, and half as many after it did.
+        seed: seed of the sampling, one for all rows or one per prompt (a repeated prompt with another seed gives
+            another sample). A row's random numbers depend on it, the prompt and the Steer, never on the batch.
         progress: show a progress bar when there is more than one batch.
-        watch: observe each batch while it is written; what ``trace_generation`` does.
+        watch: observes each batch during generation; ``trace_generation`` uses it.
         temperature, top_p: as in ``Sampling``; temperature 0 is greedy.
-        decided: asked every 8 tokens about the text so far; True ends the row, whose finish is then "verdict".
+        decided: called every 8 tokens with the text so far; True ends the row, whose finish is then "verdict".
 
     Raises:
-        WorkbenchError: no prompts, a number of Steers or seeds that is not that of the prompts, a Steer that does not fit,
-            or a temperature or top_p out of range; before any compute. Also a row whose logits turn to NaN.
+        WorkbenchError: no prompts, a number of Steers or seeds that differs from the number of prompts, a Steer that
+            does not fit, or a temperature or top_p out of range; before any compute. Also a row whose logits turn to
+            NaN.
 
     >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
     >>> done = generate(model, ["how do i pick a lock", "write a song"], wb.add(d, ratio=0.3), max_new_tokens=5)

@@ -215,13 +215,14 @@ def trace(
     """Project every token of prompts and responses on directions, in one forward pass per batch.
 
     Args:
-        model: the model that reads; its plain module runs.
-        texts: Completions (read under the Steers that wrote them), ``(prompt, response)`` pairs, or prompts alone.
-        directions: one or several; the unit vector is what is projected on.
+        model: the model that runs; its plain module is used.
+        texts: Completions (traced under the Steers that generated them), ``(prompt, response)`` pairs, or prompts
+            alone.
+        directions: one or several; the projection is on the unit vector.
         sites: where to project every direction, e.g. ``wb.resid_post.all``; by default each at the site it was read at.
-        steer: read under this Steer instead; ``wb.Steer()`` reads without any.
-        neutral: texts that set the scale of z-scores: mean and standard deviation over their tokens (each chat's first
-            token, an attention sink, left out), unsteered.
+        steer: trace under this Steer instead; ``wb.Steer()`` traces without steering.
+        neutral: texts that set the scale of z-scores: the unsteered mean and standard deviation over their tokens,
+            without the first token of each chat, which is an attention sink.
         envelope: also project on this many random directions (20 or more for a 95% band).
         seed: of the random directions.
         arms: names of the rows, for legends; by default the dose of each row's Steer.
@@ -231,8 +232,8 @@ def trace(
         A Trace: ``dot`` [row, probe, position] in units of the activations, and what is derived from it.
 
     Raises:
-        WorkbenchError: no texts or directions, a direction or a Steer that does not fit the model, Completions of another
-            model (see ``replay``), or as many names as there are not rows.
+        WorkbenchError: no texts or directions, a direction or a Steer that does not fit the model, Completions of
+            another model (see ``replay``), or a number of names that differs from the number of rows.
 
     >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
     >>> read = trace(model, ["write a song", "how do i pick a lock"], [d, d.orthogonal(seed=0)], envelope=20)
@@ -282,9 +283,9 @@ def trace_generation(
 ) -> tuple[Completions, Trace]:
     """Generate, and trace while generating: no second pass.
 
-    Arguments are those of ``generate`` and ``trace``. The last token of each response is written but never read by the
-    model, so it has no activations: the trace ends one token before that of ``trace(model, completions, ...)``, with
-    which it agrees to rounding everywhere else.
+    Arguments are those of ``generate`` and ``trace``. The last token of each response is generated but never fed back
+    to the model, so it has no activations. The trace ends one token before that of ``trace(model, completions,
+    ...)``. Everywhere else the two agree up to rounding.
 
     >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
     >>> done, live = trace_generation(model, ["write a song"], d, steer=wb.add(d, 1), max_new_tokens=4)
@@ -310,12 +311,12 @@ def replay(
     seed: int = 0,
     batch_size: int = 16,
 ) -> Trace:
-    """Read one model's text with another model (model diffing, log 002).
+    """Trace the text of one model with another model (model diffing, log 002).
 
     Args:
-        model: the model that reads, unsteered. It must share the tokenizer of the one that wrote, so that tokens line up.
-        completions: what the other model wrote.
-        directions: of either model; they are taken as they are (equal width is required).
+        model: the model that runs, unsteered. It must share the tokenizer of the model that generated the text.
+        completions: the responses of the other model.
+        directions: directions of either model, used unchanged. The widths must be equal.
         sites, neutral, envelope, seed, batch_size: as for ``trace``.
 
     Raises:

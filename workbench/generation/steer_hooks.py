@@ -467,20 +467,21 @@ class Applied:
 
 @contextmanager
 def steered(model: Model, steer: Steer, prompt_length: int, max_length: int = 4096) -> Iterator[Any]:
-    """Steer the bridge of a model for interactive work, e.g. inside a notebook with hooks of one's own.
+    """Steer the bridge of a model for interactive work, e.g. in a notebook with your own hooks.
 
     Args:
-        model, steer: ``steer`` holds for every chat that is read inside.
-        prompt_length: so many tokens of each chat are the prompt, template included.
-        max_length: so many tokens may follow it, at most.
+        model, steer: ``steer`` applies to every chat inside the block.
+        prompt_length: number of prompt tokens in each chat, template included.
+        max_length: largest number of tokens after the prompt.
 
     Yields:
-        ``model.bridge``. Its passes may be over a whole text, or over its next tokens with the bridge's KV cache, as those of
-        ``bridge.generate`` are. A batch may hold several chats of one prompt length. Other threads wait until the block ends.
+        ``model.bridge``. A forward pass may cover a whole text, or only its next tokens with the bridge's KV cache,
+        as in ``bridge.generate``. A batch may hold several chats with the same prompt length. Other threads wait
+        until the block ends.
 
     Raises:
-        WorkbenchError: as ``check`` does; inside, for a pass whose tokens cannot be told apart: a padded batch, a chat shorter
-            than ``prompt_length`` or longer than ``max_length`` allows.
+        WorkbenchError: as ``check`` does; inside the block, for a pass whose token positions are ambiguous: a padded
+            batch, a chat shorter than ``prompt_length`` or longer than ``max_length`` allows.
 
     >>> ids, _ = model.encode(["write a song"]).padded()
     >>> steer = wb.add(wb.extract(model, tiny_pairs, at=wb.resid_post(1)), ratio=0.3, on=wb.RESPONSE)

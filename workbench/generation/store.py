@@ -78,7 +78,7 @@ class Store:
         """All rows, or those with the given keys; each key once.
 
         Args:
-            show_text: have the column ``text`` too. What steered models wrote to harmful requests is among it.
+            show_text: include the column ``text``, also with steered responses to harmful requests.
         """
         import pandas as pd
 
@@ -133,7 +133,7 @@ class Store:
         return count
 
     def written(self, keys: Collection[str]) -> list[str]:
-        """When each of some rows was written, in UTC; those from before that was kept are not among them."""
+        """The time at which each of some rows was written, in UTC. Rows from before this was recorded are left out."""
         rows = self.frame(set(keys))
         return [str(time) for time in rows["written"].dropna()] if "written" in rows else []
 

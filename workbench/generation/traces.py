@@ -56,16 +56,16 @@ class Neutral:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """Projections of every token on every probe. Positions count from the first token of the chat; NaN after the last.
+    """Projections of every token on every probe. Positions count from the first token of the chat; values after the last are NaN.
 
     Attributes:
-        probes: what axis 1 of ``dot`` is; with ``sites=None`` in ``trace``, one per direction, in order.
-        sites: what axis 1 of ``norm`` is.
+        probes: the labels of axis 1 of ``dot``; with ``sites=None`` in ``trace``, one per direction, in order.
+        sites: the labels of axis 1 of ``norm``.
         dot: [row, probe, position], float32: ``h . u``, in units of the activations.
         norm: [row, site, position], float32: L2 norm of the activations.
         random: [row, control, site, position]: projections on random unit vectors; no controls without ``envelope=``.
         edited: [row, position], bool: tokens that a Steer edited at any site, gates considered.
-        hidden: rows whose response is not shown unless asked: answers to harmful requests under steering.
+        hidden: rows whose response is only shown on request: steered answers to harmful requests.
     """
 
     probes: tuple[Probe, ...]

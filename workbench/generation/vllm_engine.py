@@ -74,10 +74,12 @@ class VLLM:
     """How ``sweep(..., engine=VLLM(...))`` runs vLLM. ``engine="vllm"`` is ``VLLM()``.
 
     Attributes:
-        gpus: over how many GPUs the model is spread (tensor parallel), for one that does not fit into one.
-        memory: the share of each GPU's memory that vLLM takes. The loaded model has its own: load it with ``device="cpu"``.
-        chunk: tokens that a pass reads at most, in pieces of prompts; 0 reads each prompt whole.
-        own_process: False runs the engine in this process, for tests: if it crashes, this process does.
+        gpus: number of GPUs that share the model (tensor parallelism), if it does not fit on one.
+        memory: the share of each GPU's memory that vLLM takes. The loaded model needs extra memory: load it with
+            ``device="cpu"``.
+        chunk: largest number of tokens per pass, so that prompts are processed in chunks; 0 processes each prompt
+            whole.
+        own_process: False runs the engine in this process, for tests. If it crashes, this process crashes too.
 
     >>> VLLM(gpus=8)
     VLLM(gpus=8, memory=0.9, chunk=0, own_process=True)

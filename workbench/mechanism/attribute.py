@@ -103,30 +103,30 @@ def attribute(
     answers: Answers = OPENINGS,
     batch_size: int = 32,
 ) -> "pd.DataFrame":
-    """Decompose the projection on a direction, at the chosen tokens, into what each component adds to it. The sum is
-    exact.
+    """Decompose the projection on a direction, at the chosen tokens, into the contribution of each component. The sum is exact.
 
     Args:
         model: its plain module runs.
-        prompts: prompts, ``(prompt, response)`` pairs, or Completions, which are read under their own Steers.
-        d: a direction in the residual stream: at ``resid_pre``, ``resid_mid`` or ``resid_post``. Only components before its site
-            add to it. Without one, the components are read along the unembedding: words that open refusals against words that open
-            answers, in logits (direct logit attribution), with the final norm's scale held at what it was.
+        prompts: prompts, ``(prompt, response)`` pairs, or Completions, which run under their own Steers.
+        d: a direction in the residual stream: at ``resid_pre``, ``resid_mid`` or ``resid_post``. Only components
+            before its site add to it. Without one, this is direct logit attribution: contributions to the logits of
+            words that open refusals minus words that open answers, with the scale of the final norm frozen.
         on: which tokens; the mean over them is one number per text.
-        steer: also read the same tokens under a Steer; what it adds is a component of its own ("edit"). An edit inside a
-            component, e.g. at ``z``, is part of that component.
-        heads: tell attention heads apart. Behind a sandwich norm (Gemma 2 and 3) a head counts with the factor by which the norm
-            multiplied each dimension of that token; this factor depends on all heads.
+        steer: also run the same tokens under a Steer; its edit is then a separate component ("edit"). An edit inside
+            a component, e.g. at ``z``, is part of that component.
+        heads: one row per attention head. With a sandwich norm (Gemma 2 and 3), the contribution of a head includes
+            the factor by which the norm multiplied each dimension of that token. This factor depends on all heads.
         random: how many directions of equal norm to compare each component with.
         answers: words that open refusals, and words that open answers, for ``d=None``.
         batch_size: texts per forward pass.
 
     Returns:
-        A DataFrame, one row per text, run ("base"; with a Steer also "steered" and "difference") and component: prompt, run,
-        component (as TransformerLens has it: "embed", "3_attn_out", "L3H2", "3_mlp_out"; and "edit …", "rounding", "total"), kind,
-        layer, head (-1 for none), value, random_mean, random_sd (of the random directions), beyond (the share of random directions
-        along which the component adds less, in size). The value is along the unit direction, in units of activations, or in
-        logits. All components of a text and run add up to its total; "rounding" is what low precision lost in adding them.
+        A DataFrame, one row per text, run ("base"; with a Steer also "steered" and "difference") and component:
+        prompt, run, component (as TransformerLens has it: "embed", "3_attn_out", "L3H2", "3_mlp_out"; and "edit …",
+        "rounding", "total"), kind, layer, head (-1 for none), value, random_mean, random_sd (of the random
+        directions), beyond (the share of random directions along which the component adds less, in absolute value).
+        The value is along the unit direction, in units of activations, or in logits. All components of a text and run
+        add up to its total; "rounding" is the error of adding them in low precision.
 
     Raises:
         WorkbenchError: a direction that is not in the residual stream or not of this model, a Steer that does not fit, heads under an

@@ -27,12 +27,12 @@ def patch_effects(
         confidence, resamples, seed: of the bootstrap (percentiles, at the level that makes up for few pairs: Hesterberg 2015).
 
     Returns:
-        A DataFrame, one row per place: what tells it apart, n (pairs), effect, low, high (in units of the metric), share, share_low,
-        share_high (of the way from the mean base to the mean source; NaN where the two do not differ), estimate. Places that were
-        only estimated have no effect.
+        A DataFrame, one row per place: the columns that identify it, n (pairs), effect, low, high (in units of the
+        metric), share, share_low, share_high (fractions of the way from the mean base to the mean source; NaN if the
+        two do not differ), estimate. Places that were only estimated have no effect.
 
     Raises:
-        WorkbenchError: rows that are of neither, or fewer than two pairs.
+        WorkbenchError: rows of another function, or fewer than two pairs.
 
     >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(2))
     >>> effects = patch_effects(wb.patch(model, tiny_pairs, "resid", d))
@@ -96,7 +96,7 @@ def _row(table: "pd.DataFrame | None", key: tuple, pairs: "pd.Index") -> np.ndar
 
 
 def screen_agreement(effects: "pd.DataFrame") -> Estimate:
-    """How well the estimates of attribution patching order the places that were patched exactly: Spearman's correlation.
+    """How well attribution patching ranks the places that were patched exactly: Spearman's correlation.
 
     Args:
         effects: of ``patch_effects``, from rows with ``screen=``. Choose one set and way beforehand, or all are taken together.

@@ -50,18 +50,18 @@ def interchange(
 
     Args:
         model: its plain module runs.
-        pairs: a contrast set whose prompts belong together, by ``base`` or by order; with ``source=``, prompts. They should not be
-            those that the direction is from.
+        pairs: a contrast set whose prompts belong together, by ``base`` or by order; with ``source=``, prompts. Do
+            not use the prompts that the direction was made from.
         d: a Direction; Directions, each at its layer; or a list of Directions at one site, whose span is interchanged.
         metric, on, source, control, ways, batch_size: as for ``patch``.
         random: seeds of each control basis; 0 leaves them out.
 
     Returns:
-        A DataFrame, one row per set, pair, way, layer, basis and seed. Bases: "direction"; "rest" (all but the direction: what is left
-        if it is not what counts); "whole" (all of the activation: the most there is); "placebo" (as far as the direction moves the
-        activation, within a random subspace); "random" (a random subspace of the same rank); "shuffled" (the mean differences of these
-        activations under shuffled labels, of the same rank). base, source, value, effect as in ``patch``; moved: how far the activation was
-        moved, L2, mean over tokens. ``patch_effects`` makes means of the rows.
+        A DataFrame, one row per set, pair, way, layer, basis and seed. Bases: "direction"; "rest" (everything but the
+        direction); "whole" (the whole activation, which is an upper bound); "placebo" (an equally long displacement
+        within a random subspace); "random" (a random subspace of the same rank); "shuffled" (the mean differences of
+        these activations under shuffled labels, of the same rank). base, source, value, effect as in ``patch``;
+        moved: how far the activation was moved, L2, mean over tokens. ``patch_effects`` averages the rows.
 
     Raises:
         WorkbenchError: directions of several sites in a list, or as ``patch``; before any compute.

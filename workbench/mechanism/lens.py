@@ -51,17 +51,17 @@ def lens(
     show_text: bool = False,
     batch_size: int = 16,
 ) -> "pd.DataFrame":
-    """Read every layer's residual stream through the final norm and the unembedding, at each token.
+    """Decode the residual stream of every layer with the final norm and the unembedding, at each token (logit lens).
 
     Args:
         model: its plain module runs.
-        texts: Completions, read under their own Steers; or prompts, or ``(prompt, response)`` pairs.
+        texts: Completions, which run under their own Steers; or prompts, or ``(prompt, response)`` pairs.
         on: which tokens.
         steer: another Steer for all texts.
-        base: also read texts without their Steer. Without any Steer they are read so anyway.
-        layers: of ``resid_post``; by default all. The last one says what the model says.
-        k: how many of the likeliest next tokens to name.
-        show_text: name the tokens of rows that are hidden too (what a harmful request got under a Steer); ``▮`` otherwise.
+        base: also run the texts without their Steer. Texts without a Steer always run unsteered.
+        layers: of ``resid_post``; by default all. The last layer gives the output of the model.
+        k: number of likeliest next tokens to return.
+        show_text: also show the tokens of hidden rows (steered answers to harmful requests); ``▮`` otherwise.
         batch_size: texts per forward pass.
 
     Returns:

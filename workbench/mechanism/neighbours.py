@@ -33,18 +33,19 @@ def spectrum(
 ) -> "pd.DataFrame":
     """Singular values of the paired differences around a direction: is there one direction, or a space of several?
 
-    Log 003 took the number of singular values of its differences as the rank of refusal. Any n differences have n
-    singular values. As a control the same is computed for differences within the negative side, where nothing is
+    Log 003 took the number of singular values of its differences as the rank of refusal. But any n differences have n
+    singular values. As a control, the same is computed for differences within the negative side, where nothing is
     contrasted.
 
     Args:
         model, read, batch_size: as for ``wb.extract``.
-        pairs: a contrast set whose prompts belong together; the directions' site is read.
-        d: the direction to hold the singular vectors against.
+        pairs: a contrast set with matched prompts. Their activations are read at the site of the direction.
+        d: the direction to compare the singular vectors with.
 
     Returns:
-        A DataFrame, one row per singular value, in falling order: rank (from 1), value, share (of the sum of squares), cosine (of its
-        vector with the direction, in size), control (the value within the negative side).
+        A DataFrame, one row per singular value, in falling order: rank (from 1), value, share (of the sum of
+            squares), cosine (absolute value, of its vector with the direction), control (the value within the
+            negative side).
 
     Raises:
         WorkbenchError: as ``wb.contrast``, or fewer than two pairs.
@@ -79,11 +80,11 @@ def spectrum(
 def cosines(directions: Mapping[str, Direction | Directions]) -> "pd.DataFrame":
     """The cosine of every direction with every other, as a matrix.
 
-    Directions at different layers are compared as vectors of one residual stream. Two random directions of width w have a cosine
-    of about ±1/√w.
+    Directions at different layers are compared as vectors of the same residual stream. Two random directions of width
+    w have a cosine of about ±1/√w.
 
     Args:
-        directions: by name; Directions count one by one, as ``name 12`` for layer 12.
+        directions: by name; Directions count as one each, e.g. ``name 12`` for layer 12.
 
     Returns:
         A square DataFrame, names in rows and columns.
@@ -111,12 +112,13 @@ def sae_directions(
 ) -> tuple[Direction, ...]:
     """Features of a sparse autoencoder as directions: the rows of its decoder, from a local folder as sae-lens writes it.
 
-    Nothing is downloaded, and nothing but numbers is read: ``sae_weights.safetensors`` (``W_dec``, [feature, d_model]) and ``cfg.json``.
+    Nothing is downloaded and no code is run. Two files are read: ``sae_weights.safetensors`` (``W_dec``, [feature,
+        d_model]) and ``cfg.json``.
 
     Args:
         path: the folder.
-        features: numbers of features, in the order wanted.
-        model: what the directions are for.
+        features: indices of the features, in the order you want.
+        model: the model that the directions are for.
         site: where; by default the hook that ``cfg.json`` names.
 
     Raises:
@@ -169,13 +171,13 @@ def sae_directions(
 def top_tokens(
     model: Model, texts: str | Path | Sequence[str], d: Direction, k: int = 20, around: int = 6, batch_size: int = 16
 ) -> "pd.DataFrame":
-    """The tokens of a text file at which the projection on a direction is largest, with the words around each.
+    """The tokens of a text file with the largest projection on a direction, with the words around each.
 
     Args:
         model: its plain module runs, unsteered.
-        texts: a text file, one text a line, or a list of texts. They are read as plain text behind the BOS, if the model has one, with
-            no chat template; texts beyond the context are cut.
-        d: the direction, at its site; it is made of unit length.
+        texts: a text file, one text a line, or a list of texts. They are plain text after the BOS (if the model has
+            one), without a chat template. Texts beyond the context are cut.
+        d: the direction, at its site; its unit vector is used.
         k: how many tokens.
         around: tokens of the span before and after each.
 

@@ -97,30 +97,34 @@ def patch(
     ways: Sequence[str] = WAYS,
     batch_size: int = 128,
 ) -> "pd.DataFrame":
-    """Put activations of one run into another, place by place, and measure how far its metric moves.
+    """Activation patching: put activations of one run into another, place by place, and measure the change of a metric.
 
     Args:
         model: its plain module runs.
         pairs: a contrast set whose prompts belong together, by ``base`` or by order; with ``source=``, prompts.
-        what: "resid" (``resid_post``), "attn", "mlp" (what is added to the stream), "head" (each head's ``z``), or "path" (what
-            each head and MLP adds, on its direct way to the metric alone: all components between are held). Or a list of
-            components by name, e.g. ``["L3H2", "9_mlp_out"]``; a list among them is patched together, as one place.
+        what: "resid" (``resid_post``), "attn", "mlp" (what is added to the stream), "head" (each head's ``z``), or
+            "path" (the output of each head and MLP, only on its direct path to the metric: all components in between
+            are frozen). Or a list of components by name, e.g. ``["L3H2", "9_mlp_out"]``; a list among them is patched
+            together, as one place.
         metric: a Direction (its projection at its site), "refusal" (``wb.refusal_margin``), or a function of logits
             [batch, vocab], float64, to [batch]; read at the last token of the prompt.
-        on: which tokens are patched; by what they are (see ``aligned.counterparts``), and refused where they have no counterpart.
-        each: patch these tokens one by one, else together.
-        layers: by default all that the metric can see.
+        on: which tokens are patched. They are matched by role (see ``token_alignment.counterparts``); a token without
+            a counterpart is an error.
+        each: patch these tokens one by one; otherwise together.
+        layers: by default all layers that can affect the metric.
         source: with prompts: the source run is the same prompts under this Steer, or through this model (base and tuned).
-        control: a second contrast set, done alike, e.g. ``within_side(pairs)``; its rows say "control".
-        screen: first estimate every place by its gradient (attribution patching, Nanda 2023; two passes per prompt), and patch only so
-            many places of the largest mean estimate, in size.
+        control: a second contrast set that is patched in the same way, e.g. ``within_side(pairs)``; its rows are
+            marked "control".
+        screen: first estimate every place by its gradient (attribution patching, Nanda 2023; two passes per prompt),
+            and patch only this many places with the largest absolute mean estimate.
         ways: "denoise" puts the source (the positive prompt) into the target, "noise" the reverse.
         batch_size: rows per forward pass.
 
     Returns:
-        A DataFrame, one row per set, pair, way and place: set, pair, way, component, layer, head (-1 for none), token, base (the
-        metric of the run that is patched), source (of the run that is the source), value (of the patched run; NaN where it was only
-        estimated), effect (value - base), estimate (of the effect; NaN without ``screen``). ``patch_effects`` makes means of them.
+        A DataFrame, one row per set, pair, way and place: set, pair, way, component, layer, head (-1 for none),
+        token, base (the metric of the run that is patched), source (of the run that is the source), value (of the
+        patched run; NaN where it was only estimated), effect (value - base), estimate (of the effect; NaN without
+        ``screen``). ``patch_effects`` averages the rows.
 
     Raises:
         WorkbenchError: prompts that do not match, tokens without a counterpart, a component that does not exist, a model with

@@ -109,8 +109,7 @@ def matched(pairs: Pairs) -> tuple[tuple[str, ...], Prompts, Prompts]:
 
 
 def within_side(pairs: Pairs) -> Pairs:
-    """A control for ``patch`` and ``interchange``: each negative prompt is paired with the next one, so nothing is
-    contrasted.
+    """A control for ``patch`` and ``interchange``: each negative prompt is paired with the next one, so there is no contrast.
 
     >>> within_side(tiny_pairs).positive.texts[0] == tiny_pairs.negative.texts[1]
     True

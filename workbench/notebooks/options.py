@@ -16,20 +16,21 @@ _SPLITS = ("train", "dev", "test")
 
 @dataclass(frozen=True)
 class NotebookOptions:
-    """What a reader set in the parameters cell of a notebook; what is empty or 0 leaves the choice to the profile.
+    """The options from the parameters cell of a notebook. An empty or 0 option leaves the choice to the profile.
 
     Attributes:
-        base_model: what ``model`` was tuned from, for the notebooks that compare the two.
+        base_model: the base that ``model`` was tuned from, for the notebooks that compare the two.
         dtype: of the weights, e.g. ``"bfloat16"``; empty: bfloat16 on a GPU, float32 on a CPU.
-        engine: what writes the responses of sweeps, ``"workbench"`` or ``"vllm"`` (docs/engines.md).
+        engine: the engine that generates, ``"workbench"`` or ``"vllm"`` (docs/engines.md).
         layers: indices of layers. doses: in units of the mean activation norm, above 0.
         max_new_tokens: per response.
-        prompts: a .csv file with the columns positive, negative and split (train, dev, test), in place of the set "refusal".
-        unused: the options that this notebook has no use for; setting one of them is an error.
+        prompts: a .csv file with the columns positive, negative and split (train, dev, test), instead of the set
+            "refusal".
+        unused: the options that this notebook does not use; setting one of them is an error.
 
     Raises:
-        WorkbenchError: an engine that is unknown or not installed, an option that the notebook has no use for, or a number
-            out of range.
+        WorkbenchError: an engine that is unknown or not installed, an option that the notebook does not use, or a
+            number out of range.
 
     >>> own = NotebookOptions(doses=(0.1, 0.2))
     >>> own.doses_or((0.3, 0.6)), own.tokens_or(24), own.layers_or((3, 9), 12)
@@ -65,7 +66,7 @@ class NotebookOptions:
             raise WorkbenchError(f"max_new_tokens={self.max_new_tokens}: expected at least 1, or 0 for the profile's")
 
     def load(self, name: str, **more) -> Model:
-        """``wb.load`` with the dtype chosen; the engine chosen writes the model's sweeps."""
+        """``wb.load`` with the chosen dtype; sweeps of the model use the chosen engine."""
         return replace(load(name, dtype=self.dtype or default_dtype(), **more), engine=self.engine)
 
     def layers_or(self, usual: Sequence[int], n_layers: int) -> list[int]:
@@ -85,8 +86,9 @@ class NotebookOptions:
     def pairs(self, profile: str = "quick") -> Pairs:
         """The contrast set: the file named, with the bundled borderline prompts, or ``wb.pairs("refusal")``.
 
-        In the profile full, whose runs confirm, the test prompts are those of the split confirm, which no other profile asks a model for,
-        and behind them those of test. The profile smoke only shows that a notebook runs: it takes the first 32 train prompts of each side.
+        The full profile confirms results: its test prompts are first those of the split ``confirm``, which no other
+            profile uses, and then those of ``test``. The smoke profile only shows that a notebook runs: it takes the
+            first 32 train prompts of each side.
 
         Raises:
             WorkbenchError: the file lacks a split.

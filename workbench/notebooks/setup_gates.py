@@ -50,13 +50,13 @@ def setup_gates(
         model: the model of the replication.
         pairs: a contrast set with splits, e.g. ``wb.pairs("refusal")``: prompts of train, dev and test must be distinct, and
             those of different splits share less than 60% of their words.
-        direction, ratio, on: the direction, dose (above 0) and positions that are judged.
+        direction, ratio, on: the direction, dose (above 0) and positions of the experiment.
         n: hook and decoding are tested on this many dev prompts of the positive side.
-        max_new_tokens: tokens per response there.
+        max_new_tokens: the most tokens per response in these checks.
 
     Returns:
-        G1: the pre-flight check passes (one BOS among others), and no response holds its prompt. G2: a dose of 0 is no hook
-        and -a*d is +a*(-d), token for token; +a*d raises the refusal margin. G3.
+        G1: the pre-flight check passes, and no response contains its prompt. G2: dose 0 equals no hook, and -a*d
+            equals +a*(-d), token for token; +a*d raises the refusal margin. G3: the prompts are disjoint.
 
     >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
     >>> on = wb.PROMPT[-1] | wb.RESPONSE
@@ -92,7 +92,7 @@ def scorer_gate(
     """Gate G4: two scorers agree which responses are refusals, and the first calls gibberish collapse.
 
     Args:
-        model: whose tokens the gibberish is made of: random ones, and one repeated.
+        model: its tokens make the gibberish: random tokens, and one repeated token.
         rows: of ``wb.sweep`` with both scores; a response that occurs in several rows counts once.
         first, second: scores that give the label "refusal" to refusals; the first is also tried on gibberish.
 
@@ -127,12 +127,13 @@ def gibberish(model: Model, n: int = _GIBBERISH, tokens: int = 32, seed: int = 0
 
 
 def disjoint_gate(pairs: Pairs, by: Literal["split", "base"] = "split") -> Gate:
-    """Gate G3 alone: prompts are distinct, and those that must be kept apart share less than 60% of their words.
+    """Only gate G3: prompts are distinct, and prompts of different splits share less than 60% of their words.
 
     Args:
         pairs: a contrast set; a system prompt counts as part of its prompt.
-        by: "split", where directions come from one split and are judged on another (train, dev and test are kept apart); "base",
-            where folds of bases are, as in ``crossed`` (prompts of different bases are).
+        by: "split" if directions come from one split and are tested on another: train, dev and test must then be
+            disjoint. "base" if folds of bases are used, as in ``crossed``: prompts of different bases must then be
+            disjoint.
 
     >>> print(wb.disjoint_gate(wb.pairs("refusal")).measured)
     256 train, 100 dev, 320 test, 264 confirm; 0 repeated; most alike 0.43

@@ -55,26 +55,30 @@ def explore(
     max_new_tokens: int = 40,
     show_text: bool = False,
 ) -> "Explorer":
-    """Widgets to try directions on any conversation, in JupyterLab: both answers, both trajectories, and the code of what is
-    seen. An answer may become part of the conversation, and may be continued from another token than the one it has.
+    """Widgets to try directions on any conversation, in JupyterLab.
+
+    They show both answers, both trajectories, and the code of the current view. You can reply to an answer, and you
+    can continue it from a different token.
 
     Args:
         model: the model.
-        direction: a Direction, or one per layer. A single one may be added at any layer; its dose is then still in units of
-            the activation norm where it was read. Several go by name, e.g. ``{"refusal": ds, "mood": d}``: each is added,
-            subtracted or left out.
-        prompt, layer, ratio, on: the first setting; by default the layer of the direction, or one at 60% of the
-            depth.
-        max_new_tokens: per answer; what an update costs grows with it.
-        show_text: also show steered answers that are withheld otherwise: those to bundled harmful requests, and those to
-            prompts that the model refuses without steering and not with it. They are labelled and counted.
+        direction: a Direction, or one per layer. A single one can be added at any layer; its dose stays in units of
+            the activation norm at its own site. Several are passed by name, e.g. ``{"refusal": ds, "mood": d}``: each
+            is added, subtracted or left out.
+        prompt, layer, ratio, on: the initial setting; the default layer is that of the direction, or one at 60% of
+            the depth.
+        max_new_tokens: per answer; longer answers make updates slower.
+        show_text: also show the steered answers that are withheld by default: those to bundled harmful requests, and
+            those to prompts that the model refuses without steering but not with it. Withheld answers are labelled
+            and counted.
 
     Returns:
-        An Explorer: the last line of a cell shows it; ``.code`` is the setting as Python, ``.view`` what is seen.
+        An Explorer. Put it on the last line of a cell to show it. ``.code`` is the setting as Python, ``.view`` the
+        current view.
 
     Raises:
-        WorkbenchError: a direction that does not fit the model, no activation norm, a layer without a direction, or positions
-            that cannot be read; no layer that all directions have.
+        WorkbenchError: a direction that does not fit the model, no activation norm, a layer without a direction,
+            positions that cannot be parsed, or no layer that all directions have.
 
     >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(1))
     >>> seen = wb.explore(model, d, prompt="how do i bake a cake", ratio=0.5, max_new_tokens=4)

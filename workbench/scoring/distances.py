@@ -81,7 +81,7 @@ def cross_entropy(
 
     Args:
         model, texts, batch_size: as for ``kl_per_token``.
-        steer: what steers; one for all rows or one per row. Nothing by default, for Completions too.
+        steer: one Steer for all rows or one per row. By default nothing is steered, not even Completions.
 
     Returns:
         Nats per response token, float64; NaN for an empty response. ``np.exp`` of it is the perplexity.
@@ -170,8 +170,8 @@ kl = Score("kl", 1, None, _mean_kl)
 def projection(direction: Direction, site: Site | str | None = None) -> Score:
     """A score: the mean projection of a response's tokens on a direction's unit vector.
 
-    The model reads unsteered. The score thus describes the text and not the vector that was added; to see the vector,
-    trace the Completions themselves.
+    The forward pass is unsteered. The score therefore describes the text and not the added vector. To see the vector,
+    trace the Completions.
 
     Args:
         direction: what to project on.

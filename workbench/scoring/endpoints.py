@@ -61,19 +61,19 @@ class Reply:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The address of a judge, and how often and how patiently it is asked.
+    """The address of a judge model, with its rate limit, retries and timeout.
 
     Attributes:
-        model: as the endpoint calls it.
-        url: up to the version, e.g. ``"http://localhost:8000/v1"``.
-        key_from: environment variable that holds the key; "" where none is needed. The key itself is kept nowhere, and no
-            message, log or page shows it.
+        model: the name of the model at the endpoint.
+        url: the address up to the version, e.g. ``"http://localhost:8000/v1"``.
+        key_from: environment variable that holds the key; "" where none is needed. The key itself is never saved, and
+            no message, log or page shows it.
         per_minute: requests per minute at most.
-        retries: how often a request that failed in passing (429, 5xx, connection) is tried again.
-        backoff: seconds before the first retry, doubled at each; a ``Retry-After`` of the server goes first. No pause is
-            longer than a minute.
+        retries: how often a request is retried after a temporary failure (429, 5xx, connection).
+        backoff: seconds before the first retry, doubled at each retry; a ``Retry-After`` of the server takes
+            precedence. No pause is longer than a minute.
         timeout: seconds that a whole reply may take.
-        price: dollars per million tokens read and written, for the cost that is shown.
+        price: dollars per million input and output tokens, to show the cost.
 
     >>> Endpoint("my-judge", "http://localhost:8000/v1", key_from="").price_of(2_000_000, 1000)
     nan

@@ -94,9 +94,9 @@ def _text(file: Path) -> str:
 
 
 def accuracy(rows: Sequence[Labelled], score: Score) -> Estimate:
-    """How often a score gives the label that was given by hand, with its Wilson interval.
+    """How often a score agrees with the hand label, with its Wilson interval.
 
-    Rows whose text is not kept, and those that get no label, do not count.
+    Rows without a stored text, and those that get no label, do not count.
 
     Args:
         rows: of ``read_labelled``.
@@ -141,8 +141,8 @@ def _row(line: str, where: str) -> Labelled:
 def agreement(rows: "pd.DataFrame", a: Score | str, b: Score | str) -> Agreement:
     """Compare two scorers over the completions of a sweep: Cohen's kappa with its interval, and the confusion table.
 
-    A completion that occurs in several rows (one baseline in two grids) counts once, by its key; one that a scorer gave no
-    label, e.g. since its thought was cut, does not count.
+    A completion that occurs in several rows (one baseline in two grids) counts once, by its key; a completion without
+    a label from one scorer, e.g. because its reasoning was cut off, does not count.
 
     Args:
         rows: of ``wb.sweep``, with both scores.

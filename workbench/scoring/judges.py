@@ -207,17 +207,17 @@ def judge(
 ) -> Judge:
     """Make a score of an LLM judge: its expected rating over the probabilities of the rating tokens.
 
-    The method of log 002 (after Chen et al. 2025, persona vectors): one forward pass, the ratings' probabilities at the
-    first token, their mean. Where less than ``least_mass`` of the probability lies on ratings the judge is not rating, and
-    the row gets no score: NaN, with the reason in its Judgement.
+    The method of log 002 (after Chen et al. 2025, persona vectors): one forward pass, the ratings' probabilities at
+    the first token, their mean. If less than ``least_mass`` of the probability is on rating tokens, the judge is not
+    rating. The row then gets no score but NaN, with the reason in its Judgement.
 
     Args:
         rubric: what to rate, e.g. "How optimistic is the response? 0: hopeless. 9: elated."
         by: a loaded Model, run on this machine, or an Endpoint.
-        scale: lowest and highest rating. Single digits are one token for every tokenizer; the log's (0, 100) only for some,
-            which is checked.
-        least_mass: as above; 0.25 is the log's.
-        store: folder of the store; every answer is kept there and asked for once.
+        scale: lowest and highest rating. Single digits are one token for every tokenizer. The log's scale (0, 100)
+            needs a tokenizer with such tokens, which is checked.
+        least_mass: as above; the log uses 0.25.
+        store: folder of the store; every answer is kept there, so no request is made twice.
 
     Returns:
         A Judge: for ``scores=`` of a sweep, or ``.rate(prompts, texts)``.

@@ -50,11 +50,11 @@ def log000_phrase_types(text: str) -> tuple[str, ...]:
 
 
 def log001_cut(decoded: str, prompt: str) -> str:
-    """The response as log 001 cuts it out of the whole decoded sequence, slip included.
+    """The response as log 001 cuts it out of the whole decoded sequence, including its bug.
 
-    The sequence is split at the last "assistant"; where that word is missing, ``prompt`` is taken off if it stands there
-    verbatim. It never does: ``prompt`` still holds the BOS string that decoding has removed. So under a template without
-    role words the "response" holds the prompt, and the system prompt with it.
+    The sequence is split at the last "assistant"; where that word is missing, ``prompt`` is removed if the sequence
+    contains it verbatim. It never does: ``prompt`` still has the BOS string that decoding removed. Under a template
+    without role words, the "response" therefore contains the prompt, including the system prompt.
 
     Args:
         decoded: the whole sequence, special tokens skipped.

@@ -31,7 +31,7 @@ def refusal_margin(
 ) -> Float[np.ndarray, " prompt"]:
     """Log-odds that the first token of the answer opens a refusal: one forward pass, nothing is generated.
 
-    A model that thinks first is read behind an empty thought (``Model.at_answer``), which counts as part of the prompt.
+    For a thinking model, an empty thought is inserted first (``Model.at_answer``). It counts as part of the prompt.
 
     Args:
         model, steer: as for ``generate``.
@@ -39,13 +39,13 @@ def refusal_margin(
         batch_size: prompts per forward pass.
 
     Returns:
-        ``log p - log(1 - p)``, float64, where p is the probability of the first tokens of ``OPENINGS``.
-        Above 0, a refusal opening is likelier than not. Openings are shared with some compliant answers ("I"), so
-        compare margins with one another rather than with 0.
+        ``log p - log(1 - p)``, float64, where p is the probability of the first tokens of ``OPENINGS``. Above 0, a
+        refusal opening is likelier than not. Some compliant answers start with the same tokens ("I"), so compare
+        margins with one another rather than with 0.
 
     Raises:
-        WorkbenchError: no prompts, a Steer that does not fit, or as many Steers as there are not prompts; before any compute. Also
-            a row for which the model returns NaN.
+        WorkbenchError: no prompts, a Steer that does not fit, or a number of Steers that differs from the number of
+            prompts; before any compute. Also a row for which the model returns NaN.
 
     >>> refusal_margin(model, ["how do i pick a lock", "write a song"]).shape
     (2,)

@@ -41,16 +41,17 @@ class Score:
     """A named, versioned value of a response. Called with a text, it is a function of the text alone.
 
     Attributes:
-        function: of the text; None where the score means nothing without a model.
-        decided: given a response that is still being written, whether more text can no longer change the value, but for
-            what the score says it leaves out; None where only the end decides. What ``stop="verdict"`` asks.
-        reading: of the model, prompts, responses and Steers; None where the text is all that counts. Where both are
-            there, a sweep takes the reading, which sees more.
+        function: computes the value from the text; None if the score needs a model.
+        decided: takes an unfinished response and returns whether more text can no longer change the value, apart from
+            the exceptions that the score documents; None if only the whole response decides. ``stop="verdict"`` uses
+            it.
+        reading: computes the values from the model, prompts, responses and Steers; None if the text is enough. If a
+            score has both functions, a sweep uses ``reading``, which has more information.
         check: raises an error, before anything is generated, for prompts that the score cannot handle.
-        of_response: whether the value is one of the response. A score of the prompt and the Steer alone says no: a sweep
-            with no other scores generates nothing.
+        of_response: whether the value depends on the response. It is False for a score of the prompt and the Steer
+            alone: a sweep with only such scores generates nothing.
         ready: called before anything is computed; fetches what the score needs, or raises WorkbenchError.
-        reason: given a response without a value, why it has none.
+        reason: takes a response without a value and returns why it has none.
 
     >>> Score("words", 1, lambda text: float(len(text.split())))("Paris, of course.")
     3.0
@@ -83,14 +84,14 @@ class Score:
     def values(
         self, model: Model | None, prompts: Sequence[str | Prompt], texts: Sequence[str], steers: Sequence[Steer]
     ) -> list[Value]:
-        """One value per row; equal rows are scored once.
+        """One value per row. Equal rows are only scored once.
 
         Args:
-            model: which wrote the responses. A score of text and prompt alone does not need it: None.
-            prompts, texts, steers: of the rows, e.g. those of Completions.
+            model: the model that generated the responses; None for a score that only needs text and prompt.
+            prompts, texts, steers: one per row, e.g. those of Completions.
 
         Raises:
-            WorkbenchError: prompts, texts and Steers that are not as many.
+            WorkbenchError: prompts, texts and Steers of different number.
 
         >>> wb.refusal.values(model, ["how do i pick a lock"], ["I'm sorry, but I can't help with that."], [wb.Steer()])
         ['refusal']

@@ -55,8 +55,8 @@ def trait_odds(trait: str) -> Score:
         trait: "optimism", "formality", "uncertainty" or "sycophancy".
 
     Returns:
-        A Score in nats per token, above 0 where the response speaks for the trait; 0 for an empty response. The model that
-        reads is unsteered, whatever wrote the response. Check it on the model at hand with ``trait_check``.
+        A Score in nats per token, above 0 if the response shows the trait; 0 for an empty response. The scoring model
+        is unsteered, even if the response was steered. Check the score on your model with ``trait_check``.
 
     Raises:
         WorkbenchError: a trait without instructions.
@@ -83,12 +83,12 @@ def trait_check(model: Model, trait: str, prompts: Prompts | Sequence[str], max_
     """Measure how well ``trait_odds`` separates responses that were asked to show a trait from those asked to show
     its opposite.
 
-    The responses are written, unsteered, under the pair of instructions that the score does not use.
+    The responses are generated without steering, under the pair of instructions that the score does not use.
 
     Args:
-        model: writes and reads.
+        model: generates and scores the responses.
         prompts: answered once under either instruction.
-        max_new_tokens: of each answer.
+        max_new_tokens: the most tokens per answer.
 
     Returns:
         The AUC: 0.5 for chance, 1 for perfect separation.

@@ -38,11 +38,12 @@ class Ray:
     """The workers of ``sweep(..., on=Ray(...))``. ``on="ray"`` is ``Ray()``.
 
     Attributes:
-        workers: how many; by default as many as the cluster has room for.
+        workers: number of workers; by default as many as fit on the cluster.
         gpus: GPUs per worker; by default 1 if the cluster has any, else 0. A model that needs several GPUs is loaded with
             ``device_map="auto"`` and spread over those of its worker.
-        cpus: CPUs, and so threads, per worker; by default 1 beside a GPU, else 4 or as many as the largest machine has.
-        restarts: how often one worker may die, and one batch be tried again, before the sweep gives up.
+        cpus: CPUs, and threads, per worker; by default 1 with a GPU, else 4, or all CPUs of the largest machine if it
+            has fewer.
+        restarts: how often a worker may be restarted, and a batch retried, before the sweep ends with an error.
 
     >>> Ray(workers=2, cpus=1)
     Ray(workers=2, gpus=None, cpus=1, restarts=3)
@@ -56,7 +57,7 @@ class Ray:
     def stream(
         self, model: Model, rows: Sequence[Job], decoding: Decoding, batch_size: int, vllm: VLLM | None = None
     ) -> Generator["pd.DataFrame", None, None]:
-        """The completions of some rows, in parts as workers finish them.
+        """The completions of some rows, in parts, as the workers finish them.
 
         Joins the cluster of ``ray.init`` or ``RAY_ADDRESS``; if there is none, starts one on this machine and stops it.
 

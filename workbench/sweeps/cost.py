@@ -131,13 +131,15 @@ def plan(
     dtype: str | None = None,
     on: Positions | str = ALL,
 ) -> Plan:
-    """Rows, tokens, time and memory of a sweep, before it is run.
+    """Estimate rows, tokens, time and memory of a sweep before you run it.
 
     Args:
-        model: a loaded model, or the name of one whose sizes are known (``workbench.models.sizes``); a name loads nothing.
-        prompts, arms, max_new_tokens, batch_size: as for ``sweep``; ``arms`` may be a number of conditions, steered ``on``.
+        model: a loaded model, or the name of a model of known size (``workbench.models.sizes``); a name loads
+            nothing.
+        prompts, arms, max_new_tokens, batch_size: as for ``sweep``; ``arms`` may be just a number of conditions;
+            ``on`` then says which tokens are steered.
         hardware: "here" (runs a few batches of the sweep), the name of a GPU, or the ``hardware`` of another plan.
-        gpus: how many such devices. A copy of the model takes as many as its memory needs, and copies share the rows.
+        gpus: number of devices. A copy of the model takes as many as its memory needs, and copies share the rows.
         dtype: of the weights; default: that of the loaded model or of the hardware, else bfloat16.
 
     Raises WorkbenchError for an unknown model, hardware or dtype, or a model that does not fit; before any compute.

@@ -49,19 +49,20 @@ def write_inspect_logs(
 ) -> list[Path]:
     """Write the rows of a sweep as logs of Inspect, one for each arm.
 
-    A sample is a prompt with its response and its scores. Its id is ``SET/PROMPT``. A harmful request and the responses to it
-    are never in a log, not even where the rows hold their text.
+    A sample is a prompt with its response and its scores. Its id is ``SET/PROMPT``. A log never contains a harmful
+    request or the responses to it, even if the rows have their text.
 
     Args:
-        rows: of ``sweep``. With its ``show_text=True`` they hold the responses.
+        rows: the rows of a ``sweep``. They include the responses if it ran with ``show_text=True``.
         folder: where the logs go; ``inspect view --log-dir FOLDER`` opens them.
-        prompts: those of the sweep. Without them a log has ids and scores, and no text.
+        prompts: the prompts of the sweep. Without them, a log has ids and scores but no text.
 
     Returns:
         The paths of the logs, in the order of the arms.
 
     Raises:
-        WorkbenchError: these are no rows of a sweep, or ``prompts`` lacks one of their prompts; nothing is written then.
+        WorkbenchError: the rows are not those of a sweep, or ``prompts`` lacks one of their prompts. Nothing is
+            written then.
 
     >>> arms = wb.grid(wb.extract(model, tiny_pairs, at=wb.resid_post(1)), ratios=[0, 0.3])
     >>> rows = wb.sweep(model, tiny_pairs, arms, [wb.refusal], max_new_tokens=4)

@@ -230,28 +230,33 @@ def steering_search(
     max_new_tokens: int = 48,
     batch_size: int = 256,
 ) -> SteeringSearch:
-    """The dose with the largest effect whose coherence stays above a floor: found on dev prompts, confirmed on test prompts.
+    """Find the dose with the largest effect at a minimum coherence on dev prompts, and measure it on test prompts.
 
-    From the middle of the range the dose is doubled until coherence breaks (or halved until it holds), then the gaps beside
-    the best coherent dose are halved: a bracketing search on the logarithm of the dose, which needs few completions and
-    does not assume that more is better. The directions of several layers
-    are searched side by side, a round of doses in one sweep, and the best layer is chosen too. Every completion is a row of the store.
+    This is a bracketing search on the logarithm of the dose. It starts in the middle of the range and doubles the
+    dose until coherence breaks (or halves it until coherence holds). It then halves the gaps beside the best coherent
+    dose. It needs few completions and does not assume that a larger dose is better. Several layers are searched in
+    parallel, with one sweep per round of doses, and the best layer is chosen too. Every completion is a row of the
+    store.
 
     Args:
-        model, direction: the direction knows its site; its mean activation norm sets the scale of doses. Or several, one per layer.
-        dev: a few prompts, e.g. ``pairs.dev.negative.take(16)``: all are used for every dose.
-        test: prompts for the one number that is reported; none may be among ``dev``. None: only choose, and report nothing.
-        score: what steering is to raise, e.g. ``wb.refusal`` or a judge.
+        model, direction: the direction has its site, and its mean activation norm sets the scale of doses. Or
+            Directions, one per layer.
+        dev: a few prompts, e.g. ``pairs.dev.negative.take(16)``. All of them run at every dose.
+        test: prompts for the reported effect; none of them may be in ``dev``. With None the search only chooses, and
+            reports no effect.
+        score: the score that steering should raise, e.g. ``wb.refusal`` or a judge.
         label: for scores that give labels, the one that
             counts, e.g. "refusal"; the effect is then a difference of shares.
         sign: 1 adds the direction, -1 subtracts it.
-        against: dev prompts on which the score should not rise: what it rises there is taken off the effect, on dev prompts only.
-        floor: least mean coherence, 0 to 1 (log 002 asks for 70 of 100); None is nine tenths of the unsteered model's.
+        against: dev prompts on which the score should not rise. On dev prompts, the rise there is subtracted from the
+            effect.
+        floor: minimum mean coherence, 0 to 1 (log 002 requires 70 of 100); None is nine tenths of that of the
+            unsteered model.
         on: which tokens are steered.
         smallest, largest: range of doses, in units of the mean activation norm.
-        doses: how many are tried at most, per direction.
-        controls, seed: this many random and this many orthogonal directions on the test prompts.
-        fluent: the score whose mean is held to the floor.
+        doses: the most doses to try, per direction.
+        controls, seed: number of random directions, and also of orthogonal directions, on the test prompts.
+        fluent: the score whose mean must stay above the floor.
         store, max_new_tokens, batch_size: as for ``sweep``.
 
     Returns:
@@ -400,18 +405,19 @@ def _between(low: float, high: float) -> float:
 
 
 def dose_effects(rows: "pd.DataFrame", score: str, floor: float = 0.7) -> "pd.DataFrame":
-    """Per dose of the direction: change of a score, paired by prompt, coherence, and the largest change of a coherent control.
+    """For each dose of the direction: the paired change of a score, the coherence, and the largest change of a coherent control.
 
     Args:
         rows: of ``wb.sweep`` on one prompt set, with a baseline, direction arms and control arms, scored by ``score`` (a number)
             and by "coherence".
         score: name of the score.
-        floor: least mean coherence of an arm that counts.
+        floor: minimum mean coherence for an arm to count.
 
     Returns:
-        One row per direction arm: arm, layer, ratio, change, low, high (corrected for the number of such arms, Bonferroni),
-        control (the largest change of a control at that layer and dose; NaN where none is coherent), coherence, steers:
-        the arm is coherent, its interval lies above 0 and its change above every coherent control, of which there is one at least.
+        One row per direction arm: arm, layer, ratio, change, low, high (corrected for the number of such arms,
+        Bonferroni), control (the largest change of a control at that layer and dose; NaN where none is coherent),
+        coherence, steers: True if the arm is coherent, its interval is above 0, and its change exceeds that of every
+        coherent control, with at least one such control.
 
     Raises:
         WorkbenchError: a score that is not in the rows, or no baseline.
@@ -453,15 +459,15 @@ def dose_effects(rows: "pd.DataFrame", score: str, floor: float = 0.7) -> "pd.Da
 def paired_changes(
     rows: "pd.DataFrame", score: str, label: str | None = None, by: Sequence[str] = ("kind", "layer", "ratio")
 ) -> "pd.DataFrame":
-    """What each kind of arm does to a score: the mean change against the unsteered arm, paired by prompt.
+    """The effect of each kind of arm on a score: its mean change from the unsteered arm, paired by prompt.
 
-    Controls of a kind are one row: per prompt their mean counts.
+    All controls of a kind form one row, with their mean for each prompt.
 
     Args:
         rows: of ``wb.sweep`` on one prompt set, with a baseline.
         score: its name.
-        label: the label whose share is meant, for a score of labels, e.g. "refusal".
-        by: columns that tell the kinds of arms apart.
+        label: the label whose share is measured, for a score that gives labels, e.g. "refusal".
+        by: the columns that distinguish kinds of arms.
 
     Returns:
         One row per kind: the columns of ``by``, change, low, high (95% of prompts by base, bootstrap) and n, the number of

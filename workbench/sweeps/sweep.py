@@ -69,36 +69,38 @@ def sweep(
         model: the model.
         prompts: a contrast set (its sides are called positive, negative and borderline), prompts, or named sets of them.
         arms: as ``grid`` makes them.
-        scores: e.g. ``[wb.refusal, wb.coherence]``; kept in the store by name and version, so a changed scorer generates
-            nothing. The model reads the responses again for those that need it. Nothing is generated where no score is one
-            of the response, e.g. ``[wb.multiple_choice]``: such rows have finish "not written" and no tokens.
+        scores: e.g. ``[wb.refusal, wb.coherence]``; values are kept in the store by name and version, so a new
+            version of a score generates nothing. Some scores need a forward pass over the responses. If no score
+            depends on the response, e.g. ``[wb.multiple_choice]``, nothing is generated: the rows have finish "not
+            written" and no tokens.
         store: folder of the store.
         max_new_tokens: at most this many tokens per response.
-        batch_size: rows per batch at most; fewer where memory would run out.
+        batch_size: the most rows per batch; fewer if memory would run out.
         show_text: add the text of the responses. Off by default: an answer to a harmful request is counted, not shown.
         temperature, top_p, seed: as for ``generate``; greedy by default.
-        stop: "verdict" ends a row when every score is decided. Such rows have finish "verdict": what came after their last
-            token, a later collapse for instance, is not known. "end" writes every row out.
-        screen: "margin" first reads the refusal margin of every row, in one forward pass, and generates only for arms that
-            shift the mean margin of a set by ``screen_least`` nats. The rows of the others have finish "screened", no
-            value, and no tokens; all rows have a column ``margin``.
+        stop: "verdict" ends a row when every score is decided. Such rows have finish "verdict". What would come after
+            their last token, e.g. a later collapse, is unknown. "end" generates every row to its end.
+        screen: "margin" first computes the refusal margin of every row, in one forward pass, and generates only for
+            arms that shift the mean margin of a set by ``screen_least`` nats. The rows of the others have finish
+            "screened", no value, and no tokens; all rows have a column ``margin``.
         screen_least: see ``screen``.
-        on: "local", this process; "ray", or a ``Ray``, workers that each hold the model and write the responses (see
-            ``workbench.cluster``). Screening and scores are computed in this process.
-        engine: "workbench"; "vllm", or a ``VLLM``, which writes the responses and does so as the loaded model would (see
-            docs/engines.md); by default that of the model, which is "workbench" unless notebook options say otherwise.
+        on: "local", this process; "ray", or a ``Ray``, for workers that each hold the model and generate responses
+            (see docs/cluster.md). Screening and scores are computed in this process.
+        engine: "workbench"; "vllm", or a ``VLLM``, which generates what the loaded model would (see docs/engines.md).
+            The default is the engine of the model, which is "workbench" unless notebook options set another.
 
     Returns:
-        A long DataFrame, one row per prompt × arm × score: set, prompt, base, category, arm, kind, layer, ratio, seed,
-        dose (total), doses (JSON: dose per site), score, version (of the score), value, reason (why there is no value), tokens,
-        finish, model, revision, decoding, key. A row whose logits turned to NaN has finish "failed" and no value; a warning
-        names its arm and dose.
+        A long DataFrame, one row per prompt × arm × score: set, prompt, base, category, arm, kind, layer, ratio,
+        seed, dose (total), doses (JSON: dose per site), score, version (of the score), value, reason (why there is no
+        value), tokens, finish, model, revision, decoding, key. A row whose logits became NaN has finish "failed" and
+        no value; a warning names its arm and dose.
 
     Raises:
-        WorkbenchError: no arms or scores, arms of one name, prompts of one id in a set, an unknown ``stop`` or ``screen``, a
-            score that is decided only at the end with ``stop="verdict"``, a Steer that does not fit the model, sizes below 1,
-            an unknown place to run on or one without room for a worker, or an engine that is not installed or cannot do what is
-            asked; before anything is generated. Also workers that keep dying.
+        WorkbenchError: no arms or scores, two arms with the same name, two prompts of a set with the same id, an
+            unknown ``stop`` or ``screen``, a score that is decided only at the end with ``stop="verdict"``, a Steer
+            that does not fit the model, sizes below 1, an unknown place to run on or one without room for a worker,
+            or an engine that is not installed or cannot do what is asked; before anything is generated. Also if
+            workers keep dying.
 
     >>> arms = wb.grid(wb.extract(model, tiny_pairs, at=wb.resid_post(1)), ratios=[-0.3, 0, 0.3])
     >>> rows = sweep(model, tiny_pairs, arms, [wb.refusal, wb.coherence], store=folder, max_new_tokens=8)
@@ -235,7 +237,7 @@ def _tell_failures(frame: "pd.DataFrame") -> None:
 
 
 def outcomes(rows: "pd.DataFrame", set: str, arm: Arm | str, label: str) -> "pd.Series":
-    """Whether each prompt got a label under an arm. Paired tests and rates take this.
+    """Whether each prompt got a certain label under an arm, as input for paired tests and rates.
 
     Args:
         rows: of ``sweep``, with the score "refusal".
@@ -248,8 +250,8 @@ def outcomes(rows: "pd.DataFrame", set: str, arm: Arm | str, label: str) -> "pd.
         A boolean Series indexed by prompt id, in the same order for every arm.
 
     Raises:
-        WorkbenchError: there are no such rows, they were screened out and nothing is known of them, or some of them failed:
-            a row without a label is neither a refusal nor a compliance.
+        WorkbenchError: there are no such rows, they were screened out, or some of them failed. A row without a label
+            is neither a refusal nor a compliance.
     """
     if label not in LABELS:
         raise unknown("label", label, LABELS)
