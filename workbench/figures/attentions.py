@@ -26,24 +26,24 @@ if TYPE_CHECKING:
 def attention(
     patterns: "ArrayLike", tokens: Sequence[str], heads: Sequence[str] | None = None, title: str | None = None
 ) -> Markup:
-    """Attention of each head as circuitsvis' ``attention_heads``: small heatmaps, and the one under the mouse in full.
+    """Attention of each head by circuitsvis' ``attention_heads``: small heatmaps, and a large one of the head under the mouse.
 
-    Where no script runs, as in a report, a picture of the same heatmaps stands in its place.
+    If scripts are disabled, as in a report, a picture of the same heatmaps is shown instead.
 
-    The script comes from the installed package and stands in the HTML, as it does when circuitsvis is used offline. Its own
-    ``_repr_html_`` asks the network first, and lets ``</script>`` in a token end the script; this does neither.
+    The script comes from the installed package and is embedded in the HTML. Unlike circuitsvis' own ``_repr_html_``,
+    this needs no network, and a token ``</script>`` does not end the script.
 
     Args:
         patterns: ``[head, pos, pos]`` (from destination to source) or ``[pos, pos]`` for one head; not negative.
         tokens: the text of each position.
         heads: a name for each head; "Head 0", "Head 1", … by default.
-        title: what is seen, as a sentence; by default how many heads and tokens.
+        title: a sentence that says what the figure shows; by default the numbers of heads and tokens.
 
     Returns:
         HTML, which a notebook shows and ``save`` writes; ``str()`` gives its source.
 
     Raises:
-        WorkbenchError: shapes that do not fit each other, or values that are no attention.
+        WorkbenchError: shapes that do not match, or values that are not attention weights.
 
     >>> page = attention([[1.0, 0.0], [0.4, 0.6]], ["Hello", " world"])
     >>> page.title

@@ -61,16 +61,17 @@ class _Panel:
 
 
 def forest(ledger: Framed, title: str | None = "") -> "go.Figure":
-    """Every claim as one line, and under it its parts that are judged apart: logged value, minimum effect, interval, verdict.
+    """One line per claim, and one for each part that is judged separately: logged value, minimum effect, interval, verdict.
 
     Args:
-        ledger: of ``wb.ledger.open``. Several models that ran a claim share its line, one above the other.
-        title: by default how many claims got which verdict; None for none and no small print either, on a page that says
-            both itself, in lines as wide as the page (``forest_note``).
+        ledger: the result of ``wb.ledger.open``. If several models ran a claim, they share its line, one above the
+            other.
+        title: by default the number of claims per verdict. None leaves out title and small print, for a page that
+            shows both itself (``forest_note``).
 
     Returns:
-        A figure with one axis per unit. Colour and shape show the verdict; a hollow mark is an analogue. Numbers and reasons
-        appear on hover. What lies beyond a scale has an arrow at its end.
+        A figure with one axis per unit. Colour and shape show the verdict; a hollow mark is an analogue. Numbers and
+        reasons appear on hover. An arrow marks a value beyond the end of its axis.
 
     Raises:
         WorkbenchError: the ledger holds no claims.
@@ -262,7 +263,7 @@ def _fold(text: str) -> str:
 
 
 def forest_note(ledger: Framed) -> str:
-    """What a reader must know to read the forest right: its small print."""
+    """The small print that a reader needs to interpret the forest."""
     panels = _panels(_place(ledger.frame()))
     numbers = ["effect", "low", "high", "logged"]
     over = [

@@ -20,16 +20,16 @@ _LAYER, _PANEL, _ABOVE, _SCALE = 13, (150, 420), 44, 70
 def heatmap(
     trace: "Framed | pd.DataFrame", value: str = "cosine", title: str | None = None, show_text: bool = False
 ) -> "go.Figure":
-    """Projection by layer and token: where in the model, and when in the text, a direction is present.
+    """Projection by layer and token: where in the model and where in the text a direction is present.
 
-    Blue is negative, white 0, vermillion positive. The cosine is the default, because dots grow with the norm from layer to
-    layer. Tokens that were steered have a diamond before them. Attention sinks (over ten times the median norm, Sun et al.
+    Blue is negative, white 0, vermillion positive. The cosine is the default, because dot products grow with the norm
+    from layer to layer. A diamond marks steered tokens. Attention sinks (over ten times the median norm, Sun et al.
     2024) do not set the scale.
 
     Args:
         trace: a ``Trace``, or its frame, or some rows of it; up to six panels, each one response along one direction.
         value: "dot", "cosine" or "z".
-        title: what is seen, as a sentence; by default the layer where the response is farthest from 0.
+        title: a sentence that says what the figure shows; by default the layer where the response is farthest from 0.
         show_text: show the text of tokens marked as hidden; they are ``▮`` otherwise.
 
     Raises:

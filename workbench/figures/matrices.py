@@ -17,13 +17,14 @@ _COLUMNS = ("panel", "series", "train", "test", "value")
 
 
 def matrices(frame: "pd.DataFrame", title: str = "", small_print: str = "", chance: float = 0.5) -> "go.Figure":
-    """One small heatmap per panel (down) and series (across): made from (rows) by judged on (columns).
+    """One small heatmap per panel (down) and series (across). Rows: where a direction was made. Columns: where it was tested.
 
     Args:
-        frame: one row per cell: panel, series, train, test, value (a share). Panels have cells of their own; series share them.
-        title: what is seen, as a sentence.
-        small_print: what a reader needs beside it.
-        chance: the share that guessing gives; it is white, below it blue, above it vermillion.
+        frame: one row per cell: panel, series, train, test, value (a share). Each panel has its own cells; series
+            share them.
+        title: a sentence that says what the figure shows.
+        small_print: what a reader needs to know besides.
+        chance: the share at chance level; it is white, lower values are blue and higher ones vermillion.
 
     Raises:
         WorkbenchError: no rows, a column that is missing, or a cell that occurs twice.

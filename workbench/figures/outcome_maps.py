@@ -20,12 +20,12 @@ _LAYER, _ABOVE, _BELOW = 34, 46, 96
 
 
 def outcome_map(rows: "pd.DataFrame", title: str = "") -> "go.Figure":
-    """The share of each label by layer and dose, one panel per label; the interval is in the hover.
+    """The share of each label by layer and dose, one panel per label. Hovering shows the interval.
 
     Args:
-        rows: of ``wb.sweep`` with the score "refusal", one prompt set; its direction arms are drawn, its baseline stands
-            at dose 0 of every layer.
-        title: what is seen, as a sentence.
+        rows: of ``wb.sweep`` with the score "refusal", one prompt set. Its direction arms are drawn, and its baseline
+            is at dose 0 of every layer.
+        title: a sentence that says what the figure shows.
 
     Raises:
         WorkbenchError: no direction rows of that score, or several prompt sets.

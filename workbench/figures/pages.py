@@ -64,19 +64,21 @@ class Markup:
 
 
 def save(figure: "go.Figure | Markup", path: str | Path, size: tuple[int, int] = (1000, 600)) -> Path:
-    """Write a figure as an HTML page that needs no network; pages of a folder share one plotly script.
+    """Write a figure as an HTML page that needs no network. The pages of a folder share one plotly script.
 
     Args:
         figure: whatever a function of ``wb.figures`` returns, or any plotly figure.
-        path: where; ``.html`` is added to a name that does not end in it, so that "ratio_0.3" and "ratio_0.5" are two pages.
-            A name that ends in ``.svg``, ``.png`` or ``.pdf`` gives a picture instead; this needs kaleido and a Chromium or Chrome.
+        path: the file to write; ``.html`` is added to a name that does not end in it, so "ratio_0.3" and "ratio_0.5"
+            are two pages. A name that ends in ``.svg``, ``.png`` or ``.pdf`` gives a picture instead; this needs
+            kaleido and a Chromium or Chrome.
         size: width and height of a picture, in pixels.
 
     Returns:
         The path of the page or picture.
 
     Raises:
-        WorkbenchError: a picture of text or attention, which are pages only, or no kaleido or browser; says how to get them.
+        WorkbenchError: a picture of text or attention, which can only be pages; or a missing kaleido or browser (the
+            message says how to get them).
 
     >>> page = wb.figures.save(wb.figures.attention([[1.0, 0.0], [0.4, 0.6]], ["Hello", " world"]), folder / "heads")
     >>> page.name, "<title>Attention of 1 head over 2 tokens</title>" in page.read_text()

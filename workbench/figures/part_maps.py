@@ -22,14 +22,14 @@ _KINDS = {"embed": -2, "attn": -1, "mlp": 1000, "bias": 1001, "edit": 1002}
 
 
 def attribution(frame: "pd.DataFrame", title: str = "", small_print: str = "") -> "go.Figure":
-    """What each component writes along a direction: layers down, heads (or attention) and MLP across, a panel per run.
+    """Contribution of each component to a direction: layers down, heads (or attention) and MLP across, one panel per run.
 
-    Cells are means over prompts. Hovering shows the interval over prompts (t) and what random directions get.
+    Cells are means over prompts. Hovering shows the interval over prompts (t) and the values for random directions.
 
     Args:
-        frame: of ``wb.attribute``.
-        title: what is seen, as a sentence; by default the component that writes most.
-        small_print: what a reader needs beside it.
+        frame: the result of ``wb.attribute``.
+        title: a sentence that says what the figure shows; by default the component that writes most.
+        small_print: what a reader needs to know besides.
 
     Raises:
         WorkbenchError: no rows, or a column that is missing.
@@ -69,13 +69,14 @@ def attribution(frame: "pd.DataFrame", title: str = "", small_print: str = "") -
 
 
 def patching(effects: "pd.DataFrame", value: str = "", title: str = "", small_print: str = "") -> "go.Figure":
-    """What patching each place does: layers down; heads, or tokens, across; a panel per set and way.
+    """Effect of patching each place: layers down; heads or tokens across; one panel per set and way.
 
     Args:
-        effects: of ``wb.patch_effects``. Places that were only estimated show their estimate where ``value="estimate"``, else nothing.
-        value: "share" (of the way from base to source), "effect" (in units of the metric) or "estimate"; by default the share where there
-            is one.
-        title: what is seen, as a sentence; by default the place with the largest effect.
+        effects: the result of ``wb.patch_effects``. Places that were only estimated are empty, unless
+            ``value="estimate"``.
+        value: "share" (of the way from base to source), "effect" (in units of the metric) or "estimate"; by default
+            the share if there is one.
+        title: a sentence that says what the figure shows; by default the place with the largest effect.
 
     Raises:
         WorkbenchError: no rows, a column that is missing, or another value.
@@ -120,10 +121,10 @@ def patching(effects: "pd.DataFrame", value: str = "", title: str = "", small_pr
 
 
 def lens(frame: "pd.DataFrame", title: str = "", small_print: str = "") -> "go.Figure":
-    """What each layer would say at each token: its likeliest next token, coloured by the log-odds that it opens a refusal.
+    """Logit lens: the likeliest next token of each layer at each token, coloured by the log-odds of a refusal opening.
 
     Args:
-        frame: of ``wb.lens``, or some rows of it; up to six panels, each one text in one run.
+        frame: the result of ``wb.lens``, or some of its rows; up to six panels, one per text and run.
 
     Raises:
         WorkbenchError: no rows, a column that is missing, or more than six panels.

@@ -21,9 +21,9 @@ def dose_response(rows: "pd.DataFrame", title: str = "", label: str = "refusal")
     """Rate of a label and of collapse against the signed dose, one panel per prompt set, one colour per layer.
 
     Args:
-        rows: of ``wb.sweep`` with the score "refusal"; directions are lines with Wilson intervals, controls grey dots,
-            one per control direction.
-        title: what is seen, as a sentence.
+        rows: of ``wb.sweep`` with the score "refusal"; directions are lines with Wilson intervals, and controls are
+            grey dots, one per control direction.
+        title: a sentence that says what the figure shows.
         label: "refusal" or "compliance".
 
     Returns:

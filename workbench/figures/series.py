@@ -23,15 +23,15 @@ def lines(
     zero: bool = False,
     joined: bool = True,
 ) -> "go.Figure":
-    """One line per series, one panel per quantity, over a shared axis or over one each.
+    """One line per series and one panel per quantity, with a shared axis or one axis each.
 
     Args:
-        frame: one row per point: panel, series, x (a number or a name), y, and where known low and high.
-        title: what is seen, as a sentence.
-        small_print: what a reader needs beside it.
-        x: what the axis is; or, by panel, what its own axis is.
+        frame: one row per point: panel, series, x (a number or a name), y, and optionally low and high.
+        title: a sentence that says what the figure shows.
+        small_print: what a reader needs to know besides.
+        x: the label of the axis; or, by panel, the label of its own axis.
         zero: draw a line at 0 in every panel.
-        joined: join the points of a series; not where x is a name.
+        joined: join the points of a series; not if x is a name.
 
     Raises:
         WorkbenchError: no rows, or a column that is missing.

@@ -61,15 +61,15 @@ def tokens(
 ) -> Markup:
     """The text of prompt and response, each token coloured by its projection at one layer.
 
-    Blue is negative, vermillion positive, denser is farther from 0; steered tokens are underlined. Every token tells its
-    numbers under the mouse, and with the tabulator key. Attention sinks (over ten times the median norm, Sun et al. 2024)
-    do not set the scale.
+    Blue is negative, vermillion positive, and a stronger colour is farther from 0. Steered tokens are underlined.
+    Hover over a token, or reach it with the Tab key, to see its numbers. Attention sinks (over ten times the median
+    norm, Sun et al. 2024) do not set the scale.
 
     Args:
         trace: a ``Trace``, or its frame, or some rows of it; up to six texts, each one response along one direction.
         value: "dot", "cosine" or "z".
-        layer: the layer; the middle one by default, which the title names.
-        title: what is seen, as a sentence.
+        layer: the layer; by default the middle one. The title names it.
+        title: a sentence that says what the figure shows.
         show_text: show the text of tokens marked as hidden; they are ``▮`` otherwise.
 
     Returns:

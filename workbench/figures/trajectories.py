@@ -72,19 +72,20 @@ def trajectory(
 ) -> "go.Figure":
     """Projection at every token of prompt and response, with a slider over the layers.
 
-    One line per arm (or direction), one panel per direction (or arm). Responses are aligned at their first token. With
-    several responses each arm has thin lines and their mean, drawn where at least half of them still go on. Diamonds are
-    steered tokens. The grey band, if the trace has an envelope, is where 95% of random directions lie: the mean over an
-    arm's responses, the widest over arms. Tokens with over ten times the median norm (attention sinks, Sun et al. 2024) do
-    not set the scale and are no part of the means in the title; where one lies outside, the small print says so.
+    One line per arm (or direction), one panel per direction (or arm). Responses are aligned at their first token.
+    With several responses, each arm has thin lines and their mean, which is drawn as long as at least half of the
+    responses continue. Diamonds mark steered tokens. The grey band, if the trace has an envelope, contains 95% of
+    random directions: the mean over an arm's responses, and the widest over arms. Tokens with over ten times the
+    median norm (attention sinks, Sun et al. 2024) do not set the scale and do not count in the means of the title. If
+    such a token lies outside the scale, the small print says so.
 
     Args:
         trace: a ``Trace``, or its frame, or some rows of it.
         value: "dot" with the unit vector, "cosine", or "z" against the neutral set of the trace.
-        color: what the colours tell apart, "arm" or "direction".
-        title: what is seen, as a sentence; by default the means of each line.
+        color: what the colours distinguish, "arm" or "direction".
+        title: a sentence that says what the figure shows; by default the means of each line.
         show_text: show the text of tokens marked as hidden; they are ``▮`` otherwise.
-        layer: where the slider begins; the middle one by default.
+        layer: the initial layer of the slider; the middle one by default.
 
     Raises:
         WorkbenchError: see ``read``; an unknown ``color``; more than six panels; a layer that was not traced.

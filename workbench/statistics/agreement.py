@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Cohen's kappa, the plain share of rows on which both agree, and the confusion table behind them.
+    """Cohen's kappa, the share of rows on which both agree, and the confusion table.
 
     ``table[i][j]`` counts the rows that the first scorer calls ``labels[i]`` and the second ``labels[j]``.
     """
@@ -41,9 +41,9 @@ class Agreement:
 def kappa(first: Sequence[Hashable], second: Sequence[Hashable], confidence: float = 0.95) -> Agreement:
     """Cohen's kappa (1960): agreement of two scorers beyond what their label frequencies give by chance.
 
-    The interval uses the standard error of Fleiss, Cohen and Everitt (1969). That is 0 where the scorers agree on every row
-    or one of them uses a single label; then the Wilson interval of the agreement is rescaled with chance agreement held
-    fixed, which has an honest width.
+    The interval uses the standard error of Fleiss, Cohen and Everitt (1969). That error is 0 if the scorers agree on
+    every row or if one of them uses a single label. The Wilson interval of the agreement is then rescaled with chance
+    agreement held fixed, which gives a realistic width.
 
     Args:
         first, second: one label per row, same rows in the same order. Shape [row].

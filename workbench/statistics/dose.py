@@ -16,11 +16,12 @@ from workbench.statistics.results import Comparison, Estimate
 class DoseFit:
     """One shape fitted to a dose-response.
 
-    ``before`` and ``after`` are the rates far below and far above the midpoint. ``midpoint`` is the dose where half the
-    change is done (for "logistic", a rate of one half; for "step", the middle of the gap between two doses); None for
+    ``before`` and ``after`` are the rates far below and far above the midpoint. ``midpoint`` is the dose at half of
+    the change (for "logistic", a rate of one half; for "step", the middle of the gap between two doses); None for
     "flat". ``width`` is the dose over which 10% to 90% of the change happens; None for "flat" and "step".
-    ``deviance`` compares the shape with one free rate per dose: a small ``deviance_p`` (1 with as many numbers as
-    doses) means that the shape does not fit, or that the rows of a dose are not independent.
+    ``deviance`` compares the shape with one free rate per dose: a small ``deviance_p`` means that the shape does not
+        fit, or that the rows of a dose are not independent. It is 1 if the shape has as many parameters as there are
+        doses.
     """
 
     shape: str
@@ -82,10 +83,11 @@ def dose_response(
     resamples: int = 999,
     seed: int = 0,
 ) -> DoseResponse:
-    """Fits a flat line, one step, and logistic curves to a rate over doses, by maximum likelihood, compared by BIC.
+    """Fit a flat line, one step, and logistic curves to a rate over doses, by maximum likelihood, and compare them by BIC.
 
-    The shapes and their free numbers: "flat" 1; "step" 3 (two rates, and the gap where it happens); "logistic" 2 (from 0
-    to 1, or back); "logistic with plateaus" 4. A logistic curve may not rise from 10% to 90% within less than the
+    The shapes and their numbers of free parameters: "flat" 1; "step" 3 (two rates, and the gap where it happens);
+    "logistic" 2 (from 0 to 1, or back); "logistic with plateaus" 4. A logistic curve may not rise from 10% to 90%
+    within less than the
     smallest gap between doses: at these doses that is a step, so a width of one gap is an upper bound. BIC is Schwarz's
     (1978) with the number of rows as n.
 
@@ -139,10 +141,10 @@ def midpoint(
     n: Sequence[int] | np.ndarray | int = 1,
     shape: str = "logistic",
 ) -> float:
-    """The midpoint alone, in the unit of the doses: quick enough to put inside ``bootstrap``.
+    """Only the midpoint, in the unit of the doses: fast enough to use inside ``bootstrap``.
 
-    For the interval of a ratio or difference of two midpoints over the same base prompts, which is what decides whether
-    one model breaks before another, or bypass comes before collapse.
+    Use it for the interval of a ratio or difference of two midpoints over the same base prompts. This tells whether
+    one model breaks before another, or whether bypass comes before collapse.
 
     Args:
         doses, successes, n: as for ``dose_response``.
@@ -163,16 +165,17 @@ def midpoint(
 
 
 def half_maximum(doses: inputs.Numbers, gains: inputs.Numbers) -> float:
-    """The dose at which half of the largest gain is reached, in a straight line between doses, from no gain at dose 0.
+    """The dose at half of the largest gain, by linear interpolation between doses, starting from no gain at dose 0.
 
-    For curves that need not be logistic, e.g. because text breaks down at the highest doses; quick enough for ``bootstrap``.
+    Use it for curves that need not be logistic, e.g. because text breaks down at the highest doses. It is fast enough
+    for ``bootstrap``.
 
     Args:
-        doses: above 0, rising.
-        gains: over no dose, in any unit. Shape [dose] both.
+        doses: above 0, in increasing order.
+        gains: the gains over dose 0, in any unit. Both have shape [dose].
 
     Returns:
-        In the unit of the doses; NaN where nothing is gained.
+        The dose, in the unit of ``doses``; NaN if there is no gain.
 
     >>> half_maximum([1, 2, 4], [0.0, 0.6, 0.4])
     1.5
@@ -193,15 +196,15 @@ def largest_jump(
     resamples: int = 9999,
     seed: int = 0,
 ) -> Comparison:
-    """Whether the largest step between neighbouring doses is more than a smooth curve shows somewhere by chance.
+    """Test whether the largest step between neighbouring doses is larger than a smooth curve would show by chance.
 
-    A step that was picked after looking must beat the largest step *anywhere* under a smooth dose-response. That is
-    drawn here: binomial counts around the better of the two logistic fits (parametric bootstrap, Efron and Tibshirani
-    1993), with rows taken as independent.
+    A step that was picked after seeing the data must be compared with the largest step *anywhere* under a smooth
+    dose-response. This distribution is simulated: binomial counts around the better of the two logistic fits
+    (parametric bootstrap, Efron and Tibshirani 1993), with rows taken as independent.
 
     Args:
         doses, successes, n: as for ``dose_response``.
-        resamples, seed: of the draws.
+        resamples, seed: number and seed of the simulations.
 
     Returns:
         value: the largest difference of rates between neighbouring doses, without sign. p: one-sided. n: rows.

@@ -27,7 +27,7 @@ class Equivalence:
 
     @property
     def holds(self) -> bool:
-        """Whether both one-sided tests reject, which puts the whole interval inside the margin."""
+        """Whether both one-sided tests reject, so that the whole interval is inside the margin."""
         return self.p < self.alpha
 
     def __str__(self) -> str:
@@ -40,12 +40,14 @@ def equivalence(
 ) -> Equivalence:
     """Two one-sided tests (TOST, Schuirmann 1987) that two means or rates differ by less than a margin.
 
-    Pairs of True and False (or 0 and 1) are compared as rates by Tango's (1998) score test and the interval that inverts
-    it, unpaired ones as in ``equivalence_rates``; other numbers by t tests, Welch's when they are not paired.
+    Pairs of True and False (or 0 and 1) are compared as rates by Tango's (1998) score test and the interval that
+    inverts it; unpaired rates as in ``equivalence_rates``; other numbers by t tests, Welch's when they are not
+    paired.
 
     Args:
         before, after: one value per unit. Shape [n] both when paired, else [n] and [m].
-        margin: the largest difference that does not matter, in the unit of the values; fix it before looking.
+        margin: the largest difference that does not matter, in the unit of the values. Fix it before you see the
+            data.
         alpha: of each one-sided test; the interval is at 1 - 2 alpha.
 
     Returns:
@@ -87,8 +89,8 @@ def equivalence_rates(
 ) -> Equivalence:
     """Two one-sided tests that two independent rates differ by less than a margin, from counts.
 
-    The interval is Newcombe's (1998, method 10 for independent groups, from Wilson's limits); a p-value is the level
-    at which a limit of it touches the margin.
+    The interval is Newcombe's (1998, method 10 for independent groups, from Wilson's limits); the p-value is the
+    level at which a limit of the interval touches the margin.
 
     Args:
         margin: the largest difference of rates that does not matter, between 0 and 1.

@@ -22,13 +22,13 @@ _DRAWS, _SEED = 20_000, 0
 
 @dataclass(frozen=True)
 class LabelErrors:
-    """How an automatic label did on texts labelled by hand, in one kind of arm: the counts behind its two error rates.
+    """How an automatic label compares with hand labels in one kind of arm: the counts for its two error rates.
 
     Attributes:
-        called: of the texts that a person gave the label, how many the automatic label calls so.
-        positives: how many there are.
-        wrongly: of the texts that a person gave another label, how many it calls so too.
-        negatives: how many there are.
+        called: texts with the label by hand that the automatic label also gives it.
+        positives: all texts with the label by hand.
+        wrongly: texts with another label by hand that the automatic label gives this label.
+        negatives: all texts with another label by hand.
 
     >>> errors = LabelErrors(called=45, positives=50, wrongly=3, negatives=60)
     >>> print(errors.missed, errors.false)
@@ -49,16 +49,16 @@ class LabelErrors:
 
     @property
     def missed(self) -> Estimate:
-        """How often the label is missed where there is one, with its Wilson interval. Raises WorkbenchError without positives."""
+        """The rate of missed labels, with its Wilson interval. Raises WorkbenchError without positives."""
         return rate(self.positives - self.called, self.positives)
 
     @property
     def false(self) -> Estimate:
-        """How often the label is given where there is none, with its Wilson interval. Raises WorkbenchError without negatives."""
+        """The rate of false labels, with its Wilson interval. Raises WorkbenchError without negatives."""
         return rate(self.wrongly, self.negatives)
 
     def corrected(self, observed: float) -> float:
-        """The true rate behind an observed one (Rogan and Gladen 1978), 0 to 1; as observed where the label tells nothing."""
+        """The corrected rate for an observed one (Rogan and Gladen 1978), 0 to 1; unchanged if the label carries no information."""
         found, false = self._means()
         return float(np.clip((observed - false) / (found - false), 0, 1)) if found > false else observed
 
@@ -82,25 +82,27 @@ def corrected_difference(
 ) -> Estimate:
     """The difference of two rates on the same units, after minus before, corrected for the errors of the label.
 
-    Where it goes in: whatever decides a verdict by the interval of a difference of rates takes this one, and shows the raw one
-    beside it. ``before`` and ``after`` are what ``paired_difference`` or ``mean(after - before)`` would be given, in the
-    same order; the errors are those measured on untouched and on steered texts. Where the reference is control
-    directions, both are steered: pass the same errors twice, and what is not known of them is the same for both sides.
+    Use this interval wherever a difference of rates decides a verdict, and show the raw one beside it. ``before`` and
+    ``after`` are the arguments of ``paired_difference`` or ``mean(after - before)``. The errors are those measured on
+    untouched and on steered texts. If the reference is control directions, both sides are steered: pass the same
+    errors twice, and both sides then share their uncertainty.
 
-    The interval joins two parts as independent ones (the square-and-add of Zou and Donner 2008): that of the units, by
-    Newcombe's limits for paired rates (or a bootstrap over clusters), and that of the errors, from 20,000 draws of their
-    Jeffreys posteriors. It assumes that texts of the experiment are of the kind on which the errors were measured: errors depend
-    on the mixture of other labels too.
+    The interval combines two independent parts (square-and-add, Zou and Donner 2008): the sampling of the units, by
+    Newcombe's limits for paired rates (or a bootstrap over clusters), and the uncertainty of the error rates, from
+    20,000 draws of their Jeffreys posteriors. It assumes that the texts of the experiment resemble those on which the
+    errors were measured, because the errors also depend on the mixture of the other labels.
 
     Args:
-        before, after: of each unit whether it got the automatic label, or the share of its responses that did. Shape [n].
-        errors_before, errors_after: how the label errs in either condition, e.g. of an untouched and of a steered arm.
+        before, after: for each unit, whether it got the automatic label, or the share of its responses that did.
+            Shape [n].
+        errors_before, errors_after: the errors of the label in each condition, e.g. in an untouched and in a steered
+            arm.
         clusters: the base prompt of each unit, shape [n].
         confidence: of the interval.
 
     Returns:
-        The corrected difference, from -1 to 1, and its interval. n: units, or clusters. An interval from -1 to 1 says that the
-        label tells nothing in one of the conditions.
+        The corrected difference, from -1 to 1, and its interval. n: units, or clusters. An interval from -1 to 1
+        means that the label carries no information in one of the conditions.
 
     Raises:
         WorkbenchError: values that are not between 0 and 1, or lengths that differ.

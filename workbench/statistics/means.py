@@ -20,16 +20,16 @@ def mean(
     resamples: int = 4999,
     seed: int = 0,
 ) -> Estimate:
-    """A mean with a cluster bootstrap interval: variants, prefixes and repeats of one base prompt are one draw.
+    """A mean with a cluster bootstrap interval: variants, prefixes and repeats of one base prompt form one cluster.
 
-    BCa (Efron 1987) over whole clusters, at the level that makes up for few clusters (Hesterberg 2015, section 5.3).
-    Give differences of paired arms to get the interval of their mean difference. Where all clusters have the same mean
-    there is nothing to resample: outcomes (True and False, or whole numbers) that are all 0 or all 1 get the Wilson interval
-    of as many clusters, and other values an interval of no width.
+    BCa (Efron 1987) over whole clusters, with the level adjusted for few clusters (Hesterberg 2015, section 5.3).
+    Pass the differences of paired arms to get the interval of their mean difference. If all clusters have the same
+    mean, resampling is not possible. Outcomes (True and False, or whole numbers) that are all 0 or all 1 then get the
+    Wilson interval for that number of clusters, and other values an interval of width 0.
 
     Args:
         values: one per row, in any unit; True and False count as 1 and 0. Shape [row].
-        clusters: the base prompt of each row, shape [row]; by default each row is its own.
+        clusters: the base prompt of each row, shape [row]; by default each row is its own cluster.
         resamples, seed: of the bootstrap; the same seed gives the same interval.
 
     Returns:
@@ -80,10 +80,10 @@ def bootstrap(
     resamples: int = 999,
     seed: int = 0,
 ) -> Estimate:
-    """The interval of any number that is computed from rows, by resampling whole clusters or blocks of neighbours.
+    """The interval of any statistic of rows, by resampling whole clusters or blocks of neighbours.
 
-    Percentile interval (Efron and Tibshirani 1993) at the level that makes up for few clusters (Hesterberg 2015);
-    blocks are circular (Politis and Romano 1992).
+    Percentile interval (Efron and Tibshirani 1993) with the level adjusted for few clusters (Hesterberg 2015); blocks
+    are circular (Politis and Romano 1992).
 
     Args:
         statistic: takes row numbers (int array, some more than once) and returns the number, e.g. the difference of
@@ -119,13 +119,13 @@ def bootstrap(
 
 
 def prediction_limit(values: inputs.Numbers, confidence: float = 0.95) -> float:
-    """The number that one more value like these exceeds rarely: their prediction limit (Student's t), or the largest of them.
+    """The upper prediction limit for one more value like these (Student's t), or the largest of them if that is higher.
 
-    The limit is what keeps few values honest: of 6, none exceeds a seventh like them in 1 of 7 cases.
+    The limit is needed when there are few values: a seventh value exceeds all of six similar ones in 1 of 7 cases.
 
     Args:
         values: e.g. the effects of control directions. Shape [n], in any unit.
-        confidence: of the central prediction interval whose upper end is meant.
+        confidence: level of the central prediction interval; its upper end is returned.
 
     Raises:
         WorkbenchError: fewer than three values, or NaN.
@@ -143,14 +143,15 @@ def prediction_limit(values: inputs.Numbers, confidence: float = 0.95) -> float:
 
 
 def p_from_interval(estimate: Estimate, confidence: float = 0.95) -> float:
-    """The two-sided p-value against 0 that an interval implies (Altman and Bland 2011), for what has an interval alone.
+    """The two-sided p-value against 0 that an interval implies (Altman and Bland 2011), for estimates that only have an interval.
 
-    It is below ``1 - confidence`` just where the interval leaves 0 out: normal, with the spread of the side that faces 0. Where an
-    interval leaves its own value out, as one of a bootstrap may, 0 if it lies beyond the value, seen from 0.
+    It is below ``1 - confidence`` exactly if the interval excludes 0. It is the normal p-value with the width of the
+    side of the interval that faces 0. A bootstrap interval may exclude its own estimate; p is 0 if the interval is
+    beyond the estimate, seen from 0.
 
     Args:
         estimate: e.g. of ``bootstrap``.
-        confidence: that of its interval.
+        confidence: level of its interval.
 
     Raises:
         WorkbenchError: a confidence outside 0 to 1.
@@ -201,7 +202,7 @@ def cohens_d(before: inputs.Numbers, after: inputs.Numbers, paired: bool = False
         paired: divide by the standard deviation of the differences (d_z) instead of the pooled one.
 
     Returns:
-        d, without unit. n: all units, or pairs.
+        d, in standard deviations. n: all units, or pairs.
 
     Raises:
         WorkbenchError: fewer than two values in a group, lengths that differ when paired, or no spread.

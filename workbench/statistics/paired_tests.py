@@ -30,7 +30,7 @@ def mcnemar(before: Sequence[bool], after: Sequence[bool]) -> float:
 
 
 def mcnemar_counts(gained: int, lost: int) -> float:
-    """Two-sided p-value of the exact McNemar test from the numbers of units that changed one way and the other.
+    """Two-sided p-value of the exact McNemar test, from the numbers of units that changed in each direction.
 
     Raises:
         WorkbenchError: not counts.
@@ -49,7 +49,7 @@ def paired_difference(before: Sequence[bool], after: Sequence[bool], confidence:
     """Difference of two rates on the same units, after minus before, with the Newcombe-Wilson interval for paired data.
 
     Newcombe (1998), method 10: Wilson limits of both rates, joined with the correlation of the pairs. Unlike a
-    bootstrap it has an honest width when no pair is discordant.
+    bootstrap, it has a realistic width if no pair is discordant.
 
     >>> print(paired_difference([False] * 20, [True] * 15 + [False] * 5))
     0.75 [0.48, 0.89] n=20
@@ -59,7 +59,7 @@ def paired_difference(before: Sequence[bool], after: Sequence[bool], confidence:
 
 
 def paired_difference_counts(both: int, lost: int, gained: int, neither: int, confidence: float = 0.95) -> Estimate:
-    """The same from how many units had the outcome under both conditions, only before, only after, and under neither.
+    """The same, from the numbers of units with the outcome under both conditions, only before, only after, and neither.
 
     Raises:
         WorkbenchError: not counts, or none at all.
@@ -160,19 +160,19 @@ def permutation_maximum(
     resamples: int = 9999,
     seed: int = 0,
 ) -> Comparison:
-    """Whether the best of several layers, doses or arms beats the baseline, given that it was chosen for being best.
+    """Test whether the best of several layers, doses or arms beats the baseline, corrected for choosing the best.
 
     The largest mean is compared with the largest mean after flipping signs of whole units, all options together, which
     keeps their correlation (Westfall and Young 1993, single-step maxT on means). One-sided: larger is better.
 
     Args:
-        differences: of each unit under each option from its baseline. Shape [unit, option].
+        differences: the difference of each unit from its baseline under each option. Shape [unit, option].
         clusters: the base prompt of each unit, shape [unit]: signs flip for whole clusters.
         resamples, seed: how many permutations are drawn at most, and from which seed.
 
     Returns:
-        value: the largest mean difference, in the unit of the values; it is too high, because it was chosen for being the
-        largest. n: units or clusters. p: already corrected for the number of options.
+        value: the largest mean difference, in the unit of the values; it is biased upward, because it was chosen for
+            being the largest. n: units or clusters. p: already corrected for the number of options.
 
     Raises:
         WorkbenchError: not a table of finite numbers with at least two units and two options.
@@ -228,7 +228,7 @@ def _shuffles(x: np.ndarray, y: np.ndarray, resamples: int, rng: np.random.Gener
 
 
 def holm(p_values: inputs.Numbers) -> list[float]:
-    """Holm-adjusted p-values (Holm 1979): at most alpha of all families hold a false positive, whatever the dependence.
+    """Holm-adjusted p-values (Holm 1979), which control the family-wise error rate under any dependence.
 
     Args:
         p_values: one per test of the family. Shape [test]; may be empty.

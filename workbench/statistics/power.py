@@ -89,12 +89,12 @@ def power_mean(effect: float, sd: float, n: int, paired: bool = True, alpha: flo
 
 
 def needed_n(p_before: float, p_after: float, power: float = 0.8, alpha: float = 0.05, test: str = "fisher") -> int:
-    """Units per arm at which a two-sided test of two independent rates finds this difference with this power.
+    """Units per arm that a two-sided test of two independent rates needs to find this difference with this power.
 
-    By exact enumeration. Counts are whole, so with a few units more the power can dip by up to a percent.
+    By exact enumeration. Counts are discrete, so the power can drop by up to a percent with a few more units.
 
     Args:
-        test: "fisher", or "z" for the less cautious pooled z test.
+        test: "fisher", or "z" for the less conservative pooled z test.
 
     Raises:
         WorkbenchError: equal rates, or arguments outside 0 to 1.
@@ -116,7 +116,7 @@ def needed_n(p_before: float, p_after: float, power: float = 0.8, alpha: float =
 
 
 def needed_n_paired(gained: float, lost: float, power: float = 0.8, alpha: float = 0.05) -> int:
-    """Pairs at which the exact McNemar test finds these discordant shares with this power, by exact enumeration.
+    """Pairs that the exact McNemar test needs to find these discordant shares with this power, by exact enumeration.
 
     Args:
         gained: share of units that go from failure to success. Between 0 and 1.
@@ -136,7 +136,7 @@ def needed_n_paired(gained: float, lost: float, power: float = 0.8, alpha: float
 
 
 def needed_n_mean(effect: float, sd: float, paired: bool = True, power: float = 0.8, alpha: float = 0.05) -> int:
-    """Pairs, or units per group, at which the two-sided t test finds this difference of means with this power.
+    """Pairs, or units per group, that the two-sided t test needs to find this difference of means with this power.
 
     Args:
         effect, sd: in the unit of the values; ``sd`` is that of the differences when paired, else within each group.
@@ -169,7 +169,7 @@ def detectable(
         rise: False for a fall.
 
     Returns:
-        The difference of rates, positive; ``inf`` where not even a rate of 1 (or 0) would be found.
+        The difference of rates, positive; ``inf`` if even a rate of 1 (or 0) would not be found.
 
     Raises:
         WorkbenchError: arguments outside 0 to 1, or no units.
@@ -193,10 +193,10 @@ def detectable_paired(n: int, lost: float = 0.0, power: float = 0.8, alpha: floa
 
     Args:
         n: pairs.
-        lost: share of units that go from success to failure meanwhile; the more, the larger the net gain must be.
+        lost: share of units that go from success to failure. A larger share needs a larger net gain.
 
     Returns:
-        The net gain, a difference of rates; ``inf`` where even a gain of all other units would not be found.
+        The net gain, a difference of rates; ``inf`` if even a gain of all other units would not be found.
 
     Raises:
         WorkbenchError: arguments outside 0 to 1, or no pairs.

@@ -25,11 +25,12 @@ def spearman(
 
     Args:
         x, y: one value per layer, in the order of the layers. Shape [layer].
-        block: layers drawn together; by default the square root of their number, rounded. 1 for independent points.
+        block: number of layers resampled together; by default the rounded square root of the number of layers. 1 for
+            independent points.
         resamples, seed: of the bootstrap.
 
     Returns:
-        The correlation, from -1 to 1. n: the number of points, of which n / block are taken as independent.
+        The correlation, from -1 to 1. n: the number of points; n / block of them count as independent.
 
     Raises:
         WorkbenchError: fewer than four points, lengths that differ, NaN, or all values of one side equal.
@@ -61,14 +62,14 @@ def spearman_difference(
     resamples: int = 499,
     seed: int = 0,
 ) -> Estimate:
-    """How much more closely, in rank, an outcome goes with x than with y: ρ(x, outcome) - ρ(y, outcome).
+    """The difference of two rank correlations with an outcome: ρ(x, outcome) - ρ(y, outcome).
 
-    Both correlations are of the same points, so the interval resamples points (clusters, or blocks of neighbouring layers) and takes the
-    difference anew. A quantity that does not vary goes with nothing: its correlation counts as 0.
+    Both correlations use the same points, so the interval resamples points (clusters, or blocks of neighbouring
+    layers) and recomputes the difference. A quantity that does not vary counts as a correlation of 0.
 
     Args:
         x, y, outcome: one value per point. Shape [point].
-        clusters: of each point, e.g. the series it belongs to; by default each point is its own.
+        clusters: the cluster of each point, e.g. its series; by default each point is its own.
         block: neighbouring clusters drawn together; for layers, 3.
 
     Raises:
@@ -95,14 +96,15 @@ def auc(
 ) -> Estimate:
     """Area under the ROC curve: how often a positive scores above a negative, ties counting one half.
 
-    DeLong, DeLong and Clarke-Pearson (1988), with limits on the logit scale, which keeps them inside 0 to 1. Where the
-    classes do not overlap that variance is 0; then the limits are Newcombe's (2006, method 5), which are not.
+    DeLong, DeLong and Clarke-Pearson (1988), with limits on the logit scale, which keeps them inside 0 to 1. If the
+    classes do not overlap, that variance is 0. The limits are then Newcombe's (2006, method 5), which have a width
+    above 0.
 
     Args:
         scores: one per row, any unit; higher should mean positive. Shape [row].
         labels: True for the positive class. Shape [row].
-        clusters: the base prompt of each row, shape [row]; then the variance is that between clusters, which may hold rows of
-            both classes (Obuchowski 1997). By default each row is its own.
+        clusters: the base prompt of each row, shape [row]; the variance is then that between clusters, which may
+            contain rows of both classes (Obuchowski 1997). By default each row is its own.
 
     Returns:
         The area, from 0 to 1. n: all rows, or clusters.
@@ -137,15 +139,15 @@ def auc_permutation(
     resamples: int = 4999,
     seed: int = 0,
 ) -> Comparison:
-    """Whether two detectors of the same rows have different areas under the ROC curve: their ranks are exchanged, row by row.
+    """Test whether two detectors of the same rows have different AUCs, by exchanging their ranks row by row.
 
-    Venkatraman and Begg (1996), with the difference of areas as the statistic. Unlike DeLong's test it needs no variance, so that
-    it also compares detectors without a mistake.
+    Venkatraman and Begg (1996), with the difference of areas as the statistic. Unlike DeLong's test it needs no
+    variance, so it can also compare perfect detectors.
 
     Args:
-        scores_a, scores_b: of two detectors for each row, in units of their own. Shape [row].
+        scores_a, scores_b: the scores of two detectors for each row, each in its own unit. Shape [row].
         labels: True for the positive class. Shape [row].
-        resamples, seed: of the exchanges; the observed one counts among them.
+        resamples, seed: number and seed of the exchanges; the observed data counts as one of them.
 
     Returns:
         value: area of b minus area of a. n: rows. The p-value is two-sided.
@@ -177,7 +179,7 @@ def auc_standard_error(area: float, positives: int, negatives: int) -> float:
         positives, negatives: rows of each class.
 
     Returns:
-        In the unit of the area.
+        The standard error, in the unit of the area.
 
     Raises:
         WorkbenchError: an area outside 0 to 1, or an empty class.

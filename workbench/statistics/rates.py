@@ -13,7 +13,7 @@ _MOST_TABLES = 200_000  # exact tests enumerate at most so many tables
 
 
 def rate(successes: int, n: int, confidence: float = 0.95) -> Estimate:
-    """A proportion with its Wilson score interval (Wilson 1927), which stays inside [0, 1] and is honest at 0 and n.
+    """A proportion with its Wilson score interval (Wilson 1927), which stays inside [0, 1] and has a realistic width at 0 and n.
 
     Raises:
         WorkbenchError: not a count out of n.
@@ -75,13 +75,13 @@ def two_proportion_z(successes_a: int, n_a: int, successes_b: int, n_b: int) -> 
 
 
 def heterogeneity(successes: Sequence[int], n: Sequence[int] | int, exact: bool | None = None) -> Comparison:
-    """Whether several independent groups share one rate: identical conditions that were run more than once should.
+    """Test whether several independent groups share one rate, as repeated runs of one condition should.
 
     Args:
         successes, n: counts and denominators of the groups, shape [group]; one number for a common n.
         exact: True for the exact test of Freeman and Halton (1951), False for Pearson's chi-square; by default exact
-            where an expected count is below 5 (Cochran 1954). Beyond 200 000 tables the exact p-value comes from
-            9999 random tables of the same margins, seed 0.
+            where an expected count is below 5 (Cochran 1954). With more than 200 000 tables, the exact p-value comes
+            from 9999 random tables with the same margins, seed 0.
 
     Returns:
         value: the largest rate minus the smallest, between 0 and 1. n: all units together.
@@ -118,7 +118,7 @@ def heterogeneity(successes: Sequence[int], n: Sequence[int] | int, exact: bool 
 def trend(
     doses: Sequence[float], successes: Sequence[int], n: Sequence[int] | int, exact: bool | None = None
 ) -> Comparison:
-    """Cochran-Armitage test: whether a rate rises or falls along a dose (Cochran 1954, Armitage 1955).
+    """Cochran-Armitage test of whether a rate rises or falls with dose (Cochran 1954, Armitage 1955).
 
     Args:
         doses: the dose of each group, shape [group].
