@@ -446,11 +446,11 @@ def test_nothing_was_made_by_any_of_them(place, run):
             "error: no space left on device; make room, or choose another folder\n",
         ),
         (OSError(30, "Read-only file system", "/mnt/x"), 2, "error: /mnt/x: read-only file system\n"),
-        (OSError("a library's own"), 1, "error: OSError: a library's own (what happened is in "),
-        (ZeroDivisionError("division by zero"), 1, "error: ZeroDivisionError: division by zero (what happened is in "),
-        (RuntimeError("first\nsecond\nthird"), 1, "error: RuntimeError: first (what happened is in "),
-        (RuntimeError("\x1b[31mred\u202e"), 1, "error: RuntimeError: \\x1b[31mred\\u202e (what happened is in "),
-        (RuntimeError(), 1, "error: RuntimeError (what happened is in "),
+        (OSError("a library's own"), 1, "error: OSError: a library's own (the traceback is in "),
+        (ZeroDivisionError("division by zero"), 1, "error: ZeroDivisionError: division by zero (the traceback is in "),
+        (RuntimeError("first\nsecond\nthird"), 1, "error: RuntimeError: first (the traceback is in "),
+        (RuntimeError("\x1b[31mred\u202e"), 1, "error: RuntimeError: \\x1b[31mred\\u202e (the traceback is in "),
+        (RuntimeError(), 1, "error: RuntimeError (the traceback is in "),
         (RuntimeError("key sk-123456789 refused"), 1, "error: RuntimeError: key [redacted] refused (what"),
         (RecursionError("too deep"), 1, "error: RecursionError: too deep"),
         (MemoryError(), 1, "error: MemoryError"),
@@ -484,7 +484,7 @@ def test_without_a_place_for_a_log_there_is_still_a_line(run, monkeypatch, tmp_p
     monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "file"))
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "file"))
     monkeypatch.setattr("workbench.models.registry.base_of", lambda source: 1 / 0)
-    assert run("models")[::2] == (1, "error: ZeroDivisionError: division by zero (no log of it could be written)\n")
+    assert run("models")[::2] == (1, "error: ZeroDivisionError: division by zero (the traceback could not be saved)\n")
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def _place(text: str | Path) -> Path:
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise typer.BadParameter(
-                f"{text} is a link that leads to itself; give the name of a file or folder"
+                f"{text} is a link to itself; give the name of a file or folder"
             ) from error
     return Path(text)
 
@@ -79,7 +79,7 @@ app.add_typer(
 @app.command(rich_help_panel=START, epilog="Example: workbench fetch smollm2-refusal")
 def fetch(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Names of models; by default those that `make run` needs.")
+        list[str] | None, typer.Argument(help="Names of models; by default the ones that `make run` needs.")
     ] = None,
 ) -> None:
     """Download embedded models and convert them. Needs no account and no model hub."""
@@ -119,9 +119,9 @@ def models(as_json: AsJson = False) -> None:
 
 @app.command(rich_help_panel=START, epilog="Example: workbench doctor")
 def doctor(as_json: AsJson = False) -> None:
-    """Show versions, devices and models of this machine, what is missing, and how to get it. Loads no model.
+    """Show the versions, devices and models of this machine, what is missing, and how to install it. Loads no model.
 
-    Exit code 1: something that everything needs is missing.
+    Exit code 1: a requirement of every command is missing.
     """
     from workbench.claims.tables import in_columns
     from workbench.models.environment import examine
@@ -138,7 +138,7 @@ def check(
     model: Annotated[str, typer.Argument(help="A registry name, hub id or local folder.")],
     as_json: AsJson = False,
 ) -> None:
-    """Check that a model computes what plain transformers does, and that chats, padding and hooks are right."""
+    """Check that a model computes the same as plain transformers, and that chats, padding and hooks are right."""
     from workbench.models.checks import preflight, report
     from workbench.models.load import load
 
@@ -158,12 +158,12 @@ def explore(
     pairs: Annotated[
         str, typer.Option(help="A contrast set, or a .csv file with columns positive and negative.")
     ] = "refusal",
-    folder: Annotated[Path, typer.Option(parser=_place, help="Folder that the notebook goes to.")] = Path(
+    folder: Annotated[Path, typer.Option(parser=_place, help="Folder for the notebook.")] = Path(
         "runs/explore"
     ),
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
 ) -> None:
-    """Open JupyterLab at a notebook that is ready to run, to try a direction by hand."""
+    """Open JupyterLab with a notebook that is ready to run, to try a direction interactively."""
     from workbench.notebooks.execute import check_folder
     from workbench.notebooks.lab import open_lab, ready_notebook
 
@@ -177,21 +177,21 @@ def explore(
 def plan(
     model: Annotated[str, typer.Argument(help="A registry name, hub id or local folder.")],
     hardware: Annotated[
-        str, typer.Option(help="A GPU (h100, rtx-4090, …), or here: runs a few batches on this machine.")
+        str, typer.Option(help="A GPU (h100, rtx-4090, …), or `here` to time a few batches on this machine.")
     ],
     arms: Annotated[int, typer.Option(help="Conditions per prompt: layers × ratios × (1 + 2 × controls).")],
-    prompts: Annotated[str, typer.Option(help="A contrast set (refusal), a prompt set or a file.")] = "refusal",
+    prompts: Annotated[str, typer.Option(help="A contrast set (refusal), a prompt set, or a file.")] = "refusal",
     split: Annotated[str, typer.Option(help="Split of a contrast set: train, dev, test.")] = "test",
-    new: Annotated[int, typer.Option(help="New tokens per response, at most.")] = 48,
+    new: Annotated[int, typer.Option(help="The most new tokens per response.")] = 48,
     batch: Annotated[int, typer.Option(help="Rows per batch.")] = 256,
-    gpus: Annotated[int, typer.Option(help="How many devices.")] = 1,
+    gpus: Annotated[int, typer.Option(help="Number of devices.")] = 1,
     dtype: Annotated[
-        str | None, typer.Option(help="bfloat16, float32, …; by default as the model would be loaded.")
+        str | None, typer.Option(help="bfloat16, float32, …; by default the dtype that the model would be loaded in.")
     ] = None,
     on: Annotated[str, typer.Option(help="Steered tokens, e.g. all or 'prompt[-1] | response'.")] = "all",
     as_json: AsJson = False,
 ) -> None:
-    """Estimate rows, tokens, time and memory of a sweep, before spending anything (docs/planning.md)."""
+    """Estimate the rows, tokens, time and memory of a sweep before you run it (docs/planning.md)."""
     from workbench.models.prompt_files import CONTRASTS, pairs
     from workbench.models.prompt_files import prompts as prompt_set
 
@@ -219,10 +219,10 @@ def run(
         Optional[list[str]],  # noqa: UP045
         typer.Option("-p", "--parameter", help="KEY=VALUE; may be repeated."),
     ] = None,
-    runs: Annotated[Path, typer.Option(parser=_place, help="Folder that results go to.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(parser=_place, help="Folder for the results.")] = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
-    """Execute notebooks, and show where the results are and which verdicts were recorded."""
+    """Execute notebooks. Then show where the results are, and the recorded verdicts."""
     from workbench.claims.ledger import open as open_ledger
     from workbench.claims.tables import verdict_text
     from workbench.models.registry import resolve
@@ -266,7 +266,7 @@ def _texts(given: list[str]) -> dict[str, str]:
         if key in texts:
             raise WorkbenchError(f"parameter {key!r} is given twice; give each once")
         if option := _OPTION_OF.get(key):
-            raise WorkbenchError(f"parameter {text!r}: results are filed by it, so it is given with {option}")
+            raise WorkbenchError(f"parameter {text!r}: the results folder depends on it; give it with {option}")
         texts[key] = value
     return texts
 
@@ -280,20 +280,20 @@ def batch(
     plan: Annotated[
         str, typer.Argument(help="A plan: tour, quick, full, logged-models, or a file of your own (.toml).")
     ],
-    jobs: Annotated[Optional[int], typer.Option(help="How many notebooks run at a time; they share the CPUs.")] = None,  # noqa: UP045
+    jobs: Annotated[Optional[int], typer.Option(help="Number of notebooks to run at a time; they share the CPUs.")] = None,  # noqa: UP045
     on: Annotated[str, typer.Option(help="local for this machine, or ray for a cluster.")] = "local",
-    resume: Annotated[bool, typer.Option("--resume", help="Skip what ended well before and has not changed.")] = False,
-    only: Annotated[Optional[list[str]], typer.Option(help="A notebook, model or pattern; repeatable.")] = None,  # noqa: UP045
+    resume: Annotated[bool, typer.Option("--resume", help="Skip notebooks that succeeded before and have not changed.")] = False,
+    only: Annotated[Optional[list[str]], typer.Option(help="Run only this notebook, model or pattern; may be repeated.")] = None,  # noqa: UP045
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Run nothing; say what would run and for how long.")
+        bool, typer.Option("--dry-run", help="Run nothing; show what would run, and for how long.")
     ] = False,
     notebooks: Annotated[Path, typer.Option(parser=_place, help="Folder of notebooks.")] = Path("notebooks"),
-    runs: Annotated[Path, typer.Option(parser=_place, help="Folder that results go to.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(parser=_place, help="Folder for the results.")] = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
-    """Execute the notebooks of a plan, on its models and with its parameters. A failure stops no other notebook.
+    """Execute the notebooks of a plan, on its models and with its parameters. If one fails, the others still run.
 
-    Keeps executed notebooks, logs, results and timings. Exit code 1: notebooks failed. Exit code 2: the plan is wrong.
+    Keeps executed notebooks, logs, results and timings. Exit code 1: a notebook failed. Exit code 2: the plan is invalid.
     """
     from workbench.notebooks.batch.plan import read_plan
     from workbench.notebooks.batch.run import agenda, check_place, run, summary
@@ -322,14 +322,14 @@ def report(
     runs: Annotated[Path, typer.Option(parser=_place, help="Folder of results.")] = Path("runs"),
     out: Annotated[
         Path | None,
-        typer.Option(parser=_place, help="Folder that the report goes to; by default RUNS/report."),
+        typer.Option(parser=_place, help="Folder for the report; by default RUNS/report."),
     ] = None,
     notebooks: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(parser=_place, help="Folder of notebooks, by default notebooks if it is there."),
+        typer.Option(parser=_place, help="Folder of notebooks; by default `notebooks`, if it exists."),
     ] = None,
 ) -> None:
-    """Write the report: pages of the ledger, its claims, notebooks and models. They open without a network."""
+    """Write the report: pages for the ledger, claims, notebooks and models. They open without a network."""
     from workbench.claims.ledger import open as open_ledger
     from workbench.claims.tables import verdict_text
     from workbench.notebooks.report.write import build
@@ -352,23 +352,23 @@ def audit(
     ] = None,
     format: Annotated[str, typer.Option(help="table, json or md.")] = "table",
     as_json: AsJson = False,
-    fail_on: Annotated[str, typer.Option(help="Exit code 1 from this grade on: error, slip, weak or note.")] = "",
+    fail_on: Annotated[str, typer.Option(help="Exit with code 1 if a finding has this grade or a more severe one: error, slip, weak or note.")] = "",
     html: Annotated[
         Path | None,
-        typer.Option(parser=_place, help="Write the log as a page with the findings in its margin."),
+        typer.Option(parser=_place, help="Write a page of the log with the findings in its margin."),
     ] = None,
     draft: Annotated[
         Path | None,
-        typer.Option(parser=_place, help="Write a claims file of what was read, to be edited."),
+        typer.Option(parser=_place, help="Write a draft of a claims file from the log, for you to edit."),
     ] = None,
     unread: Annotated[bool, typer.Option("--unread", help="Show what could not be read.")] = False,
     checks: Annotated[bool, typer.Option("--checks", help="List the checks that a claims file may name.")] = False,
 ) -> None:
     """Audit a log as it is, or the logged numbers of claims. Runs no model and needs no network.
 
-    docs/auditing.md has the rules, data/claims/README.md the format of a claims file.
+    docs/auditing.md lists the rules. data/claims/README.md describes the format of a claims file.
 
-    Exit code 1: a finding is at least as grave as --fail-on. Exit code 2: a file is broken.
+    Exit code 1: a finding is at least as severe as --fail-on. Exit code 2: a file is broken.
     """
     from workbench.claims.audits.kinds import described, table_of_checks
     from workbench.claims.rules.finding import GRADES
@@ -444,7 +444,7 @@ def _audit_claims(targets: list[str], format: str, fail_on: str) -> bool:
         for target, found in unasked.items():
             if found:
                 told = {"claim": "", "verdict": found[0].grade, "parts": {}, "findings": [asdict(f) for f in found]}
-                rows.append({"title": "Numbers that are checked unasked", "log": target, **told})
+                rows.append({"title": "Findings of the rules for logs", "log": target, **told})
         _say(True, rows, "")
         return reached
     for one, audited in audits if targets else []:
@@ -452,7 +452,7 @@ def _audit_claims(targets: list[str], format: str, fail_on: str) -> bool:
     for target in targets:
         _say_what_is_open(target)
         if impossible := unasked.get(target):
-            typer.echo("unasked:\n" + "\n".join(f"  {f}" for f in impossible) + "\n")
+            typer.echo("also found by the rules for logs:\n" + "\n".join(f"  {f}" for f in impossible) + "\n")
     if len(audits) != 1:
         typer.echo(summary([(c.id, c.title, a) for c, a in audits]))
     return reached
@@ -487,7 +487,7 @@ def _audit_logs(
     if draft:
         from workbench.claims.log_draft import write_draft
 
-        said(f"claims file  {write_draft(log, draft)}, to be edited; then workbench audit {draft}")
+        said(f"claims file  {write_draft(log, draft)}, a draft for you to edit; then run: workbench audit {draft}")
     return bool(fail_on) and audited.reaches(fail_on)
 
 
@@ -501,10 +501,10 @@ def _say_what_is_open(target: str) -> None:
 @new_app.command("claim", epilog='Example: workbench new claim P1 --title "Adding the direction doubles refusals"')
 def new_claim(
     identity: Annotated[str, typer.Argument(metavar="ID", help="Id of the claim, e.g. P1.")],
-    folder: Annotated[Path, typer.Option(parser=_place, help="Folder that the files go to.")] = Path("claims"),
+    folder: Annotated[Path, typer.Option(parser=_place, help="Folder for the files.")] = Path("claims"),
     title: Annotated[str, typer.Option(help="Title of the claim; by default its id.")] = "",
 ) -> None:
-    """Write a claims file and a notebook for you to fill in. Overwrites nothing."""
+    """Write a claims file and a notebook for you to fill in. Existing files are not overwritten."""
     from workbench.claims.new_claim import new_claim as write
     from workbench.claims.new_claim import open_places
 
@@ -518,26 +518,26 @@ def new_claim(
 @app.command(rich_help_panel=RESULTS, epilog="Example: workbench ledger --format md")
 def ledger(
     file: Annotated[
-        Path | None, typer.Argument(parser=_place, help="A file that --export wrote, instead of the folder.")
+        Path | None, typer.Argument(parser=_place, help="A file written by --export, instead of the folder.")
     ] = None,
     format: Annotated[str, typer.Option(help="table, md or json.")] = "table",
     as_json: AsJson = False,
     path: Annotated[Path, typer.Option(parser=_place, help="Folder of the ledger.")] = Path("runs/ledger"),
     recheck: Annotated[
-        bool, typer.Option("--recheck", help="Compute every verdict again from its stored rows.")
+        bool, typer.Option("--recheck", help="Recompute every verdict from its stored rows.")
     ] = False,
     export: Annotated[
         Path | None,
         typer.Option(
             parser=_place,
             metavar="PATH",
-            help="Write everything into one file that another machine can recheck; no texts.",
+            help="Write the ledger to one file that another machine can recheck. It has no generated text.",
         ),
     ] = None,
 ) -> None:
-    """List all logged claims: what their audits say, and the latest verdict of each model, published or your own. Runs no model.
+    """List all claims with their audits and the latest verdict per model, published or your own. Runs no model.
 
-    Exit code 1: --recheck found a verdict that does not come out as recorded.
+    Exit code 1: --recheck found a verdict that differs from the recorded one.
     """
     from workbench.claims.ledger import export as export_ledger
     from workbench.claims.ledger import open as open_ledger
@@ -549,7 +549,7 @@ def ledger(
         raise unknown("format", format, FORMATS)
     opened = open_exported(file) if file else open_ledger(path, published=True)
     if export:
-        typer.echo(f"{export_ledger(opened, export)}; anybody checks it with: workbench ledger --recheck {export}")
+        typer.echo(f"{export_ledger(opened, export)}; to recheck it elsewhere: workbench ledger --recheck {export}")
         return
     if not recheck:
         typer.echo(FORMATS[format](opened.records()))
@@ -567,7 +567,7 @@ def register(
     path: Annotated[Path, typer.Option(parser=_place, help="Folder of the ledger.")] = Path("runs/ledger"),
     as_json: AsJson = False,
 ) -> None:
-    """Record criterion and checks of claims, with hash and time, before they are run. A registration never changes."""
+    """Record the criterion and checks of claims, with hash and time, before the run. A registration never changes."""
     from workbench.claims.files import claim, read_claims
     from workbench.claims.ledger import open as open_ledger
     from workbench.claims.registrations import register as fix
@@ -576,7 +576,7 @@ def register(
     claims = [one for t in targets for one in (read_claims(t) if t.endswith(".toml") else (claim(t),))]
     fixed = fix(claims, path)
     lines = [f"{one.claim}  {one.time}  {one.hash}" for one in fixed]
-    advice = "\nThe times are of this machine's clock. Put the hashes where others can see when they appeared: a commit, a message."
+    advice = "\nThe times are from this machine's clock. Publish the hashes where others can see when they appeared: a commit, a message."
     _say(as_json, [asdict(one) for one in fixed], "\n".join([*lines, advice]))
 
 
@@ -649,8 +649,8 @@ def _unforeseen(error: Exception) -> str:
             path.write_text(text, encoding="utf-8", errors="backslashreplace")
         except OSError:
             continue
-        return f"{said[:400]} (what happened is in {path})"
-    return f"{said[:400]} (no log of it could be written)"
+        return f"{said[:400]} (the traceback is in {path})"
+    return f"{said[:400]} (the traceback could not be saved)"
 
 
 if __name__ == "__main__":
