@@ -33,9 +33,7 @@ def _place(text: str | Path) -> Path:
         Path(text).stat()
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise typer.BadParameter(
-                f"{text} is a link to itself; give the name of a file or folder"
-            ) from error
+            raise typer.BadParameter(f"{text} is a link to itself; give the name of a file or folder") from error
     return Path(text)
 
 
@@ -158,9 +156,7 @@ def explore(
     pairs: Annotated[
         str, typer.Option(help="A contrast set, or a .csv file with columns positive and negative.")
     ] = "refusal",
-    folder: Annotated[Path, typer.Option(parser=_place, help="Folder for the notebook.")] = Path(
-        "runs/explore"
-    ),
+    folder: Annotated[Path, typer.Option(parser=_place, help="Folder for the notebook.")] = Path("runs/explore"),
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
 ) -> None:
     """Open JupyterLab with a notebook that is ready to run, to try a direction interactively."""
@@ -280,10 +276,12 @@ def batch(
     plan: Annotated[
         str, typer.Argument(help="A plan: tour, quick, full, logged-models, or a file of your own (.toml).")
     ],
-    jobs: Annotated[Optional[int], typer.Option(help="Number of notebooks to run at a time; they share the CPUs.")] = None,  # noqa: UP045
+    jobs: Annotated[Optional[int], typer.Option(help="Number of notebooks to run at a time.")] = None,  # noqa: UP045
     on: Annotated[str, typer.Option(help="local for this machine, or ray for a cluster.")] = "local",
-    resume: Annotated[bool, typer.Option("--resume", help="Skip notebooks that succeeded before and have not changed.")] = False,
-    only: Annotated[Optional[list[str]], typer.Option(help="Run only this notebook, model or pattern; may be repeated.")] = None,  # noqa: UP045
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Skip notebooks that succeeded before and have not changed.")
+    ] = False,
+    only: Annotated[Optional[list[str]], typer.Option(help="A notebook, model or pattern; repeatable.")] = None,  # noqa: UP045
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Run nothing; show what would run, and for how long.")
     ] = False,
@@ -352,7 +350,12 @@ def audit(
     ] = None,
     format: Annotated[str, typer.Option(help="table, json or md.")] = "table",
     as_json: AsJson = False,
-    fail_on: Annotated[str, typer.Option(help="Exit with code 1 if a finding has this grade or a more severe one: error, slip, weak or note.")] = "",
+    fail_on: Annotated[
+        str,
+        typer.Option(
+            help="Exit with code 1 if a finding has this grade or a more severe one: error, slip, weak or note."
+        ),
+    ] = "",
     html: Annotated[
         Path | None,
         typer.Option(parser=_place, help="Write a page of the log with the findings in its margin."),
@@ -523,9 +526,7 @@ def ledger(
     format: Annotated[str, typer.Option(help="table, md or json.")] = "table",
     as_json: AsJson = False,
     path: Annotated[Path, typer.Option(parser=_place, help="Folder of the ledger.")] = Path("runs/ledger"),
-    recheck: Annotated[
-        bool, typer.Option("--recheck", help="Recompute every verdict from its stored rows.")
-    ] = False,
+    recheck: Annotated[bool, typer.Option("--recheck", help="Recompute every verdict from its stored rows.")] = False,
     export: Annotated[
         Path | None,
         typer.Option(
