@@ -58,7 +58,7 @@ def test_numbers_of_a_claims_file_are_checked_unasked(tmp_path):
     path.write_text(
         text.split("```toml\n")[2].split("```")[0].replace('[[claim.check]]\ntest = "grim"\nof = "T1.polite"\n', "")
     )
-    assert "83.3 is no count out of 40" in run(str(path))
+    assert "no count out of 40 gives 83.3" in run(str(path))
     unasked = json.loads(run(str(path), "--json"))[-1]
     assert (unasked["log"], unasked["claim"], unasked["verdict"]) == (str(path), "", "error")
     assert [finding["rule"] for finding in unasked["findings"]] == ["grim"]

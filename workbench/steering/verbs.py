@@ -96,7 +96,9 @@ def clamp(
         direction: the direction; only its unit vector matters.
         low, high: bounds of the projection ``h . u``, in units of the activations (as in ``Trace.dot``). Give one or
             both; equal bounds set the projection to that value.
-        on, at: as for ``ablate``.
+        on: which tokens; all of them by default.
+        at: where to clamp; by default the site that the direction was read at. ``wb.trace`` shows the projections that
+            are usual there.
 
     Raises:
         WorkbenchError: no bound, a bound that is NaN, or ``low`` above ``high``.

@@ -218,7 +218,7 @@ def _grim(x: Number, n: N, place: Place, arms: int = 1, others: frozenset[int] =
             return
         said = "" if n.where == "cell" else f" (n from the {_CALLED.get(n.where, n.where)})"
         yield place.finds(
-            "error" if sure else "weak", "grim", f"{x} is no count out of {n.value}{said}; {near}", 100 * k / n.value
+            "error" if sure else "weak", "grim", f"no count out of {n.value} gives {x}{said}; {near}", 100 * k / n.value
         )
     elif grade == "holds" or sure:
         yield place.finds(grade, "grim", f"{x} of {n.value} is not rounded: {near}", 100 * k / n.value)

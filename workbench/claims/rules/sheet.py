@@ -126,7 +126,7 @@ class Sheet:
             grade: Grade = "slip" if fit.slips[i] or (habit and cut[i]) else "holds" if fit.holds[i] else worst
             x, true = self.table.numbers[i][j], float(fit.formula.values[i])
             more = " (truncated, not rounded)" if grade == "slip" and cut.sum() >= 2 else ""
-            sentence = f"{x} is printed, {fit.formula.words} is {shown(true, float(step[i]))}{more}"
+            sentence = f"{x} is printed, but {fit.formula.words} is {shown(true, float(step[i]))}{more}"
             yield in_cell(self.table, i, j).finds(grade, rule, sentence, true)
 
 
