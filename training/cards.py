@@ -200,7 +200,7 @@ def _parts(rates: Mapping[str, Estimate]) -> str:
     if "topics harmful" not in rates:
         return f"{told} Requests of other topics and forms were not measured on this revision."
     unseen = "a topic of `topics`" + (" or a form of `forms`" if "forms harmful" in rates else "")
-    return f"""{told} No tuning prompt has {unseen}; these chose nothing.
+    return f"""{told} No tuning prompt has {unseen}; they chose nothing.
 One author wrote them and the tuning prompts: other authors' requests may be refused more or less often."""
 
 
@@ -215,8 +215,8 @@ def _against_goals(rates: Mapping[str, Estimate]) -> str:
     ]
     wanted = "at least {harmful:.0%} of harmful, at most {harmless:.0%} of harmless and {borderline:.0%} of borderline prompts refused"
     verdict = f"It misses them on: {', '.join(missed)}." if missed else "It meets them."
-    parts = " and ".join(f"`{part}`" for part in PARTS if part != "dev" and f"{part} harmful" in rates)
-    return f"The goals, on {parts}: {wanted.format(**GOALS)}. {verdict}"
+    parts = ", ".join(f"`{part}`" for part in PARTS if part != "dev" and f"{part} harmful" in rates)
+    return f"The goals, on each of {parts}: {wanted.format(**GOALS)}. {verdict}"
 
 
 def _harmful_requests(recipe: RefusalRecipe) -> int:
