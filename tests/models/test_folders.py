@@ -243,8 +243,8 @@ def test_a_mistyped_folder_is_not_asked_for_at_a_hub(tmp_path, monkeypatch):
 
 def test_a_model_folder_of_nearly_that_name_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("my-model").mkdir()
-    Path("my-model/config.json").write_text("{}")
+    (tmp_path / "my-model").mkdir()
+    (tmp_path / "my-model" / "config.json").write_text("{}")
     with pytest.raises(wb.WorkbenchError, match="unknown model 'my-modl'; did you mean 'my-model'"):
         wb.load("my-modl")
 
