@@ -116,7 +116,7 @@ def test_a_new_claim_says_what_to_do_next_and_the_audit_what_is_left(tmp_path, r
     assert f"workbench run {folder}/01_p1.ipynb --profile smoke" in said
     audited = run("audit", f"{folder}/P1.toml")
     assert "P1 Politeness" in audited
-    assert "P1.toml still says FILL IN in line 6, 7, " in audited
+    assert "P1.toml still says FILL IN in lines 6, 7, " in audited
     assert "nothing is overwritten" in run("new", "claim", "P1", "--folder", folder, code=2)
 
 

@@ -204,7 +204,7 @@ MENDABLE = [
     ("plan smollm2-refusal --hardware h100 --arms 1 --prompts empty", "empty"),
     ("plan smollm2-refusal --hardware h100 --arms 1 --on 'prompt['", "prompt["),
     # run: notebooks
-    ("run missing.ipynb", "no notebook missing.ipynb"),
+    ("run missing.ipynb", "no notebook missing.ipynb; . has "),
     ("run ''", ""),
     ("run empty", "holds no numbered notebooks"),
     ("run file", "expected a file that ends in .ipynb"),

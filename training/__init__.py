@@ -1,6 +1,6 @@
 """Makes the bundled adapters of data/models/; the package does not need it, only their makers do.
 
-What is asked, and which file answers:
+Questions, and the files that answer them:
     which base, data, seeds and goals?           recipes  RECIPES, NARROW_RECIPES
     how is an adapter fitted?                    fit      fit, fit_answers, fit_preferences
     a model that refuses?                        refusal  train_refusal

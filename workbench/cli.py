@@ -498,7 +498,9 @@ def _say_what_is_open(target: str) -> None:
     from workbench.claims.new_claim import open_places
 
     if target.endswith(".toml") and (places := open_places(target)):
-        typer.echo(f"{target} still says FILL IN in line {', '.join(map(str, places))}\n")
+        typer.echo(
+            f"{target} still says FILL IN in {'lines' if len(places) > 1 else 'line'} {', '.join(map(str, places))}\n"
+        )
 
 
 @new_app.command("claim", epilog='Example: workbench new claim P1 --title "Adding the direction doubles refusals"')
@@ -514,6 +516,7 @@ def new_claim(
     made = write(identity, folder, title)
     typer.echo(f"claims file  {made.claims}, with {len(open_places(made.claims))} places to fill in")
     typer.echo(f"notebook     {made.notebook}\n")
+    typer.echo("Fill in the claims file, then the notebook. Both run already:")
     typer.echo(f"workbench audit {made.claims}")
     typer.echo(f"workbench run {made.notebook} --profile smoke --model smollm2-refusal   # or a folder, or a hub id")
 

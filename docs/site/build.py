@@ -104,7 +104,7 @@ def _entry(name: str, path: str) -> str:
 def _table_of(room: str) -> str:
     """What a room is, as its package says."""
     said = ast.get_docstring(ast.parse((ROOT / "workbench" / room / "__init__.py").read_text(encoding="utf-8"))) or ""
-    return said.partition("What is asked")[0].strip()
+    return said.partition("Questions, and the files")[0].strip()
 
 
 def on_config(config):

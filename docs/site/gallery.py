@@ -36,7 +36,7 @@ def read(name: str) -> pd.DataFrame:
 
 
 @plot(
-    "Projection on the refusal direction at every token, of one harmless prompt: unsteered, and with the direction added."
+    "Projection on the refusal direction at every token of one harmless prompt, unsteered and with the direction added."
 )
 def trajectory():
     return wb.figures.trajectory(read("trace"), layer=18)
@@ -58,7 +58,7 @@ def attention():
     return wb.figures.attention(stored["patterns"], stored["tokens"])
 
 
-@plot("Refusals along signed doses, on harmful and on harmless prompts, with control directions in grey.")
+@plot("Refusals by signed dose, on harmful and on harmless prompts, with control directions in grey.")
 def dose_response():
     return wb.figures.dose_response(read("doses"))
 
@@ -74,7 +74,7 @@ def lines():
     return wb.figures.lines(read("separation"), title="Separation of held-out prompts by layer")
 
 
-@plot("Directions of five layers, judged on each other's layers: absolute cosine.")
+@plot("Absolute cosine between the directions of five layers.")
 def matrices():
     return wb.figures.matrices(read("cosines"), title="Absolute cosine of the directions of five layers", chance=0.0)
 
@@ -85,18 +85,19 @@ def attribution():
 
 
 @plot(
-    "How far the stream of a harmless request moves the direction when it takes the place of a harmful one's, by layer and token."
+    "Activation patching by layer and token: how much the projection changes when the stream of a harmful request is replaced "
+    "by that of a harmless one."
 )
 def patching():
     return wb.figures.patching(read("patching"))
 
 
-@plot("What each layer would say at the last tokens of a harmless prompt.")
+@plot("Logit lens: what each layer predicts at the last tokens of a harmless prompt.")
 def lens():
     return wb.figures.lens(read_lens())
 
 
-@plot("Every logged claim, with the value that its log gives. Verdicts of your own runs appear beside them.")
+@plot("Every logged claim, with the value in its log. Verdicts of your own runs appear beside them.")
 def forest():
     with tempfile.TemporaryDirectory() as empty:
         return wb.figures.forest(wb.ledger.open(empty))

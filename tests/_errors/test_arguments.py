@@ -98,6 +98,13 @@ def test_an_error_that_no_argument_explains_stays_what_it_is():
         wb.add(nonsense=3)
 
 
+def test_a_misspelt_argument_is_told_the_name_it_is_close_to():
+    with pytest.raises(wb.WorkbenchError, match=r"grid\(\) has no argument ratio=; did you mean ratios=\?"):
+        wb.grid(None, ratio=0.3)
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        wb.add(None, ratio=0.3, rato=0.3)  # the name it is close to is given already
+
+
 def test_the_python_error_is_kept_as_the_cause():
     with pytest.raises(wb.WorkbenchError) as raised:
         wb.cosines(5)

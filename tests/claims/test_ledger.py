@@ -122,7 +122,10 @@ def test_gates_measured_elsewhere_count_too(tmp_path):
     gate = wb.Gate("G2 hook", False, "+d lowers the margin")
     verdict = record("S3.2", found(), gates=[gate], path=tmp_path)
     assert verdict.outcome == "inconclusive"
-    assert verdict.reasons == ("Gate failed: G2 hook (+d lowers the margin).", "Without that it would be reproduced.")
+    assert verdict.reasons == (
+        "Gate failed: G2 hook (+d lowers the margin).",
+        "Without this failure the verdict would be reproduced.",
+    )
     assert wb.ledger.open(tmp_path).recheck()["agrees"].all()
 
 
@@ -359,7 +362,7 @@ def test_all_claims_have_a_place_and_the_latest_verdict_of_each_model_counts(tmp
         text = FORMATS[name](ledger.records())
         assert "reproduced (on another model)" in text
         assert text.count("not run") == 46 + parts.sum() + 1  # and the totals
-        assert f"47 claims and {parts.sum()} parts judged apart" in text
+        assert f"47 claims and {parts.sum()} separate parts" in text
     assert FORMATS["md"](ledger.records()).splitlines()[1] == "| --- | --- | --- | --- | --- | --- |"
 
 

@@ -121,7 +121,7 @@ def test_a_gate_that_failed_or_was_not_measured_leaves_what_it_cannot_have_cause
     verdict = outcome(DECIDED["reproduced"], passed=passed)
     if gate != "G8":
         assert "found" in verdict.reasons[0] if measured else "required and not measured" in verdict.reasons[0]
-        assert "Without that it would be reproduced." in verdict.reasons
+        assert "Without this failure the verdict would be reproduced." in verdict.reasons
 
 
 def test_power_is_told_of_what_is_inconclusive_only():
@@ -180,7 +180,7 @@ def test_too_few_units_are_no_replication():
     claim = wb.claim("S3.2")
     counted = replace(claim, criterion=replace(claim.criterion, counts="models", at_least=6))
     few = decide(counted, gates(), Estimate(0.9, 0.8, 1.0, 5, "m"), 0.001, True)
-    assert (few.outcome, few.reasons) == ("not run", ("It takes 6 models; there are 5.",))
+    assert (few.outcome, few.reasons) == ("not run", ("The claim needs 6 models; there are 5.",))
     assert decide(counted, gates(), Estimate(0.9, 0.8, 1.0, 6, "m"), 0.001, True).outcome == "reproduced"
 
 

@@ -241,6 +241,14 @@ def test_a_mistyped_folder_is_not_asked_for_at_a_hub(tmp_path, monkeypatch):
         resolve("notes.txt")
 
 
+def test_a_model_folder_of_nearly_that_name_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my-model").mkdir()
+    (tmp_path / "my-model" / "config.json").write_text("{}")
+    with pytest.raises(wb.WorkbenchError, match="unknown model 'my-modl'; did you mean 'my-model'"):
+        wb.load("my-modl")
+
+
 def test_two_folders_of_one_name_have_two_labels(tmp_path):
     names = [tmp_path / run / "checkpoint-100" for run in "ab"]
     for name in names:

@@ -1,7 +1,7 @@
 """What a user is told: the one exception of the workbench, and "did you mean …?".
 
 =========================================================  ==================================
-what is asked                                              which file answers
+question                                                   which file answers
 =========================================================  ==================================
 what a message may hold: no secret, no control character   ``redaction``
 which argument of a failed call is wrong                   ``arguments``

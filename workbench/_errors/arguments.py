@@ -10,6 +10,7 @@ import inspect
 import sys
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from functools import cache, update_wrapper
 from importlib import import_module
 from itertools import islice
@@ -117,14 +118,15 @@ def find_slip(
 ) -> WorkbenchError | None:
     """The first argument of a call that explains why it failed, as an error; None where none does.
 
-    That is one that does not fit its annotation, a frame without a column that was looked for, or a path that the system refused.
+    That is a name close to one that the function has, an argument that does not fit its annotation, a frame without a column that
+    was looked for, or a path that the system refused.
     """
     signature = inspect.signature(function)
+    called = function.__qualname__.removesuffix(".__init__")
     try:
         bound = signature.bind(*given, **named)
     except TypeError:  # one too many, or one that is missing: Python says so itself
-        return None
-    called = function.__qualname__.removesuffix(".__init__")
+        return _misspelt(called, signature, named)
     for name, value in bound.arguments.items():
         parameter = signature.parameters[name]
         hint = _hint(function, parameter.annotation)
@@ -140,6 +142,16 @@ def find_slip(
             return WorkbenchError(f"{called}(): {name} lacks a column that is read: {error.args[0]}; it has {there}")
         if isinstance(error, OSError) and isinstance(value, str | Path) and str(error.filename).startswith(str(value)):
             return WorkbenchError(f"{called}(): {name}={_shown(str(value))}: {error.strerror}: {error.filename}")
+    return None
+
+
+def _misspelt(called: str, signature: inspect.Signature, named: Mapping[str, Any]) -> WorkbenchError | None:
+    """An argument by a name that the function does not have, where it has one like it."""
+    free = [name for name in signature.parameters if name not in named and name != "self"]
+    for name in named:
+        near = [] if name in signature.parameters else get_close_matches(name, free, n=1, cutoff=0.75)
+        if near:
+            return WorkbenchError(f"{called}() has no argument {name}=; did you mean {near[0]}=?")
     return None
 
 

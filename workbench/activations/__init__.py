@@ -1,7 +1,7 @@
 """From contrast sets to directions: activations collected in one pass, methods that make a vector of them, and
 how well it tells held-out texts apart.
 
-What is asked, and which file answers:
+Questions, and the files that answer them:
     which activations do texts have?             collect  means, contrast, gather
     how are they kept on disk?                   on_disk  Shelf
     which method makes a vector of two classes?  methods  METHODS, mean_diff, probe, …

@@ -2,7 +2,7 @@
 
 Nothing here loads a model.
 
-What is asked, and which file answers:
+Questions, and the files that answer them:
     what is a claim, and by which rule is it judged?  claim            Claim, Criterion
     how are claims read from files?                   files            logged_claims, claim, read_claims
     what are logged numbers?                          printed_numbers  Table, Cell, Fact

@@ -75,10 +75,9 @@ def totals(records: Sequence[Mapping]) -> str:
     counts = Counter(outcome.partition(" (")[0] for _, _, _, outcome, *_ in _lines(counted))
     parts = sum(len(record.get("parts", ())) for record in records)
     shared = len(records) - len(counted)
-    also = f" and {parts} parts judged apart" * bool(parts) + f", {shared} of them by the rows of another" * bool(
-        shared
-    )
-    check = " A check is arithmetic on one's own rows, and no verdict." if counts["check"] else ""
+    uses = f" ({shared} {'uses' if shared == 1 else 'use'} the rows of another claim)" if shared else ""
+    also = (f" and {parts} separate parts" if parts else "") + uses
+    check = " A check is arithmetic on the rows of its own run, not a verdict." if counts["check"] else ""
     return f"{len(records)} claims{also}: {', '.join(f'{n} {name}' for name, n in counts.most_common())}.{check}"
 
 

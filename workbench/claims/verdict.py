@@ -246,7 +246,7 @@ def decide(
     if criterion.arithmetic:
         return _check(claim, measured, on_analogue)
     if effect.n < criterion.at_least:
-        few = f"It takes {criterion.at_least} {criterion.counts}; there are {effect.n}."
+        few = f"The claim needs {criterion.at_least} {criterion.counts}; there are {effect.n}."
         return Verdict(claim.id, "not run", effect, p, (few,), on_analogue, measured.gates)
     outcome, reasons = _gated(criterion, measured)
     if outcome in NEGATIVE and by_log is not None and read_numbers(criterion, by_log)[0] == "reproduced":
@@ -268,7 +268,7 @@ def check_p(claim: Claim, criterion: Criterion, p: float) -> None:
 def _check(claim: Claim, measured: Measured, on_analogue: bool) -> Verdict:
     """Arithmetic on one's own rows says nothing of the log, whatever comes out."""
     outcome, reason = read_numbers(claim.criterion, measured)  # type: ignore[arg-type]
-    said = f"{'It holds' if outcome == 'reproduced' else 'It does not hold'}: arithmetic on one's own rows. {reason}"
+    said = f"{'It holds' if outcome == 'reproduced' else 'It does not hold'}: arithmetic on the rows of its own run. {reason}"
     return Verdict(claim.id, "check", measured.effect, measured.p, (said,), on_analogue, measured.gates)
 
 
@@ -288,7 +288,7 @@ def _gated(criterion: Criterion, measured: Measured) -> tuple[str, tuple[str, ..
             weaker = outcome == "opposite" and "not reproduced" in stands
             outcome = "not reproduced" if weaker else "inconclusive"
     if outcome != decided and outcome == "inconclusive":
-        return outcome, (*told, f"Without that it would be {decided}.")
+        return outcome, (*told, f"Without this failure the verdict would be {decided}.")
     return outcome, (reason + power * (outcome == "inconclusive"), *told)
 
 
@@ -308,13 +308,13 @@ def read_numbers(criterion: Criterion, measured: Measured) -> tuple[str, str]:
             return "reproduced", f"The interval lies within the limit of {least:.3g}."
         if effect.low > least or effect.high < low:
             return "not reproduced", f"The interval lies beyond the limit of {least:.3g}."
-        return "inconclusive", f"The interval reaches over the limit of {least:.3g}, or the direction does not hold."
+        return "inconclusive", f"The interval includes the limit of {least:.3g}, or the direction does not hold."
     if criterion.form == "level":
         if measured.direction_holds and effect.value >= least - _ROUNDING and effect.low > least / 2:
             return "reproduced", f"The share is at least {least:.3g}, and its interval lies above half of that."
         if effect.high < least:
             return "not reproduced", f"The interval lies below {least:.3g}."
-        return "inconclusive", f"The interval holds {least:.3g}, or the direction does not hold."
+        return "inconclusive", f"The interval includes {least:.3g}, or the direction does not hold."
     significant = measured.p < ALPHA
     if effect.high < 0 and significant:
         return "opposite", "The interval lies below 0: the opposite of what is claimed."
@@ -328,8 +328,11 @@ def read_numbers(criterion: Criterion, measured: Measured) -> tuple[str, str]:
     if effect.high < least and criterion.form == "effect":
         return "not reproduced", f"The interval does not reach the minimum effect of {least:.2f}."
     if effect.low > 0:
-        why = "the direction does not hold" if significant else "it is not significant once all tests are counted"
+        why = "the direction does not hold" if significant else "it is not significant after correction for all tests"
         return "inconclusive", f"The interval lies above 0, but {why}."
     if criterion.form == "sign":
-        return "inconclusive", "The interval holds 0, or the opposite is not significant once all tests are counted."
-    return "inconclusive", f"The interval holds both no effect and the minimum effect of {least:.2f}."
+        return (
+            "inconclusive",
+            "The interval includes 0, or the opposite is not significant after correction for all tests.",
+        )
+    return "inconclusive", f"The interval includes both no effect and the minimum effect of {least:.2f}."

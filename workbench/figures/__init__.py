@@ -1,6 +1,6 @@
 """Frames in, figures out: interactive, colour-blind safe, with titles that say what is seen.
 
-What is asked, and which file answers:
+Questions, and the files that answer them:
     projections token by token?  trajectories   trajectory
     layer × token?               heatmaps       heatmap
     coloured text?               strips         tokens

@@ -1,7 +1,7 @@
 """Text written and read again, steered per row: the batch engine, its cache and schedule, completions and their
 store, traces token by token.
 
-What is asked, and which file answers:
+Questions, and the files that answer them:
     how is a Steer put on a running model?        steer_hooks      steered, Applied
     which rows run together, and in which order?  schedule         place_rows, read_together
     how are keys and values cached?               kv_cache         PreallocatedCache

@@ -2,7 +2,7 @@
 
 Thin over TransformerLens' ideas and held to its numbers: chats and tokens by what they are, controls and intervals are ours.
 
-What is asked, and which file answers:
+Questions, and the files that answer them:
     which components write a direction, or the logits of a refusal?  attribute        attribute
     which activations carry an effect from prompt to prompt?         patch            patch
     how large are these effects, over pairs?                         effects          patch_effects, screen_agreement

@@ -1,7 +1,7 @@
 """A model and what goes into it: its name, files and weights, chats and prompts as tokens, and the hooks at its
 sites.
 
-What is asked, and which file answers:
+Questions, and the files that answer them:
     which models are known by name?                   registry      SOURCES, resolve
     how do embedded weights get here?                 fetch         fetch, offline
     which sentences mean alike?                       sentences    embed, fetch_sentences

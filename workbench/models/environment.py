@@ -143,7 +143,9 @@ def _extras() -> list[Part]:
         Part("extras", "ray", *_optional(ray, "several machines", install.format("ray"))),
         Part("extras", "kaleido", *_optional(kaleido, "figures as SVG, PNG and PDF", install.format("pictures"))),
         Part("extras", "browser", *_optional(browser, "the same figures", "apt-get install chromium")),
-        Part("extras", "vllm", *_optional(vllm, "engine='vllm'", "an environment of its own: docs/engines.md")),
+        Part(
+            "extras", "vllm", *_optional(vllm, "engine='vllm'", "install it in a separate environment: docs/engines.md")
+        ),
     ]
 
 

@@ -201,7 +201,20 @@ def resolve(name: str) -> Source | Path:
                 "folder", name, [f"{parts[0]}/{own}" for own in sorted(there)], "; it was not asked for at a hub"
             )
         return Hub(name, name, "main", "given by id; not pinned")
-    raise unknown("model", name, SOURCES, "; a hub id looks like 'owner/name', and a local folder must exist")
+    raise unknown(
+        "model",
+        name,
+        [*_folders_beside(path), *SOURCES],
+        "; a hub id looks like 'owner/name', and a local folder must exist",
+    )
+
+
+def _folders_beside(path: Path) -> list[str]:
+    """The model folders where this one would be, as they would be typed."""
+    try:
+        return sorted(str(path.parent / p.parent.name) for p in path.parent.glob("*/config.json"))
+    except (OSError, ValueError):
+        return []
 
 
 def logged_source(name: str) -> Hub | None:

@@ -3,7 +3,7 @@ them.
 
 The only room where the model wing and the evidence wing meet.
 
-What is asked, and which file answers:
+Questions, and the files that answer them:
     how is one notebook executed?    execute      execute, find
     which parameters has every one?  options      NotebookOptions
     is the setup fit for a verdict?  setup_gates  setup_gates, scorer_gate, disjoint_gate

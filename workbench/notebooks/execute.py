@@ -134,7 +134,8 @@ def find(target: str | Path) -> list[Path]:
             raise WorkbenchError(f"{path} holds no numbered notebooks (expected e.g. 01_sign_inversion.ipynb)")
         return notebooks
     if not path.is_file():
-        raise WorkbenchError(f"no notebook {path}; try e.g. notebooks/01_sign_inversion.ipynb")
+        there = sorted(str(p) for p in path.parent.glob("*.ipynb")) if path.parent.is_dir() else []
+        raise WorkbenchError(f"no notebook {path}; {path.parent} has {', '.join(there) or 'no notebooks'}")
     if path.suffix != ".ipynb":
         raise WorkbenchError(f"{path} is no notebook: expected a file that ends in .ipynb")
     return [path]

@@ -18,7 +18,8 @@ _CELLS = (
     (
         "markdown",
         "# Explore `{model}`\n\n"
-        "Run both cells with Shift+Enter. Then move a slider, type a prompt, or click a token of an answer. The last box holds the code.",
+        "Choose *Run > Run All Cells*. Then type a prompt, move a slider, or click a token of an answer. "
+        "The last box holds the code of what you see.",
     ),
     (
         "code",
@@ -27,7 +28,7 @@ _CELLS = (
     ),
     (
         "code",
-        "# several directions go by name, e.g.\n"
+        "# to try several directions, pass them by name, e.g.\n"
         '# more = wb.extract(model, wb.pairs("optimism").train, at=wb.resid_post.all)\n'
         '# wb.explore(model, {{"refusal": ds, "optimism": more}})\n'
         "wb.explore(model, ds)",

@@ -1,6 +1,6 @@
 """What a response is: from its text, from a model that reads it again, or from a judge.
 
-What is asked, and which file answers:
+Questions, and the files that answer them:
     refusal, compliance, off topic or collapse?                   labels       refusal; languages: unreadable; topics: off_topic
     does the response answer the prompt?                          relevance    relevance
     would the model open with a refusal?                          margins      refusal_margin (no generation)

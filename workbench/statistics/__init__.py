@@ -3,7 +3,7 @@
 Every function takes plain numbers or arrays and returns plain numbers or small frozen results that print as a sentence.
 scipy and statsmodels are imported when a function is called.
 
-What is asked, and which file answers:
+Questions, and the files that answer them:
     one rate, several rates, a rate along a dose?             rates         rate, fisher, heterogeneity, trend
     one mean, any number from clustered rows?                 means         mean, bootstrap, cohens_d, p_from_interval
     the same units under two conditions, many tests at once?  paired_tests  mcnemar, paired_difference, permutation, holm

@@ -3,7 +3,7 @@
 
 Nothing here runs a model.
 
-What is asked, and which file answers:
+Questions, and the files that answer them:
     at which place in a layer?                 sites            resid_post, attn_out, …, Site
     on which tokens of a chat?                 positions        ALL, PROMPT, RESPONSE, Positions
     along which vector, and where is it from?  directions       Direction, Directions

@@ -1,7 +1,7 @@
 """The experiment: prompts × arms, generated, stored and scored once; on one machine or many; and what that will
 cost beforehand.
 
-What is asked, and which file answers:
+Questions, and the files that answer them:
     which rows does an experiment have?  rows      sweep_rows, generate_missing, Decoding
     how do I run one?                    sweep     sweep, outcomes
     which layer and dose?                search    steering_search, dose_effects; what do arms change: paired_changes

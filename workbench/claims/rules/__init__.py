@@ -1,6 +1,6 @@
 """The rules that run unasked over a log as it is: each says with a grade what cannot be, or cannot carry what is said.
 
-What is asked, and which file answers:
+Questions, and the files that answer them:
     what is a rule, a finding, its place?               finding          Rule, LogFinding, Family, Place
     what are rows and columns called?                   row_names        stems, roles, settings_key
     how many units stand behind a number?               units            n_of_cell, n_of_number, Count

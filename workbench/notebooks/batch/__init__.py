@@ -1,6 +1,6 @@
 """Batches: a matrix of notebooks, models and parameters, executed with papermill, resumed where it stopped.
 
-What is asked, and which file answers:
+Questions, and the files that answer them:
     what is to run?                               plan            read_plan, BatchPlan, Execution
     how does it run, and what is said meanwhile?  run             agenda, run, summary
     what runs one notebook?                       process         execute_apart

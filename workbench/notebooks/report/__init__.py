@@ -1,6 +1,6 @@
 """The report: a static site of the ledger, the executed notebooks, the models and the environment.
 
-What is asked, and which file answers:
+Questions, and the files that answer them:
     which pages are there?                write     build
     how is an executed notebook shown?    books
     how is a report that is there replaced?  own_folder
