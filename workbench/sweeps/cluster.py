@@ -162,6 +162,7 @@ class _ShippedModel:
     config: Any
     generation_config: Any
     weights: dict[str, torch.Tensor]
+    buffers: dict[str, torch.Tensor]  # the rotary frequencies too, which stay in float32 in a model of 16 bits
     tokenizer: Any
     dtype: torch.dtype
     template: Mapping[str, Any]
@@ -169,12 +170,17 @@ class _ShippedModel:
     @classmethod
     def of(cls, model: Model) -> "_ShippedModel":
         hf = model.hf
-        weights = {name: tensor.cpu() for name, tensor in hf.state_dict().items()}
-        return cls(type(hf), hf.config, hf.generation_config, weights, model.tokenizer, model.dtype, model.template)
+        weights, buffers = (
+            {name: x.cpu() for name, x in some} for some in (hf.state_dict().items(), hf.named_buffers())
+        )
+        parts = (hf.config, hf.generation_config, weights, buffers, model.tokenizer, model.dtype, model.template)
+        return cls(type(hf), *parts)
 
     def unpack(self, name: str, revision: str, device: str | None = None) -> Model:
         hf = self.kind(copy.deepcopy(self.config)).to(self.dtype)
         hf.load_state_dict(self.weights)
+        for name, buffer in hf.named_buffers():
+            buffer.data = self.buffers[name].clone()
         hf.generation_config = self.generation_config
         place = device or ("cuda" if torch.cuda.is_available() else "cpu")
         return from_modules(hf.to(place), self.tokenizer, name, revision, self.template)
@@ -243,7 +249,7 @@ def join_cluster() -> Iterator[Any]:
     try:
         import ray
     except ImportError as error:
-        raise WorkbenchError("on='ray' needs Ray: pip install 'workbench[ray]'") from error
+        raise WorkbenchError("on='ray' needs Ray: pip install '.[ray]' in the checkout") from error
     ours = not ray.is_initialized()
     if ours:
         ray.init(include_dashboard=False, log_to_driver=False)
