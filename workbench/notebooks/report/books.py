@@ -13,7 +13,7 @@ from typing import Any
 import nbformat
 
 from workbench._errors import WorkbenchError
-from workbench._errors.redaction import redact, show_controls
+from workbench._errors.redaction import show_controls
 from workbench._files import content_key
 from workbench.notebooks.batch.plan import OWN
 from workbench.notebooks.execute import read_notebook
@@ -131,7 +131,7 @@ def body(book: Book, withheld: "Withheld") -> str:
     exporter = HTMLExporter(
         template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True, exclude_anchor_links=True
     )
-    return redact(shown.with_figures(sanitise(exporter.from_notebook_node(read)[0])))
+    return shown.with_figures(sanitise(exporter.from_notebook_node(read)[0]))
 
 
 def _is_result(output: Any) -> bool:
