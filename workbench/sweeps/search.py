@@ -25,7 +25,7 @@ from workbench.statistics.results import Estimate
 from workbench.steering.arms import BASELINE, Arm, grid
 from workbench.steering.directions import Direction
 from workbench.steering.positions import ALL, Positions
-from workbench.steering.steer import number
+from workbench.steering.steer import Steer, number
 from workbench.steering.verbs import add
 from workbench.sweeps.sweep import sweep
 
@@ -242,8 +242,7 @@ def steering_search(
         dev: a few prompts, e.g. ``pairs.dev.negative.take(16)``: all are used for every dose.
         test: prompts for the one number that is reported; none may be among ``dev``. None: only choose, and report nothing.
         score: what steering is to raise, e.g. ``wb.refusal`` or a judge.
-        label: for scores that give labels, the one that
-            counts, e.g. "refusal"; the effect is then a difference of shares.
+        label: for scores that give labels, the one that counts, e.g. "refusal"; the effect is then a difference of shares.
         sign: 1 adds the direction, -1 subtracts it.
         against: dev prompts on which the score should not rise: what it rises there is taken off the effect, on dev prompts only.
         floor: least mean coherence, 0 to 1 (log 002 asks for 70 of 100); None is nine tenths of the unsteered model's.
@@ -274,20 +273,12 @@ def steering_search(
     _check(rehearsal, final, sign, smallest, largest, doses)
     if floor is not None:
         number(floor, "floor")
-    if not directions:
-        raise WorkbenchError("no directions to search; give one, or one per layer")
     check_model(model)
-    for one in directions:
-        check(add(one, ratio=smallest, on=on), model)
-    if len(layers := [one.site.layer for one in directions]) != len(set(layers)):
-        raise WorkbenchError(f"directions of the layers {layers}: expected one direction per layer")
+    _check_directions(model, [add(one, ratio=smallest, on=on) for one in directions])
     if score is refusal and label not in LABELS:
-        raise (
-            WorkbenchError("refusal gives labels; say which one counts, e.g. label='refusal'")
-            if label is None
-            else unknown("label", label, LABELS)
-        )
-
+        if label is None:
+            raise WorkbenchError("refusal gives labels; say which one counts, e.g. label='refusal'")
+        raise unknown("label", label, LABELS)
     named = (score.name, label, fluent.name)
 
     def write(sets: dict[str, Prompts], arms: Sequence[Arm]) -> "pd.DataFrame":
@@ -367,6 +358,15 @@ def _check(dev: Prompts, test: Prompts | None, sign: int, smallest: float, large
             f"sign={sign}, smallest={smallest:g}, largest={largest:g}, doses={doses}: expected 1 or -1, 0 < smallest < "
             "largest, and at least one dose"
         )
+
+
+def _check_directions(model: Model, steers: Sequence[Steer]) -> None:
+    if not steers:
+        raise WorkbenchError("no directions to search; give one, or one per layer")
+    for steer in steers:
+        check(steer, model)
+    if len(layers := [steer.edits[0].site.layer for steer in steers]) != len(set(layers)):
+        raise WorkbenchError(f"directions of the layers {layers}: expected one direction per layer")
 
 
 def _best(tried: Sequence[Trial], floor: float) -> Trial | None:
