@@ -74,7 +74,7 @@ def _place_lines(
     differ = abs(gap.mean()) > 1e-9 * max(1.0, float(np.abs(ends.to_numpy()).max()))
     effects, estimates = (_by_place(part, column, by, ends.index) for column in ("effect", "estimate"))
     for (key, values), (_, guesses) in zip(effects.iterrows(), estimates.iterrows(), strict=True):
-        line = dict(zip(by, key, strict=True)) | {"n": k} | dict.fromkeys(_NUMBERS, np.nan)  # type: ignore[call-overload]
+        line = dict(zip(by, key, strict=True)) | {"n": k} | dict.fromkeys(_NUMBERS, np.nan)
         if values.notna().all():
             line |= _effect(values.to_numpy(), counts, tail)
             line |= _share(values.to_numpy(), gap, counts, tail) if differ else {}
