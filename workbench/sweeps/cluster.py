@@ -17,7 +17,7 @@ import torch
 from workbench._errors import WorkbenchError
 from workbench.generation.memory import Room
 from workbench.generation.vllm_engine import VLLM
-from workbench.models.load import from_modules, load
+from workbench.models.load import EXACT, from_modules, load
 from workbench.models.model import Loading, Model
 from workbench.sweeps.rows import Decoding, Job, complete_rows
 
@@ -177,13 +177,16 @@ class _ShippedModel:
         return cls(type(hf), *parts)
 
     def unpack(self, name: str, revision: str, device: str | None = None) -> Model:
-        hf = self.kind(copy.deepcopy(self.config)).to(self.dtype)
+        config = copy.deepcopy(self.config)
+        if config._attn_implementation == EXACT:  # not known here yet: ``from_modules`` chooses it anew
+            config._attn_implementation = "eager"
+        hf = self.kind(config).to(self.dtype)
         hf.load_state_dict(self.weights)
-        for name, buffer in hf.named_buffers():
-            buffer.data = self.buffers[name].clone()
+        for place, buffer in hf.named_buffers():
+            buffer.data = self.buffers[place].clone()
         hf.generation_config = self.generation_config
-        place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        return from_modules(hf.to(place), self.tokenizer, name, revision, self.template)
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        return from_modules(hf.to(device), self.tokenizer, name, revision, self.template)
 
 
 class _Worker:
