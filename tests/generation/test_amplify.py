@@ -5,7 +5,8 @@ import pytest
 import torch
 
 import workbench as wb
-from tests.families import PROMPTS
+from tests.families import PROMPTS, tiny_model
+from workbench.generation.amplify import _amplified
 
 BASELINE = "hello please be brief"
 
@@ -67,6 +68,30 @@ def test_logits_are_linear_in_alpha_but_where_the_log_skips(tiny64):
     np.testing.assert_array_equal(by_row, [*logits[0.5][:5], logits[0][5]])
 
 
+def test_logits_behind_texts_of_several_lengths_are_those_of_each_alone(tiny64):
+    written = [tuple(range(7, 7 + n)) for n in (1, 5, 2, 4, 3, 1)]
+    together = wb.amplified_logits(tiny64, PROMPTS, BASELINE, 1.5, written=written)
+    alone = [
+        wb.amplified_logits(tiny64, [prompt], BASELINE, 1.5, written=[said])[0]
+        for prompt, said in zip(PROMPTS, written, strict=True)
+    ]
+    np.testing.assert_allclose(together, alone, atol=1e-9)
+
+
+def test_a_model_in_16_bits_does_not_round_what_is_amplified(monkeypatch):
+    alphas, results = set(), set()
+
+    def seen(target, baseline, alpha):
+        amplified = _amplified(target, baseline, alpha)
+        alphas.update(alpha.flatten().tolist())
+        results.add(amplified.dtype)
+        return amplified
+
+    monkeypatch.setattr("workbench.generation.amplify._amplified", seen)
+    wb.amplify(tiny_model("llama", "bfloat16"), PROMPTS[:2], BASELINE, 0.3, max_new_tokens=2)
+    assert (alphas, results) == ({0.3}, {torch.float64})
+
+
 def test_harmful_requests_stay_hidden(llama):
     prompts = wb.pairs("refusal").dev.positive[:2]
     out = wb.amplify(llama, prompts, BASELINE, 1.5, max_new_tokens=3)
@@ -89,3 +114,9 @@ def test_bad_input_is_refused(llama):
         wb.amplify(llama, PROMPTS, BASELINE, 1, top=0)
     with pytest.raises(wb.WorkbenchError, match="top=5, every_step=False"):
         wb.amplify(llama, PROMPTS, BASELINE, 1, every_step=False, top=5)
+    with pytest.raises(wb.WorkbenchError, match="batch_size=0: expected a whole number, at least 1"):
+        wb.amplify(llama, PROMPTS, BASELINE, 1, batch_size=0)
+    with pytest.raises(wb.WorkbenchError, match="max_new_tokens=0: expected a whole number, at least 1"):
+        wb.amplify(llama, PROMPTS, BASELINE, 1, max_new_tokens=0)
+    with pytest.raises(wb.WorkbenchError, match=r"expected a loaded model, e.g. wb.load\('llama'\)"):
+        wb.amplified_logits("llama", PROMPTS, BASELINE, 1)

@@ -313,6 +313,13 @@ def test_a_row_that_fails_leaves_its_neighbours_as_they_are(tiny64):
         assert tokens[2][-1] == FAILED or tokens[2][-1] in tiny64.stop_ids
 
 
+def test_chats_go_on_behind_responses_of_several_lengths(llama):
+    chats = llama.encode(PROMPTS[:3]).followed_by([(7,), (8, 9, 10, 11), ()])
+    together = continue_tokens(llama, chats, [wb.Steer()] * 3, 6, progress=False)
+    alone = [continue_tokens(llama, chats.take([row]), [wb.Steer()], 6, progress=False) for row in range(3)]
+    assert together == [tokens for (tokens,) in alone]
+
+
 #: what reads a model without writing anything
 READERS = {
     "refusal_margin": lambda m, s: wb.refusal_margin(m, PROMPTS[:2], s),

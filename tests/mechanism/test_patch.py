@@ -1,6 +1,9 @@
 """Patching: the numbers of TransformerLens and of hand-written hooks, tokens by what they are, planted circuits found."""
 
+import tracemalloc
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -254,9 +257,33 @@ def test_what_cannot_be_patched_is_refused_before_any_pass(llama, monkeypatch, a
         wb.patch(llama, pairs, **arguments)
 
 
-def test_effects_are_means_over_pairs_with_intervals():
-    import pandas as pd
+def test_a_control_within_a_side_keeps_conversations():
+    said = [("user", "hello"), ("assistant", "hello ."), ("user", "write a song")]
+    pairs = wb.Pairs(["steal"] * 2, [wb.Prompt(messages=said, base="b"), "bake"])
+    control = wb.within_side(pairs)
+    assert control.negative[0].turns == tuple(said) == control.positive[1].turns
+    assert {prompt.base for prompt in control.negative} == {""}
 
+
+def test_means_of_many_heads_take_no_more_than_their_rows():
+    layers, heads, pairs = 20, 20, 2
+    places = [(f"L{layer}H{head}", layer, head) for layer in range(layers) for head in range(heads)]
+    lines = [
+        ("pairs", f"p{i}", "denoise", *place, "prompt[-1]", 1.0, 3.0, 2.0 + i, 1.0 + i, 0.0)
+        for place in places
+        for i in range(pairs)
+    ]
+    rows = pd.DataFrame(lines, columns=list(wb.patch.__globals__["COLUMNS"]))
+    wb.patch_effects(rows[:2])  # imports what it needs
+    tracemalloc.start()
+    effects = wb.patch_effects(rows, resamples=50)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert effects["component"].tolist() == [name for name, *_ in places]
+    assert peak < 5e6  # bytes; the product of all components, layers and heads would take five times as much
+
+
+def test_effects_are_means_over_pairs_with_intervals():
     lines = [
         ("pairs", f"p{i}", "denoise", "L0H0", 0, 0, "prompt[-1]", 1.0, 3.0, 1.0 + e, e, e)
         for i, e in enumerate((1, 2, 0.5, 1.5))

@@ -217,6 +217,13 @@ def test_a_prompt_brings_its_system_prompt_along(tiny):
         tiny.encode(INSTRUCTED.positive, system="be brief")
 
 
+def test_borderline_prompts_are_prompts_like_the_others():
+    pairs = wb.Pairs(["steal"], ["bake"], [wb.Prompt("hello", system="be brief")])
+    assert pairs.borderline.texts == ["hello"]
+    assert pairs.system_in_user().borderline.texts == ["be brief\n\nhello"]
+    assert INSTRUCTED.system_in_user().borderline is None
+
+
 def test_a_direction_from_instructions_is_one_of_system_prompts(llama):
     """Both sides share their texts, so all of the direction, and of the record of its prompts, is in the system prompts."""
     d = wb.extract(llama, INSTRUCTED, at=wb.resid_post(1))

@@ -17,9 +17,10 @@ from typer.testing import CliRunner
 
 import workbench as wb
 from tests.books import MARK, PARAMETERS, executions, write
+from workbench._files import package_folder
 from workbench.cli import app
 from workbench.models.registry import SOURCES
-from workbench.notebooks.batch.journal import Ended, Journal, content_key, estimate
+from workbench.notebooks.batch.journal import Ended, Journal, code_files, content_key, estimate
 from workbench.notebooks.batch.plan import Execution, logged_models, read_plan, shipped
 from workbench.notebooks.batch.process import threads_each
 from workbench.notebooks.batch.run import agenda, run, summary
@@ -316,6 +317,12 @@ def test_the_key_holds_all_that_a_result_depends_on(tmp_path, monkeypatch, tiny_
     ruled = content_key(cell)
     (tmp_path / "P1.toml").write_text("minimum_effect = 0.3")
     assert len({key, ruled, content_key(cell)}) == 3
+
+
+def test_what_notebooks_compute_with_is_in_the_key_and_what_shows_results_is_not():
+    files = {path.relative_to(package_folder()).as_posix() for path in code_files()}
+    assert {"notebooks/options.py", "notebooks/setup_gates.py", "generation/engine.py"} <= files
+    assert not {"notebooks/widgets.py", "notebooks/report/write.py", "figures/pages.py", "cli.py"} & files
 
 
 def test_what_never_ran_here_takes_as_long_as_where_it_was_measured_or_says_what_is_missing(folder):

@@ -124,6 +124,13 @@ def test_widgets_change_what_is_shown_and_mistakes_are_said(llama, ds):
     assert "application/vnd.jupyter.widget-view+json" in seen._repr_mimebundle_()
 
 
+def test_a_dose_beyond_1_is_the_dose_that_is_explored(llama, ds):
+    with pytest.warns(UserWarning, match="a dose above 1"):
+        seen = explore(llama, ds, prompt=PROMPTS[0], ratio=-1.5, max_new_tokens=2)
+    assert seen.setting.ratio == -1.5
+    assert "ratio=-1.5" in seen.code
+
+
 def test_text_is_never_read_as_markup(llama, ds):
     seen = explore(llama, ds, prompt="<img src=x onerror=alert(1)>", max_new_tokens=4)
     assert "<img" not in "".join(part.value for name, part in seen._parts.items() if name != "figure")

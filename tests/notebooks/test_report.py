@@ -418,13 +418,20 @@ def test_even_unsanitised_outputs_do_not_run(tmp_path, chromium, monkeypatch):
     page.close()
 
 
-def test_a_key_that_a_notebook_prints_is_on_no_page(tmp_path, monkeypatch):
+def test_a_key_that_a_notebook_prints_or_fails_with_is_on_no_page(tmp_path, monkeypatch):
     monkeypatch.setenv("MY_TOKEN", "correct horse")
-    build(executed(tmp_path, {"text/plain": "hf_abcdefghijklmnopqrst, correct horse, sk-learn"}))
-    page = (tmp_path / "runs/report/notebooks/01_a.m.smoke.html").read_text()
-    assert "hf_abc" not in page
-    assert "correct horse" not in page
-    assert "sk-learn" in page
+    runs = executed(tmp_path, {"text/plain": "hf_abcdefghijklmnopqrst, correct horse, sk-learn"})
+    (path,) = runs.glob("*/*/*.ipynb")
+    book = nbformat.read(path, 4)
+    book.metadata["papermill"]["exception"] = True
+    book.cells[1].outputs.append(nbformat.v4.new_output("error", ename="ValueError", evalue="Bearer correct horse"))
+    nbformat.write(book, path)
+    build(runs)
+    pages = {page.name: page.read_text() for page in (runs / "report").rglob("*.html")}
+    assert not [name for name, text in pages.items() if "hf_abc" in text or "correct horse" in text]
+    assert "sk-learn" in pages["01_a.m.smoke.html"]
+    assert "cell 1, ValueError: Bearer [redacted]" in pages["01_a.m.smoke.html"]
+    assert NotebookFailed("cell 2 failed", 2, "ValueError: correct horse").error == "ValueError: [redacted]"
 
 
 def test_a_profile_in_an_executed_notebook_leads_nowhere(tmp_path):

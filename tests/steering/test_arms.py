@@ -2,6 +2,7 @@
 
 from itertools import product
 
+import numpy as np
 import pytest
 
 import workbench as wb
@@ -93,6 +94,11 @@ def test_covariant_controls_have_the_covariance_of_the_activations(llama):
 def test_doses_between_hundredths_keep_their_names_apart(ds):
     names = [arm.name for arm in wb.grid(ds[1], ratios=[0.101, 0.104, 0.1])]
     assert names == ["direction L1 +0.101", "direction L1 +0.104", "direction L1 +0.10"]
+
+
+def test_axes_may_be_arrays(ds):
+    arms = wb.grid(ds, ratios=np.array([0.1, 0.2]), layers=np.arange(2))
+    assert [arm.name for arm in arms] == [arm.name for arm in wb.grid(ds, ratios=[0.1, 0.2], layers=[0, 1])]
 
 
 def test_what_does_not_go_together_is_refused(llama, ds):

@@ -9,10 +9,11 @@ import pandas as pd
 import psutil
 import pytest
 import torch
+from transformers import AttentionInterface, AttentionMaskInterface, AutoTokenizer, LlamaForCausalLM
 
 import workbench as wb
-from tests.families import PROMPTS, tiny_model
-from workbench.models.load import load
+from tests.families import PROMPTS, saved_model, tiny_model
+from workbench.models.load import EXACT, from_modules, load
 from workbench.scoring.scores import Score
 from workbench.steering.arms import BASELINE
 from workbench.sweeps.cluster import Ray, _load_again, _ShippedModel, choose_cluster
@@ -58,7 +59,7 @@ def test_places_have_names(llama, tmp_path, monkeypatch):
     with pytest.raises(wb.WorkbenchError, match="expected 'local', 'ray'"):
         wb.sweep(llama, PROMPTS, [BASELINE], [LENGTH], tmp_path, on="slurm")
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(wb.WorkbenchError, match=r"pip install 'workbench\[ray\]'"):
+    with pytest.raises(wb.WorkbenchError, match=r"pip install '\.\[ray\]' in the checkout"):
         wb.sweep(llama, PROMPTS, [BASELINE], [LENGTH], tmp_path, on="ray")
 
 
@@ -68,8 +69,33 @@ def test_a_model_in_memory_is_the_same_after_the_journey(tiny):
     with torch.no_grad():
         ours, theirs = (m.hf(input_ids=ids, attention_mask=mask).logits for m in (tiny, sent))
     assert torch.equal(ours, theirs)
+    assert (sent.name, sent.revision) == (tiny.name, tiny.revision)
     assert sent.stop_ids == tiny.stop_ids
     assert sent.encode(PROMPTS) == tiny.encode(PROMPTS)
+
+
+def test_a_model_in_16_bits_keeps_its_rotary_frequencies_on_the_journey(tmp_path):
+    saved_model("llama", tmp_path)
+    module = LlamaForCausalLM.from_pretrained(tmp_path, dtype=torch.bfloat16)
+    ours = from_modules(module, AutoTokenizer.from_pretrained(tmp_path), "mine")
+    theirs = pickle.loads(pickle.dumps(_ShippedModel.of(ours))).unpack(ours.name, ours.revision)
+    sent = dict(theirs.hf.named_buffers())
+    assert {buffer.dtype for name, buffer in sent.items() if name.endswith("inv_freq")} == {torch.float32}
+    for name, buffer in ours.hf.named_buffers():
+        assert torch.equal(buffer, sent[name]), name
+
+
+def test_exact_attention_is_chosen_anew_after_the_journey(monkeypatch):
+    ours = tiny_model("gemma2", "float64")
+    sent = pickle.dumps(_ShippedModel.of(ours))
+    for known in (AttentionInterface, AttentionMaskInterface):
+        monkeypatch.delitem(known._global_mapping, EXACT)  # as in a new process
+    theirs = pickle.loads(sent).unpack(ours.name, ours.revision)
+    ids, mask = ours.encode(PROMPTS).padded()
+    with torch.no_grad():
+        logits = [model.hf(input_ids=ids, attention_mask=mask).logits for model in (ours, theirs)]
+    assert torch.equal(*logits)
+    assert theirs.hf.config._attn_implementation == EXACT
 
 
 def test_a_loaded_model_says_how_to_load_it_again(tmp_path):

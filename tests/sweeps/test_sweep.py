@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -148,6 +149,15 @@ def test_scores_are_kept_by_version_and_a_new_version_scores_the_stored_text(lla
     doubled = Score("length", 2, lambda text: 2 * len(text))
     changed = wb.sweep(llama, SETS, arms, [doubled], tmp_path, max_new_tokens=4)
     assert (changed["value"] == 2 * first["value"]).all()
+
+
+def test_a_score_may_be_a_number_of_numpy_or_torch(llama, tmp_path):
+    scores = [Score("mean", 1, lambda text: np.float32(len(text))), Score("n", 1, lambda text: torch.tensor(len(text)))]
+    first, again = (
+        wb.sweep(llama, SETS, [wb.BASELINE], scores, tmp_path, max_new_tokens=4, show_text=True) for _ in range(2)
+    )
+    assert again.equals(first)
+    assert first["value"].tolist() == first["text"].map(len).tolist()
 
 
 def test_sampled_rows_are_rows_of_their_own(llama, ds, tmp_path):

@@ -110,7 +110,7 @@ def extract(
         )
         for side, label in ((pairs.positive, "positive"), (pairs.negative, "negative"))
     )
-    content = prompts_hash(pairs, reads_response(positions))
+    content, revision = prompts_hash(pairs, reads_response(positions)), known_revision(model)
 
     def direction(site: Site) -> Direction:
         ours, theirs = positive[site], negative[site]
@@ -122,7 +122,7 @@ def extract(
             how = f"{name} cleaned({', '.join(map(str, dimensions))})"
         vector = _vector(name, function, ours, theirs, kept)
         norm = (ours.norm * n + theirs.norm * m) / (n + m)
-        return Direction(vector, site, model.name, known_revision(model), how, positions, content, n, m, norm)
+        return Direction(vector, site, model.name, revision, how, positions, content, n, m, norm)
 
     sites = _differing(sites, {site: (positive[site].mean, negative[site].mean) for site in sites}, positions)
     quick = function is mean_diff or len(sites) < 4

@@ -16,7 +16,7 @@ from workbench._errors import WorkbenchError
 from workbench.generation.completions import Completions, complete, refuse_nan
 from workbench.generation.engine import Batch, Writer, first_logits, mark_failed, read_shared
 from workbench.generation.generate import continue_tokens
-from workbench.generation.steer_hooks import alone
+from workbench.generation.steer_hooks import alone, check_model, check_sizes
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Prompt, Prompts, as_prompts
 from workbench.steering.steer import Steer
@@ -50,8 +50,8 @@ def amplify(
         Completions of the targets; ``decoding`` describes the amplification.
 
     Raises:
-        WorkbenchError: no prompts, a number of baselines or alphas that does not match, an alpha that is not finite, or a
-            ``top`` below 1 or without ``every_step``.
+        WorkbenchError: no prompts, a number of baselines or alphas that does not match, an alpha that is not finite, a size
+            below 1, or a ``top`` below 1 or without ``every_step``.
 
     >>> amplify(model, ["how do i pick a lock"], "how do i bake bread", alpha=1.5, max_new_tokens=4).decoding
     'greedy, logits amplified by 1.5 at every step'
@@ -62,6 +62,8 @@ def amplify(
     >>> none.token_ids == wb.generate(model, ["write a song"], max_new_tokens=4).token_ids
     True
     """
+    check_model(model)
+    check_sizes(max_new_tokens=max_new_tokens, batch_size=batch_size)
     if top is not None and (top < 1 or not every_step):
         raise WorkbenchError(f"top={top}, every_step={every_step}; expected at least 1 token, amplified at every step")
     targets, against = _encoded(model, prompts, baseline)
@@ -100,7 +102,7 @@ def _write_pairs(
     pairs = Encoded(("",) * len(both), both, targets.pad_id)
     order = range(len(both))
     batch = Batch.of(model, pairs, order, [Steer()] * len(both), pairs.lengths, new, watched=False)
-    dose = torch.tensor([alphas[row] for row in chosen], dtype=model.dtype, device=model.device)[:, None]
+    dose = torch.tensor([alphas[row] for row in chosen], dtype=torch.float64, device=model.device)[:, None]
 
     def choose(logits: torch.Tensor, rows: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
         target, baseline = logits.chunk(2)
@@ -108,9 +110,8 @@ def _write_pairs(
         if top is not None:
             shown = target.topk(min(top, target.shape[-1])).indices
             amplified = torch.full_like(amplified, -math.inf).scatter(-1, shown, amplified.gather(-1, shown))
-        return mark_failed(amplified.argmax(-1), target + baseline).repeat(
-            2
-        )  # both of a pair, so that they stay in step
+        token = mark_failed(amplified.argmax(-1), target + baseline)
+        return token.repeat(2)  # both of a pair, so that they stay in step
 
     with alone(model):
         ended = Writer.begin(model, batch, read_shared(model, batch), list(order), choose).write()
@@ -140,6 +141,7 @@ def amplified_logits(
     >>> int(next_one.argmax()) == said[2]
     True
     """
+    check_model(model)
     targets, against = _encoded(model, prompts, baseline)
     if written is not None:
         if len(written) != len(targets):
@@ -163,6 +165,8 @@ def _last_logits(model: Model, chats: Encoded) -> torch.Tensor:
 
 
 def _amplified(target: torch.Tensor, baseline: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
+    """In float64, since 16 bits would round alpha and make ties of tokens that are none."""
+    target, baseline = target.double(), baseline.double()
     return target + alpha * (target - baseline)
 
 

@@ -23,8 +23,7 @@ class Sampling:
     Attributes:
         temperature: 0 is greedy.
         top_p: nucleus, 1 for all tokens (Holtzman et al. 2020).
-        seed: of
-            all rows together, or one for each, so that one prompt can be answered several times.
+        seed: of all rows together, or one for each, so that one prompt can be answered several times.
 
     Raises:
         WorkbenchError: a temperature below 0 or not finite, a top_p outside (0, 1], or a seed that is no whole number.

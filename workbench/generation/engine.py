@@ -287,6 +287,7 @@ def first_logits(
     """The logits of the first token after each chat: one forward pass, nothing generated.
 
     Args:
+        chats: all of each is taken as the prompt.
         steers: one Steer for all chats, or one each.
 
     Yields:
@@ -295,7 +296,7 @@ def first_logits(
     Raises:
         WorkbenchError: a Steer that does not fit the model, or as many Steers as there are not chats.
     """
-    each = steer_per_row(steers, len(chats))
+    each, chats = steer_per_row(steers, len(chats)), chats.whole()
     check_all(each, model)
     order = sorted(range(len(chats)), key=lambda row: chats.lengths[row])
     for start in range(0, len(order), batch_size):

@@ -136,6 +136,7 @@ def stream_tokens(
     Rows that have ended make place for waiting ones, so the batch stays full until none waits. No hook is in place while
     the caller has the word. Watched rows run in batches of their own, which nothing joins.
     """
+    encoded = encoded.whole()
     check_all(steers, model)
     check_positions(steers, encoded.lengths)
     model.check_lengths(encoded.lengths, max_new_tokens)

@@ -32,7 +32,7 @@ _TELLING = 1 << 28
 
 
 def row_bytes(model: Model, tokens: int) -> int:
-    """Bytes that one row of ``tokens`` tokens takes at its peak, by the arithmetic of ``workload``."""
+    """Bytes that one row of ``tokens`` tokens takes at its peak, by the arithmetic of ``row_bytes_of``."""
     return sum(row_bytes_of(shape_of(model.hf.config.to_dict(), model.name), tokens, model.dtype.itemsize))
 
 

@@ -31,6 +31,7 @@ from workbench.generation.steer_hooks import (
 )
 from workbench.generation.traces import Neutral, Probe, Trace, arm_name
 from workbench.models.hooks import reading
+from workbench.models.identity import known_revision
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Prompt, Prompts
 from workbench.steering.directions import Direction, Directions
@@ -249,9 +250,10 @@ def trace(
     """
     check_model(model)
     check_sizes(batch_size=batch_size)
-    if isinstance(texts, Completions) and (texts.model, texts.revision) != (model.name, model.revision):
+    revision = known_revision(model)
+    if isinstance(texts, Completions) and (texts.model, texts.revision) != (model.name, revision):
         raise WorkbenchError(
-            f"these completions were written by {texts.model} {texts.revision}, not by {model.name} {model.revision}; "
+            f"these completions were written by {texts.model} {texts.revision}, not by {model.name} {revision}; "
             "to read one model's text in another: wb.replay(model, completions, directions)"
         )
     if steer is not None:
@@ -329,8 +331,9 @@ def replay(
             f"{completions.model} and {model.name} have different tokenizers: their tokens do not line up, so one's text "
             "cannot be traced in the other"
         )
-    moved = [d if d.model == model.name else d.transfer(model.name, model.revision) for d in _listed(directions)]
-    renamed = replace(completions, model=model.name, revision=model.revision)
+    revision = model.revision
+    moved = [d if d.model == model.name else d.transfer(model.name, revision) for d in _listed(directions)]
+    renamed = replace(completions, model=model.name, revision=revision)
     traced = trace(model, renamed, moved, sites, Steer(), neutral, envelope, seed, None, batch_size)
     return replace(traced, arms=(f"{completions.model} read by {model.name}",) * len(traced))
 
@@ -361,8 +364,9 @@ def _recorder(
         for direction in _listed(directions)
         for site in ([direction.site] if sites is None else sites_at(sites, model.n_layers))
     ]
+    revision = known_revision(model)
     for probe in probes:
-        check_direction(probe.direction, probe.site, model)
+        check_direction(probe.direction, probe.site, model, revision)
     return Recorder(model, tuple(probes), _controls(probes, envelope, seed))
 
 

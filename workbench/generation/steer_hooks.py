@@ -64,8 +64,10 @@ def check_model(model: object) -> None:
     revision_now(model)
 
 
-def check(steer: Steer, model: Model) -> None:
+def check(steer: Steer, model: Model, revision: str | None = None) -> None:
     """Refuse, before any compute, a Steer that does not fit the model.
+
+    ``revision`` is ``known_revision(model)``, for who checks many.
 
     Raises:
         WorkbenchError: a layer the model does not have, a vector of the wrong width or of another model, or positions that
@@ -73,10 +75,11 @@ def check(steer: Steer, model: Model) -> None:
     """
     if not isinstance(steer, Steer):
         raise WorkbenchError(f"expected a Steer, e.g. wb.add(direction, ratio=0.3), not {steer!r}")
+    revision = known_revision(model) if revision is None else revision
     for edit in steer.edits:
-        check_direction(edit.direction, edit.site, model)
+        check_direction(edit.direction, edit.site, model, revision)
         if edit.condition is not None:
-            check_direction(edit.condition.direction, edit.condition.direction.site, model)
+            check_direction(edit.condition.direction, edit.condition.direction.site, model, revision)
         if edit.on.needs_end():
             raise WorkbenchError(
                 f"{edit.on} depends on where the response ends, which is unknown while it is being written; "
@@ -86,9 +89,9 @@ def check(steer: Steer, model: Model) -> None:
 
 def check_all(steers: Iterable[Steer], model: Model) -> None:
     """Check each of these Steers once."""
-    each = list(steers)
+    each, revision = list(steers), known_revision(model)
     for steer in set(each) if all(isinstance(steer, Steer) for steer in each) else each:
-        check(steer, model)
+        check(steer, model, revision)
 
 
 def check_positions(steers: Sequence[Steer], prompt_lengths: Sequence[int]) -> None:
@@ -116,7 +119,7 @@ def check_sizes(**sizes: object) -> None:
             raise WorkbenchError(f"{name}={size!r:.40}: expected at most {_MOST:,}")
 
 
-def check_direction(direction: Direction, site: Site, model: Model) -> None:
+def check_direction(direction: Direction, site: Site, model: Model, revision: str | None = None) -> None:
     """Refuse a direction that does not belong to a site of the model.
 
     Raises:
@@ -129,7 +132,7 @@ def check_direction(direction: Direction, site: Site, model: Model) -> None:
             f"the direction has {width} dimensions but {site!r} of {model.name} has {expected}; "
             f"it was read from {direction.model}"
         )
-    revision = known_revision(model)
+    revision = known_revision(model) if revision is None else revision
     same_weights = not direction.revision or not revision or direction.revision == revision
     if direction.model != model.name or not same_weights:
         raise WorkbenchError(

@@ -67,7 +67,7 @@ class _Parts:
     end: Tensor | None = None  # the stream where the direction is, [token, d_model]
 
     def along(self, x: Tensor) -> Tensor:
-        return x @ self.basis.T.to(x.device)
+        return (x @ self.basis.T.to(x.device)).cpu()  # layers may lie on several devices
 
     def chosen(self, x: Tensor) -> Tensor:
         return x[self.rows.to(x.device), self.columns.to(x.device)]
@@ -146,10 +146,10 @@ def attribute(
     chats = Chats.of(model, prompts, steer)
     encoded, site = chats.encoded, Site(model.n_layers - 1, "resid_post")
     if d is None:
-        alone_ = not isinstance(prompts, Completions) and all(
+        bare = not isinstance(prompts, Completions) and all(
             a == b for a, b in zip(encoded.prompt_lengths, encoded.lengths, strict=True)
         )
-        encoded = model.at_answer(encoded) if alone_ else encoded
+        encoded = model.at_answer(encoded) if bare else encoded
         vector = opening_vector(model, answers).cpu()
         shown = Direction(vector.float(), site, model.name)
         basis = torch.stack([vector, *(_noise(shown, seed) * vector.norm() for seed in range(random))])
@@ -250,7 +250,7 @@ def _decomposed(
             scale = norm_scale(norm, parts.end).cpu()[:, None]
         weight = torch.from_numpy(mask / mask.sum(1, keepdims=True))[parts.rows, parts.columns][:, None]
         for component, value in parts.found.items():
-            scaled = value.cpu() * weight if scale is None else value.cpu() * scale * weight
+            scaled = value * weight if scale is None else value * scale * weight
             mean = torch.zeros(len(batch), len(basis), dtype=torch.float64).index_add_(0, parts.rows, scaled)
             whole.setdefault(component, torch.zeros(len(chats), len(basis), dtype=torch.float64))[batch] = mean
     return whole
@@ -353,6 +353,6 @@ def _split(model: Model, parts: _Parts, layer: int, out: Tensor) -> None:
         )
         constant = None if bias is None else (factor * bias) @ basis.T
     for head, value in enumerate(values):
-        parts.found[Component(f"L{layer}H{head}", "head", layer, head)] = value
+        parts.found[Component(f"L{layer}H{head}", "head", layer, head)] = value.cpu()
     if constant is not None:
-        parts.found[Component(f"{layer}_attn_bias", "bias", layer)] = constant
+        parts.found[Component(f"{layer}_attn_bias", "bias", layer)] = constant.cpu()

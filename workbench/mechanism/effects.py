@@ -1,6 +1,7 @@
 """Means over pairs of what patching and interchange did, with intervals; and how well estimates agree with exact effects."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,52 +48,63 @@ def patch_effects(
         raise WorkbenchError(f"expected rows of wb.patch or wb.interchange; got {len(rows)} without {sorted(lacking)}")
     inputs.between(confidence, 0, 1, "confidence")
     by = [name for name in _BY if name in rows]
-    found = []
-    for (name, _), part in rows.groupby(["set", "way"], sort=False):
-        cells = part.groupby(by, sort=False, dropna=False)
-        tables = {
-            column: part.pivot_table(values=column, index=by, columns="pair", aggfunc="mean", sort=False, dropna=False)
-            for column in ("effect", *(["estimate"] if "estimate" in part else []))
-            if not part[column].isna().all()
-        }
-        ends = part.groupby("pair", sort=False)[["base", "source"]].mean()
-        k = len(ends)
-        if k < 2:
-            raise WorkbenchError(f"the rows of {name!r} are of {k} pair; an interval needs two at least")
-        order = [key if isinstance(key, tuple) else (key,) for key in cells.groups]
-        drawn = draws(k, 1, resamples, seed)
-        counts = np.stack([np.bincount(draw, minlength=k) for draw in drawn]) / k
-        tail = (1 - widen(confidence, k)) / 2
-        gap = (ends["source"] - ends["base"]).to_numpy()
-        gaps = counts @ gap
-        wide = abs(gap.mean()) > 1e-9 * max(1.0, float(np.abs(ends.to_numpy()).max()))
-        for key in order:
-            line: dict = dict(zip(by, key, strict=True)) | {"n": k}
-            values = _row(tables.get("effect"), key, ends.index)
-            if values is None:
-                line |= dict.fromkeys(("effect", "low", "high", "share", "share_low", "share_high"), np.nan)
-            else:
-                means = counts @ values
-                low, high = np.quantile(means, [tail, 1 - tail], method="inverted_cdf")
-                line |= {"effect": values.mean(), "low": low, "high": high}
-                if wide:
-                    with np.errstate(divide="ignore", invalid="ignore"):
-                        shares = np.where(gaps == 0, np.nan, means / gaps)
-                    bounds = np.nanquantile(shares, [tail, 1 - tail], method="inverted_cdf")
-                    line |= {"share": values.mean() / gap.mean(), "share_low": bounds[0], "share_high": bounds[1]}
-                else:
-                    line |= dict.fromkeys(("share", "share_low", "share_high"), np.nan)
-            guess = _row(tables.get("estimate"), key, ends.index)
-            line["estimate"] = np.nan if guess is None else guess.mean()
-            found.append(line)
-    return pd.DataFrame(found)
+    lines = [
+        line
+        for _, part in rows.groupby(["set", "way"], sort=False)
+        for line in _place_lines(part, by, confidence, resamples, seed)
+    ]
+    return pd.DataFrame(lines)
 
 
-def _row(table: "pd.DataFrame | None", key: tuple, pairs: "pd.Index") -> np.ndarray | None:
-    if table is None or key not in table.index:
-        return None
-    values = table.loc[key].reindex(pairs).to_numpy(dtype=float).ravel()
-    return None if np.isnan(values).any() else values
+#: the numbers of a place
+_NUMBERS = ("effect", "low", "high", "share", "share_low", "share_high")
+
+
+def _place_lines(
+    part: "pd.DataFrame", by: list[str], confidence: float, resamples: int, seed: int
+) -> Iterator[dict[str, Any]]:
+    """A line for each place of one set and way."""
+    ends = part.groupby("pair", sort=False)[["base", "source"]].mean()
+    k = len(ends)
+    if k < 2:
+        raise WorkbenchError(f"the rows of {part['set'].iloc[0]!r} are of {k} pair; an interval needs two at least")
+    counts = np.stack([np.bincount(draw, minlength=k) for draw in draws(k, 1, resamples, seed)]) / k
+    tail = (1 - widen(confidence, k)) / 2
+    gap = (ends["source"] - ends["base"]).to_numpy()
+    differ = abs(gap.mean()) > 1e-9 * max(1.0, float(np.abs(ends.to_numpy()).max()))
+    effects, estimates = (_by_place(part, column, by, ends.index) for column in ("effect", "estimate"))
+    for (key, values), (_, guesses) in zip(effects.iterrows(), estimates.iterrows(), strict=True):
+        line = dict(zip(by, key, strict=True)) | {"n": k} | dict.fromkeys(_NUMBERS, np.nan)
+        if values.notna().all():
+            line |= _effect(values.to_numpy(), counts, tail)
+            line |= _share(values.to_numpy(), gap, counts, tail) if differ else {}
+        yield line | {"estimate": guesses.mean(skipna=False)}
+
+
+def _by_place(part: "pd.DataFrame", column: str, by: list[str], pairs: "pd.Index") -> "pd.DataFrame":
+    """A column, one row per place and one column per pair; seeds are averaged. NaN where there is no number."""
+    import pandas as pd
+
+    places = pd.MultiIndex.from_frame(part[by].drop_duplicates())
+    if column not in part:
+        return pd.DataFrame(np.nan, index=places, columns=pairs)
+    means = part.groupby([*by, "pair"], sort=False)[column].mean()
+    return means.astype(float).unstack("pair").reindex(index=places, columns=pairs)
+
+
+def _effect(values: np.ndarray, counts: np.ndarray, tail: float) -> dict[str, float]:
+    """The mean of values, [pair], and its interval; ``counts`` says how often each resample has each pair, [resample, pair]."""
+    low, high = np.quantile(counts @ values, [tail, 1 - tail], method="inverted_cdf")
+    return {"effect": values.mean(), "low": low, "high": high}
+
+
+def _share(values: np.ndarray, gap: np.ndarray, counts: np.ndarray, tail: float) -> dict[str, float]:
+    """The share of the way, with its interval; resamples whose ends do not differ say nothing."""
+    gaps = counts @ gap
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = np.where(gaps == 0, np.nan, counts @ values / gaps)
+    low, high = np.nanquantile(shares, [tail, 1 - tail], method="inverted_cdf")
+    return {"share": values.mean() / gap.mean(), "share_low": low, "share_high": high}
 
 
 def screen_agreement(effects: "pd.DataFrame") -> Estimate:

@@ -143,29 +143,13 @@ def _read(
         columns = np.concatenate([chosen[row] + width - taken.prompt_lengths[i] for i, row in enumerate(batch)]).astype(
             int
         )
-        seen: dict[int, list[Said]] = {}
-
-        def see(
-            layer: int,
-            x: Tensor,
-            rows: np.ndarray = rows,
-            columns: np.ndarray = columns,
-            seen: dict[int, list[Said]] = seen,
-        ) -> None:
-            said: list[Said] = []
-            for part in x[rows, columns].split(_AT_ONCE):
-                logits = readout.logits(part.to(model.device)).double()
-                best = logits.softmax(-1).topk(k)
-                odds = margin(openings, logits)
-                values = zip(best.indices.tolist(), best.values[:, 0].tolist(), odds.tolist(), strict=True)
-                said += [(tuple(top), p, odd) for top, p, odd in values]
-            seen[layer] = said
-
+        seen: dict[int, Tensor] = {}
         applied = Applied([steers[row] for row in batch], taken.prompt_lengths, width, ids.shape[1] - width, model)
         with alone(model), ExitStack() as hooks:
             hooks.enter_context(applied.hooked(model))
             for layer in layers:
-                hooks.enter_context(reading(model.hf, Site(layer, "resid_post"), partial(see, layer)))
+                keep = partial(_keep, seen, layer, rows, columns)
+                hooks.enter_context(reading(model.hf, Site(layer, "resid_post"), keep))
             model.hf(
                 input_ids=ids,
                 attention_mask=mask,
@@ -174,6 +158,21 @@ def _read(
                 logits_to_keep=1,
             )
         for number, layer in enumerate(layers):
-            for i, said in zip(rows.tolist(), seen[layer], strict=True):
+            for i, said in zip(rows.tolist(), _said(readout, openings, seen[layer].to(model.device), k), strict=True):
                 found[batch[i]][number].append(said)
     return found
+
+
+def _keep(seen: dict[int, Tensor], layer: int, rows: np.ndarray, columns: np.ndarray, x: Tensor) -> None:
+    seen[layer] = x[rows, columns]
+
+
+def _said(readout: Readout, openings: Tensor, x: Tensor, k: int) -> list[Said]:
+    """What the model would say behind each of these tokens, [token, d_model], if it ended there."""
+    said: list[Said] = []
+    for part in x.split(_AT_ONCE):
+        logits = readout.logits(part).double()
+        best, odds = logits.softmax(-1).topk(k), margin(openings, logits)
+        values = zip(best.indices.tolist(), best.values[:, 0].tolist(), odds.tolist(), strict=True)
+        said += [(tuple(top), p, odd) for top, p, odd in values]
+    return said

@@ -295,7 +295,7 @@ def _last(side: Side) -> tuple[tuple[int, ...], ...]:
     return tuple((length - 1,) for length in side.chats.lengths)
 
 
-def _head_width(model: Model, head: int, site: Site, values: Tensor) -> int:
+def _head_width(model: Model, head: int, values: Tensor) -> int:
     return values.shape[1] // model.hf.config.get_text_config().num_attention_heads if head >= 0 else 0
 
 
@@ -303,7 +303,7 @@ def _writes(spot: Spot, pair: int, source: Seen, target: Seen, side: Side, end: 
     writes = []
     for one in spot.cell:
         values = source.activations[one.site][pair]
-        part = one.part(_head_width(side.model, one.head, one.site, values))
+        part = one.part(_head_width(side.model, one.head, values))
         tokens, values = side.tokens[pair], values[:, part]
         if spot.group is not None:
             tokens, values = (tokens[spot.group[0]],), values[list(spot.group)]
@@ -316,7 +316,7 @@ def _path(spot: Spot, pair: int, source: Seen, target: Seen, side: Side, end: Si
     (one,) = spot.cell
     ours, theirs = (seen.activations[one.site][pair] for seen in (target, source))
     if one.head >= 0:
-        part = one.part(_head_width(side.model, one.head, one.site, ours))
+        part = one.part(_head_width(side.model, one.head, ours))
         mixed = ours.clone()
         mixed[:, part] = theirs[:, part]
         ours, theirs = _added(side.model, one.site.layer, ours), _added(side.model, one.site.layer, mixed)
@@ -339,7 +339,7 @@ def _estimates(spots: Sequence[Spot], source: Seen, target: Seen, side: Side) ->
             total = 0.0
             for one in spot.cell:
                 ours, theirs = (seen.activations[one.site][pair].double() for seen in (target, source))
-                part = one.part(_head_width(side.model, one.head, one.site, ours))
+                part = one.part(_head_width(side.model, one.head, ours))
                 product = ((theirs - ours) * target.gradients[one.site][pair].double())[:, part]
                 total += float((product if spot.group is None else product[list(spot.group)]).sum())
             effects[number, pair] = total

@@ -5,7 +5,7 @@ its place in a request of the same length. The column in which a token happens t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -114,7 +114,7 @@ def within_side(pairs: Pairs) -> Pairs:
     >>> within_side(tiny_pairs).positive.texts[0] == tiny_pairs.negative.texts[1]
     True
     """
-    items = tuple(Prompt(p.text, p.id, system=p.system, prefill=p.prefill, messages=()) for p in pairs.negative)
+    items = tuple(replace(prompt, base="") for prompt in pairs.negative)
     if len(items) < 2:
         raise WorkbenchError(
             f"{pairs.name} has {len(items)} negative prompts; a control pairs each with the next: expected two"
@@ -131,7 +131,7 @@ def aligned(model: Model, pairs: Pairs, on: Positions, answer: bool, each: bool)
         each: the tokens are told apart later on, so that all pairs must have as many.
 
     Raises:
-        WorkbenchError: see ``counterparts`` and ``matched``; prompts with several turns in a control, too.
+        WorkbenchError: see ``counterparts`` and ``matched``.
     """
     names, ours, theirs = matched(pairs)
     first, second = (model.encode(side) for side in (ours, theirs))

@@ -26,6 +26,9 @@ from workbench.models.model import Loading, Model
 from workbench.models.registry import SOURCES, Hub, Reference, references, resolve
 from workbench.steering.steer import number
 
+#: what transformers knows our attention in float64 by, once it was chosen in a process
+EXACT = "workbench_exact"
+
 #: bytes of weights that are read within seconds
 _WITHOUT_A_BAR = 2_000_000_000
 
@@ -448,9 +451,9 @@ def use_exact_attention(hf: Any) -> None:
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import eager_mask
 
-    AttentionInterface.register("workbench_exact", _attention)
-    AttentionMaskInterface.register("workbench_exact", eager_mask)
-    hf.set_attn_implementation("workbench_exact")
+    AttentionInterface.register(EXACT, _attention)
+    AttentionMaskInterface.register(EXACT, eager_mask)
+    hf.set_attn_implementation(EXACT)
 
 
 def _attention(

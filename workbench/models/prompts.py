@@ -250,9 +250,9 @@ class Pairs:
     name: str = "custom"
 
     def __post_init__(self) -> None:
-        for side in ("positive", "negative"):
+        for side in ("positive", "negative", "borderline"):
             value = getattr(self, side)
-            if not isinstance(value, Prompts):
+            if value is not None and not isinstance(value, Prompts):
                 object.__setattr__(self, side, as_prompts(value, f"{self.name}.{side}"))
 
     def __repr__(self) -> str:
@@ -293,7 +293,8 @@ class Pairs:
 
     def system_in_user(self) -> "Pairs":
         """Each system prompt put before its text, for a model whose chat template has no system role."""
-        return Pairs(self.positive.system_in_user(), self.negative.system_in_user(), self.borderline, self.name)
+        border = self.borderline and self.borderline.system_in_user()
+        return Pairs(self.positive.system_in_user(), self.negative.system_in_user(), border, self.name)
 
     tuning = property(lambda self: self.split("tuning"), doc="For training adapters only.")
     train = property(lambda self: self.split("train"), doc="For extracting directions.")

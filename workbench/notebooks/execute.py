@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench._errors import WorkbenchError, unknown
+from workbench._errors.redaction import redact
 from workbench._files import whole
 from workbench.models.fetch import quiet
 from workbench.models.registry import label, located
@@ -29,7 +30,7 @@ class NotebookFailed(WorkbenchError):
 
     def __init__(self, message: str, cell: int, error: str):
         super().__init__(message)
-        self.cell, self.error = cell, error
+        self.cell, self.error = cell, redact(error)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from workbench._errors import WorkbenchError, check_flag
 from workbench.generation.completions import Completions
 from workbench.generation.engine import first_logits
 from workbench.generation.recorder import token_labels, trace_generation
-from workbench.generation.steer_hooks import check
+from workbench.generation.steer_hooks import check_direction
 from workbench.generation.traces import Trace
 from workbench.models.model import Encoded, Model
 from workbench.models.prompt_files import prompts
@@ -180,7 +180,7 @@ class Exploration:
                         f"the direction at {one.site!r} carries no activation norm, so there is no dose to choose; extract "
                         "it with wb.extract, or give it one: d.transfer(model.name, model.revision, activation_norm=…)"
                     )
-                check(add(one, coef=1), model)
+                check_direction(one, one.site, model)
             if isinstance(some, Directions):
                 layers &= set(some.layers)
             there = own if isinstance(some, Directions) else [self.at(name, i) for i in range(model.n_layers)]

@@ -315,6 +315,7 @@ def _controls(exploration: Exploration, setting: Setting) -> dict[str, Any]:
         )
     look = {"layout": widgets.Layout(width="420px"), "style": {"description_width": "110px"}}
     layers = {"options": exploration.layers, "value": setting.layer, **look}
+    most = max(1.0, abs(setting.ratio))  # a slider moves what lies beyond its ends, without a word
     positions = list(dict.fromkeys([*POSITIONS, setting.on]))
     exploration.steer(setting)  # positions that cannot be read are an error before anything is shown
     return {
@@ -322,7 +323,7 @@ def _controls(exploration: Exploration, setting: Setting) -> dict[str, Any]:
             setting.prompt, description="prompt", rows=2, **look | {"layout": widgets.Layout(width="auto")}
         ),
         "layer": widgets.SelectionSlider(description="steer at layer", **layers),
-        "ratio": widgets.FloatSlider(setting.ratio, min=-1, max=1, step=0.05, description="dose", **look),
+        "ratio": widgets.FloatSlider(setting.ratio, min=-most, max=most, step=0.05, description="dose", **look),
         "on": widgets.Dropdown(options=positions, value=setting.on, description="tokens", **look),
         "read": widgets.SelectionSlider(description="show layer", **layers),
         "shown": widgets.Dropdown(

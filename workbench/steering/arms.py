@@ -138,7 +138,7 @@ def grid(
     """
     axes = {"ratios": ratios, "coefs": coefs, "operations": operations, "bounds": bounds}
     axes |= {"shuffled": shuffled, "covariant": covariant}
-    for name, values in (axes | {"layers": layers or (), "at": at or ()}).items():
+    for name, values in (axes | {"layers": () if layers is None else layers, "at": at or ()}).items():
         if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
             raise WorkbenchError(f"{name}={values!r}: an axis is a list of values, e.g. {name}=[…]")
     _check_axes(ratios, coefs, operations, bounds, controls)

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from numbers import Integral
 from pathlib import Path
 
@@ -99,7 +100,7 @@ class Direction:
         """‖v‖ over the mean activation norm at the site: the dose of one unit of ``coef``."""
         return self.norm / self.activation_norm
 
-    @property
+    @cached_property
     def id(self) -> str:
         """A short hash of the vector and its provenance: the same after saving and loading."""
         digest = hashlib.sha256(self.vector.numpy().tobytes())

@@ -17,7 +17,7 @@ import torch
 from workbench._errors import WorkbenchError
 from workbench.generation.memory import Room
 from workbench.generation.vllm_engine import VLLM
-from workbench.models.load import from_modules, load
+from workbench.models.load import EXACT, from_modules, load
 from workbench.models.model import Loading, Model
 from workbench.sweeps.rows import Decoding, Job, complete_rows
 
@@ -163,6 +163,7 @@ class _ShippedModel:
     config: Any
     generation_config: Any
     weights: dict[str, torch.Tensor]
+    buffers: dict[str, torch.Tensor]  # the rotary frequencies too, which stay in float32 in a model of 16 bits
     tokenizer: Any
     dtype: torch.dtype
     template: Mapping[str, Any]
@@ -170,15 +171,23 @@ class _ShippedModel:
     @classmethod
     def of(cls, model: Model) -> "_ShippedModel":
         hf = model.hf
-        weights = {name: tensor.cpu() for name, tensor in hf.state_dict().items()}
-        return cls(type(hf), hf.config, hf.generation_config, weights, model.tokenizer, model.dtype, model.template)
+        weights, buffers = (
+            {name: x.cpu() for name, x in some} for some in (hf.state_dict().items(), hf.named_buffers())
+        )
+        parts = (hf.config, hf.generation_config, weights, buffers, model.tokenizer, model.dtype, model.template)
+        return cls(type(hf), *parts)
 
     def unpack(self, name: str, revision: str, device: str | None = None) -> Model:
-        hf = self.kind(copy.deepcopy(self.config)).to(self.dtype)
+        config = copy.deepcopy(self.config)
+        if config._attn_implementation == EXACT:  # not known here yet: ``from_modules`` chooses it anew
+            config._attn_implementation = "eager"
+        hf = self.kind(config).to(self.dtype)
         hf.load_state_dict(self.weights)
+        for place, buffer in hf.named_buffers():
+            buffer.data = self.buffers[place].clone()
         hf.generation_config = self.generation_config
-        place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        return from_modules(hf.to(place), self.tokenizer, name, revision, self.template)
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        return from_modules(hf.to(device), self.tokenizer, name, revision, self.template)
 
 
 class _Worker:
@@ -244,7 +253,7 @@ def join_cluster() -> Iterator[Any]:
     try:
         import ray
     except ImportError as error:
-        raise WorkbenchError("on='ray' needs Ray: pip install 'workbench[ray]'") from error
+        raise WorkbenchError("on='ray' needs Ray: pip install '.[ray]' in the checkout") from error
     ours = not ray.is_initialized()
     if ours:
         ray.init(include_dashboard=False, log_to_driver=False)

@@ -25,7 +25,7 @@ from workbench.statistics.results import Estimate
 from workbench.steering.arms import BASELINE, Arm, grid
 from workbench.steering.directions import Direction
 from workbench.steering.positions import ALL, Positions
-from workbench.steering.steer import number
+from workbench.steering.steer import Steer, number
 from workbench.steering.verbs import add
 from workbench.sweeps.sweep import sweep
 
@@ -245,8 +245,8 @@ def steering_search(
         test: prompts for the reported effect; none of them may be in ``dev``. With None the search only chooses, and
             reports no effect.
         score: the score that steering should raise, e.g. ``wb.refusal`` or a judge.
-        label: for scores that give labels, the one that
-            counts, e.g. "refusal"; the effect is then a difference of shares.
+        label: for scores that give labels, the one that counts, e.g. "refusal"; the effect is then a difference of
+            shares.
         sign: 1 adds the direction, -1 subtracts it.
         against: dev prompts on which the score should not rise. On dev prompts, the rise there is subtracted from the
             effect.
@@ -279,20 +279,12 @@ def steering_search(
     _check(rehearsal, final, sign, smallest, largest, doses)
     if floor is not None:
         number(floor, "floor")
-    if not directions:
-        raise WorkbenchError("no directions to search; give one, or one per layer")
     check_model(model)
-    for one in directions:
-        check(add(one, ratio=smallest, on=on), model)
-    if len(layers := [one.site.layer for one in directions]) != len(set(layers)):
-        raise WorkbenchError(f"directions of the layers {layers}: expected one direction per layer")
+    _check_directions(model, [add(one, ratio=smallest, on=on) for one in directions])
     if score is refusal and label not in LABELS:
-        raise (
-            WorkbenchError("refusal gives labels; say which one counts, e.g. label='refusal'")
-            if label is None
-            else unknown("label", label, LABELS)
-        )
-
+        if label is None:
+            raise WorkbenchError("refusal gives labels; say which one counts, e.g. label='refusal'")
+        raise unknown("label", label, LABELS)
     named = (score.name, label, fluent.name)
 
     def write(sets: dict[str, Prompts], arms: Sequence[Arm]) -> "pd.DataFrame":
@@ -372,6 +364,15 @@ def _check(dev: Prompts, test: Prompts | None, sign: int, smallest: float, large
             f"sign={sign}, smallest={smallest:g}, largest={largest:g}, doses={doses}: expected 1 or -1, 0 < smallest < "
             "largest, and at least one dose"
         )
+
+
+def _check_directions(model: Model, steers: Sequence[Steer]) -> None:
+    if not steers:
+        raise WorkbenchError("no directions to search; give one, or one per layer")
+    for steer in steers:
+        check(steer, model)
+    if len(layers := [steer.edits[0].site.layer for steer in steers]) != len(set(layers)):
+        raise WorkbenchError(f"directions of the layers {layers}: expected one direction per layer")
 
 
 def _best(tried: Sequence[Trial], floor: float) -> Trial | None:

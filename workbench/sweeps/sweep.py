@@ -153,6 +153,11 @@ def sweep(
 _REASONS = {"failed": "the model returned NaN", "screened": "screened out, nothing was generated"}
 
 
+def _python_value(value: object) -> object:
+    """A number of numpy or torch as Python's own, as JSON has it; anything else as it is."""
+    return value.item() if hasattr(value, "item") else value
+
+
 def _value(text: str) -> object:
     """A stored score; None where it cannot be read, so that it is computed again."""
     try:
@@ -326,7 +331,7 @@ def _add_scores(
         fresh = [key for key, place in places.items() if place not in known]
         asked, steers = [written[key].prompt for key in fresh], [written[key].arm.steer for key in fresh]
         values = score.values(model, asked, [texts[key] for key in fresh], steers) if fresh else []
-        new = dict(zip(fresh, values, strict=True))
+        new = {key: _python_value(value) for key, value in zip(fresh, values, strict=True)}
         kept = {key: value for key, value in new.items() if not pd.isna(value)}  # what has no value is asked for again
         shelf.scores.append(
             pd.DataFrame(

@@ -183,6 +183,9 @@ def estimate(executions: Iterable[Execution], seconds: Mapping[str, float], jobs
 #: what only arranges or shows results: a change of it makes no result outdated
 _PRESENTATION = ("notebooks", "figures", "cli.py")
 
+#: but for what notebooks compute with: their prompts, doses and gates
+_COMPUTES = ("notebooks/options.py", "notebooks/setup_gates.py")
+
 
 def content_key(execution: Execution) -> str:
     """A hash of the notebook's source, the claims files beside it, parameters, model revision, code, data and versions.
@@ -225,14 +228,21 @@ def model_revision(name: str) -> str:
 @cache
 def code_version() -> str:
     """A hash of the package's code and bundled data, and of the versions of what it computes with."""
-    package = package_folder()
     digest = hashlib.sha256(json.dumps(versions(), sort_keys=True).encode())
-    for root, files in ((package, package.rglob("*.py")), (data_folder(), _data_files())):
+    for root, files in ((package_folder(), code_files()), (data_folder(), _data_files())):
         for path in sorted(files):
-            inside = path.relative_to(root)
-            if root is data_folder() or inside.parts[0] not in (*_PRESENTATION, "data"):
-                digest.update(json.dumps([inside.as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()]).encode())
+            said = [path.relative_to(root).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()]
+            digest.update(json.dumps(said).encode())
     return digest.hexdigest()[:16]
+
+
+def code_files() -> Iterable[Path]:
+    """The files of the package's code that decide a result."""
+    package = package_folder()
+    for path in package.rglob("*.py"):
+        inside = path.relative_to(package)
+        if inside.as_posix() in _COMPUTES or inside.parts[0] not in (*_PRESENTATION, "data"):
+            yield path
 
 
 def _data_files() -> Iterable[Path]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench._errors import WorkbenchError
+from workbench._errors.redaction import redact
 from workbench.notebooks.batch.journal import Ended
 from workbench.notebooks.batch.plan import Execution
 from workbench.notebooks.execute import NotebookFailed
@@ -116,7 +117,7 @@ def _execute(execution: Execution, runs: Path, log: Path, environment: dict[str,
             error = str(failed)
         except Exception as failed:  # the batch goes on, whatever one notebook met: a full disk, a dead kernel, …
             logging.exception("the notebook could not be executed")
-            error = f"{type(failed).__name__}: {failed}"
+            error = redact(f"{type(failed).__name__}: {failed}")
         answer.send((at, error))
 
 

@@ -7,13 +7,14 @@ import re
 import secrets
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
 from workbench._errors import WorkbenchError
-from workbench._errors.redaction import redact, show_controls
+from workbench._errors.redaction import show_controls
 from workbench._files import content_key
 from workbench.notebooks.batch.plan import OWN
 from workbench.notebooks.execute import read_notebook
@@ -131,7 +132,7 @@ def body(book: Book, withheld: "Withheld") -> str:
     exporter = HTMLExporter(
         template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True, exclude_anchor_links=True
     )
-    return redact(shown.with_figures(sanitise(exporter.from_notebook_node(read)[0])))
+    return shown.with_figures(sanitise(exporter.from_notebook_node(read)[0]))
 
 
 def _is_result(output: Any) -> bool:
@@ -263,10 +264,22 @@ class Withheld:
             return False
         texts = " \n ".join(_texts(output))
         shown = {_letters(texts), _letters(_TAG.sub("", html.unescape(texts))), _letters(_TAG.sub("", texts))}
-        lengths = {len(beginning) for beginning in self.beginnings}
+        starts, n = self._by_start
         return any(
-            text[i : i + n] in self.beginnings for text in shown for n in lengths for i in range(len(text) - n + 1)
+            text.startswith(beginning, i)
+            for text in shown
+            for i in range(len(text) - n + 1)
+            for beginning in starts.get(text[i : i + n], ())
         )
+
+    @cached_property
+    def _by_start(self) -> tuple[dict[str, list[str]], int]:
+        """The beginnings by their first letters, of which all have so many: one look-up at each place of a text."""
+        n = min(map(len, self.beginnings))
+        starts: dict[str, list[str]] = {}
+        for beginning in self.beginnings:
+            starts.setdefault(beginning[:n], []).append(beginning)
+        return starts, n
 
 
 _TAG = re.compile(r"<[^<>]{0,300}>")

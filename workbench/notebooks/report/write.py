@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench._errors import WorkbenchError
+from workbench._errors.redaction import redact
 from workbench._files import whole
 from workbench.claims.audits.check_results import verdict_name
 from workbench.claims.claim import OUTCOMES, Claim
@@ -124,10 +125,11 @@ class Pages:
         )
 
     def page(self, name: str, template: str, section: str, **content: Any) -> None:
-        """Write one page; ``content`` is what its template asks for."""
+        """Write one page, without secrets; ``content`` is what its template asks for."""
         common = {**self._stamp, "root": "../" * name.count("/"), "section": section, "plots": False}
         common["nonce"] = self.nonce
-        self._write(name, self._templates.get_template(f"{template}.html.j2").render({**common, **content}))
+        text = self._templates.get_template(f"{template}.html.j2").render({**common, **content})
+        self._write(name, redact(text))
 
     def _write(self, name: str, text: str) -> None:
         with whole(self.folder / name) as draft:
