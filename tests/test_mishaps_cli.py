@@ -298,7 +298,7 @@ MENDABLE = [
     *((f"plan models/{name} {' '.join(H100)} 1", "hidden_size is") for name in ("negative", "words")),
     ("batch plans/fine.toml --dry-run --only ''", "unknown notebook or model"),
     *(
-        (line + " loop", "loop is a link that leads to itself")
+        (line + " loop", "loop is a link to itself")
         for line in (
             f"run {BOOK} --runs",
             "report --runs",
@@ -451,7 +451,7 @@ def test_nothing_was_made_by_any_of_them(place, run):
         (RuntimeError("first\nsecond\nthird"), 1, "error: RuntimeError: first (the traceback is in "),
         (RuntimeError("\x1b[31mred\u202e"), 1, "error: RuntimeError: \\x1b[31mred\\u202e (the traceback is in "),
         (RuntimeError(), 1, "error: RuntimeError (the traceback is in "),
-        (RuntimeError("key sk-123456789 refused"), 1, "error: RuntimeError: key [redacted] refused (what"),
+        (RuntimeError("key sk-123456789 refused"), 1, "error: RuntimeError: key [redacted] refused (the traceback"),
         (RecursionError("too deep"), 1, "error: RecursionError: too deep"),
         (MemoryError(), 1, "error: MemoryError"),
         (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid"), 1, "error: UnicodeDecodeError"),

@@ -69,7 +69,7 @@ def test_the_code_has_both_parts_of_the_row(llama, directions, name):
     seen = explore(llama, directions, prompt=PROMPTS[0], layer=2, ratio=0.6, max_new_tokens=5)
     seen._controls["shown"].value = name
     seen._chat["token"].index = 1
-    assert "writes most" in seen._parts["inside"].value
+    assert "components that write most" in seen._parts["inside"].value
     assert "token 1" in seen._parts["inside"].value
     space = {"model": llama, "direction": directions}
     exec(seen.code, space)

@@ -450,7 +450,7 @@ def _place(token: int | None, texts: Sequence[str]) -> str:
 
 
 def _lens_table(says: "pd.DataFrame", view: View, layer: int) -> str:
-    """What the layer would say behind each token, both answers side by side."""
+    """What the layer predicts after each token, both answers side by side."""
     cells: dict[int, dict[str, str]] = {}
     for row in says.itertuples():
         top = " ".join(html.escape(_visible(text)) for text in row.top)
@@ -459,7 +459,7 @@ def _lens_table(says: "pd.DataFrame", view: View, layer: int) -> str:
             f"<td>{token}</td><td>{top} <small>{row.probability:.0%}</small></td>"
         )
     head = "".join(
-        f"<th>{_CALLED[side]}</th><th>{'withheld' if view.why_withheld(side) else 'would say next'}</th>"
+        f"<th>{_CALLED[side]}</th><th>{'withheld' if view.why_withheld(side) else 'predicts next'}</th>"
         for side in SIDES
     )
     blank = "<td></td><td></td>"
@@ -482,7 +482,7 @@ def _component_table(parts: Components, where: str) -> str:
         )
     head = f"<th>component</th><th>adds</th>{'<th>without the edit</th>' if steered else ''}<th>more than random</th><th></th>"
     return (
-        f"<header>writes most of {html.escape(where)}: {parts.total:+.3g} in all</header>"
+        f"<header>components that write most along {html.escape(where)} (total {parts.total:+.3g})</header>"
         f"<table><tr>{head}</tr>{rows}</table>"
     )
 
