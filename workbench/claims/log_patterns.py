@@ -94,6 +94,7 @@ STATISTICS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
 )  # fmt: skip
 N_GIVEN = _numbers_pattern(
     r"(?:(?<![\w.-])n|\b(?:arm|group|sample|cell|condition) sizes?)\s?(?:=|:|\bis\b|\bof\b)\s?(?P<v>\d[\d,]*)(?![\w.]*\d)"
+    r"(?:\s(?:[a-z]+\s)?(?P<unit>sets|layers|models|heads|topics|categories|folds|datasets|directions|features|doses|families|sites)\b)?"
 )
 N_UNITS = _numbers_pattern(rf"(?<![\w.,/$-])(?P<v>\d[\d,]*)\s(?:[a-z-]+\s){{0,2}}?(?:{_UNITS})\b")
 CI = _numbers_pattern(

@@ -167,7 +167,9 @@ def _p_of_r(x: Number, p: Number, n: int, s: Statement) -> LogFinding:
     span = span_of_p("r", x.value, x.step, (n - 2,))
     grade = mildest(*(grade_within(half.low, half.high, p) for half in (span, span.times(0.5))))
     if grade != "holds" and _RANKED.search(s.text) and n < 30:
-        grade = "holds" if span.low / 3 <= p.value <= 3 * span.high or p.bound else "weak"
+        low = p.bound != ">" and p.value < span.low / 3
+        high = p.bound != "<" and p.value > 3 * span.high
+        grade = "weak" if low or high else "holds"
     said = f"{x} over {n} has p = {span.value:.2g}, not {p}"
     return in_sentence(s)._replace(line=x.line).finds(grade, "r and p", said, span.low, span.high)
 

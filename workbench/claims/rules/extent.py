@@ -213,13 +213,16 @@ _REPEATS = re.compile(r"\b(?:[2-9]|\d\d) (?:runs|repeats|repetitions|seeds|repli
 
 def unchanged(log: LogText, s: Statement) -> Findings:
     """ "Accuracy is unchanged: 81% and 79%"."""
-    if not _UNCHANGED.search(s.text) or _OTHER_THINGS.search(s.text):
+    said = _UNCHANGED.search(s.text)
+    if not said or _OTHER_THINGS.search(s.text):
         return
     place = in_sentence(s)
     ranges = [x for x in s.numbers if x.kind == "range" and x.unit in ("%", "pp") and x.low != x.high]
     rates = [x for x in s.numbers if x.kind in ("percent", "count")]
     if len(ranges) == 1 and not rates:
         yield place.finds("weak", "same", f"{ranges[0]} is no single value")
+    elif len(rates) == 2 and re.search(r",|;|\band\b", s.text[rates[1].end : said.start()]):
+        return  # "lowers refusal from 93% to 17% and leaves MMLU unchanged"
     elif len(rates) == 2 and re.search(r"→|->|\bto\b|\bvs\b|\band\b", s.text[rates[0].end : rates[1].start]):
         apart = abs(rates[0].percent - rates[1].percent) > (rates[0].step + rates[1].step) / 2 + 1e-9
         yield place.finds("weak" if apart else "holds", "same", f"{rates[0]} and {rates[1]} are not the same")

@@ -271,7 +271,7 @@ def _coefficient(m: re.Match[str]) -> tuple[str, float, bool]:
 _FOR_ALL = phrase(
     r"(?:per|each|every|all|same) (?:condition|arm|cell|group|layer|model|dose|setting|row)s?|in each|(?:prompts|items|samples) each"
 )
-_WHY = phrase(r"exclud|missing|dropp|fail|invalid|unparse|attrition|withdr")
+_WHY = phrase(r"exclud|missing|dropp|fail|invalid|unparse|attrition|withdr|left out|omit|discard|remov|skipp")
 
 
 def _denominators(log: LogText, table: LogTable) -> Findings:
