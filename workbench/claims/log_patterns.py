@@ -62,6 +62,14 @@ SETTING = re.compile(
 )
 
 
+#: "96 at layer 8, 72 at layer 12": one setting, and what stands behind the comma is of the next
+SETTING_AT = re.compile(
+    rf"(?<![\w-])(?P<name>layer|seed|epoch|step|dose|strength|fold|position)\s(?P<value>{NUM})"
+    r"(?=(?:,|,? and) \d[\d,]* (?:at|in|for|from|with) )",
+    re.IGNORECASE,
+)
+
+
 def _numbers_pattern(template: str) -> re.Pattern[str]:
     return re.compile(template.replace("NUM", NUM).replace("SIGN", _SIGN).replace("PCT", _PERCENT), re.IGNORECASE)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from workbench.claims.feasible import grim, nearest_count
 from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogTable, LogText, Statement
-from workbench.claims.rounding import shown
+from workbench.claims.rounding import Grade, shown
 from workbench.claims.rules.finding import Family, LogFinding, Place, in_cell, in_sentence, in_table
 from workbench.claims.rules.row_names import is_sd, phrase
 from workbench.claims.rules.units import (

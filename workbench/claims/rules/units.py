@@ -12,7 +12,7 @@ from workbench.claims.rules.row_names import phrase, stems
 
 #: outcomes that are counted: a percentage of one of them is a count out of n
 RATE = phrase(
-    r"rate|accura|\bacc\b|refus|success|bypass|flip|\bpass|correct|complian|compl(?:y|ied)|share|proportion|fraction|prevalen",
+    r"rate|\basr\b|accura|\bacc\b|refus|success|bypass|flip|\bpass|correct|complian|compl(?:y|ied)|share|proportion|fraction|prevalen",
     r"agree|detect|\bhits?\b|\bwin|error|fail|false pos|yes\b|jailbreak|respon[ds]|recover|surviv|cured?\b|improved|preferred",
     r"prefer|solved|chose|female|male|women|attrition|drop-?out",
 )
