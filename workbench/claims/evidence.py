@@ -93,6 +93,8 @@ def oracle(rows: "pd.DataFrame", label: str) -> "pd.DataFrame":
     import pandas as pd
 
     _check_frame(rows)
+    if label not in (labels := {*LABELS, *map(str, rows["value"])}):
+        raise unknown("label", label, sorted(labels))
     tried = rows[(rows["kind"] == "direction") & (rows["score"] == SCORE)]
     name = f"oracle of {tried['arm'].nunique()} arms"
     best = tried.assign(hit=tried["value"] == label).sort_values("hit", ascending=False, kind="stable")

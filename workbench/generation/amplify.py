@@ -16,7 +16,7 @@ from workbench._errors import WorkbenchError
 from workbench.generation.completions import Completions, complete, refuse_nan
 from workbench.generation.engine import Batch, Writer, first_logits, mark_failed, read_shared
 from workbench.generation.generate import continue_tokens
-from workbench.generation.steer_hooks import alone
+from workbench.generation.steer_hooks import alone, check_sizes
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Prompt, Prompts, as_prompts
 from workbench.steering.steer import Steer
@@ -64,6 +64,7 @@ def amplify(
     """
     if top is not None and (top < 1 or not every_step):
         raise WorkbenchError(f"top={top}, every_step={every_step}; expected at least 1 token, amplified at every step")
+    check_sizes(max_new_tokens=max_new_tokens, batch_size=batch_size)
     targets, against = _encoded(model, prompts, baseline)
     alphas = _finite(alpha, len(targets))
     said = f"{alphas[0]:g}" if len(set(alphas)) == 1 else "an alpha per row"

@@ -45,7 +45,7 @@ def mean(
 
     rows = inputs.numbers(values, "values")
     inputs.between(confidence, 0, 1, "confidence")
-    inputs.whole(resamples, 99, "resamples")
+    inputs.whole(resamples, 99, "resamples", 1_000_000)
     codes = inputs.cluster_codes(clusters, len(rows))
     k = _at_least_two(codes)
     sums, sizes = np.bincount(codes, rows), np.bincount(codes).astype(float)
@@ -103,7 +103,7 @@ def bootstrap(
     """
     codes = inputs.cluster_codes(list(clusters), len(clusters))
     inputs.between(confidence, 0, 1, "confidence")
-    inputs.whole(resamples, 99, "resamples")
+    inputs.whole(resamples, 99, "resamples", 1_000_000)
     k = _at_least_two(codes)
     members = np.split(np.argsort(codes, kind="stable"), np.bincount(codes).cumsum()[:-1])
     value = float(statistic(np.arange(len(codes))))
