@@ -83,6 +83,7 @@ def power_mean(effect: float, sd: float, n: int, paired: bool = True, alpha: flo
 
     _check(alpha=alpha)
     inputs.between(sd, 0, np.inf, "sd")
+    inputs.between(effect, -np.inf, np.inf, "effect")
     inputs.whole(n, 2, "n")
     solver = TTestPower() if paired else TTestIndPower()
     return float(solver.power(abs(effect) / sd, n, alpha))
