@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shlex
 import sys
 from contextlib import redirect_stdout
 from dataclasses import asdict
@@ -387,6 +388,10 @@ def audit(
     claims, logs = _claims_and_logs(targets or [])
     if (html or draft) and not logs:
         raise WorkbenchError("--html and --draft need a log, e.g. workbench audit LOG.md --html audit.html")
+    if draft and html and draft.resolve() == html.resolve():
+        raise WorkbenchError(f"--html and --draft both name {html}; give each a file of its own")
+    if draft and draft.exists():  # before the page is written
+        raise WorkbenchError(f"{draft} is there already; give another name to --draft")
     failed = False
     if claims or not logs:
         failed = _audit_claims(claims, format, fail_on)
@@ -517,8 +522,10 @@ def new_claim(
     typer.echo(f"claims file  {made.claims}, with {len(open_places(made.claims))} places to fill in")
     typer.echo(f"notebook     {made.notebook}\n")
     typer.echo("Fill in the claims file, then the notebook. Both run already:")
-    typer.echo(f"workbench audit {made.claims}")
-    typer.echo(f"workbench run {made.notebook} --profile smoke --model smollm2-refusal   # or a folder, or a hub id")
+    typer.echo(f"workbench audit {shlex.quote(str(made.claims))}")
+    typer.echo(
+        f"workbench run {shlex.quote(str(made.notebook))} --profile smoke --model smollm2-refusal   # or a folder, or a hub id"
+    )
 
 
 @app.command(rich_help_panel=RESULTS, epilog="Example: workbench ledger --format md")

@@ -1,6 +1,9 @@
 # ruff: noqa: E501
 """What people wrote that the audit once passed over, or once called a fault: the grade and the value that it must have."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 import workbench as wb
@@ -112,6 +115,32 @@ FOUND = [
     ("ppl below a bound at all doses", "| dose | ppl |\n|---|---|\n| 0 | 12.1 |\n| 1 | 12.9 |\n| 2 | 17.4 |\n\nPerplexity stays below 15 at all doses.\n", "within", 17.4),
     ("one product in two rows", "| direction | refusal |\n|---|---|\n| -1 · d | 12% |\n| +1 · (-d) | 19% |\n", "two names", None),
     ("adding the vector, without a baseline", "After adding the vector, 18 of 20 prompts were refused, so the vector induces refusal.", "no control", None),
+    ("the caption's n and percent", "**Table 1.** Refusal rate (%) on the 45 held-out harmful prompts.\n\n| layer | refusal |\n|---|---|\n| 8 | 15.6 |\n| 12 | 62.2 |\n| 16 | 84.2 |\n| 20 | 71.1 |\n", "grim", 100 * 38 / 45),
+    ("an area outside its interval by one unit", "The probe reaches AUROC 0.87 (95% CI 0.88–0.93).", "order", None),
+    ("'an increase of 20%' of two percentages", "With n = 100 prompts per arm, refusal rose from 40% to 60%, an increase of 20%.", "points or percent", 50),
+    ("means of two sentences, d in the third", "Steered: M = 3.80, SD = 0.90, n = 40. Unsteered: M = 3.10, SD = 1.10, n = 40. Cohen's d = 1.12.", "t of two means", 0.70),
+    ("the best of what the sentence before swept", "We swept 32 layers and 5 strengths. The best cell (layer 14, α = 8) refused 17 of 20 prompts against 14 of 20 at baseline.", "best of many", None),
+    ("a direction that mediates", "After ablating the refusal direction, 18/20 jailbreak prompts were answered. Hence the direction mediates refusal.", "no control", None),
+    ("± on a scale that the text names", "Coherence was rated from 1 to 5 (n = 30 texts).\n\n+-----------+---------------+\n| arm       | coherence     |\n+===========+===============+\n| baseline  | 4.63 ± 0.56   |\n+-----------+---------------+\n| steered   | 4.90 ± 1.30   |\n+-----------+---------------+\n", "sd limit", None),
+    ("p < .001 of a rank correlation", "Spearman's ρ = 0.42 between layer depth and separation (n = 12 layers, p < .001).", "r and p", None),
+    ("did not differ significantly at p = .008", "The random control did not differ significantly from baseline (χ²(1) = 7.1, p = .008).", "significance", None),
+    ("parts at settings", "We collected 240 completions: 96 at layer 8, 72 at layer 12 and 70 at layer 16.", "total", 238),
+    ("two thirds in words", "Two thirds of the prompts (24 of 48) were refused.", "count and percent", 50),
+    ("more than half in words", "More than half of the borderline prompts (11 of 24) were refused.", "count and percent", 45.8),
+    ("exactly half in words", "Exactly half of the completions (37 of 80) were coherent.", "count and percent", 46.25),
+    ("a whole outside its parts in brackets", "Overall, 72% of requests were refused (cyber 55%, bio 61%, fraud 68%).", "subgroups", 72),
+    ("never from a dose on", "The model never complies once α ≥ 2.\n\n| α | complied | n |\n|---|---|---|\n| 0 | 14 | 20 |\n| 1 | 6 | 20 |\n| 2 | 1 | 20 |\n| 3 | 0 | 20 |\n", "all or never", None),
+    ("a list of labels of which each response has one", "### What the model does\n\n- refusal: 46 %\n- deflection: 22 %\n- compliance: 29 %\n- gibberish: 11 %\n\nEach response has exactly one label.", "shares", 108),
+    ("the SD of the seeds of a row", "| layer | seed 1 | seed 2 | seed 3 | mean | SD |\n|---|---|---|---|---|---|\n| 8 | 0.62 | 0.66 | 0.70 | 0.66 | 0.04 |\n| 12 | 0.71 | 0.80 | 0.77 | 0.76 | 0.05 |\n| 16 | 0.55 | 0.58 | 0.52 | 0.55 | 0.13 |\n", "derived", 0.03),
+    ("the SE of an SD and n", "Mean coherence was 3.42 (SD = 1.20, n = 64, SE = 0.30).", "sd limit", 0.15),
+    ("κ of two agreements", "Observed agreement was 0.86 and expected agreement 0.52, so κ = 0.79.", "kappa", 0.708),
+    ("one column above another at every row but one", "The learned direction beats the random control at every layer.\n\n| layer | learned | random |\n|---|---|---|\n| 8 | 31% | 12% |\n| 12 | 55% | 14% |\n| 16 | 10% | 15% |\n| 20 | 61% | 11% |\n", "rank", None),
+    ("the largest gain of another row", "| layer | baseline | steered | gain |\n|---|---|---|---|\n| 8 | 30% | 36% | +6 |\n| 12 | 30% | 41% | +11 |\n| 16 | 30% | 48% | +18 |\n| 20 | 30% | 54% | +24 |\n\nThe largest gain (+18 points) is at layer 16.", "peak", 24),
+    ("tokens per second", "The engine wrote 1,200 tokens in 40 s (45 tokens/s).", "derived", 30),
+    ("a count (percent) whose n fits the rest of its list", "- Harmful prompts: 52 in total\n- refused without steering: 31 (59.6%)\n- refused with steering: 47 (93.4%)\n", "count and percent", 90.4),
+    ("two outcomes that make 100% in all rows but one", "| cond | refusal | compliance |\n|---|---|---|\n| base | 62% | 38% |\n| +v | 91% | 9% |\n| −v | 12% | 98% |\n", "shares", 110),
+    ("a rate that is called ASR", "We sampled 25 prompts per arm.\n\n| arm | ASR |\n|---|---|\n| none | 16% |\n| prefix | 58% |\n| suffix | 72% |\n", "grim", None),
+    ("a power of ten with raised digits", "The correlation is significant (r = 0.15, n = 30, p = 3 × 10⁻⁴).", "r and p", None),
 ]  # fmt: skip
 
 LEFT_ALONE = [
@@ -197,6 +226,20 @@ LEFT_ALONE = [
     ("a recap of two experiments", "## Exp 1\n\n| arm | refusal rate |\n|---|---|\n| base | 22% |\n| steered | 71% |\n\n## Exp 2\n\n| arm | refusal rate |\n|---|---|\n| base | 24% |\n| steered | 80% |\n\n## Recap\n\n| arm | refusal rate |\n|---|---|\n| base | 23% |\n| steered | 76% |\n"),
     ("better than all others, by less time", "| model | latency (ms) |\n|---|---|\n| ours | 71.2 |\n| vLLM | 90.0 |\n\nOurs outperforms all other engines.\n"),
     ("a condition and its opposite", "| direction | refusal |\n|---|---|\n| -1 · d | 12% |\n| +1 · d | 81% |\n"),
+    ("a power of ten with raised digits", "The correlation is strong (r = 0.62, n = 30, p = 3 × 10⁻⁴)."),
+    ("an interval behind an SE", "Mean coherence was 3.42 (SD = 1.20, n = 64, SE = 0.15, 95% CI [3.12, 3.72])."),
+    ("a note below a table with another n", "Table 3: refusal rate, n = 30 prompts per layer unless marked.\n\n| layer | refusal |\n|---|---|\n| 12 | 53.3% |\n| 16 | 86.7% |\n| 20† | 45.8% |\n\n† n = 24 (six completions were empty).\n"),
+    ("n of prompt sets", "We found little evidence of a correlation (n = 7 prompt sets).\n\n| prompt set | mean projection | refusal rate |\n|---|---|---|\n| A | -1.2 | 31% |\n| B | -0.4 | 48% |\n| C | 0.3 | 29% |\n| D | 0.9 | 40% |\n| E | 1.6 | 52% |\n| F | 2.4 | 33% |\n| G | 3.0 | 41% |\n"),
+    ("rates of a power analysis", "Cohen's h between 31% and 71% is 0.82; with n = 40 per arm the power is above 90%."),
+    ("what was left out", "Cells hold 45 to 50 prompts, since empty completions were left out.\n\n| strength | refused |\n|---|---|\n| 0 | 9/50 |\n| 2 | 24/50 |\n| 4 | 31/45 |\n| 6 | 47/50 |\n"),
+    ("one column against another", "The learned direction beats the random control at three of four layers, and loses at layer 16.\n\n| layer | learned | random |\n|---|---|---|\n| 8 | 31% | 12% |\n| 12 | 55% | 14% |\n| 16 | 10% | 15% |\n| 20 | 61% | 11% |\n\nn = 100 per cell."),
+    ("one thing lowered and another unchanged", "Ablation lowers refusal from 93% to 17% and leaves MMLU unchanged."),
+    ("about half, two thirds, most", "Two thirds of the prompts (32 of 48) were refused; about half of the rest (7 of 16) were answered. Most texts (13 of 24) were coherent. A minority (5 of 24) was not."),
+    ("the SD of seeds by n - 1 or by n", "| layer | seed 1 | seed 2 | seed 3 | mean | SD |\n|---|---|---|---|---|---|\n| 8 | 0.62 | 0.66 | 0.70 | 0.66 | 0.04 |\n| 12 | 0.71 | 0.80 | 0.77 | 0.76 | 0.05 |\n| 16 | 0.55 | 0.58 | 0.52 | 0.55 | 0.03 |\n\n| layer | run 1 | run 2 | SD |\n|---|---|---|---|\n| 1 | 0.60 | 0.70 | 0.05 |\n| 2 | 0.50 | 0.70 | 0.10 |\n"),
+    ("the SE of an SD, κ of agreements, tokens per second", "Mean 3.42 (SD = 1.20, n = 64, SE = 0.15). Observed agreement was 0.86, expected agreement 0.52, so κ = 0.71. It wrote 1,200 tokens in 40 s (30 tokens/s)."),
+    ("parts at settings that make their total", "We collected 240 completions: 96 at layer 8, 72 at layer 12 and 72 at layer 16."),
+    ("a whole between its parts in brackets", "Overall, 61.3% of 150 requests were refused (cyber 55.0% of 60, bio 61.2% of 49, fraud 70.7% of 41). Overall, 15% failed (5% timed out, 10% were empty)."),
+    ("means of two sentences, d in the third", "Steered: M = 5.80, SD = 1.90, n = 40. Unsteered: M = 5.10, SD = 2.10, n = 40. Cohen's d = 0.35, t(78) = 1.56, p = .122."),
 ]  # fmt: skip
 
 
@@ -286,3 +329,29 @@ def test_settings_of_a_project_beside_a_log_are_no_claims(tmp_path):
 def test_what_is_no_log_is_refused_in_one_line(nothing):
     with pytest.raises(wb.WorkbenchError, match=r"nothing to audit|a log is"):
         wb.audit(nothing)
+
+
+def test_a_link_to_nothing_or_a_pipe_loses_no_other_file(tmp_path):
+    (tmp_path / "log.md").write_text("41 of 40 prompts were refused.")
+    (tmp_path / "gone.md").symlink_to("nowhere.md")
+    os.mkfifo(tmp_path / "pipe.md")
+    (tmp_path / "digits.json").write_text('{"n": ' + "9" * 5000 + "}")
+    audited = wb.audit(tmp_path)
+    assert [f.rule for f in audited if f.grade in ALARMS] == ["count"]
+    assert len({file for file, _, _ in audited.unread}) == 3
+    with pytest.raises(wb.WorkbenchError, match=r"is a pipe and no file; type workbench audit -"):
+        wb.audit(tmp_path / "pipe.md")
+
+
+def test_a_device_without_an_end_is_refused(monkeypatch):
+    from workbench.claims import log_reader
+
+    monkeypatch.setattr(log_reader, "_MOST_BYTES", 1000)
+    with pytest.raises(wb.WorkbenchError, match="holds more than"):
+        wb.audit(Path("/dev/zero"))
+
+
+def test_a_line_of_any_length_is_read_in_time_or_counted():
+    audited = wb.audit("41 of 40 prompts were refused.\n\n" + "31/35 " * 20_000)
+    assert [f.rule for f in audited if f.grade in ALARMS] == ["count"]
+    assert any("a sentence of" in why for _, _, why in audited.unread)

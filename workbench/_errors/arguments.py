@@ -140,8 +140,9 @@ def find_slip(
         if isinstance(error, KeyError) and hasattr(value, "columns") and str(error.args[0]) not in value.columns:
             there = ", ".join(map(str, value.columns[:20]))
             return WorkbenchError(f"{called}(): {name} lacks a column that is read: {error.args[0]}; it has {there}")
-        if isinstance(error, OSError) and isinstance(value, str | Path) and str(error.filename).startswith(str(value)):
-            return WorkbenchError(f"{called}(): {name}={_shown(str(value))}: {error.strerror}: {error.filename}")
+        seen = str(error.filename) if isinstance(error, OSError) and error.filename else ""
+        if seen and isinstance(value, str | Path) and (seen.startswith(str(value)) or str(value).startswith(seen)):
+            return WorkbenchError(f"{called}(): {name}={_shown(str(value))}: {error.strerror}: {seen}")
     return None
 
 

@@ -340,6 +340,10 @@ def _controls(
     """Directions from sums of all prompts' activations, weighed anew by each seed: ``vector(weighed sum, overall mean)``."""
     if not seeds:
         raise WorkbenchError(f"{kind}() needs at least one seed, e.g. seeds=range(5)")
+    if any(not isinstance(seed, int) or isinstance(seed, bool) or seed < 0 for seed in seeds):
+        raise WorkbenchError(f"seeds={list(seeds)!r:.60}: expected whole numbers from 0")
+    if len(set(seeds)) < len(seeds):
+        raise WorkbenchError(f"seeds={list(seeds)!r:.60}: one seed occurs twice, and makes the same direction twice")
     sites, positions = _sites(model, at), as_positions(read)
     weights = torch.from_numpy(np.stack([weigh(seed) for seed in seeds])).double()
     sides = [

@@ -220,10 +220,14 @@ def separation(
     """
     if not isinstance(direction, Direction):
         raise WorkbenchError(f"{type(direction).__name__} is no Direction; wb.extract makes one")
-    inputs.whole(randoms, 1, "randoms")
+    inputs.whole(randoms, 1, "randoms", 10_000)
     first = Site(0, direction.site.kind)
     held_at, train_at = (_at(texts, direction, first, model, batch_size, store) for texts in (held_out, train))
     here, there = held_at[direction.site], train_at[direction.site]
+    if (width := here.positive.shape[1]) != len(direction.vector):
+        raise WorkbenchError(
+            f"the direction has {len(direction.vector)} dimensions, the activations at {direction.site!r} {width}"
+        )
     baselines, missing = list[Detection](), list[str]()
     if all((*here.texts, *there.texts)):
         baselines.append(_detection("bag of words", there, here, "bag of words"))
@@ -426,6 +430,8 @@ def shortfall(ours: Sequence[Judged], best: Sequence[Judged], resamples: int = 4
     >>> round(shortfall([Judged(-good.margins, sides, texts)], [good], resamples=99).value, 6)  # turned around
     2.0
     """
+    if not ours:
+        raise WorkbenchError("expected at least one set of judged texts; wb.judged makes them")
     if [one.groups for one in ours] != [one.groups for one in best]:
         raise WorkbenchError("both methods must be judged on the same texts, set by set")
     sets = np.concatenate([np.full(one.margins.shape[1], i) for i, one in enumerate(ours)])

@@ -94,6 +94,8 @@ def oracle(rows: "pd.DataFrame", label: str) -> "pd.DataFrame":
 
     _check_frame(rows)
     tried = rows[(rows["kind"] == "direction") & (rows["score"] == SCORE)]
+    if label not in (labels := {*LABELS, *map(str, rows["value"])}):
+        raise unknown("label", label, sorted(labels))
     name = f"oracle of {tried['arm'].nunique()} arms"
     best = tried.assign(hit=tried["value"] == label).sort_values("hit", ascending=False, kind="stable")
     union = best.groupby(["set", "prompt"], sort=False).head(1).drop(columns="hit")

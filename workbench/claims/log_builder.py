@@ -13,6 +13,10 @@ _SENTENCE_END = re.compile(
 )
 
 
+#: what is longer is no sentence
+_LONGEST = 50_000
+
+
 class LogBuilder:
     """What was read so far.
 
@@ -49,7 +53,10 @@ class LogBuilder:
         places = [(0, lines)] if isinstance(lines, int) else lines
         start = 0
         for end in [*(m.end() for m in _SENTENCE_END.finditer(text)), len(text)]:
-            if text[start:end].strip():
+            if end - start > _LONGEST:
+                line = next((n for offset, n in reversed(places) if offset <= start), places[0][1])
+                self.unread.append((self.source, line, f"a sentence of {end - start:,} characters"))
+            elif text[start:end].strip():
                 line = next((n for offset, n in reversed(places) if offset <= start), places[0][1])
                 self.statement(text[start:end], line)
             start = end

@@ -117,7 +117,7 @@ def read_json(text: str, source: str, by_line: bool = False) -> LogText:
             try:
                 records += [json.loads(line)] if line.strip() else []
                 where += [n] if line.strip() else []
-            except json.JSONDecodeError as error:
+            except ValueError as error:  # no JSON, or a number of thousands of digits
                 log.unread.append((source, n, str(error)))
         _records(log, records, where)
         return log.log(lines)
@@ -127,6 +127,8 @@ def read_json(text: str, source: str, by_line: bool = False) -> LogText:
         if len(lines) > 1 and text.lstrip().startswith("{"):
             return read_json(text, source, by_line=True)
         return unreadable(source, f"no JSON: {error.msg}", error.lineno, lines)
+    except ValueError as error:  # a number of thousands of digits
+        return unreadable(source, f"no JSON: {error}", 0, lines)
     _document(log, data, "", _Lines(text))
     return log.log(lines)
 

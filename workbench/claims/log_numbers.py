@@ -30,6 +30,7 @@ from workbench.claims.log_patterns import (
     POINTS,
     RANGE,
     SETTING,
+    SETTING_AT,
     STATISTICS,
     TIMES,
     Kind,
@@ -95,12 +96,16 @@ def settings_of(text: str) -> tuple[tuple[str, float], ...]:
     return tuple((m["name"].lower().rstrip("s") or "s", _value(m["value"])) for m in SETTING.finditer(plain(text)))
 
 
+_RAISED = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
+
+
 def plain(text: str) -> str:
     """A text with ASCII signs for typographic ones and without emphasis; its length may change.
 
     >>> plain("**−0.5** ± 0.1")
     '-0.5 ± 0.1'
     """
+    text = re.sub(r"(?<=10)[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda m: "^" + m[0].translate(_RAISED), text)
     text = re.sub(r"[−‒﹣－‐‑]", "-", text)
     text = re.sub(r"(?<![\d%\w\)])\s?[–—](?=\.?\d)", lambda m: m[0].replace("–", "-").replace("—", "-"), text)
     text = (
@@ -231,7 +236,7 @@ def _percent_of_n(m: re.Match[str]) -> list[Number]:
 
 
 def _n(m: re.Match[str]) -> list[Number]:
-    return [replace(_make("n", m), step=0.0)]
+    return [replace(_make("n", m, unit=(m["unit"] or "").lower()), step=0.0)]
 
 
 def _n_of_units(m: re.Match[str]) -> list[Number]:
@@ -278,6 +283,7 @@ _GRAMMAR: tuple[tuple[re.Pattern[str], _Maker], ...] = (
     (PERCENT_N, _percent_of_n),
     (N_GIVEN, _n),
     (JUNK, lambda _: []),
+    (SETTING_AT, lambda _: []),
     (SETTING, lambda _: []),
     (PARTIAL, _partial),
     (N_UNITS, _n_of_units),
@@ -310,13 +316,19 @@ def read_numbers(text: str, line: int = 0) -> list[Number]:
     rest = _LIST_OVER.sub(r"\1;", _TOO_LONG.sub(_blank, _ITEM.sub(_blank, text)))
     numbers: list[Number] = []
     for pattern, make in _GRAMMAR:
-        for m in list(pattern.finditer(rest)):
-            start, end = m.span()
-            if "\0" not in m[0]:
-                numbers += make(m)
-                rest = rest[:start] + "\0" * (end - start) + rest[end:]
+        taken = [m for m in pattern.finditer(rest) if "\0" not in m[0]]
+        for m in taken:
+            numbers += make(m)
+        rest = _without(rest, taken)
     numbers.sort(key=lambda x: (x.start, x.end, x.kind != "count"))
     return _with_intervals([replace(x, line=line, unit=x.unit or _unit_behind(x, text)) for x in numbers], text)
+
+
+def _without(text: str, taken: list[re.Match[str]]) -> str:
+    """A text with blanks of the same length for what was taken from it."""
+    ends = [0, *(m.end() for m in taken)]
+    kept = [text[end : m.start()] + "\0" * len(m[0]) for end, m in zip(ends, taken, strict=False)]
+    return "".join([*kept, text[ends[-1] :]])
 
 
 def _unit_behind(x: Number, text: str) -> str:
@@ -345,14 +357,19 @@ def _with_intervals(numbers: list[Number], text: str) -> list[Number]:
     return result
 
 
+_SPREAD_BEFORE = re.compile(r"\b(?:SD|SE|SEM|[Ss]td|[Ss]tandard (?:error|deviation)|σ)\s?(?:=|:|of|was|is)?\s?$")
+
+
 def _may_own(x: Number, interval: Number, text: str) -> bool:
     """Whether an interval may be of a number: not of one in brackets that are closed, nor of a rate where it goes below 0."""
     between = text[x.end : interval.start]
     closed = between.count(")") > between.count("(") and text[: x.start].rfind("(") > text[: x.start].rfind(")")
     rate = x.kind in ("percent", "count") and not x.signed
+    spread = x.kind == "number" and _SPREAD_BEFORE.search(text[: x.start])
     return (
         x.kind not in ("n", "p", "range")
         and not closed
+        and not spread
         and not (rate and min(interval.low or 0, interval.high or 0) < 0)
     )
 

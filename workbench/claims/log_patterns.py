@@ -62,6 +62,14 @@ SETTING = re.compile(
 )
 
 
+#: "96 at layer 8, 72 at layer 12": one setting, and what stands behind the comma is of the next
+SETTING_AT = re.compile(
+    rf"(?<![\w-])(?P<name>layer|seed|epoch|step|dose|strength|fold|position)\s(?P<value>{NUM})"
+    r"(?=(?:,|,? and) \d[\d,]* (?:at|in|for|from|with) )",
+    re.IGNORECASE,
+)
+
+
 def _numbers_pattern(template: str) -> re.Pattern[str]:
     return re.compile(template.replace("NUM", NUM).replace("SIGN", _SIGN).replace("PCT", _PERCENT), re.IGNORECASE)
 
@@ -94,6 +102,7 @@ STATISTICS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
 )  # fmt: skip
 N_GIVEN = _numbers_pattern(
     r"(?:(?<![\w.-])n|\b(?:arm|group|sample|cell|condition) sizes?)\s?(?:=|:|\bis\b|\bof\b)\s?(?P<v>\d[\d,]*)(?![\w.]*\d)"
+    r"(?:\s(?:[a-z]+\s)?(?P<unit>sets|layers|models|heads|topics|categories|folds|datasets|directions|features|doses|families|sites)\b)?"
 )
 N_UNITS = _numbers_pattern(rf"(?<![\w.,/$-])(?P<v>\d[\d,]*)\s(?:[a-z-]+\s){{0,2}}?(?:{_UNITS})\b")
 CI = _numbers_pattern(

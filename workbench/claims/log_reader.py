@@ -67,8 +67,10 @@ def _read_one(log: str | Path) -> LogText:
     except OSError:  # a text too long for a file's name
         there = False
     if there and path.is_dir():
-        return _joined([_read_file(f) for f in _files_of(path)], str(path))
+        return _joined([_read_found(f) for f in _files_of(path)], str(path))
     if there:
+        if path.is_fifo() and path.parts[:2] != ("/", "dev"):  # a shell's own pipes, <(…), are in /dev
+            raise WorkbenchError(f"{log} is a pipe and no file; type workbench audit - < {log}")
         return _read_file(path)
     text = str(log)
     if isinstance(log, Path) or ("\n" not in text and _FILE.fullmatch(text.strip())):
@@ -88,11 +90,30 @@ def _files_of(folder: Path) -> list[Path]:
     return files
 
 
+def _read_found(path: Path) -> LogText:
+    """A file of a folder; a link to nothing, a pipe or a file that may not be read is a place that could not be read."""
+    if not path.is_file():
+        return unreadable(str(path), "a link to nothing" if path.is_symlink() else "no file")
+    try:
+        return _read_file(path)
+    except (OSError, WorkbenchError) as error:
+        return unreadable(str(path), getattr(error, "strerror", None) or str(error))
+
+
+#: no log is longer; a device has no end
+_MOST_BYTES = 100_000_000
+
+
 def _read_file(path: Path) -> LogText:
     kind = path.suffix.lower()
     if kind == ".parquet":
         return read_parquet(path)
-    raw = path.read_bytes()
+    with path.open("rb") as file:
+        raw = file.read(_MOST_BYTES + 1)
+    if len(raw) > _MOST_BYTES:
+        raise WorkbenchError(
+            f"{path} holds more than {_MOST_BYTES // 1_000_000} MB; give the part of it that is the log"
+        )
     if b"\0" in raw[:4096] and not raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         return unreadable(str(path), "not a text")
     return read_text(decoded(raw), str(path), kind)

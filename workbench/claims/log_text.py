@@ -54,6 +54,9 @@ class LogTable:
     def numbers(self) -> tuple[tuple[Number | None, ...], ...]:
         """The number of each cell, or None: shape [row][column]. A "%" in a column's head makes percentages of its numbers."""
         percent = [bool(_PERCENT_HEAD.search(head)) and not _LEVEL_HEAD.search(head) for head in self.columns]
+        if told := _RATE_IN_TITLE.search(self.title):  # "Table 1. Refusal rate (%)", and the column "refusal"
+            named = told[1].lower()[:5]
+            percent = [p or named in head.lower() for p, head in zip(percent, self.columns, strict=True)]
         return tuple(
             tuple(
                 _in_percent(read_cell(c, line), head) if p else read_cell(c, line)
@@ -106,6 +109,12 @@ class LogTable:
         named = j == self.label_column or (len(cells) > 1 and values == list(range(1, len(cells) + 1)))
         whole = all(c.kind in ("number", "n") and c.value == int(c.value) > 0 for c in cells)
         return bool(cells) and whole and not named
+
+
+#: a rate that a title gives in percent; its first letters are those of its column
+_RATE_IN_TITLE = re.compile(
+    r"\b(refusal|compliance|accuracy|success|agreement|bypass|error)\b[^.;|]{0,20}\((?:in )?%\)", re.IGNORECASE
+)
 
 
 def _in_percent(number: Number | None, head: str) -> Number | None:

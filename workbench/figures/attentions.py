@@ -49,7 +49,10 @@ def attention(
     >>> page.title
     'Attention of 1 head over 2 tokens'
     """
-    weights = np.asarray(patterns, dtype=float)
+    try:
+        weights = np.asarray(patterns, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise WorkbenchError(f"patterns={patterns!r:.60}: expected an array of numbers, [head, query, key]") from error
     weights = weights[np.newaxis] if weights.ndim == 2 else weights
     _check(weights, tokens, heads)
     names = [f"Head {i}" for i in range(len(weights))] if heads is None else list(heads)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, unknown
 from workbench.figures import theme
 from workbench.figures.words import escape
 from workbench.statistics.rates import rate
@@ -43,6 +43,8 @@ def dose_response(rows: "pd.DataFrame", title: str = "", label: str = "refusal")
     rows = rows[(rows["score"] == "refusal") & rows["value"].notna()]  # rows without a label count for none
     if rows.empty:
         raise WorkbenchError("no rows of the score 'refusal'; sweep with scores=[wb.refusal]")
+    if label not in (labels := {"refusal", "compliance", "off topic", "collapse", *map(str, rows["value"])}):
+        raise unknown("label", label, sorted(labels))
     sets = [s for s in SET_NAMES if s in set(rows["set"])] or list(dict.fromkeys(rows["set"]))
     names = [SET_NAMES.get(s, s) for s in sets]
     figure = make_subplots(

@@ -351,6 +351,10 @@ def _listed(directions: Direction | Directions | Sequence[Direction]) -> list[Di
     return items
 
 
+#: more of them tell no more about chance
+_MOST_RANDOM = 10_000
+
+
 def _recorder(
     model: Model,
     directions: Direction | Directions | Sequence[Direction],
@@ -359,6 +363,8 @@ def _recorder(
     seed: int,
 ) -> Recorder:
     """A Recorder of these directions, each at its own site or at each of ``sites``, and of random ones beside them."""
+    if isinstance(envelope, int) and envelope > _MOST_RANDOM:
+        raise WorkbenchError(f"envelope={envelope!r:.40}: expected at most {_MOST_RANDOM:,} random directions")
     probes = [
         Probe(direction, site)
         for direction in _listed(directions)

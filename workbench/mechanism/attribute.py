@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, check_flag
 from workbench._errors.progress import Bar
 from workbench.generation.completions import Completions, Texts, refuse_nan
 from workbench.generation.recorder import Chats
@@ -142,6 +142,9 @@ def attribute(
 
     check_model(model)
     check_sizes(batch_size=batch_size)
+    if not isinstance(random, int) or isinstance(random, bool) or not 0 <= random <= 10_000:
+        raise WorkbenchError(f"random={random!r:.60}: expected a whole number from 0 to 10,000")
+    check_flag(heads, "heads")
     positions = as_positions(on)
     chats = Chats.of(model, prompts, steer)
     encoded, site = chats.encoded, Site(model.n_layers - 1, "resid_post")

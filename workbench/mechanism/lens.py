@@ -82,8 +82,11 @@ def lens(
 
     check_model(model)
     check_sizes(batch_size=batch_size, k=k)
+    check_flag(show_text, "show_text")
     positions = as_positions(on)
     asked = list(range(model.n_layers) if layers is None else layers)
+    if not asked:
+        raise WorkbenchError("layers=[]: expected at least one layer")
     if wrong := [layer for layer in asked if layer not in range(model.n_layers)]:
         raise WorkbenchError(f"layers={wrong}: {model.name} has layers 0 to {model.n_layers - 1}")
     chats = Chats.of(model, texts, steer)

@@ -197,6 +197,8 @@ def top_tokens(
     check_model(model)
     check_direction(d, d.site, model)
     check_sizes(k=k, batch_size=batch_size)
+    if not isinstance(around, int) or isinstance(around, bool) or around < 0:
+        raise WorkbenchError(f"around={around!r:.60}: expected a whole number of tokens, at least 0")
     chats = _plain(model, texts)
     unit = (d.vector.double() / d.norm).to(model.device)
     best: list[tuple[float, int, int]] = []

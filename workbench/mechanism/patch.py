@@ -141,6 +141,8 @@ def patch(
     for way in ways:
         if way not in WAYS:
             raise unknown("way", way, WAYS)
+    if not ways:
+        raise WorkbenchError(f"ways={list(ways)}: expected {' or '.join(WAYS)}, or both")
     number = Metric.given(model, metric)
     positions = as_positions(on)
     cells = _cells(model, what, layers, number)

@@ -140,6 +140,12 @@ class Prompts(Sequence[Prompt]):
     name: str
     items: tuple[Prompt, ...] = field(repr=False)
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise WorkbenchError(f"name={self.name!r:.60} of a prompt set: expected text")
+        if not isinstance(self.items, tuple | list) or not all(isinstance(one, Prompt) for one in self.items):
+            raise WorkbenchError(f"items={self.items!r:.60} of prompt set {self.name!r}: expected a tuple of wb.Prompt")
+
     def __len__(self) -> int:
         return len(self.items)
 

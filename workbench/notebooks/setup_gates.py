@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from workbench._errors import WorkbenchError
+from workbench._errors import WorkbenchError, unknown
 from workbench.claims.verdict import Gate
 from workbench.generation.generate import generate
 from workbench.models.checks import preflight
@@ -138,6 +138,8 @@ def disjoint_gate(pairs: Pairs, by: Literal["split", "base"] = "split") -> Gate:
     >>> print(wb.disjoint_gate(wb.pairs("refusal")).measured)
     256 train, 100 dev, 320 test, 264 confirm; 0 repeated; most alike 0.43
     """
+    if by not in ("split", "base"):
+        raise unknown("by", by, ("split", "base"))
     if by == "split":
         names = [name for name in SPLITS if name != "tuning" and name in pairs.positive.splits]
         parts = {name: _words(pairs.split(name)) for name in names}

@@ -67,6 +67,14 @@ class Score:
     ready: Callable[[], object] | None = None
     reason: Callable[[str], str] | None = None
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip() or not self.name.isprintable():
+            raise WorkbenchError(f"name={self.name!r:.60} of a score: expected a short name, e.g. 'refusal'")
+        if not isinstance(self.version, int) or isinstance(self.version, bool):
+            raise WorkbenchError(f"version={self.version!r:.60} of score {self.name!r}: expected a whole number")
+        if not any(map(callable, (self.function, self.reading))):
+            raise WorkbenchError(f"score {self.name!r}: expected a function of a text, or a reading of a model")
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, version {self.version})"
 

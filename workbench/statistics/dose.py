@@ -114,7 +114,7 @@ def dose_response(
     """
     entries = _by_dose(doses, successes, n)
     inputs.between(confidence, 0, 1, "confidence")
-    inputs.whole(resamples, 99, "resamples")
+    inputs.whole(resamples, 99, "resamples", 1_000_000)
     codes = None if clusters is None else inputs.cluster_codes(clusters, len(entries.at))
     resampled = _resample(entries, codes, resamples, inputs.generator(seed))
     units = int(entries.n.sum()) if codes is None else int(codes.max()) + 1
@@ -217,7 +217,7 @@ def largest_jump(
     0.34, p = 0.2, n=500 (largest of 9 steps against logistic)
     """
     entries = _by_dose(doses, successes, n)
-    inputs.whole(resamples, 99, "resamples")
+    inputs.whole(resamples, 99, "resamples", 1_000_000)
     smooth = {shape: fit(shape, entries.levels, entries.k, entries.n) for shape in SHAPES if "logistic" in shape}
     shape = min(smooth, key=lambda s: _bic(s, smooth[s], entries))
     drawn = inputs.generator(seed).binomial(

@@ -62,9 +62,20 @@ def paired_numbers(first: Numbers, second: Numbers, what: str, least: int) -> tu
     return x, y
 
 
+#: no experiment has more units, and no table of a test more cells
+_MOST = 10**9
+
+
 def count(successes: int, n: int) -> None:
     """Refuse what is no count out of n."""
-    if not (_is_finite(successes) and _is_finite(n)) or n <= 0 or not 0 <= successes <= n or successes % 1 or n % 1:
+    if (
+        not (_is_finite(successes) and _is_finite(n))
+        or n > _MOST
+        or n <= 0
+        or not 0 <= successes <= n
+        or successes % 1
+        or n % 1
+    ):
         raise WorkbenchError(f"{successes} of {n} is not a count: expected whole numbers, 0 <= successes <= n, n > 0")
 
 
@@ -91,14 +102,19 @@ def probability(value: float, what: str) -> None:
         raise WorkbenchError(f"{what} is {value}: expected a probability, from 0 to 1")
 
 
-def whole(value: int, least: int, what: str) -> None:
-    """Refuse what is no whole number of at least ``least``."""
+def whole(value: int, least: int, what: str, most: int = _MOST) -> None:
+    """Refuse what is no whole number from ``least`` to ``most``."""
+    if _is_finite(value) and value > most:
+        raise WorkbenchError(f"{what} is {value!r:.60}: expected at most {most:,}")
     if not _is_finite(value) or value < least or value % 1:
         raise WorkbenchError(f"{what} is {value!r:.60}: expected a whole number of at least {least}")
 
 
 def _is_finite(value: object) -> bool:
-    return isinstance(value, Real | np.bool_) and math.isfinite(value)
+    try:
+        return isinstance(value, Real | np.bool_) and math.isfinite(value)
+    except OverflowError:  # a whole number that no float can hold
+        return False
 
 
 def generator(seed: int) -> np.random.Generator:

@@ -59,6 +59,7 @@ class LabelErrors:
 
     def corrected(self, observed: float) -> float:
         """The corrected rate for an observed one (Rogan and Gladen 1978), 0 to 1; unchanged if the label carries no information."""
+        inputs.probability(observed, "observed")
         found, false = self._means()
         return float(np.clip((observed - false) / (found - false), 0, 1)) if found > false else observed
 

@@ -1,6 +1,7 @@
 """Means and anything else that is computed from rows, with intervals that resample whole clusters; Cohen's d."""
 
 from collections.abc import Callable, Hashable, Sequence
+from numbers import Real
 
 import numpy as np
 
@@ -45,7 +46,7 @@ def mean(
 
     rows = inputs.numbers(values, "values")
     inputs.between(confidence, 0, 1, "confidence")
-    inputs.whole(resamples, 99, "resamples")
+    inputs.whole(resamples, 99, "resamples", 1_000_000)
     codes = inputs.cluster_codes(clusters, len(rows))
     k = _at_least_two(codes)
     sums, sizes = np.bincount(codes, rows), np.bincount(codes).astype(float)
@@ -101,12 +102,17 @@ def bootstrap(
     >>> print(bootstrap(lambda rows: float(np.median(x[rows])), clusters=range(10)))
     4.50 [1.50, 7.50] n=10
     """
+    if not len(clusters):
+        raise WorkbenchError("clusters: expected one per row, got none")
     codes = inputs.cluster_codes(list(clusters), len(clusters))
     inputs.between(confidence, 0, 1, "confidence")
-    inputs.whole(resamples, 99, "resamples")
+    inputs.whole(resamples, 99, "resamples", 1_000_000)
     k = _at_least_two(codes)
     members = np.split(np.argsort(codes, kind="stable"), np.bincount(codes).cumsum()[:-1])
-    value = float(statistic(np.arange(len(codes))))
+    first = statistic(np.arange(len(codes)))
+    if not isinstance(first, Real | np.generic | np.ndarray) or np.ndim(first):
+        raise WorkbenchError(f"the statistic is {first!r:.60} on the data; expected one number")
+    value = float(first)
     drawn = draws(k, block, resamples, seed)
     values = np.array([statistic(np.concatenate([members[c] for c in draw])) for draw in drawn], dtype=float)
     if not np.isfinite(value) or np.isnan(values).mean() > 0.5:
@@ -162,6 +168,9 @@ def p_from_interval(estimate: Estimate, confidence: float = 0.95) -> float:
     from scipy.stats import norm
 
     inputs.between(confidence, 0, 1, "confidence")
+    inputs.numbers([estimate.value, estimate.low, estimate.high], "estimate and its interval")
+    if estimate.low > estimate.high:
+        raise WorkbenchError(f"the interval runs backwards, from {estimate.low:g} to {estimate.high:g}")
     reach = estimate.value - estimate.low if estimate.value > 0 else estimate.high - estimate.value
     if reach <= 0:
         return 0.0 if estimate.value else 1.0

@@ -132,7 +132,7 @@ def permutation(
     """
     from scipy.special import comb
 
-    inputs.whole(resamples, 99, "resamples")
+    inputs.whole(resamples, 99, "resamples", 1_000_000)
     rng = inputs.generator(seed)
     if paired:
         x, y = inputs.paired_numbers(before, after, "before and after", 1)
@@ -181,7 +181,7 @@ def permutation_maximum(
     0.25, p = 0.062, n=4 (best of 2, sign flips, exact)
     """
     values = inputs.matrix(differences, "differences")
-    inputs.whole(resamples, 99, "resamples")
+    inputs.whole(resamples, 99, "resamples", 1_000_000)
     codes = inputs.cluster_codes(clusters, len(values))
     sums = np.stack([np.bincount(codes, column) for column in values.T], axis=1)
     p = _flips(sums, "greater", resamples, inputs.generator(seed))

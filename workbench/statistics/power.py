@@ -83,6 +83,7 @@ def power_mean(effect: float, sd: float, n: int, paired: bool = True, alpha: flo
 
     _check(alpha=alpha)
     inputs.between(sd, 0, np.inf, "sd")
+    inputs.between(effect, -np.inf, np.inf, "effect")
     inputs.whole(n, 2, "n")
     solver = TTestPower() if paired else TTestIndPower()
     return float(solver.power(abs(effect) / sd, n, alpha))
@@ -207,6 +208,8 @@ def detectable_paired(n: int, lost: float = 0.0, power: float = 0.8, alpha: floa
     _check(alpha=alpha, power=power)
     _check_shares(0.0, lost)
     inputs.whole(n, 1, "n")
+    if lost >= 0.5:
+        raise WorkbenchError(f"lost is {lost:g}: with as many gained, more than all change; expected less than 0.5")
     return _smallest_effect(lambda change: mcnemar_power(n, lost + change, lost, alpha), 1 - 2 * lost, power)
 
 
@@ -270,10 +273,18 @@ def _check_shares(gained: float, lost: float) -> None:
         raise WorkbenchError(f"shares gained {gained} and lost {lost} must be probabilities with a sum of at most 1")
 
 
+#: what can be enumerated in a minute
+_MOST_UNITS = 100_000
+
+
 def unpaired_power(rates: tuple[float, float], sizes: tuple[int, int], alpha: float, test: str) -> float:
     """The probability of all tables that the test rejects, one total number of successes at a time."""
     from scipy.stats import binom
 
+    if max(sizes) > _MOST_UNITS:
+        raise WorkbenchError(
+            f"n = {max(sizes):,} in an arm: all tables are counted up to {_MOST_UNITS:,}; is the difference so small?"
+        )
     mass_a, mass_b = (binom.pmf(np.arange(n + 1), n, p) for n, p in zip(sizes, rates, strict=True))
     likely_a, likely_b = (np.flatnonzero(mass > _NEGLIGIBLE) for mass in (mass_a, mass_b))
     rejects = _fisher_rejects(sizes, alpha) if test == "fisher" else _z_rejects(sizes, alpha)

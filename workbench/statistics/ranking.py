@@ -40,7 +40,7 @@ def spearman(
     """
     first, second = inputs.paired_numbers(x, y, "x and y", 4)
     inputs.between(confidence, 0, 1, "confidence")
-    inputs.whole(resamples, 99, "resamples")
+    inputs.whole(resamples, 99, "resamples", 1_000_000)
     for what, values in (("x", first), ("y", second)):
         if np.ptp(values) == 0:
             raise WorkbenchError(
@@ -161,7 +161,7 @@ def auc_permutation(
     from scipy.stats import rankdata
 
     value = _placements(scores_b, labels)[0] - _placements(scores_a, labels)[0]
-    inputs.whole(resamples, 99, "resamples")
+    inputs.whole(resamples, 99, "resamples", 1_000_000)
     a, b = (rankdata(inputs.numbers(scores, "scores")) for scores in (scores_a, scores_b))
     positive = inputs.outcomes(labels, "labels")
     swap = inputs.generator(seed).random((resamples, len(a))) < 0.5

@@ -158,7 +158,13 @@ def grid(
     twice = [name for name, n in Counter(arm.name for arm in arms).items() if n > 1]
     if twice:
         raise WorkbenchError(f"an axis holds a value twice: two arms are called {twice[0]!r}")
+    if not arms:
+        raise WorkbenchError("a grid without arms: expected at least one direction, layer and place")
     return tuple(arms)
+
+
+#: of one direction; each is a vector, and an arm of its own
+_MOST_CONTROLS = 10_000
 
 
 def _check_axes(
@@ -173,6 +179,8 @@ def _check_axes(
         raise WorkbenchError("a grid takes ratios= (units of the activation norm) or coefs= (units of the vector)")
     if isinstance(controls, bool) or not isinstance(controls, int):
         raise WorkbenchError(f"controls={controls!r}: expected a whole number of random directions")
+    if controls > _MOST_CONTROLS:
+        raise WorkbenchError(f"controls={controls!r:.40}: expected at most {_MOST_CONTROLS:,}")
     if bool(len(ratios) or len(coefs)) != scaled or controls < 0:
         raise WorkbenchError(
             f"a grid needs at least one ratio or coef where it adds, none where it does not, and controls >= 0; got "

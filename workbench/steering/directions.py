@@ -377,7 +377,7 @@ class Directions:
     def load(cls, path: str | Path) -> "Directions":
         """Read directions that ``save`` wrote. Raises WorkbenchError for any other file."""
         tensors, metadata = load_tensors(path)
-        if not set(tensors) <= set(metadata):
+        if not set(tensors) <= set(metadata) or not tensors:
             raise WorkbenchError(f"{path}: not a file of directions; try wb.Direction.load")
         items = [Direction.from_text(v, metadata[name], path) for name, v in tensors.items()]
         return cls(tuple(sorted(items, key=lambda d: d.site)))

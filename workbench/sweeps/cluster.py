@@ -54,6 +54,13 @@ class Ray:
     cpus: int | None = None
     restarts: int = 3
 
+    def __post_init__(self) -> None:
+        for name, least in {"workers": 1, "gpus": 0, "cpus": 1, "restarts": 0}.items():
+            value = getattr(self, name)
+            given = isinstance(value, int) and not isinstance(value, bool) and value >= least
+            if not given and (value is not None or name == "restarts"):
+                raise WorkbenchError(f"{name}={value!r:.60} of Ray: expected a whole number, at least {least}")
+
     def stream(
         self, model: Model, rows: Sequence[Job], decoding: Decoding, batch_size: int, vllm: VLLM | None = None
     ) -> Generator["pd.DataFrame", None, None]:

@@ -74,6 +74,8 @@ def write_inspect_logs(
         raise WorkbenchError(f"expected the rows of wb.sweep; these have no column {', '.join(missing)}")
     if rows.empty:
         raise WorkbenchError("expected the rows of wb.sweep; there are none")
+    if not str(folder).strip():
+        raise WorkbenchError("folder='': expected the path of a folder, or '.' for the working folder")
     asked = {} if prompts is None else {(s, p.id): p for s, part in named_sets(prompts).items() for p in part}
     if prompts is not None:
         for pair in dict.fromkeys(zip(rows["set"], rows["prompt"], strict=True)):

@@ -20,7 +20,9 @@ _GROWTH = phrase(
     r"declin|down\b|loss|slower|fewer|cut",
 )
 _CALLED_CHANGE = phrase(r"difference|\bdiff\b|change|Δ|delta|gap\b")
-_RELATIVE = phrase(r"relative|percent (?:increase|decrease|improvement)|% (?:relative|increase|decrease|reduction)")
+_RELATIVE = phrase(
+    r"relative|percent (?:increase|decrease|improvement)|% (?:relative|increase|decrease|reduction)|(?:increase|decrease|reduction) of \d"
+)
 _MULTIPLE = phrase(
     r"\b(double|triple|halve|doubled|doubles|tripled|triples|quadrupled|halved|halves|twofold|threefold|fourfold|fivefold|tenfold)\b"
 )

@@ -29,6 +29,7 @@ def _columns(log: LogText, table: LogTable) -> Findings:
     sheet = Sheet(table)
     yield from _totals(sheet)
     yield from _means(sheet)
+    yield from _sds(sheet)
     yield from _shares_of_rows(sheet)
     yield from compositions(sheet)
     yield from rates(log, sheet)
@@ -83,11 +84,11 @@ def _totals(sheet: Sheet) -> Findings:
 
 
 def _shares_of_rows(sheet: Sheet) -> Findings:
-    """Three or more columns of percentages that make 100 in most rows must do so in all."""
+    """Columns of percentages that make 100 in most rows must do so in all."""
     table = sheet.table
     columns = [k for k in table.value_columns if sheet.kinds(k) == {"percent"} and not CHANGE.search(table.columns[k])]
     if (
-        len(columns) < 3
+        len(columns) < 2
         or len(columns) > 8
         or any(x and (x.signed or x.spread is not None) for k in columns for x in table.column(k))
     ):
@@ -95,6 +96,9 @@ def _shares_of_rows(sheet: Sheet) -> Findings:
     total, reach = sheet.values[:, columns].sum(axis=1), sheet.steps[:, columns].sum(axis=1) / 2
     known = np.isfinite(total)
     fits = known & (abs(total - 100) <= reach + 1e-9)
+    two = len(columns) == 2
+    if two and (len({float(v) for v in sheet.values[fits, columns[0]]}) < 2 or known.sum() < 3):
+        return
     if fits.sum() >= 2 and 3 * fits.sum() >= 2 * known.sum():
         for i in map(int, np.flatnonzero(known)):
             rest = [x.value for k, x in enumerate(table.numbers[i]) if x and k not in columns and x.kind == "percent"]
@@ -102,17 +106,16 @@ def _shares_of_rows(sheet: Sheet) -> Findings:
                 continue  # a share that few rows have makes the whole
             place = in_cell(table, i, columns[-1])._replace(what=name(table.label(i)))
             said = f"the shares make {total[i]:g}%, not 100%"
-            yield place.finds("holds" if fits[i] else "error", "shares", said, float(total[i]))
+            yield place.finds("holds" if fits[i] else "weak" if two else "error", "shares", said, float(total[i]))
 
 
 def _means(sheet: Sheet) -> Findings:
     table = sheet.table
-    if set(roles(table)) - {"mean"}:
+    if set(roles(table)) - {"mean", "sd", "se"}:
         return
     for j in (j for j in table.value_columns if is_mean(table.columns[j])):
-        runs = [
-            run for run in _runs(others_of(sheet, j), j) if len({frozenset(sheet.kinds(k)) for k in (j, *run)}) == 1
-        ]
+        others = [k for k in others_of(sheet, j) if k not in roles(table).values()]
+        runs = [run for run in _runs(others, j) if len({frozenset(sheet.kinds(k)) for k in (j, *run)}) == 1]
         fits = [sheet.fit(j, sheet.formula(_mean, run, "the mean of the row")) for run in runs]
         fits += [sheet.fit(j, _weighted(sheet, run)) for run in runs if all(n_in(table.columns[k]) for k in run)]
         best = max(fits, key=lambda fit: fit.good, default=None)
@@ -123,6 +126,28 @@ def _means(sheet: Sheet) -> Findings:
         few = best.known.sum() <= 2
         if 2 * best.holds.sum() >= best.known.sum() or few:
             yield from sheet.tell(j, best, "mean of", "error" if best.holds.any() else "weak")
+
+
+_REPEATED_COLUMN = phrase(r"^\W*(?:seed|run|rep(?:etition|licate|eat)?|trial|fold)s?[ _#-]?\d+\W*$")
+
+
+def _sds(sheet: Sheet) -> Findings:
+    """The SD of the seeds of a row, by n - 1 or by n."""
+    table = sheet.table
+    run = [k for k in table.value_columns if _REPEATED_COLUMN.match(table.columns[k])]
+    j = roles(table).get("sd")
+    if (
+        j is None
+        or len(run) < 2
+        or not re.fullmatch(r"\W*(?:s\.?d\.?|std\.?(?: ?dev\.?)?|standard deviation)\W*", table.columns[j], re.I)
+    ):
+        return
+    fits = [
+        sheet.fit(j, sheet.formula(lambda *x, d=d: np.std(x, axis=0, ddof=d), run, "the SD of the row")) for d in (1, 0)
+    ]
+    best = max(fits, key=lambda fit: fit.good)
+    if best.known.any() and 2 * best.good >= best.known.sum():
+        yield from sheet.tell(j, best, "derived")
 
 
 def _weighted(sheet: Sheet, run: list[int]) -> Formula:

@@ -50,6 +50,9 @@ _BETWEEN = phrase(
 )
 _VERSUS = phrase(r"\bvs?\.?\s|versus|against|→|->|compared (?:to|with)|\bthan\b|\bto\b")
 _EXPLICIT = phrase(r"\bvs?\.?\s|versus|against")
+_OF_COLUMNS = phrase(
+    r"\bbeats?\b|\bthan\b|outperform|exceeds?\b|surpass|\bover\b|\babove\b|\bversus\b|\bvs\b|against|loses? to"
+)
 _SAME_UNITS = phrase(
     r"same (?:\w+ )?(?:prompts|items|questions)|paired|none (?:was |were )?lost|mcnemar|within-subject"
 )
@@ -333,6 +336,9 @@ def _called_different(log: LogText, table: LogTable, j: int, counts: dict[int, C
         ):
             continue
         named = any(re.search(rf"(?<!\w){re.escape(label)}(?!\w)", s.text.lower()) for label in labels)
+        heads = sum(bool(stems(table.columns[c]) & stems(s.text)) for c in table.value_columns)
+        if not named and heads > 1 and _OF_COLUMNS.search(s.text):
+            continue  # "the learned direction beats the random one": no claim about the rows of either
         if named or stems(table.columns[j]) & stems(s.text):
             return f"'{short(s.text)}' (line {s.line})", s.line
     return None

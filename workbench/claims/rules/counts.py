@@ -133,9 +133,18 @@ def _partial(log: LogText, s: Statement, x: Number) -> Findings:
         return
     n = n_of_number(log, s, x)
     stated = {n.value} if n and n.value >= k else set()
-    close = sorted((m for m in own | stated if m >= 10 and _off(x, m) <= 15), key=lambda m: _off(x, m))
+    close = sorted(
+        (m for m in own | stated | _of_list(log, s, x, near) if m >= 10 and _off(x, m) <= 15), key=lambda m: _off(x, m)
+    )
     if close:
         yield _share_of(x, close[0], in_sentence(s)._replace(line=x.line), _grade(s, x, n, close[0], own))
+
+
+def _of_list(log: LogText, s: Statement, x: Number, near: set[int]) -> set[int]:
+    """The one size near a list that its other counts and percentages are of: "31 (59.6%)" and "47 (93.4%)" of 52."""
+    others = [y for t in log.of_block(s.block) for y in t.numbers if _is_partial(y) and y is not x]
+    fits = {m for m in near if others and all(_off(y, m) <= y.step / 2 + 1e-9 for y in others)}
+    return fits if len(fits) == 1 else set()
 
 
 def _sizes(s: Statement, x: Number) -> set[int]:
@@ -170,7 +179,41 @@ def _share_of(x: Number, n: int, place: Place, grade: Grade | None = None) -> Lo
     return place.finds(grade or grade_of(abs(true - x.value), x.step), "count and percent", said, true)
 
 
+# ---- "two thirds of the prompts (24 of 48)"
+
+_FRACTIONS = {
+    "half": 1 / 2, "a third": 1 / 3, "one third": 1 / 3, "two thirds": 2 / 3, "a quarter": 1 / 4, "one quarter": 1 / 4,
+    "three quarters": 3 / 4, "a fifth": 1 / 5, "one fifth": 1 / 5, "most": 1 / 2, "the majority": 1 / 2, "a majority": 1 / 2,
+    "a minority": 1 / 2,
+}  # fmt: skip
+_FRACTION = phrase(
+    r"(?:\b(?P<than>more|less|fewer|over|under|exactly|about|around|roughly|nearly|almost|approximately)\s(?:than\s)?)?"
+    rf"\b(?P<word>{'|'.join(words.replace(' ', '[ -]') for words in _FRACTIONS)})\b(?:\sof\b)?"
+    r"(?P<gap>[^.;:()\d]{0,60})\(\s?(?P<k>\d+)\s?(?:/|of|out of)\s?(?P<n>\d+)\b"
+)
+_LOOSELY = 0.05  # how far a fraction in words may be from its count
+
+
+def _fraction_in_words(log: LogText, s: Statement) -> Findings:
+    """ "Two thirds of the prompts (24 of 48)", "more than half (11 of 24)"."""
+    for m in _FRACTION.finditer(s.text):
+        k, n, than = int(m["k"]), int(m["n"]), (m["than"] or "").lower()
+        word = m["word"].lower().replace("-", " ")
+        if not 0 < n >= k or re.search(r"\bof (?:which|whom|these|those)\b|,", m["gap"]):
+            continue
+        share, goal = k / n, _FRACTIONS[word]
+        above = than in ("more", "over") or (not than and word in ("most", "the majority", "a majority"))
+        below = than in ("less", "fewer", "under") or (not than and word == "a minority")
+        if above or below:
+            fine = share > goal if above else share < goal
+        else:
+            fine = abs(share - goal) <= (0 if than == "exactly" else max((2 if than else 1) * _LOOSELY, 0.5 / n)) + 1e-9
+        grade: Grade = "holds" if fine else "error" if above or below or than == "exactly" else "weak"
+        said = f"{k} of {n} is {100 * share:.3g}%, not {(than + ' than ' if (above and than) or (below and than) else '')}{word}"
+        yield in_sentence(s).finds(grade, "count and percent", said, 100 * share)
+
+
 FAMILY = Family(
-    of_sentences=(_of_sentence, _of_none),
+    of_sentences=(_of_sentence, _of_none, _fraction_in_words),
     of_tables=(_of_table, _of_none_in_table),
 )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogText, Statement
@@ -16,7 +17,7 @@ Findings = Iterator[LogFinding]
 
 _TRIED = (
     r"(?:layers?|configs?|configurations?|settings?|runs|seeds|trials|checkpoints|prompts|methods|variants|combinations|doses"
-    r"|models|hyperparameters?|candidates|attempts)"
+    r"|models|hyperparameters?|candidates|attempts|strengths|coefficients|directions|positions|heads|templates)"
 )
 _CHOSEN = r"(?:layer|config(?:uration)?|checkpoint|setting|hyperparameters?|seed|epoch|dose|strength)s?"
 _TOP = r"(?:best|top|optimal|strongest|highest|maximum|max)\s(?:\w+\s){0,3}?(?:of|among|from|across|over|out of)"
@@ -26,6 +27,11 @@ _BEST = phrase(
     rf"best {_CHOSEN} (?:was |is |were )?(?:selected|chosen|picked|found)",
     rf"(?:tried|swept|tested|evaluated|searched|out of|among)\b.{{0,60}}?(?P<k4>\d+)\s(?:\w+\s)?{_TRIED}.{{0,60}}\bbest\b",
     r"(?:selected|chose|chosen|picked) (?:as )?the best|tuned on (?:the )?test|max(?:imum)? over (?:all )?(?P<k3>\d+)?",
+)
+#: "We swept 32 layers. The best one refused 17 of 20 prompts."
+_SWEPT = phrase(rf"\b(?:tried|swept|tested|searched|scanned|grid of)\b.{{0,30}}?(?P<k>\d+)\s(?:\w+\s)?{_TRIED}")
+_THE_BEST = phrase(
+    r"^\W*(?:the|our) best (?:\w+ )?(?:\([^)]*\) )?(?:cell|one|layer|setting|config\w*|combination|of them|arm|dose)?\b.*\d"
 )
 _CORRECTED = phrase(
     r"held[- ]?out|validation (?:set|split)|dev(?:elopment)? set|\bdev\b split|cross-?valid|nested|bonferroni|\bholm\b|\bFDR\b",
@@ -39,6 +45,12 @@ _TESTS = phrase(r"\b(?P<k>\d{2,})\s(?:\w+\s)?(?:tests|hypotheses|metrics|outcome
 def _best_of_many(log: LogText) -> Findings:
     for file in log.files():
         best = [(s, m) for s in file.statements if (m := _BEST.search(s.text)) and not s.text.rstrip().endswith("?")]
+        best = best or [
+            (second, m)
+            for block in file.blocks()
+            for first, second in pairwise(block)
+            if _THE_BEST.match(second.text) and (m := _SWEPT.search(first.text))
+        ]
         corrected = bool(best) and any(_CORRECTED.search(s.text) for s in file.statements)
         for s, m in best[:3]:
             k = int(next((g for g in m.groups() if g), 0))
@@ -90,7 +102,7 @@ _INTERVENTION = phrase(
     r"\b(?:vector|direction)s? added|\badd(?:ing)? (?:the|a|this|our) (?:\w+ )?(?:vector|direction)",
 )
 _EFFECT = phrase(
-    r"improv|increas|reduc|rais|effective|works?\b|achiev|boost|induces?|causes?|eliminat|success|reaches|\bmakes?\b"
+    r"improv|increas|reduc|rais|effective|works?\b|achiev|boost|induces?|causes?|eliminat|success|reaches|\bmakes?\b|mediat"
 )
 _CONTROL = phrase(
     r"baseline|\bbase\b|\bcontrols?\b|unsteered|un-steered|without|\bbefore\b|random|placebo|original|untreated|→|->|\bvs\.?\b",
@@ -119,10 +131,13 @@ def _is_effect(file: LogText, s: Statement) -> bool:
     return bool(_EFFECT.search(s.text)) or _block_calls_effect(file, s.block)
 
 
+_CALLED_CAUSE = phrase(r"caus|works|mediat")
+
+
 def _block_calls_effect(file: LogText, block: int) -> bool:
     key = ("effect", block)
     if key not in file.known:
-        told = (t.text for t in file.of_block(block) if "caus" in t.text or "works" in t.text)
+        told = (t.text for t in file.of_block(block) if _CALLED_CAUSE.search(t.text))
         file.known[key] = any(_EFFECT.search(text) for text in told)
     return bool(file.known[key])
 

@@ -39,6 +39,31 @@ def _means_of_sentence(log: LogText, s: Statement) -> Findings:
     yield from _two_means(groups, s.numbers, s.text, in_sentence(s))
 
 
+def _means_of_two_sentences(log: LogText) -> Findings:
+    """ "Steered: M = 3.8, SD = 0.9, n = 40. Unsteered: M = 3.1, SD = 1.1, n = 40. Cohen's d = 0.70."."""
+    for block in log.blocks():
+        for first, second, third in zip(block, block[1:], block[2:], strict=False):
+            means = [
+                [x for x in s.numbers if x.kind == "mean" and x.spread_kind == "SD" and x.spread]
+                for s in (first, second, third)
+            ]
+            said = [x for x in third.numbers if x.kind in ("d", "t")]
+            if (
+                [len(m) for m in means] != [1, 1, 0]
+                or len(said) != len([x for x in third.numbers if x.kind != "p"])
+                or not said
+            ):
+                continue
+            ns = [[int(x.value) for x in s.numbers if x.kind == "n"] for s in (first, second)]
+            if any(len(n) > 1 for n in ns):
+                continue
+            groups = [
+                Group(m[0], m[0].spread or 0.0, m[0].spread_step, n[0] if n else None)
+                for m, n in zip(means[:2], ns, strict=True)
+            ]
+            yield from _two_means(groups, third.numbers, third.text, in_sentence(third))
+
+
 #: "M1 = 5.0, SD1 = 2.0, M2 = 4.0, SD2 = 2.0", in any order
 _INDEXED = re.compile(
     r"(?<![\w.])(?P<role>M|[Mm]ean|μ|SD|sd|σ|s|n|N)_?\{?(?P<group>[12])\}?(?:\s?[=:]\s?|\s)(?P<v>-?\d*\.?\d+)(?![\w%])"
@@ -167,7 +192,9 @@ def _p_of_r(x: Number, p: Number, n: int, s: Statement) -> LogFinding:
     span = span_of_p("r", x.value, x.step, (n - 2,))
     grade = mildest(*(grade_within(half.low, half.high, p) for half in (span, span.times(0.5))))
     if grade != "holds" and _RANKED.search(s.text) and n < 30:
-        grade = "holds" if span.low / 3 <= p.value <= 3 * span.high or p.bound else "weak"
+        low = p.bound != ">" and p.value < span.low / 3
+        high = p.bound != "<" and p.value > 3 * span.high
+        grade = "weak" if low or high else "holds"
     said = f"{x} over {n} has p = {span.value:.2g}, not {p}"
     return in_sentence(s)._replace(line=x.line).finds(grade, "r and p", said, span.low, span.high)
 
@@ -223,4 +250,5 @@ def _one_mean(log: LogText, s: Statement) -> Findings:
 FAMILY = Family(
     of_sentences=(_means_of_sentence, _indexed_means, _one_mean, _correlation),
     of_tables=(_means_of_rows, _means_of_table),
+    of_logs=(_means_of_two_sentences,),
 )

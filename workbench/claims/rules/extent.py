@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.rules.finding import Family, LogFinding, in_sentence, short
-from workbench.claims.rules.row_names import bare, phrase, roles, stems
+from workbench.claims.rules.row_names import bare, phrase, roles, setting, stems
 from workbench.claims.rules.table_mentions import body, clause, columns_told, tables_near
 from workbench.claims.rules.units import counted_columns
 
@@ -193,6 +193,35 @@ def _over_rows(log: LogText, s: Statement) -> Findings:
 _RUN = phrase(r"^(?:run|seed|repeat|repetition|trial|replicate)s?$")
 _DENIED = phrase(r"\bnot?\b|n't|non-?determin|except|almost|nearly|should|\bif\b|setup|prompts?\b|hyperparam")
 
+_NEVER_FROM = phrase(
+    r"\bnever (?P<verb>[a-z]+)\b[^.;,\d]{0,30}?\b(?:once|when|if|for|from|at|above)\b\s"
+    r"(?P<name>[\w α-ω]{0,12}?)\s?(?P<op>≥|>|>=|=|is at least|is above)\s?(?P<v>\d+(?:\.\d+)?)"
+)
+
+
+def _never_from(log: LogText, s: Statement) -> Findings:
+    """ "The model never complies once α ≥ 2", against the rows from there on."""
+    m = _NEVER_FROM.search(s.text)
+    for table in tables_near(log, s) if m and not _NOT_THROUGHOUT.search(s.text.replace(" if ", " ")) else ():
+        head = "" if table.label_column is None else table.columns[table.label_column].strip().lower()
+        columns = [j for j in table.value_columns if m and m["verb"][:5].lower()[:4] in table.columns[j].lower()]
+        if not m or not head or head != m["name"].strip().lower() or len(columns) != 1:
+            continue
+        strict, start = m["op"] in (">", "is above"), float(m["v"])
+        rows = [(i, v) for i in range(len(table.rows)) if (v := setting(table.label(i))) is not None]
+        beyond = [i for i, v in rows if (v > start if strict else v == start if m["op"] == "=" else v >= start)]
+        cells = [
+            (i, x) for i in beyond if (x := table.numbers[i][columns[0]]) and x.kind in ("number", "count", "percent")
+        ]
+        off = [(i, x) for i, x in cells if x.value > 0]
+        listed = ", ".join(f"{x} at {table.label(i)}" for i, x in off[:3])
+        if cells:
+            lines = tuple(table.row_lines[i] for i, _ in off)
+            said = f"{table.columns[columns[0]]} is {listed}"
+            yield in_sentence(s).finds("weak" if off else "holds", "all or never", said, others=lines)
+        return
+
+
 # ---- the same
 
 _UNCHANGED = phrase(
@@ -213,13 +242,16 @@ _REPEATS = re.compile(r"\b(?:[2-9]|\d\d) (?:runs|repeats|repetitions|seeds|repli
 
 def unchanged(log: LogText, s: Statement) -> Findings:
     """ "Accuracy is unchanged: 81% and 79%"."""
-    if not _UNCHANGED.search(s.text) or _OTHER_THINGS.search(s.text):
+    said = _UNCHANGED.search(s.text)
+    if not said or _OTHER_THINGS.search(s.text):
         return
     place = in_sentence(s)
     ranges = [x for x in s.numbers if x.kind == "range" and x.unit in ("%", "pp") and x.low != x.high]
     rates = [x for x in s.numbers if x.kind in ("percent", "count")]
     if len(ranges) == 1 and not rates:
         yield place.finds("weak", "same", f"{ranges[0]} is no single value")
+    elif len(rates) == 2 and re.search(r",|;|\band\b", s.text[rates[1].end : said.start()]):
+        return  # "lowers refusal from 93% to 17% and leaves MMLU unchanged"
     elif len(rates) == 2 and re.search(r"→|->|\bto\b|\bvs\b|\band\b", s.text[rates[0].end : rates[1].start]):
         apart = abs(rates[0].percent - rates[1].percent) > (rates[0].step + rates[1].step) / 2 + 1e-9
         yield place.finds("weak" if apart else "holds", "same", f"{rates[0]} and {rates[1]} are not the same")
@@ -381,6 +413,16 @@ def _beyond(cells: _Cells, bound: re.Match[str], s: Statement, head: str) -> tup
 
 
 FAMILY = Family(
-    of_sentences=(quantified, never, everywhere, all_or_never, _over_rows, unchanged, identical_runs, within),
+    of_sentences=(
+        quantified,
+        never,
+        _never_from,
+        everywhere,
+        all_or_never,
+        _over_rows,
+        unchanged,
+        identical_runs,
+        within,
+    ),
     of_logs=(_cells_that_say_all, _deterministic),
 )

@@ -38,6 +38,32 @@ def _subgroups(log: LogText) -> Findings:
                     break  # the next column is the same again in percent
 
 
+_PARTS_SAID = re.compile(r"\(\s?(?P<parts>[^()]*\d\s?%[^()]*,[^()]*)\)")
+_WHOLE_BEFORE = phrase(r"\boverall\b|\bin total\b|\baltogether\b|\bof all\b")
+_NO_PARTS = phrase(r"\bCI\b|interval|\bvs\b|baseline|range|seed|\bfrom\b|±|\bp\s?[=<]|without|before|chance")
+
+
+def _subgroups_of_sentence(log: LogText, s: Statement) -> Findings:
+    """ "Overall, 72% of requests were refused (cyber 55%, bio 61%, fraud 68%)"."""
+    for m in _PARTS_SAID.finditer(s.text) if _WHOLE_BEFORE.search(s.text) else ():
+        inside = [x for x in s.numbers if m.start() < x.start < m.end() and x.kind == "percent"]
+        before = [x for x in s.numbers if x.end <= m.start() and x.kind in ("percent", "count")]
+        counted = {x.start for x in before if x.kind == "count"}
+        before = [x for x in before if x.kind == "count" or x.start not in counted]
+        plain = not any(x.bound or x.signed for x in (*inside, *before))
+        if len(inside) < 2 or len(before) != 1 or not plain or _NO_PARTS.search(m["parts"]):
+            continue
+        x, values = before[0], [y.percent for y in inside]
+        slack = (x.step + inside[0].step) / 2 if x.kind == "percent" else inside[0].step / 2
+        outside = not min(values) - slack <= x.percent <= max(values) + slack
+        whole_of_shares = abs(sum(values) - x.percent) <= slack * len(values) or abs(sum(values) - 100) <= slack * len(
+            values
+        )
+        if not whole_of_shares:
+            said = f"{x} of all is not between its parts, which go from {min(values):g}% to {max(values):g}%"
+            yield in_sentence(s).finds("error" if outside else "holds", "subgroups", said, x.percent)
+
+
 def _whole_and_parts(whole: LogTable, j: int, part: LogTable, columns: list[int | None]) -> Findings:
     """A column of rates against a table of subgroups that has a column for each of its rows."""
     title, head = f"{part.title} {' '.join(part.heading[-1:])}", whole.columns[j]
@@ -271,7 +297,7 @@ def _coefficient(m: re.Match[str]) -> tuple[str, float, bool]:
 _FOR_ALL = phrase(
     r"(?:per|each|every|all|same) (?:condition|arm|cell|group|layer|model|dose|setting|row)s?|in each|(?:prompts|items|samples) each"
 )
-_WHY = phrase(r"exclud|missing|dropp|fail|invalid|unparse|attrition|withdr")
+_WHY = phrase(r"exclud|missing|dropp|fail|invalid|unparse|attrition|withdr|left out|omit|discard|remov|skipp")
 
 
 def _denominators(log: LogText, table: LogTable) -> Findings:
@@ -342,7 +368,7 @@ _FOR_EACH_ARM = phrase(FOR_EACH.pattern, r"\bthe same \d+\b")
 
 
 FAMILY = Family(
-    of_sentences=(_denominators_of_sentence,),
+    of_sentences=(_denominators_of_sentence, _subgroups_of_sentence),
     of_tables=(_two_names, _products_of_rows, _denominators),
     of_logs=(_subgroups, _classes, _named_twice, _products, _denominators_of_text),
 )

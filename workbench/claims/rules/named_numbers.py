@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 
-from workbench.claims.log_numbers import Number
+from workbench.claims.log_numbers import Number, step_of
 from workbench.claims.log_text import LogText, Statement
 from workbench.claims.recomputations import p_of_changes, span_of_p
 from workbench.claims.rounding import Grade, grade_of, grade_within, shown
@@ -94,6 +94,57 @@ def _standard_error(s: Statement, p: float, n: int, said: float, step: float, sc
     return in_sentence(s).finds(
         grade, "interval", f"a rate of {100 * p:.3g}% of {n} has the SE {shown(true, step)}, not {said:g}", true
     )
+
+
+def _se_of_mean(log: LogText, s: Statement) -> Findings:
+    """ "SD = 1.20, n = 64, SE = 0.15": SD / √n."""
+    sd, se = (_named(words, s.text) for words in (r"SD|[Ss]tandard deviation", r"SEM?|[Ss]tandard error"))
+    ns = {int(x.value) for x in s.numbers if x.kind == "n"}
+    one = all(len(re.findall(rf"(?<![\w-]){w}\b", s.text)) == 1 for w in ("SD", "SEM?"))
+    if sd and se and len(ns) == 1 and one and min(ns) > 1 and sd.value > 0 and sd.unit == se.unit:
+        n = ns.pop()
+        true = sd.value / math.sqrt(n)
+        grade = grade_of(abs(true - se.value), se.step, sd.step / 2 / math.sqrt(n))
+        clustered = re.search(r"cluster|bootstrap|adjust|robust|seeds?\b|raters?\b|paired", s.text, re.IGNORECASE)
+        said = f"SD {sd.value:g} of {n} gives the SE {shown(true, se.step)}, not {se.value:g}"
+        yield in_sentence(s).finds("weak" if grade == "error" and clustered else grade, "sd limit", said, true)
+
+
+_OBSERVED = r"(?:[Oo]bserved|[Rr]aw|[Pp]ercent) agreement|p_?o|P_?o"
+_EXPECTED = r"(?:[Ee]xpected|[Cc]hance) agreement|[Ee]xpected|p_?e|P_?e"
+
+
+def _kappa_of_agreements(log: LogText, s: Statement) -> Findings:
+    """ "Observed agreement 0.86, expected 0.52, κ = 0.71": κ = (po - pe) / (1 - pe)."""
+    observed, expected = _named(_OBSERVED, s.text), _named(_EXPECTED, s.text)
+    kappas = [x for x in s.numbers if x.kind == "kappa"]
+    if not observed or not expected or len(kappas) != 1 or "weighted" in s.text:
+        return
+    po, pe = (x.value / (100 if x.unit or x.value > 1 else 1) for x in (observed, expected))
+    half = [x.step / 2 / (100 if x.unit or x.value > 1 else 1) for x in (observed, expected)]
+    if 0 < pe < 1 and 0 <= po <= 1:
+        true, reach = (po - pe) / (1 - pe), (half[0] + half[1] * (1 - po) / (1 - pe)) / (1 - pe)
+        grade = grade_of(abs(true - kappas[0].value), kappas[0].step, reach)
+        said = f"agreements of {po:g} and {pe:g} by chance give κ = {shown(true, kappas[0].step)}, not {kappas[0]}"
+        yield in_sentence(s).finds(grade, "kappa", said, true)
+
+
+_SPEED = re.compile(
+    r"(?<![\w.,])(?P<k>\d[\d,]*(?:\.\d+)?) (?P<what>[a-z]{3,})s? in (?P<t>\d+(?:\.\d+)?) ?(?P<unit>s|seconds?|min|minutes?|h|hours?)\b"
+    r"[^.;\d]{0,25}?\(?(?P<v>\d[\d,]*(?:\.\d+)?) ?(?P=what)s? ?(?:/|per) ?(?P<unit2>s|seconds?|min|minutes?|h|hours?)\b"
+)
+
+
+def _speed(log: LogText, s: Statement) -> Findings:
+    """ "1,200 tokens in 40 s (30 tokens/s)"."""
+    for m in _SPEED.finditer(s.text):
+        if m["unit"][0] == m["unit2"][0] and float(m["t"]) > 0:
+            k, t, v = (float(m[g].replace(",", "")) for g in ("k", "t", "v"))
+            reach = step_of(m["t"]) / 2 * k / t**2
+            said = (
+                f"{m['k']} in {m['t']} {m['unit']} are {shown(k / t, step_of(m['v']))} per {m['unit2']}, not {m['v']}"
+            )
+            yield in_sentence(s).finds(grade_of(abs(k / t - v), step_of(m["v"]), reach), "derived", said, k / t)
 
 
 # ---- intervals and p-values against what is called significant
@@ -304,6 +355,9 @@ FAMILY = Family(
     of_sentences=(
         _ratios,
         _standard_errors,
+        _se_of_mean,
+        _kappa_of_agreements,
+        _speed,
         _interval_and_p,
         _statistics,
         _metrics_in_range,

@@ -9,7 +9,7 @@ from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.rounding import Grade
 from workbench.claims.rules.finding import Family, LogFinding, in_sentence
-from workbench.claims.rules.row_names import bare, phrase, roles, setting, stems
+from workbench.claims.rules.row_names import CHANGE, bare, phrase, roles, setting, stems
 from workbench.claims.rules.table_mentions import body, clause, columns_told, row_named, tables_near
 
 Findings = Iterator[LogFinding]
@@ -78,6 +78,32 @@ def _against_peak(
     grade: Grade = "holds" if fine else "error" if sure else "weak"
     said = f"{table.columns[j]} is {mine} there, and {best} at {table.label(row)} (line {table.row_lines[row]})"
     return in_sentence(s).finds(grade, "peak", said, mine.percent, best.percent)
+
+
+_LARGEST = phrase(
+    r"\b(?:largest|biggest|greatest|highest|maximum|smallest|lowest)\s(?:\w+\s)?(?P<head>gain|change|increase|improvement|drop|difference|delta|effect|lift|decrease|reduction)\b"
+    r"\s?(?:\([^)]*\)\s?)?(?:of [^,;]{1,20}?)?(?:is|was|occurs|comes|appears)?\s?(?:seen |found )?"
+    r"(?:at|in|for|on) (?P<place>[^.;,()]{1,40}(?:\.\d+)?)"
+)
+
+
+def _largest_change(log: LogText, s: Statement) -> Findings:
+    """ "The largest gain (+18 points) is at layer 16", against the one column of changes."""
+    m = _LARGEST.search(s.text)
+    for table in tables_near(log, s) if m else ():
+        columns = [j for j in table.value_columns if CHANGE.search(table.columns[j])]
+        row = _place_of(table, m["place"]) if m and len(columns) == 1 else None
+        column = body(table, columns[0]) if row is not None else []
+        if not m or row is None or len(column) < 3 or not (mine := table.numbers[row][columns[0]]):
+            continue
+        least = bool(re.search("smallest|lowest", m[0], re.IGNORECASE))
+        at, best = (min if least else max)(column, key=lambda c: abs(c[1].value))
+        fine = abs(abs(best.value) - abs(mine.value)) <= mine.step / 2 + 1e-9
+        said = (
+            f"{table.columns[columns[0]]} is {mine} there, and {best} at {table.label(at)} (line {table.row_lines[at]})"
+        )
+        yield in_sentence(s).finds("holds" if fine else "weak", "peak", said, mine.value, best.value)
+        return
 
 
 # ---- trends
@@ -215,6 +241,41 @@ def _above_all(log: LogText, s: Statement) -> Findings:
         return
 
 
+#: "at every layer", "on all prompt sets"
+_AT_EVERY = phrase(
+    r"\b(?:at|in|for|on|under|across|with) (?:every|each|all)(?: \w+)? [a-z]+|\bevery \w+\b|\bthroughout\b|\balways\b"
+)
+_NO_EVERY = phrase(
+    r"\bnot\b|n't\b|\bexcept|\bbut\b|almost|nearly|\bmost\b|should|expect",
+    r"\bif\b|hypothes|whether|significan|\?$|average|mean\b",
+)
+
+
+def _every_row(log: LogText, s: Statement) -> Findings:
+    """ "The learned direction beats the random one at every layer": two columns, row by row."""
+    m = _BETTER.search(s.text)
+    if not m or not _AT_EVERY.search(s.text) or _NO_EVERY.search(s.text):
+        return
+    for table in tables_near(log, s):
+        heads = {j: stems(table.columns[j]) for j in table.value_columns if not _NO_RESULT.search(table.columns[j])}
+        shared = set.intersection(*map(set, heads.values())) if heads else set()
+        parts = (stems(s.text[: m.start()]), stems(s.text[m.end() :]))
+        named = [[j for j, head in heads.items() if head - shared and head - shared <= part] for part in parts]
+        if [len(columns) for columns in named] != [1, 1] or named[0] == named[1] or len(table.rows) < 3:
+            continue
+        (a,), (b,) = named
+        pairs = [(i, x, y) for i, (x, y) in enumerate(zip(table.column(a), table.column(b), strict=True)) if x and y]
+        lower = _lower_better(table.columns[a]) and not re.search(r"higher|exceed|above", m[0], re.IGNORECASE)
+        if lower or len({x.kind for _, x, y in pairs for x in (x, y)} - {"count", "percent"}) > 1:
+            continue
+        off = [(i, x, y) for i, x, y in pairs if x.percent < y.percent - 1e-9]
+        if len(pairs) >= 3 and 2 * len(off) < len(pairs):
+            listed = ", ".join(f"{x} against {y} ({bare(table.label(i))})" for i, x, y in off[:3])
+            lines = tuple(table.row_lines[i] for i, _, _ in off)
+            yield in_sentence(s).finds("weak" if off else "holds", "rank", f"not where it is {listed}", others=lines)
+        return
+
+
 def _lower_better(head: str) -> bool:
     return bool(_LOWER_BETTER.search(head)) and not HIGHER_ALL_THE_SAME.search(head)
 
@@ -296,6 +357,6 @@ def _judge_correlation(s: Statement, head: str, pairs: list[tuple[float, float]]
 
 
 FAMILY = Family(
-    of_sentences=(peak, monotone, _rank, _above_all, _said_r, correlation),
+    of_sentences=(peak, monotone, _rank, _above_all, _every_row, _largest_change, _said_r, correlation),
     of_logs=(_titles,),
 )

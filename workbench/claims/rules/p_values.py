@@ -46,6 +46,9 @@ def _p_values(log: LogText, s: Statement) -> Findings:
             yield of_statistic(statistic, p, place)
     for p in (p for p in ps if 0 <= p.value <= 1):
         counts = _counts_of(log, s, p, alone=len(ps) == 1)
+        level = _CHANCE_LEVEL.search(s.text)
+        if level and len(counts) == 2 and counts[1].number.percent == float(level[1]):
+            counts = counts[:1]
         if len(counts) == 1 and _CHANCE.search(s.text):
             yield _of_one_rate(counts[0], p, s)
         elif len(counts) == 2:
@@ -190,7 +193,8 @@ _NO_CLAIM = phrase(
     r"threshold",
 )
 _NOT_SIGNIFICANT = phrase(
-    r"\bnot (?:statistically )?significant|non-?significant|insignificant|no (?:statistically )?significant|\bn\.s\."
+    r"\bnot (?:statistically )?significant|non-?significant|insignificant|no (?:statistically )?significant|\bn\.s\.",
+    r"(?:\bnot|n't|\bnor|\bneither)\s(?:(?!only|just|merely)\w+\s){0,3}significant(?:ly)?\b",
 )
 _SIGNIFICANT = phrase(r"\bsignifican(?:t|tly|ce)\b")
 

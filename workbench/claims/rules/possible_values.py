@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from workbench.claims.feasible import grim, nearest_count
 from workbench.claims.log_numbers import Number
 from workbench.claims.log_text import LogTable, LogText, Statement
-from workbench.claims.rounding import shown
+from workbench.claims.rounding import Grade, shown
 from workbench.claims.rules.finding import Family, LogFinding, Place, in_cell, in_sentence, in_table
 from workbench.claims.rules.row_names import is_sd, phrase
 from workbench.claims.rules.units import (
@@ -87,13 +87,14 @@ def _inside(x: Number, place: Place) -> LogFinding:
     """An interval holds its own number."""
     low, high, value = x.low or 0.0, x.high or 0.0, x.percent
     scale = 100.0 if x.kind in ("percent", "count") and high <= 1 < value else 1.0
-    step = max(x.limits_step * scale, x.step)
+    half, step = (x.limits_step * scale + x.step) / 2, max(x.limits_step * scale, x.step)
     if low > high:
         return place.finds("error", "order", f"the interval {low:g} to {high:g} runs backwards")
     sizes = (value, -value) if x.kind == "points" and not x.signed else (value,)  # "fell by 12 points"
-    inside = any(low * scale - step <= size <= high * scale + step for size in sizes)
+    off = min(max(low * scale - size, size - high * scale) for size in sizes)
+    grade: Grade = "holds" if off < max(half, 1e-9) - 1e-9 else "slip" if off <= step + 1e-9 else "error"
     interval = f"{low * scale:g} to {high * scale:g}"
-    return place.finds("holds" if inside else "error", "order", f"{x} is not inside its own interval {interval}")
+    return place.finds(grade, "order", f"{x} is not inside its own interval {interval}")
 
 
 def _of_head(table: LogTable, i: int, j: int, x: Number, small: bool) -> Findings:
@@ -122,8 +123,14 @@ def _is_share_above_one(x: Number, head: str) -> bool:
 # ---- granularity of percentages
 
 
+#: rates that were not measured
+_PLANNED = phrase(r"\bpower\b|cohen'?s h\b|\bto detect\b|detectable|sample size")
+
+
 def _grim_of_sentence(log: LogText, s: Statement) -> Findings:
     text, place = s.text, in_sentence(s)
+    if _PLANNED.search(text):
+        return
     for x in s.numbers:
         plain = not x.bound and not x.signed and x.spread is None and not is_averaged(text)
         if not plain or x.successes is not None or x.kind not in ("percent", "number"):

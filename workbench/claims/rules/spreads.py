@@ -130,7 +130,11 @@ def _means_of_cells(log: LogText, table: LogTable) -> Findings:
             if kind in ("", "()"):
                 sd = re.search(r"\bSD\b|std|standard dev", context, re.IGNORECASE)
                 kind = "SD" if sd else "SE" if re.search(r"\bSEM?\b|standard err", context) else ""
-            if kind in ("SD", "SE") or _BINARY.search(context):
+            on_scale = _scale_of(_scale(context), x) if not kind and x.kind == "mean" else None
+            if on_scale and (x.spread or 0) > 1:  # an SE or half an interval is smaller still
+                for f in _mean(x, kind, n_of_cell(log, table, i, j), table.columns[j], context, in_cell(table, i, j)):
+                    yield replace(f, grade="weak") if f.grade == "error" else f
+            elif kind in ("SD", "SE") or _BINARY.search(context):
                 yield from _mean(x, kind, n_of_cell(log, table, i, j), table.columns[j], context, in_cell(table, i, j))
 
 
@@ -308,6 +312,31 @@ def _order_of_table(log: LogText, table: LogTable) -> Findings:
                 yield in_row(table, i).finds("error" if wrong else "holds", "order", f"{a} {x} is above {b} {y}")
 
 
+_ESTIMATE_HEAD = phrase(
+    r"^(?:auc|auroc|acc\w*|rate|\w* ?rate|kappa|κ|r|rho|mean|estimate|value|score|asr|f1|effect|difference|diff|d)$"
+)
+
+
+def _estimates_in_limits(log: LogText, table: LogTable) -> Findings:
+    """ "auroc, ci_low, ci_high": the column before the limits lies between them."""
+    role = roles(table)
+    if not {"low", "high"} <= set(role) or "mean" in role:
+        return
+    j = min(role["low"], role["high"]) - 1
+    head = table.columns[j].replace("_", " ").strip() if j in table.value_columns else ""
+    if not _ESTIMATE_HEAD.match(head):
+        return
+    columns = (table.column(k) for k in (j, role["low"], role["high"]))
+    rows = [(i, x, a, b) for i, (x, a, b) in enumerate(zip(*columns, strict=True)) if x and a and b]
+    off = {i: max(a.value - x.value, x.value - b.value) for i, x, a, b in rows}
+    if rows and all(v > 0 for v in off.values()) and len(rows) > 1:
+        return  # of another quantity
+    for i, x, a, b in rows:
+        half = (x.step + max(a.step, b.step)) / 2
+        grade: Grade = "holds" if off[i] < max(half - 1e-9, 1e-9) else "slip" if off[i] <= half + 1e-9 else "error"
+        yield in_cell(table, i, j).finds(grade, "order", f"{x} is not inside its own interval {a} to {b}")
+
+
 def _are_of_one_quantity(head: str, other: str, everywhere: bool) -> bool:
     """Whether "max" and "mean length" are of one quantity: both say the same of what, or one does and not all rows are wrong."""
     first, second = (stems(without_role(h)) for h in (head, other))
@@ -316,5 +345,5 @@ def _are_of_one_quantity(head: str, other: str, everywhere: bool) -> bool:
 
 FAMILY = Family(
     of_sentences=(_means_of_sentence, _plain_means_of_sentence, _order_of_sentence),
-    of_tables=(_means_of_cells, _means_of_columns, _order_of_table),
+    of_tables=(_means_of_cells, _means_of_columns, _order_of_table, _estimates_in_limits),
 )

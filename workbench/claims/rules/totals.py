@@ -193,6 +193,10 @@ _LIST_HEAD = phrase(
     r"|one whole|mutually exclusive"
 )
 _OF_ONE_WHOLE = phrase(r"distribution|breakdown|composed|consist|split|made up|one whole|mutually exclusive")
+_ONE_LABEL = phrase(
+    r"\b(?:each|every)\b.{0,30}\b(?:exactly|only) one (?:label|class|category|outcome|of)\b",
+    r"mutually exclusive|\b(?:each|every)\b.{0,30}\bis one or the other\b",
+)
 _TOTAL_HEAD = re.compile(r"\W*(?:total|overall|altogether|in all)\b", re.IGNORECASE)
 _NO_ITEM = re.compile(r"\W*(?:total|sum|conclusion|note)\b", re.IGNORECASE)
 
@@ -214,6 +218,8 @@ def _lists(log: LogText) -> Findings:
             and re.match(r"\W*total\b", before.text, re.I)
         ):
             continue  # told at the total
+        one_label = any(_ONE_LABEL.search(s.text) for s in log.of_section(head.section))
+        listed = listed or one_label
         if not listed and not (wholes and _TOTAL_HEAD.match(head.text)):
             continue
         firsts = [s.numbers[0] for s in _items_below(log, k)]
@@ -224,7 +230,7 @@ def _lists(log: LogText) -> Findings:
             if len({x.kind for x in firsts}) == 1:
                 lines = tuple(s.line for s in _items_below(log, k))
                 yield from _list_total(head, wholes[0], [c for c in counts if c is not None], lines)
-        elif _OF_ONE_WHOLE.search(head.text) and all(_is_plain_share(x) for x in firsts):
+        elif (one_label or _OF_ONE_WHOLE.search(head.text)) and all(_is_plain_share(x) for x in firsts):
             yield from _hundred(firsts, in_sentence(head)._replace(what=f"the list below '{short(head.text, 50)}'"))
 
 
@@ -334,6 +340,11 @@ _TOTAL = r"(?P<total>\d[\d,]*)\s[a-z]+"
 _SUM_IN = phrase(rf"(?<![\w.]){_TOTAL}(?:\s[a-z]+){{0,3}}\s?[(:]\s?{_PARTS}\)")
 _SUM_AFTER = phrase(rf"(?<![\w.]){_TOTAL}(?:\s[a-z]+)?\s?:\s?{_PARTS}(?=[.;)]|$)")
 _SUM_OF = phrase(rf"\bof (?:the |our |these |all )?{_TOTAL},?\s?{_PARTS}(?=[.;)]|$)")
+#: "240 completions: 96 at layer 8, 72 at layer 12 and 70 at layer 16"
+_AT_SETTINGS = phrase(
+    rf"(?<![\w.]){_TOTAL}\s?:\s?(?P<parts>\d[\d,]* (?:at|in|for|from|with) [a-z]+ [\w.=-]+"
+    r"(?:(?:,|,? and) \d[\d,]* (?:at|in|for|from|with) [a-z]+ [\w=-]+(?:\.\d+)?)+)"
+)
 _NO_PARTS = phrase(r"\b(?:per|each|layers?|runs?|seeds?|dimension|epochs?|years?|days?|times)\b")
 
 
@@ -355,8 +366,20 @@ def _sums_in_words(log: LogText, s: Statement) -> Findings:
                 )
 
 
+def _sums_over_settings(log: LogText, s: Statement) -> Findings:
+    for m in _AT_SETTINGS.finditer(s.text):
+        counts = [
+            int(v.replace(",", "")) for v in re.findall(r"(?<![\w.])(\d[\d,]*) (?:at|in|for|from|with) ", m["parts"])
+        ]
+        total = int(m["total"].replace(",", ""))
+        if len(counts) >= 2 and max(counts) < total:
+            off = abs(sum(counts) - total)
+            grade: Grade = "holds" if not off else "weak" if off < 0.3 * total else "note"
+            yield in_sentence(s).finds(grade, "total", f"the parts make {sum(counts)}, not {total}", sum(counts))
+
+
 FAMILY = Family(
-    of_sentences=(_sums_in_words, _shares_in_words, _means_in_words),
+    of_sentences=(_sums_in_words, _sums_over_settings, _shares_in_words, _means_in_words),
     of_tables=(_summary_rows, _shares),
     of_logs=(_lists,),
 )

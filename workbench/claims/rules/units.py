@@ -12,7 +12,7 @@ from workbench.claims.rules.row_names import phrase, stems
 
 #: outcomes that are counted: a percentage of one of them is a count out of n
 RATE = phrase(
-    r"rate|accura|\bacc\b|refus|success|bypass|flip|\bpass|correct|complian|compl(?:y|ied)|share|proportion|fraction|prevalen",
+    r"rate|\basr\b|accura|\bacc\b|refus|success|bypass|flip|\bpass|correct|complian|compl(?:y|ied)|share|proportion|fraction|prevalen",
     r"agree|detect|\bhits?\b|\bwin|error|fail|false pos|yes\b|jailbreak|respon[ds]|recover|surviv|cured?\b|improved|preferred",
     r"prefer|solved|chose|female|male|women|attrition|drop-?out",
 )
@@ -101,7 +101,7 @@ def n_of_cell(log: LogText, table: LogTable, i: int, j: int) -> N | None:
         return N(number.n, number.n_from or "cell")
     if head := n_in(table.columns[j]):
         return N(head[0], "header")
-    if own := n_in(table.label(i)):
+    if own := n_in(table.label(i)) or _in_footnote(log, table, i, j):
         return N(own[0], "cell")
     if n := _in_n_column(table, i, j) or _only(c.n for c in table.numbers[i] if c is not None and c.n):
         return N(n, "column")
@@ -113,6 +113,18 @@ def n_of_cell(log: LogText, table: LogTable, i: int, j: int) -> N | None:
         return N(n, "design")
     n = _only(n_in(table.context))
     return N(n, "near") if n else _in_words(table.title, *(s.text for s in log.of_section(table.section)))
+
+
+_MARK = re.compile(r"[†‡§¶]+")
+
+
+def _in_footnote(log: LogText, table: LogTable, i: int, j: int) -> tuple[int, ...]:
+    """The n of the note below a table whose sign stands in a cell or in the name of its row, "† n = 24"."""
+    for mark in _MARK.findall(f"{table.rows[i][j]} {table.label(i)}"):
+        notes = (s.text for s in log.of_section(table.section) if s.text.lstrip().startswith(mark))
+        if n := _only(n for note in notes for n in n_in(note)):
+            return (n,)
+    return ()
 
 
 def _in_n_column(table: LogTable, i: int, j: int) -> int | None:
