@@ -140,9 +140,10 @@ def find_slip(
         if isinstance(error, KeyError) and hasattr(value, "columns") and str(error.args[0]) not in value.columns:
             there = ", ".join(map(str, value.columns[:20]))
             return WorkbenchError(f"{called}(): {name} lacks a column that is read: {error.args[0]}; it has {there}")
-        seen = str(error.filename) if isinstance(error, OSError) and error.filename else ""
-        if seen and isinstance(value, str | Path) and (seen.startswith(str(value)) or str(value).startswith(seen)):
-            return WorkbenchError(f"{called}(): {name}={_shown(str(value))}: {error.strerror}: {seen}")
+        if isinstance(error, OSError) and error.filename and isinstance(value, str | Path):
+            seen, path = str(error.filename), str(value)
+            if seen.startswith(path) or path.startswith(seen):
+                return WorkbenchError(f"{called}(): {name}={_shown(path)}: {error.strerror}: {seen}")
     return None
 
 

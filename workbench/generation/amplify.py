@@ -66,7 +66,6 @@ def amplify(
     check_sizes(max_new_tokens=max_new_tokens, batch_size=batch_size)
     if top is not None and (top < 1 or not every_step):
         raise WorkbenchError(f"top={top}, every_step={every_step}; expected at least 1 token, amplified at every step")
-    check_sizes(max_new_tokens=max_new_tokens, batch_size=batch_size)
     targets, against = _encoded(model, prompts, baseline)
     alphas = _finite(alpha, len(targets))
     said = f"{alphas[0]:g}" if len(set(alphas)) == 1 else "an alpha per row"
