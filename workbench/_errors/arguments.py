@@ -138,8 +138,10 @@ def find_slip(
         if isinstance(error, KeyError) and hasattr(value, "columns") and str(error.args[0]) not in value.columns:
             there = ", ".join(map(str, value.columns[:20]))
             return WorkbenchError(f"{called}(): {name} lacks a column that is read: {error.args[0]}; it has {there}")
-        seen = str(error.filename) if isinstance(error, OSError) and error.filename else ""
-        if seen and isinstance(value, str | Path) and (seen.startswith(str(value)) or str(value).startswith(seen)):
+        if not isinstance(error, OSError) or not isinstance(value, str | Path) or not error.filename:
+            continue
+        seen, given = str(error.filename), str(value)
+        if given and (seen.startswith(given) or given.startswith(seen)):
             return WorkbenchError(f"{called}(): {name}={_shown(str(value))}: {error.strerror}: {seen}")
     return None
 
