@@ -37,6 +37,7 @@ def lay_out(root: Path) -> None:
     file.write_text("a file")
     (root / "empty").mkdir()
     (root / "loop").symlink_to("loop")
+    os.mkfifo(root / "pipe")
     write(root / "books" / "01_fine.ipynb", "1", parameters=PARAMETERS)
     write(root / "books" / "02_more.ipynb", "1", parameters="model = ''\nprofile = ''\nout = ''")
     broken = root / "broken"
@@ -335,6 +336,11 @@ MENDABLE = [
         )
     ),
     ("explore smollm2-refusal --no-browser --folder file", "file is a file; expected a folder"),
+    *((f"explore models/{name} --no-browser --folder ex", f"models/{name}") for name in ("torn", "weightless", "cut")),
+    ("explore smollm2-refusal --pairs nope --no-browser --folder ex", "unknown contrast set 'nope'"),
+    ("audit file --html both --draft both", "--html and --draft both name both"),
+    ("audit file --html page --draft harm.csv", "harm.csv is there already"),
+    ("audit pipe", "pipe is a pipe and no file; type workbench audit - < pipe"),
     ("check file", "file is a file; expected a model's folder or a gguf file"),
     # new claim
     *((f"new claim {name}", "must be") for name in ("''", "..", "../x", "'a b'", "a/b", ".x", "é", "'a\nb'")),

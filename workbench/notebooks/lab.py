@@ -56,9 +56,12 @@ def ready_notebook(model: str, pairs: str = "refusal", folder: str | Path = "run
     import nbformat
     from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+    from workbench.models.folder import check_folder
     from workbench.models.prompt_files import pairs as contrast_set
 
-    resolve(model)
+    place = resolve(model)
+    if isinstance(place, Path) and (place / "config.json").is_file():
+        check_folder(place)
     contrast_set(pairs)
     path = Path(folder) / f"explore_{label(model)}_{Path(pairs).stem}.ipynb"
     if path.exists():
