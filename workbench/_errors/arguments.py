@@ -142,7 +142,7 @@ def find_slip(
             return WorkbenchError(f"{called}(): {name} lacks a column that is read: {error.args[0]}; it has {there}")
         if isinstance(error, OSError) and error.filename and isinstance(value, str | Path):
             seen, path = str(error.filename), str(value)
-            if seen.startswith(path) or path.startswith(seen):
+            if path and (seen.startswith(path) or path.startswith(seen)):
                 return WorkbenchError(f"{called}(): {name}={_shown(path)}: {error.strerror}: {seen}")
     return None
 
