@@ -203,6 +203,7 @@ _NO_ITEM = re.compile(r"\W*(?:total|sum|conclusion|note)\b", re.IGNORECASE)
 
 def _lists(log: LogText) -> Findings:
     """A total, and the list of its parts below it: counts that do not add up, or shares that do not make 100."""
+    one_label_each = {s.section for s in log.statements if _ONE_LABEL.search(s.text)}
     for k, head in enumerate(log.statements):
         before = log.statements[k - 1] if k else head
         listed = bool(_LIST_HEAD.search(head.text))
@@ -218,7 +219,7 @@ def _lists(log: LogText) -> Findings:
             and re.match(r"\W*total\b", before.text, re.I)
         ):
             continue  # told at the total
-        one_label = any(_ONE_LABEL.search(s.text) for s in log.of_section(head.section))
+        one_label = head.section in one_label_each
         listed = listed or one_label
         if not listed and not (wholes and _TOTAL_HEAD.match(head.text)):
             continue
