@@ -469,7 +469,6 @@ MISHAPS = {
     "wb.grid({}, ratios=[0.3])": "a grid without arms",
     "wb.grid(d, ratios=[0.3], controls=10**9)": "expected at most 10,000",
     "wb.trace(m, texts, d, envelope=10**9)": "expected at most 10,000",
-    "wb.steered(m, wb.add(d, 1), 4, max_length=2).__enter__()": "shorter than the prompt of 4 tokens",
     "wb.shortfall([], [])": "expected at least one set",
     "wb.statistics.rate(10**400, 10**401)": "is not a count",
     "wb.statistics.mean([1.0, 2.0], resamples=10**12)": "expected at most 1,000,000",

@@ -243,9 +243,9 @@ MENDABLE = [
     (f"run {BOOK} -p anything=NaN", "parameter anything: expected a finite value"),
     (f"run {BOOK} -p sead=1", "unknown parameter 'sead'; did you mean 'seed'?"),
     (f"run {BOOK} -p seed=1 -p seed=2", "parameter 'seed' is given twice"),
-    (f"run {BOOK} --model smollm2-refusal -p model=B", "given with --model"),
-    (f"run {BOOK} -p profile=x/../../../ESCAPED", "given with --profile"),
-    (f"run {BOOK} -p out=/tmp", "given with --runs"),
+    (f"run {BOOK} --model smollm2-refusal -p model=B", "give it with --model"),
+    (f"run {BOOK} -p profile=x/../../../ESCAPED", "give it with --profile"),
+    (f"run {BOOK} -p out=/tmp", "give it with --runs"),
     ("run books -p seed=1", "unknown parameter 'seed'"),  # the second notebook has none: nothing is executed
     # run: the rest
     *((f"run {BOOK} --profile {name}", "unknown profile") for name in ("fast", "''", "../..", "QUICK")),

@@ -496,8 +496,6 @@ def steered(model: Model, steer: Steer, prompt_length: int, max_length: int = 40
     check_model(model)
     check(steer, model)
     check_sizes(prompt_length=prompt_length, max_length=max_length)
-    if max_length < prompt_length:
-        raise WorkbenchError(f"max_length={max_length}: shorter than the prompt of {prompt_length} tokens")
     applied = Applied([steer], [prompt_length], prompt_length, max_length, model)
     hooks = [hook for site in applied.sites for hook in _bridge_hooks(site, applied)]
     hooks += [(str(condition.site), _bridge_condition(condition, applied)) for condition in applied.conditions]
