@@ -46,12 +46,16 @@ def test_one_worker_per_gpu_or_per_share_of_the_cpus(asked, nodes, room):
         (Ray(workers=3, cpus=1), "has room for 2 of 3 workers"),
         (Ray(gpus=1), "has 0 GPUs and 2 CPUs"),
         (Ray(cpus=8), "has room for 0 of 1 workers"),
-        (Ray(workers=0), "expected workers and cpus from 1"),
     ],
 )
 def test_workers_that_do_not_fit_are_refused(asked, message):
     with pytest.raises(wb.WorkbenchError, match=message):
         asked.room([machine(CPU=2)])
+
+
+def test_a_cluster_without_a_cpu_has_no_room():
+    with pytest.raises(wb.WorkbenchError, match="no worker has a CPU"):
+        Ray().room([machine(CPU=0)])
 
 
 def test_places_have_names(llama, tmp_path, monkeypatch):

@@ -115,10 +115,8 @@ class Ray:
         most = {kind: max((int(m.get(kind, 0)) for m in machines), default=0) for kind in ("GPU", "CPU")}
         gpus = min(most["GPU"], 1) if self.gpus is None else self.gpus
         cpus = (1 if gpus else min(most["CPU"], _CPU_SHARE)) if self.cpus is None else self.cpus
-        if gpus < 0 or cpus < 1 or self.restarts < 0 or (self.workers is not None and self.workers < 1):
-            raise WorkbenchError(
-                f"{self} on machines with {most}: expected workers and cpus from 1, gpus and restarts from 0"
-            )
+        if cpus < 1:
+            raise WorkbenchError(f"{self}: the machines have {most}, so no worker has a CPU")
         shares = [(int(m.get("CPU", 0)) // cpus, int(m.get("GPU", 0)) // gpus if gpus else None) for m in machines]
         places = [cpu if gpu is None else min(cpu, gpu) for cpu, gpu in shares]
         fit = sum(places)
