@@ -148,6 +148,31 @@ def test_an_engine_that_is_killed_loses_no_finished_row_and_the_sweep_goes_on(mo
     assert not set(rest) & set(seen)
 
 
+def test_workers_share_a_model_and_one_that_dies_loses_no_finished_row(tmp_path):
+    """Tensor parallel: one worker per GPU, or here two processes on the same cores."""
+    two = VLLM(gpus=2)
+    model = vllm_sized("llama", hidden_size=128, num_attention_heads=4, num_key_value_heads=2)
+    how = {"scores": [LENGTH], "store": tmp_path / "same", "max_new_tokens": 24, "show_text": True, "batch_size": 4}
+    ours = wb.sweep(model, PROMPTS, arms_of(model), **how)
+    theirs = wb.sweep(model, PROMPTS, arms_of(model), engine=two, **how)
+    assert (theirs["text"] == ours["text"]).mean() >= 0.99
+    store, decoding = wb.store.open(tmp_path / "killed"), Decoding(60, engine="vllm")
+    prompts = as_prompts([f"{prompt} {word}" for prompt in PROMPTS for word in ("red", "blue", "green", "quickly")])
+    rows = sweep_rows(model, {"all": prompts}, arms_of(model, 8), decoding)
+    seen = []
+
+    def killing(*arguments):
+        for part in stream_rows(*arguments, vllm=two):
+            seen.extend(part["key"])
+            yield part
+            next(process for process in engines() if "Worker" in process.name()).kill()
+
+    with pytest.raises(wb.WorkbenchError, match=r"vLLM's engine died .* run the same sweep again"):
+        generate_missing(model, rows, store, decoding, batch_size=4, stream=killing)
+    assert 0 < len(seen) < len(rows)
+    assert store.keys() == set(seen)
+
+
 #: a script as people write them, without a guard for processes that begin by reading it again
 SCRIPT = """
 import sys
