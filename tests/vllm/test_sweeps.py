@@ -1,6 +1,7 @@
 """Sweeps by vLLM: keys and store, resuming, early stops, rows that fail, engines that die and requests that are rejected."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -148,6 +149,9 @@ def test_an_engine_that_is_killed_loses_no_finished_row_and_the_sweep_goes_on(mo
     assert not set(rest) & set(seen)
 
 
+@pytest.mark.skipif(
+    shutil.disk_usage("/dev/shm").free < 1 << 30, reason="vLLM's workers talk in /dev/shm: 1 GiB is needed"
+)
 def test_workers_share_a_model_and_one_that_dies_loses_no_finished_row(tmp_path):
     """Tensor parallel: one worker per GPU, or here two processes on the same cores."""
     two = VLLM(gpus=2)
