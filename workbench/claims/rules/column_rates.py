@@ -44,7 +44,7 @@ def rates(log: LogText, sheet: Sheet) -> Findings:
     for j in rates:
         scale = 1.0 if "number" in sheet.kinds(j) else 100.0
         formulas = [
-            Formula(f"{table.columns[c].strip() or 'the count'} of n", scale * shares, 0 * shares, abs(c - j))
+            Formula(f"{table.columns[c].strip() or 'the count'} / n", scale * shares, 0 * shares, abs(c - j))
             for c, shares in counts.items()
             if c != j and np.isfinite(shares).any() and not (c in table.n_columns and composition(table, c, j))
         ]
@@ -68,7 +68,7 @@ def _of_near_n(log: LogText, table: LogTable, c: int, scale: float) -> Formula |
     """A column of counts over an n that stands near the table: right only where most rows follow it."""
     shares = _shares(log, table, c, near=True)
     return (
-        Formula(f"{table.columns[c].strip() or 'the count'} of n", scale * shares, 0 * shares)
+        Formula(f"{table.columns[c].strip() or 'the count'} / n", scale * shares, 0 * shares)
         if np.isfinite(shares).any()
         else None
     )
