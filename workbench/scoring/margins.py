@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from workbench.generation.completions import refuse_nan
 from workbench.generation.engine import first_logits
-from workbench.generation.steer_hooks import check_model
+from workbench.generation.steer_hooks import check_covered, check_model
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Prompt, Prompts
 from workbench.statistics import inputs
@@ -54,6 +54,7 @@ def refusal_margin(
     inputs.whole(batch_size, 1, "batch_size")
     chats = prompts if isinstance(prompts, Encoded) else model.encode(prompts)
     steers = steer_per_row(steer, len(chats))
+    check_covered(steers, chats.lengths)
     margins = first_margins(model, chats, steers, batch_size)
     refuse_nan(model, margins, steers)
     return margins
