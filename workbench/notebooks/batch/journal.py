@@ -26,6 +26,7 @@ from workbench._errors import WorkbenchError
 from workbench._files import data_folder, package_folder
 from workbench.claims.entries import versions
 from workbench.models.fetch import NotFetched, files_of
+from workbench.models.identity import file_hash
 from workbench.models.registry import Embedded, Hub, base_of, is_fetched, resolve
 from workbench.notebooks.batch.plan import Execution
 from workbench.notebooks.execute import read_notebook
@@ -209,6 +210,8 @@ def content_key(execution: Execution) -> str:
         "parameters": execution.parameters,
         "code": code_version(),
     }
+    if contents := {name: path_revision(path) for name, path in execution.own_paths.items() if name != "model"}:
+        inputs["files"] = contents
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:24]
 
 
@@ -241,6 +244,17 @@ def model_revision(name: str) -> str:
     except NotFetched as error:
         return f"unknown: {error} ({uuid4().hex})"
     return files.commit if isinstance(base, Hub) else files.revision()
+
+
+def path_revision(path: Path) -> str:
+    """What a file or the folder of a model holds, as a hash; "" where there is none.
+
+    >>> path_revision(Path("/no/such/place"))
+    ''
+    """
+    if path.is_dir():
+        return model_revision(str(path))
+    return file_hash(path) if path.is_file() else ""
 
 
 @cache
