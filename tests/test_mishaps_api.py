@@ -478,7 +478,9 @@ MISHAPS = {
     "wb.statistics.power_mean(INF, 1, 10)": "effect is inf",
     "wb.statistics.bootstrap(lambda i: 'a', [1, 2, 3])": "expected one number",
     "wb.statistics.bootstrap(lambda i: 1.0, [])": "expected one per row, got none",
-    "wb.statistics.p_from_interval(wb.Estimate(0.5, 0.7, 0.3, 40, 'm'))": "runs backwards",
+    "wb.Estimate(0.5, 0.7, 0.3, 40, 'm')": r"runs backwards, from 0.7 to 0.3; expected bounds that do not cross",
+    "wb.Estimate(0.5, '0.3', 0.7, 40, 'm')": "expected numbers",
+    "wb.Estimate(0.5, None, None, 40, 'm')": "expected numbers",
     "wb.statistics.p_from_interval(wb.Estimate(NAN, NAN, NAN, 40, 'm'))": "NaN or infinite",
     "wb.statistics.LabelErrors(4, 5, 1, 5).corrected(50)": "expected a probability",
     # steering_search

@@ -404,10 +404,19 @@ def check_line(code, out, error):
     assert "Traceback" not in out + error
     assert any(one.startswith("error: ") for one in error.splitlines()), error
     assert all(c.isprintable() or c == "\n" for c in error)
+    assert str(Path.cwd()) not in out + error  # paths are shown as they were typed, which is from the working folder
 
 
 def test_there_are_enough():
     assert len(MENDABLE) + len(MODELS) >= 200
+
+
+@pytest.mark.parametrize("kind", ["torn", "weightless", "cut"])
+def test_fetching_a_broken_folder_of_ones_own_says_so_as_it_was_typed(run, kind):
+    code, out, error = run(f"fetch models/{kind}")
+    check_line(code, out, error)
+    assert (code, out) == (2, "")
+    assert f"error: models/{kind}" in error
 
 
 @pytest.mark.parametrize(("line", "said"), MENDABLE, ids=lambda text: text[:60])

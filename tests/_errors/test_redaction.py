@@ -5,8 +5,11 @@ import html
 import importlib
 import json
 import logging
+import os
 import pkgutil
 import re
+import sys
+import threading
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -32,6 +35,42 @@ KEYS = {
     "qwerty": "GET https://host/v1?n=3&api_key={}&m=2",
     "asdfgh": "https://host/v1?token={}",
 }
+
+
+@pytest.fixture
+def hurried():
+    """Threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.parametrize("where", ["secrets", "environment"])
+def test_a_secret_may_be_told_while_another_thread_redacts(monkeypatch, hurried, where):
+    monkeypatch.setattr(redaction, "_SECRETS", {f"secret number {i}" for i in range(100)})
+    ended = threading.Event()
+
+    def tell():
+        number = 0
+        while not ended.is_set():
+            number += 1
+            if where == "secrets":
+                redaction._SECRETS.add(f"another {number % 40}")
+                redaction._SECRETS.discard(f"another {(number + 20) % 40}")
+            else:
+                os.environ["WORKBENCH_TEST_NAME"] = str(number)
+                os.environ.pop("WORKBENCH_TEST_NAME")
+
+    teller = threading.Thread(target=tell)
+    teller.start()
+    try:
+        for _ in range(20):
+            assert redact("it is secret number 7!") == "it is [redacted]!"
+    finally:
+        ended.set()
+        teller.join()
+        os.environ.pop("WORKBENCH_TEST_NAME", None)
 
 
 @pytest.mark.parametrize("key", KEYS)

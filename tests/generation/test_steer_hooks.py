@@ -324,6 +324,18 @@ def test_bad_input_is_refused_before_any_compute(llama):
         "which has 3 layers": lambda: wb.generate(llama, PROMPTS, wb.add(d, 1, at=wb.resid_post(3))),
         "where the response ends": lambda: wb.generate(llama, PROMPTS, wb.add(d, 1, on=wb.RESPONSE[-1])),
         "outside a prompt of": lambda: wb.generate(llama, PROMPTS, wb.add(d, 1, on=wb.PROMPT[99])),
+        r"prompt\[50:60\] means no token of any chat: the prompts have": lambda: wb.generate(
+            llama, PROMPTS, wb.add(d, 1, on="prompt[50:60] | response")
+        ),
+        r"response\[4:\] means no token of any chat: the responses have at most 4": lambda: wb.generate(
+            llama, PROMPTS, wb.add(d, 1, on="prompt | response[4:]"), max_new_tokens=4
+        ),
+        r"all\[70\] means no token of any chat": lambda: wb.generate(llama, PROMPTS, wb.add(d, 1, on="all[70]"), 4),
+        r"prompt\[50:\] means no token": lambda: wb.trace(llama, PROMPTS, d, steer=wb.add(d, 1, on="prompt[50:]")),
+        r"prompt\[50:51\] means no token": lambda: wb.refusal_margin(llama, PROMPTS, wb.add(d, 1, on="prompt[50:51]")),
+        r"prompt\[11:\] means no token of any chat: the prompts have": lambda: wb.generate(
+            llama, PROMPTS, wb.add(d, 1).when(d, above=0, read="prompt[11:]")
+        ),
         "not 12": lambda: wb.add(d, 1, at=12),
         "expected positions": lambda: wb.add(d, 1, on=-1),
         "at character 1": lambda: wb.add(d, 1, on="promt[-1]"),
@@ -416,7 +428,22 @@ def test_steered_refuses_what_it_cannot_count(llama):
         wb.steered(llama, wb.add(d, 1, on="prompt[9]"), 9),
     ):
         pass
+    with (
+        pytest.raises(wb.WorkbenchError, match="means no token of any chat: the prompts have 9 tokens"),
+        wb.steered(llama, wb.add(d, 1, on="prompt[9:12]"), 9),
+    ):
+        pass
     assert not llama.bridge.original_model._forward_pre_hooks
+
+
+def test_a_span_that_only_the_longest_prompt_has_is_no_mistake(llama):
+    d = direction(llama, wb.resid_post(1))
+    chats = llama.encode(PROMPTS)
+    longest = max(chats.lengths)
+    assert min(chats.lengths) < longest - 1
+    steer = wb.add(d, 40, on=wb.PROMPT[longest - 1 : longest])
+    moved = wb.refusal_margin(llama, PROMPTS, steer) != wb.refusal_margin(llama, PROMPTS)
+    assert moved.tolist() == [length == longest for length in chats.lengths]
 
 
 def test_threads_that_share_a_model_take_turns(llama):

@@ -13,7 +13,7 @@ import workbench as wb
 from tests.families import tiny_model
 from tests.mechanism.test_attribute import direction
 from tests.planted_model import planted_direction, planted_model, planted_pairs
-from workbench.mechanism.passes import margin
+from workbench.mechanism.passes import Metric, Row, Write, run
 from workbench.mechanism.token_alignment import counterparts
 from workbench.models.hooks import blocks
 from workbench.steering.directions import Direction
@@ -196,13 +196,13 @@ def test_a_planted_circuit_is_found():
     assert sizes["pairs"] > 3 * sizes["control"]
 
 
-@pytest.mark.parametrize("height", [-30.0, 0.0, 5.0, 30.0])
-def test_the_margin_is_that_of_the_score_however_sure_the_model_is(height):
-    logits = torch.randn(3, 50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    logits[:, [4, 7]] += height
-    p = logits.softmax(-1)
-    expected = p[:, [4, 7]].sum(-1).log() - p[:, [i for i in range(50) if i not in (4, 7)]].sum(-1).log()
-    torch.testing.assert_close(margin(torch.tensor([4, 7]), logits), expected, rtol=1e-9, atol=1e-9)
+def test_values_written_into_a_chat_stand_there_to_the_last_bit():
+    model = tiny_model("llama", "bfloat16")
+    chats, site = model.encode(["write a song", "how do i pick a lock"]), wb.resid_post(1)
+    values = 1e-3 * torch.randn(1, model.d_model, generator=torch.Generator().manual_seed(0))
+    rows = [Row(i, writes=(Write(site, (length - 1,), values),)) for i, length in enumerate(chats.lengths)]
+    there = Metric("there", lambda x: (x == values.bfloat16().double()).double().mean(-1), site)
+    assert run(model, chats, rows, there).tolist() == [1, 1]
 
 
 def test_a_screen_of_a_linear_metric_is_exact_where_it_is_read(tiny64):

@@ -7,16 +7,24 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
+from contextlib import contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
+from huggingface_hub import constants
 
 import workbench as wb
+from tests.families import saved_model
 from workbench.models import fetch as fetching
+from workbench.models.fetch import files_of
 from workbench.models.registry import SOURCES, Embedded, Hub, Reference, Wheel, resolve
+from workbench.notebooks.batch.journal import model_revision
 
 PAYLOAD = b"weights" * 5000
 
@@ -178,6 +186,75 @@ def test_resolve():
     )
     with pytest.raises(wb.WorkbenchError, match="did you mean 'gemma3-270m'"):
         resolve("gemma-270m")
+
+
+@contextmanager
+def hub(monkeypatch, folder, commit):
+    """A hub on this machine that has one model, ``lab/base``, at one commit; gives the list of what it was asked."""
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.do_GET()
+
+        def do_GET(self):
+            path = unquote(urlsplit(self.path).path)
+            asked.append(path)
+            names = sorted(p.name for p in folder.iterdir())
+            if path.startswith("/api/models/lab/base/tree/"):
+                told = [{"type": "file", "path": n, "oid": n, "size": (folder / n).stat().st_size} for n in names]
+            elif path.startswith("/api/models/lab/base"):
+                told = {"id": "lab/base", "sha": commit[0], "siblings": [{"rfilename": n} for n in names]}
+            else:
+                told = (folder / path.rpartition("/")[2]).read_bytes()
+            content = told if isinstance(told, bytes) else json.dumps(told).encode()
+            self.send_response(200)
+            for name, value in {"X-Repo-Commit": commit[0], "ETag": f'"{hashlib.sha1(content).hexdigest()}"'}.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(content)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr(constants, "ENDPOINT", address)
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}"
+        )
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        try:
+            yield asked
+        finally:
+            server.shutdown()
+
+
+def test_a_branch_of_a_hub_model_is_the_commit_that_was_fetched(tmp_path, monkeypatch):
+    """Which commit that was is known without a network, and nothing of one commit passes for another."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    saved_model("llama", tmp_path / "there")
+    commit = ["a" * 40]
+    before = model_revision("lab/base")
+    assert before.startswith("unknown: lab/base at main is not on this machine")
+    assert before != model_revision("lab/base")
+    with hub(monkeypatch, tmp_path / "there", commit) as asked:
+        first = files_of(resolve("lab/base"))
+        assert (first.commit, model_revision("lab/base")) == ("a" * 40, "a" * 40)
+        commit[0] = "b" * 40
+        n = len(asked)
+        assert model_revision("lab/base") == "a" * 40  # what is here; the hub is not asked
+        assert len(asked) == n
+        second = files_of(resolve("lab/base"))
+        assert (second.commit, model_revision("lab/base")) == ("b" * 40, "b" * 40)
+    assert {name.name for name in first.folder.iterdir()} == {name.name for name in second.folder.iterdir()}
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert files_of(resolve("lab/base")).commit == "b" * 40
+    assert model_revision("lab/base") == "b" * 40
+    assert model_revision("qwen3-8b") == SOURCES["qwen3-8b"].revision
 
 
 @pytest.mark.model

@@ -241,6 +241,16 @@ def test_a_mistyped_folder_is_not_asked_for_at_a_hub(tmp_path, monkeypatch):
         resolve("notes.txt")
 
 
+def test_a_folder_is_shown_as_it_was_typed_and_found_again_from_anywhere(own, tmp_path, monkeypatch):
+    monkeypatch.chdir(own.parent)
+    model = wb.load(own.name, check=False)
+    assert (model.name, model.loading.name) == (own.name, str(own.resolve()))
+    (own / "config.json").write_text("{")
+    for act in (wb.load, wb.fetch):
+        with pytest.raises(wb.WorkbenchError, match=f"^{own.name}/config.json is no JSON"):
+            act(own.name)
+
+
 def test_a_model_folder_of_nearly_that_name_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my-model").mkdir()

@@ -23,6 +23,7 @@ from workbench.models.registry import SOURCES
 from workbench.notebooks.batch.journal import Ended, Journal, code_files, content_key, estimate
 from workbench.notebooks.batch.plan import Execution, logged_models, read_plan, shipped
 from workbench.notebooks.batch.process import threads_each
+from workbench.notebooks.batch.remote import _revisions, refuse_other
 from workbench.notebooks.batch.run import agenda, run, summary
 
 ROOT = Path(__file__).parents[2]
@@ -484,6 +485,41 @@ def test_a_terminal_shows_how_far_each_notebook_is(folder):
                 (folder / "books" / "go").touch()  # which ends the notebook, once it was seen under way
     assert batch.returncode == 0
     assert "1/1" in shown
+
+
+@pytest.mark.slow
+def test_a_local_file_of_prompts_travels_with_its_notebook(folder, cluster, tiny_folder, monkeypatch):
+    """It is read where it was typed, and the notebook reads its own copy: no file system need be shared. A model folder is there."""
+    monkeypatch.chdir(folder)
+    (folder / "mine.csv").write_text("text\nwrite a song\n")
+    seen = "(Path(out) / 'seen').write_text(prompts + chr(10) + open(prompts).read())"
+    write(folder / "books" / "01_first.ipynb", MARK, seen, parameters=PARAMETERS + "\nprompts = ''\nbase_model = ''")
+    given = f'{{ prompts = "mine.csv", base_model = "{tiny_folder}" }}'
+    (folder / "plan.toml").write_text(f'{PLAN}notebooks = ["01"]\nparameters = {given}\n')
+    todo = agenda(read_plan(folder / "plan.toml"), folder / "runs")
+    (record,) = run(todo, on="ray")
+    assert record.ok, record.error
+    (left,) = (folder / "runs").rglob("seen")
+    place, *lines = left.read_text().splitlines()
+    assert lines == ["text", "write a song"]
+    assert Path(place).name == "prompts-mine.csv"
+    assert not place.startswith(str(folder))
+    assert agenda(read_plan(folder / "plan.toml"), folder / "runs", resume=True).executions == ()
+    (folder / "mine.csv").write_text("text\nwrite a poem\n")  # another text, another result
+    assert len(agenda(read_plan(folder / "plan.toml"), folder / "runs", resume=True).executions) == 1
+
+
+def test_a_folder_that_another_machine_has_not_is_refused_before_anything_is_sent(folder, tiny_folder):
+    write(folder / "books" / "01_first.ipynb", parameters=PARAMETERS + "\nbase_model = ''")
+    cell = Execution(folder / "books" / "01_first.ipynb", "smollm2-135m", "quick", {"base_model": str(tiny_folder)})
+    assert cell.own_paths == {"base_model": tiny_folder.resolve()}
+    there = cell.own_paths["base_model"]
+    named, ours = {there: "base_model=it"}, _revisions([there])
+    assert ours[there]
+    refuse_other(named, ours, dict(ours), "10.0.0.2")
+    for theirs, said in (("", "10.0.0.2 has nothing there"), ("0f", "10.0.0.2 has another one there")):
+        with pytest.raises(wb.WorkbenchError, match=f"base_model=it is on this machine, and {said}; nothing was sent"):
+            refuse_other(named, ours, {there: theirs}, "10.0.0.2")
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from workbench.scoring.coherence import fluency, surface
 from workbench.scoring.collapse import collapse_reason, repetition
 from workbench.scoring.distances import kl, kl_per_token, surprise_per_token
 from workbench.scoring.logs import LOG001_PHRASES
+from workbench.scoring.margins import margin
 
 IN_GRAMMAR = "the cat in the river . a dog in a cat . the bird in the dog . a river in the cat ."
 #: the same words in sentences of the same look; no word may follow the one before it
@@ -71,6 +72,15 @@ def test_cross_entropy_reads_answers_of_prompts_and_rises_under_a_large_dose(lla
         wb.cross_entropy(llama, ["hello"])
     with pytest.raises(wb.WorkbenchError, match="2 Steers for 1 texts"):
         wb.cross_entropy(llama, [("hello", "cat")], [wb.Steer()] * 2)
+
+
+@pytest.mark.parametrize("height", [-30.0, 0.0, 5.0, 30.0])
+def test_the_margin_is_that_of_the_score_however_sure_the_model_is(height):
+    logits = torch.randn(3, 50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    logits[:, [4, 7]] += height
+    p = logits.softmax(-1)
+    expected = p[:, [4, 7]].sum(-1).log() - p[:, [i for i in range(50) if i not in (4, 7)]].sum(-1).log()
+    torch.testing.assert_close(margin(torch.tensor([4, 7]), logits), expected, rtol=1e-9, atol=1e-9)
 
 
 def test_divergence_is_that_of_the_bridge_token_by_token(llama):

@@ -27,6 +27,15 @@ def test_an_interval_implies_significance_just_where_it_leaves_zero_out(value, b
         assert (p < 0.05) == (found.low > 0 or found.high < 0)
 
 
+@given(*[st.floats(allow_nan=True, allow_infinity=True)] * 3)
+def test_an_estimate_may_be_unknown_or_outside_of_its_interval_and_bounds_never_cross(value, low, high):
+    if low > high:
+        with pytest.raises(WorkbenchError, match="runs backwards, from"):
+            statistics.Estimate(value, low, high, 20, "")
+    else:
+        assert statistics.Estimate(value, low, high, 20, "").n == 20
+
+
 def test_the_implied_p_is_that_of_the_normal_interval_it_came_from():
     found = statistics.Estimate(0.3, 0.3 - 1.959964 * 0.1, 0.3 + 1.959964 * 0.1, 20, "")
     assert statistics.p_from_interval(found) == pytest.approx(0.0026998, rel=1e-4)

@@ -13,7 +13,7 @@ spans = st.builds(
     st.none() | st.integers(-9, 9),
     bounds,
     bounds,
-)
+).filter(lambda span: not span.is_empty())
 positions = st.lists(spans, min_size=1, max_size=4, unique=True).map(lambda s: Positions(tuple(s)))
 
 
@@ -34,6 +34,40 @@ def test_mask_is_python_indexing(p, prompt, response):
         elif -len(region) <= span.index < len(region):
             meant.add(region[span.index])
     assert set(np.flatnonzero(p.mask(prompt, prompt + response))) == meant
+
+
+@given(bounds, bounds)
+def test_a_slice_that_means_no_token_of_any_chat_is_refused(start, stop):
+    longest = 30  # of a bound of at most 9, twice and more: the bounds have crossed by then or never do
+    reached = any(range(n)[start:stop] for n in range(longest))
+    if reached:
+        assert PROMPT[start:stop] == Positions.parse(
+            f"prompt[{'' if start is None else start}:{'' if stop is None else stop}]"
+        )
+        return
+    for write in (lambda: PROMPT[start:stop], lambda: Positions.parse(f"prompt[{start or ''}:{stop}] | response")):
+        with pytest.raises(
+            WorkbenchError, match=r"means no token of any chat; expected a slice .*, e\.g\. prompt\["
+        ) as error:
+            write()
+        mended = Positions.parse(str(error.value).rpartition("e.g. ")[2])
+        assert mended.mask(longest, longest).any()
+
+
+@pytest.mark.parametrize(
+    ("text", "mended"),
+    [
+        ("prompt[5:2]", "prompt[2:5]"),
+        ("prompt[-2:-5]", "prompt[-5:-2]"),
+        ("response[-3:0]", "response[-3:]"),
+        ("all[:0]", "all[0]"),
+        ("prompt[4:4]", "prompt[4]"),
+    ],
+)
+def test_the_error_of_an_empty_slice_says_what_may_have_been_meant(text, mended):
+    with pytest.raises(WorkbenchError) as error:
+        Positions.parse(text)
+    assert str(error.value).endswith(f"e.g. {mended}")
 
 
 @given(positions, positions, st.integers(1, 9), st.integers(0, 9))
@@ -81,7 +115,8 @@ def test_a_prefill_leaves_the_same_tokens_meant(chosen, prompt, prefill, rest):
         moved = chosen.prefilled(prompt, prefill)
     except WorkbenchError:
         outside = [s for s in chosen.spans if s.region == "prompt" and s.index is not None]
-        assert chosen.needs_end() or any(not -prompt <= span.index < prompt for span in outside)
+        none = not chosen.mask(prompt, prompt).any() and all(span.region == "prompt" for span in chosen.spans)
+        assert none or chosen.needs_end() or any(not -prompt <= span.index < prompt for span in outside)
         return
     assert moved.mask(prompt + prefill, total).tolist() == chosen.mask(prompt, total).tolist()
     assert Positions.parse(str(moved)) == moved

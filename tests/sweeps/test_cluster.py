@@ -78,6 +78,15 @@ def test_a_model_in_memory_is_the_same_after_the_journey(tiny):
     assert sent.encode(PROMPTS) == tiny.encode(PROMPTS)
 
 
+def test_a_model_that_is_another_after_the_journey_is_refused():
+    """The worker gives it the driver's name for its weights, so only its memory can tell."""
+    ours = tiny_model("llama")
+    ours.hf.model.layers[1].input_layernorm.variance_epsilon = 0.5  # in no tensor, and not in the config
+    sent = pickle.dumps(_ShippedModel.of(ours))
+    with pytest.raises(wb.WorkbenchError, match=r"is [0-9a-f]{12} in memory, and made [0-9a-f]{12} of it.* on='local'"):
+        pickle.loads(sent).unpack(ours.name, ours.revision)
+
+
 def test_a_model_in_16_bits_keeps_its_rotary_frequencies_on_the_journey(tmp_path):
     saved_model("llama", tmp_path)
     module = LlamaForCausalLM.from_pretrained(tmp_path, dtype=torch.bfloat16)

@@ -264,6 +264,8 @@ def test_what_a_sweep_refuses_before_any_compute(llama, ds, tmp_path, monkeypatc
         "2 prompts of 'prompts' with the id 'a'": {"prompts": same_id},
         "2 prompts of 'mine' with the id 'a'": {"prompts": {"mine": same_id}},
         "outside a prompt of": {"arms": wb.grid(ds[1], ratios=[0.5], on="prompt[99]")},
+        r"prompt\[50:\] means no token of any chat": {"arms": wb.grid(ds[1], ratios=[0.5], on="prompt[50:]")},
+        r"response\[48:\] means no token of any chat": {"arms": wb.grid(ds[1], ratios=[0.5], on="response[48:]")},
         "is no arm": {"arms": [wb.add(ds[1], 1)]},
         "list of arms": {"arms": arms[0]},
         "is no score": {"scores": [len]},

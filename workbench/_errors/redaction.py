@@ -73,10 +73,11 @@ def redact(text: str) -> str:
     >>> redact("GET https://me:pa55@host/v1?api_key=abc&n=3")
     'GET https://[redacted]@host/v1?api_key=[redacted]&n=3'
     """
-    for name, value in os.environ.items():
+    for name in list(os.environ):  # a copy of each table: another thread may write to it meanwhile
+        value = os.environ.get(name, "")
         if _SECRET_NAME.search(name) and not os.path.exists(value):
             keep_secret(value)
-    spans = [found.span() for secret in _SECRETS for found in re.finditer(re.escape(secret), text)]
+    spans = [found.span() for secret in tuple(_SECRETS) for found in re.finditer(re.escape(secret), text)]
     spans += [
         (found.end("name") if found["name"] else found.start(), found.end()) for found in _SECRET_FORM.finditer(text)
     ]

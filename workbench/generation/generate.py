@@ -19,7 +19,15 @@ from workbench.generation.decoding import GREEDY, Sampling, draw, random_numbers
 from workbench.generation.engine import Batch, Choose, Decided, Ended, Writer, likeliest, mark_failed, read_shared
 from workbench.generation.memory import Room, is_out_of_memory
 from workbench.generation.schedule import LEAVE, REFILL, Place, place_rows, read_together
-from workbench.generation.steer_hooks import Applied, alone, check_all, check_model, check_positions, check_sizes
+from workbench.generation.steer_hooks import (
+    Applied,
+    alone,
+    check_all,
+    check_covered,
+    check_model,
+    check_positions,
+    check_sizes,
+)
 from workbench.generation.weight_packing import PrepackedWeights
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Prompt, Prompts, as_prompts
@@ -85,6 +93,7 @@ def generate(
     sampling.seeds(len(asked))
     encoded = model.encode(asked, system, system_in_user)
     steers = steer_per_row(steer, len(encoded))
+    check_covered(steers, encoded.lengths, max_new_tokens)
     tokens = continue_tokens(
         model, encoded, steers, max_new_tokens, batch_size, progress, watch, sampling=sampling, decided=decided
     )

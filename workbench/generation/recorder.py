@@ -24,6 +24,7 @@ from workbench.generation.steer_hooks import (
     Applied,
     check,
     check_all,
+    check_covered,
     check_direction,
     check_model,
     check_positions,
@@ -65,7 +66,9 @@ class Chats:
         steer = steer or Steer()
         hidden = tuple(prompt.harmful and bool(steer.effective) for prompt in prompts)
         ids = tuple(prompt.id for prompt in prompts)
-        return cls(encode_pairs(model, prompts, responses), (steer,) * len(prompts), ids, hidden)
+        encoded, steers = encode_pairs(model, prompts, responses), (steer,) * len(prompts)
+        check_covered(steers, encoded.prompt_lengths)
+        return cls(encoded, steers, ids, hidden)
 
 
 class Recorder:

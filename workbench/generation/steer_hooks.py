@@ -95,12 +95,36 @@ def check_all(steers: Iterable[Steer], model: Model) -> None:
 
 
 def check_positions(steers: Sequence[Steer], prompt_lengths: Sequence[int]) -> None:
-    """Refuse, before any compute, a token of the prompt that some row's prompt does not have."""
+    """Refuse, before any compute, a token of the prompt that some row's prompt does not have.
+
+    And a condition on the mean over tokens of which some prompt has none: that mean is NaN, and the row would be unsteered.
+    """
     for steer, length in set(zip(steers, prompt_lengths, strict=True)):
         for edit in steer.effective:
             edit.on.check_prompt_length(length)
             if edit.condition is not None and edit.condition.read is not None:
                 edit.condition.read.check_prompt_length(length)
+                edit.condition.read.check_covered([(length, length)])
+
+
+def check_covered(steers: Sequence[Steer], prompt_lengths: Sequence[int], new: int = 0) -> None:
+    """Refuse, before any compute, a span of positions that means no token of any row of a whole run.
+
+    A part of a run may have none of the chats that a span is about, so ask this where all rows are known. A single token of
+    the prompt is left to ``check_positions``, which wants it of every row.
+
+    Args:
+        steers, prompt_lengths: of each row.
+        new: tokens of the longest response; 0 where no response is read, so that spans of one are nobody's mistake.
+    """
+    lengths: dict[Positions, set[int]] = {}
+    for steer, length in set(zip(steers, prompt_lengths, strict=True)):
+        for edit in steer.effective:
+            lengths.setdefault(edit.on, set()).add(length)
+    for on, prompts in lengths.items():
+        known = tuple(span for span in on.spans if (new if span.region != "prompt" else span.index is None))
+        if known:
+            Positions(known).check_covered((prompt, prompt + new) for prompt in prompts)
 
 
 #: more of anything is a slip, and more than memory holds
@@ -496,6 +520,7 @@ def steered(model: Model, steer: Steer, prompt_length: int, max_length: int = 40
     check_model(model)
     check(steer, model)
     check_sizes(prompt_length=prompt_length, max_length=max_length)
+    check_covered([steer], [prompt_length], max_length)
     applied = Applied([steer], [prompt_length], prompt_length, max_length, model)
     hooks = [hook for site in applied.sites for hook in _bridge_hooks(site, applied)]
     hooks += [(str(condition.site), _bridge_condition(condition, applied)) for condition in applied.conditions]

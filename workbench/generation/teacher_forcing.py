@@ -4,12 +4,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from workbench._errors import WorkbenchError
 from workbench.generation.engine import Batch, read_prompt, read_shared
-from workbench.generation.kv_cache import distinct
 from workbench.generation.steer_hooks import Applied, alone, check_all, check_positions, check_sizes, first_edited
 from workbench.models.model import Encoded, Model
 from workbench.steering.steer import Steer
@@ -50,15 +49,14 @@ def surprise(model: Model, chats: Encoded, steers: Sequence[Steer]) -> Float[Ten
 
     Without any steering, a prompt that several responses follow is read once.
     """
-    width = max(chats.prompt_lengths)
-    ids, mask = chats.padded(device=model.device)
-    first, where = distinct(ids[:, :width])
-    shared = len(first) < len(where) and not any(steer.effective for steer in steers)
-    with alone(model):
-        logits = _precise(
-            _read_shared(model, ids, mask, width, first, where) if shared else _read(model, chats, steers)
-        )
-    return logits.logsumexp(-1) - logits.gather(-1, ids[:, width:, None]).squeeze(-1)
+    prompts = [ids[:start] for ids, start in zip(chats.token_ids, chats.prompt_lengths, strict=True)]
+    own = list(dict.fromkeys(prompts))
+    if len(own) < len(prompts) and not any(steer.effective for steer in steers):
+        asked, which = Encoded(("",) * len(own), tuple(own), chats.pad_id), {one: i for i, one in enumerate(own)}
+        where = torch.tensor([which[prompt] for prompt in prompts], device=model.device)
+        return _read_continuations(model, asked, range(len(own)), [Steer()] * len(own), chats.responses, where)
+    ids, _ = chats.padded(device=model.device)
+    return _nats(_read(model, chats, steers), ids[:, max(chats.prompt_lengths) :])
 
 
 @torch.no_grad()
@@ -96,9 +94,10 @@ def continuation_surprise(
         rows = order[start : start + batch_size]
         own = [tuple(one) for row in rows for one in continuations[row]]
         where = torch.tensor([i for i, row in enumerate(rows) for _ in continuations[row]], device=model.device)
-        nats = iter(_read_continuations(model, chats, rows, [steers[row] for row in rows], own, where))
+        nats = _read_continuations(model, chats, rows, [steers[row] for row in rows], own, where).double().cpu().numpy()
+        read = iter([row[: len(one)] for row, one in zip(nats, own, strict=True)])
         for row in rows:
-            told[row] = [next(nats) for _ in continuations[row]]
+            told[row] = [next(read) for _ in continuations[row]]
     return [told[row] for row in range(len(chats))]
 
 
@@ -109,12 +108,17 @@ def _read_continuations(
     steers: Sequence[Steer],
     continuations: Sequence[tuple[int, ...]],
     where: Tensor,
-) -> list[np.ndarray]:
-    """Nats per token of the continuations of a batch: continuation ``i`` follows the chat ``rows[where[i]]``."""
+) -> Float[Tensor, "continuation pos"]:
+    """Nats per token of the continuations of a batch: continuation ``i`` follows the chat ``rows[where[i]]``.
+
+    Each chat is read once for all of its continuations, and what chats have in common before the first edit once for all of them.
+    """
     new = max(map(len, continuations))
     ids = torch.tensor([(*one, *[chats.pad_id] * (new - len(one))) for one in continuations], device=model.device)
     mask = torch.tensor([[1] * len(one) + [0] * (new - len(one)) for one in continuations], device=model.device)
     starts = [first_edited(steer, chats.lengths[row]) for steer, row in zip(steers, rows, strict=True)]
+    if len({chats.token_ids[row] for row in rows}) == len(rows):  # nothing in common: one pass, not two
+        starts = [0] * len(rows)
     batch = Batch.of(model, chats, rows, steers, starts, new, watched=False)
     with alone(model):
         cache = read_shared(model, batch)
@@ -132,9 +136,13 @@ def _read_continuations(
                     use_cache=True,
                 )
                 logits = torch.cat([logits, rest.logits], dim=1)
+    return _nats(logits, ids)
+
+
+def _nats(logits: Float[Tensor, "batch pos vocab"], ids: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos"]:
+    """Minus the log-probability of these tokens."""
     logits = _precise(logits)
-    nats = (logits.logsumexp(-1) - logits.gather(-1, ids[..., None]).squeeze(-1)).double().cpu().numpy()
-    return [row[: len(one)] for row, one in zip(nats, continuations, strict=True)]
+    return logits.logsumexp(-1) - logits.gather(-1, ids[..., None]).squeeze(-1)
 
 
 def _read(model: Model, chats: Encoded, steers: Sequence[Steer]) -> Tensor:
@@ -151,29 +159,6 @@ def _read(model: Model, chats: Encoded, steers: Sequence[Steer]) -> Tensor:
             logits_to_keep=new + 1,
         )
     return out.logits[:, :-1]  # what follows the last token is not asked
-
-
-def _read_shared(model: Model, ids: Tensor, mask: Tensor, width: int, first: Tensor, where: Tensor) -> Tensor:
-    """The same, unsteered: row ``i`` has distinct prompt ``where[i]``, whose first row is ``first[where[i]]``."""
-    positions = Encoded.positions(mask)
-    prompt = model.hf(
-        input_ids=ids[first, :width],
-        attention_mask=mask[first, :width],
-        position_ids=positions[first, :width],
-        use_cache=True,
-        logits_to_keep=1,
-    )
-    if ids.shape[1] == width + 1:
-        return prompt.logits[where]
-    prompt.past_key_values.batch_select_indices(where)
-    rest = model.hf(
-        input_ids=ids[:, width:-1],
-        attention_mask=mask[:, :-1],
-        position_ids=positions[:, width:-1],
-        past_key_values=prompt.past_key_values,
-        use_cache=True,
-    )
-    return torch.cat([prompt.logits[where], rest.logits], dim=1)
 
 
 def _precise(logits: Tensor) -> Tensor:

@@ -18,11 +18,10 @@ from workbench._errors.progress import Bar
 from workbench.generation.completions import Texts, refuse_nan
 from workbench.generation.recorder import Chats, token_labels
 from workbench.generation.steer_hooks import Applied, alone, check_all, check_model, check_positions, check_sizes
-from workbench.mechanism.passes import margin
 from workbench.mechanism.readout import Readout
 from workbench.models.hooks import reading
 from workbench.models.model import Encoded, Model
-from workbench.scoring.margins import opening_tokens
+from workbench.scoring.margins import margin, opening_tokens
 from workbench.steering.positions import PROMPT, RESPONSE, Positions, as_positions
 from workbench.steering.sites import Site
 from workbench.steering.steer import Steer

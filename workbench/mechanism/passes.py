@@ -20,18 +20,14 @@ from workbench._errors.progress import Bar
 from workbench.generation.completions import refuse_nan
 from workbench.generation.kv_cache import PreallocatedCache, distinct, spread_from
 from workbench.generation.steer_hooks import Applied, alone, check_direction, first_edited
-from workbench.models.hooks import reading, writing
+from workbench.models.hooks import reading, replacing, writing
 from workbench.models.model import Encoded, Model
-from workbench.scoring.margins import opening_tokens
+from workbench.scoring.margins import margin, opening_tokens
 from workbench.steering.directions import Direction
 from workbench.steering.sites import Site
 from workbench.steering.steer import Steer
 
-Logits = Float[Tensor, "batch vocab"]
 Values = Float[Tensor, " batch"]
-
-#: log of a probability from which 1 - p is computed from the other tokens: another pass over the vocabulary
-_NEARLY_SURE = -1e-4
 
 #: rows whose logits are looked at together, in float64
 _AT_ONCE = 32
@@ -101,16 +97,6 @@ class Metric:
         raise WorkbenchError(
             f"metric={metric!r:.60}: expected a Direction, 'refusal' (the refusal margin), or a function of logits [batch, vocab]"
         )
-
-
-def margin(openings: Tensor, logits: Logits) -> Values:
-    """Log-odds of the openings, as ``wb.refusal_margin`` has them; differentiable."""
-    every, inside = logits.logsumexp(-1), logits[..., openings].logsumexp(-1)
-    if bool((inside - every > _NEARLY_SURE).any()):  # 1 - p has no digits left
-        outside = logits.index_fill(-1, openings, float("-inf")).logsumexp(-1)
-    else:
-        outside = every + torch.log1p(-(inside - every).exp())
-    return inside - outside
 
 
 def _projected(unit: Tensor, x: Tensor) -> Values:
@@ -188,8 +174,8 @@ def _batch(model: Model, chats: Encoded, rows: Sequence[Row], metric: Metric, st
             hooks.enter_context(spread_from(model.hf, layer, where))
             hooks.enter_context(applied.hooked(model))
             for site, writes in _by_site(rows).items():
-                change = _change(writes, [offset - shared for offset in offsets])
-                hooks.enter_context(writing(model.hf, site, change))
+                values = _written(writes, [offset - shared for offset in offsets])
+                hooks.enter_context(replacing(model.hf, site, values))
             if metric.site is not None:
                 hooks.enter_context(
                     reading(model.hf, metric.site, partial(_stop, seen, where, metric.site.layer < layer))
@@ -225,17 +211,17 @@ def _by_site(rows: Sequence[Row]) -> dict[Site, list[tuple[int, Write]]]:
     return dict(sorted(found.items()))
 
 
-def _change(writes: Sequence[tuple[int, Write]], offsets: Sequence[int]) -> Callable[[Tensor], Tensor]:
-    """What is added to the activations of a site so that the written values stand there."""
+def _written(writes: Sequence[tuple[int, Write]], offsets: Sequence[int]) -> Callable[[Tensor], Tensor]:
+    """The activations of a site with the values in their places."""
 
-    def change(x: Tensor) -> Tensor:
-        delta = torch.zeros_like(x)
+    def values(x: Tensor) -> Tensor:
+        edited = x.clone()
         for number, write in writes:
             at = torch.tensor([offsets[number] + token for token in write.tokens], device=x.device)
-            delta[number, at, write.part] = write.values.to(x) - x[number, at, write.part]
-        return delta
+            edited[number, at, write.part] = write.values.to(x)
+        return edited
 
-    return change
+    return values
 
 
 @dataclass(frozen=True, eq=False)

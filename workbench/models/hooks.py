@@ -70,37 +70,66 @@ def reading(hf: Any, site: Site, see: Callable[[torch.Tensor], None]) -> Iterato
 @contextmanager
 def writing(hf: Any, site: Site, delta: Callable[[torch.Tensor], torch.Tensor | None]) -> Iterator[None]:
     """Add ``delta(activations)`` at a site on every forward pass inside; None leaves them untouched, bit for bit."""
+
+    def edit(x: torch.Tensor, before: torch.Tensor | None = None) -> torch.Tensor | None:
+        change = delta(x if before is None else before + x)
+        return None if change is None else x + change
+
+    with _editing(hf, site, edit):
+        yield
+
+
+@contextmanager
+def replacing(hf: Any, site: Site, values: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
+    """Put ``values(activations)`` in the place of the activations at a site on every forward pass inside, to the last bit.
+
+    Adding ``values - activations`` would round twice, and the values would stand there to an ulp. At ``resid_mid`` they do: no
+    module has that stream as its output, so that it is moved through what attention adds to it.
+    """
+
+    def edit(x: torch.Tensor, before: torch.Tensor | None = None) -> torch.Tensor:
+        return values(x) if before is None else values(before + x) - before
+
+    with _editing(hf, site, edit):
+        yield
+
+
+@contextmanager
+def _editing(hf: Any, site: Site, edit: Callable[..., torch.Tensor | None]) -> Iterator[None]:
+    """Put ``edit(x)`` in the place of what the site's module takes or gives; None leaves it. At ``resid_mid`` it is what attention
+    adds, and ``edit`` is given the stream before it too.
+    """
     with ExitStack() as hooks:
         if site.kind == "resid_mid":
-            _write_resid_mid(hf, site, delta, hooks)
+            _write_resid_mid(hf, site, edit, hooks)
         else:
             module, end = _place(hf, site)
-            handle = _write_input(module, delta) if end == "input" else _write_output(module, delta)
+            handle = _write_input(module, edit) if end == "input" else _write_output(module, edit)
             hooks.callback(handle.remove)
         yield
 
 
-def _write_output(module: Any, delta: Callable[[torch.Tensor], torch.Tensor | None]) -> Any:
+def _write_output(module: Any, edit: Callable[[torch.Tensor], torch.Tensor | None]) -> Any:
     def hook(_: Any, __: Any, output: Any) -> Any:
-        change = delta(_tensor(output))
-        return None if change is None else _replaced(output, _tensor(output) + change)
+        edited = edit(_tensor(output))
+        return None if edited is None else _replaced(output, edited)
 
     return module.register_forward_hook(hook)
 
 
-def _write_input(module: Any, delta: Callable[[torch.Tensor], torch.Tensor | None]) -> Any:
+def _write_input(module: Any, edit: Callable[[torch.Tensor], torch.Tensor | None]) -> Any:
     def hook(_: Any, args: tuple, kwargs: dict) -> Any:
-        change = delta(_first(args, kwargs))
-        if change is None:
+        edited = edit(_first(args, kwargs))
+        if edited is None:
             return None
         if args:
-            return (args[0] + change, *args[1:]), kwargs
-        return args, kwargs | {"hidden_states": kwargs["hidden_states"] + change}
+            return (edited, *args[1:]), kwargs
+        return args, kwargs | {"hidden_states": edited}
 
     return module.register_forward_pre_hook(hook, with_kwargs=True)
 
 
-def _write_resid_mid(hf: Any, site: Site, delta: Callable, hooks: ExitStack) -> None:
+def _write_resid_mid(hf: Any, site: Site, edit: Callable[..., torch.Tensor | None], hooks: ExitStack) -> None:
     """The stream after attention also by-passes the MLP, so it is moved through what attention adds to it."""
     before: list[torch.Tensor] = []
 
@@ -110,7 +139,7 @@ def _write_resid_mid(hf: Any, site: Site, delta: Callable, hooks: ExitStack) -> 
     handle = blocks(hf)[site.layer].register_forward_pre_hook(remember, with_kwargs=True)
     hooks.callback(handle.remove)
     module, _ = _place(hf, Site(site.layer, "attn_out"))
-    hooks.callback(_write_output(module, lambda added: delta(before[0] + added)).remove)
+    hooks.callback(_write_output(module, lambda added: edit(added, before[0])).remove)
 
 
 def _first(args: tuple, kwargs: dict) -> torch.Tensor:

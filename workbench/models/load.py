@@ -87,8 +87,9 @@ def load(
     torch_dtype = dtype_of(dtype, place.type)
     files = files_of(source, revision)
     files.check()
-    label = source.name if not isinstance(source, Path) or source.name not in SOURCES else str(source)
-    named = str(source) if isinstance(source, Path) else name
+    own = source.resolve() if isinstance(source, Path) else source
+    label = str(own) if isinstance(own, Path) and own.name in SOURCES else own.name
+    named = str(own) if isinstance(own, Path) else name
     pinned = files.commit if isinstance(source, Hub) else None
     loading = Loading(named, torch_dtype, device_map, pinned, chat_template, adapter_scale, template)
     with _no_collection(), one_line(files.adapter or files.folder):
@@ -98,7 +99,7 @@ def load(
         _choose_template(tokenizer, chat_template, label)
         options = template_options(tokenizer, label, template)
         revision = files.revision(chat_template, adapter_scale)
-        model = _boot(hf.eval(), tokenizer, label, revision, str(files.folder), options, loading)
+        model = _boot(hf.eval(), tokenizer, label, revision, str(files.folder.resolve()), options, loading)
         if check:
             _check(model, label)
     return model

@@ -160,6 +160,8 @@ SOURCES = {one.name: one for one in _ALL if not isinstance(one, Reference) or on
 def resolve(name: str) -> Source | Path:
     """What a model name means: a registered source, a hub id (``owner/name``), a local folder or a GGUF file.
 
+    A path stays as it was typed, so that messages show it so; ``located`` makes one of it that means the same anywhere.
+
     Raises:
         WorkbenchError: none of them; the message suggests the nearest registered name.
 
@@ -185,12 +187,12 @@ def resolve(name: str) -> Source | Path:
             raise WorkbenchError(
                 f"{path} is a folder without config.json; expected a transformers model folder (or an adapter's){hint}"
             )
-        return path.resolve()
+        return path
     if path.is_file():
         if path.suffix != ".gguf":
             near = f" ({path.parent})" if (path.parent / "config.json").is_file() else ""
             raise WorkbenchError(f"{path} is a file; expected a model's folder{near} or a GGUF file")
-        return path.resolve()
+        return path
     if (source := logged_source(name)) is not None:
         return source
     parts = name.split("/")

@@ -21,6 +21,9 @@ from workbench.models.registry import label, located
 
 PROFILES = ("smoke", "quick", "full")
 
+#: parameters that may name a file or folder, from the working folder
+PATHS = ("base_model", "prompts")
+
 #: parameters that say where results are filed, and what says them instead
 _FILED_BY = {"model": "model", "profile": "profile", "out": "runs"}
 
@@ -183,7 +186,7 @@ def execute(
     chosen = {"model": located(model), "profile": profile, "out": str(results.resolve()), **(parameters or {})}
     for shared in {"store", "ledger"} & set(known):  # a notebook runs in its own folder, so paths are made absolute
         chosen[shared] = str(Path(str(chosen.get(shared, Path(runs) / shared))).expanduser().resolve())
-    for name in ("base_model", "prompts"):
+    for name in PATHS:
         if chosen.get(name):
             chosen[name] = located(str(chosen[name]))
     for name in chosen:

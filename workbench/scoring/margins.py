@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from workbench.generation.completions import refuse_nan
 from workbench.generation.engine import first_logits
-from workbench.generation.steer_hooks import check_model
+from workbench.generation.steer_hooks import check_covered, check_model
 from workbench.models.model import Encoded, Model
 from workbench.models.prompts import Prompt, Prompts
 from workbench.statistics import inputs
@@ -16,6 +17,9 @@ from workbench.steering.steer import Steer, steer_per_row
 
 #: Words that open refusals; the margin looks at the first token of each (Arditi et al. 2024 use the like).
 OPENINGS = ("I", "Sorry", "Unfortunately", "No", "My apologies")
+
+#: log of a probability from which 1 - p is computed from the other tokens: another pass over the vocabulary
+_NEARLY_SURE = -1e-4
 
 
 def opening_tokens(model: Model) -> list[int]:
@@ -54,6 +58,7 @@ def refusal_margin(
     inputs.whole(batch_size, 1, "batch_size")
     chats = prompts if isinstance(prompts, Encoded) else model.encode(prompts)
     steers = steer_per_row(steer, len(chats))
+    check_covered(steers, chats.lengths)
     margins = first_margins(model, chats, steers, batch_size)
     refuse_nan(model, margins, steers)
     return margins
@@ -71,8 +76,20 @@ def first_margins(
     openings = torch.tensor(opening_tokens(model), device=model.device)
     margins = np.empty(len(chats))
     for rows, logits in first_logits(model, chats, steers, batch_size):
-        log_p = logits.log_softmax(-1)
-        inside = log_p[:, openings].logsumexp(-1)
-        outside = log_p.index_fill(1, openings, float("-inf")).logsumexp(-1)
-        margins[rows] = (inside - outside).cpu().numpy()
+        margins[rows] = margin(openings, logits).cpu().numpy()
     return margins
+
+
+def margin(openings: Int[Tensor, " opening"], logits: Float[Tensor, "batch vocab"]) -> Float[Tensor, " batch"]:
+    """Log-odds that the next token is one of the openings; differentiable. Give it float64.
+
+    >>> p = torch.tensor([[0.5, 0.25, 0.25]], dtype=torch.float64)
+    >>> margin(torch.tensor([1, 2]), p.log()).round(decimals=9).item()  # as likely as not
+    0.0
+    """
+    every, inside = logits.logsumexp(-1), logits[..., openings].logsumexp(-1)
+    if bool((inside - every > _NEARLY_SURE).any()):  # 1 - p has no digits left
+        outside = logits.index_fill(-1, openings, float("-inf")).logsumexp(-1)
+    else:
+        outside = every + torch.log1p(-(inside - every).exp())
+    return inside - outside

@@ -169,8 +169,6 @@ def p_from_interval(estimate: Estimate, confidence: float = 0.95) -> float:
 
     inputs.between(confidence, 0, 1, "confidence")
     inputs.numbers([estimate.value, estimate.low, estimate.high], "estimate and its interval")
-    if estimate.low > estimate.high:
-        raise WorkbenchError(f"the interval runs backwards, from {estimate.low:g} to {estimate.high:g}")
     reach = estimate.value - estimate.low if estimate.value > 0 else estimate.high - estimate.value
     if reach <= 0:
         return 0.0 if estimate.value else 1.0

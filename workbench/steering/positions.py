@@ -7,6 +7,7 @@ are meant with and without a KV cache, alone or in a padded batch, while generat
 """
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,6 +32,17 @@ class Span:
         elif -n <= self.index < n:
             chosen[self.index] = True
         return chosen
+
+    def is_empty(self) -> bool:
+        """Whether no token is meant, however long the region is: a slice that stops where it starts, or before.
+
+        >>> Span("prompt", 5, 2).is_empty(), Span("prompt", -5, -2).is_empty(), Span("prompt", -3, 2).is_empty()
+        (True, False, False)
+        """
+        if self.index is not None or self.stop is None:
+            return False
+        start = self.start or 0
+        return self.stop == 0 or ((start < 0) == (self.stop < 0) and self.stop <= start)
 
     def needs_end(self) -> bool:
         """Whether the tokens meant depend on where the region ends (unknown while a response is being written)."""
@@ -59,9 +71,19 @@ class Positions:
     True
     >>> (PROMPT[-1] | RESPONSE).mask(prompt_length=3, total_length=5).tolist()
     [False, False, True, True, True]
+
+    Raises:
+        WorkbenchError: a slice that means no token of any chat, e.g. ``PROMPT[5:2]``.
     """
 
     spans: tuple[Span, ...]
+
+    def __post_init__(self) -> None:
+        for span in self.spans:
+            if span.is_empty():
+                raise WorkbenchError(
+                    f"{span} means no token of any chat; expected a slice that starts before it stops, e.g. {_mended(span)}"
+                )
 
     def __or__(self, other: "Positions") -> "Positions":
         if not isinstance(other, Positions):
@@ -107,7 +129,8 @@ class Positions:
             n: tokens of the prefill.
 
         Raises:
-            WorkbenchError: positions that depend on where the response ends, or an index outside of the prompt.
+            WorkbenchError: positions that depend on where the response ends, an index outside of the prompt, or positions
+                that mean no token of it.
 
         >>> (PROMPT[-1] | RESPONSE).prefilled(prompt_length=9, n=2)
         prompt[-3] | prompt[-2:] | response
@@ -119,8 +142,10 @@ class Positions:
         if self.needs_end():
             raise WorkbenchError(f"{self}: depends on where the response ends, which nobody knows while it is written")
         self.check_prompt_length(prompt_length)
-        moved = [part for span in self.spans for part in _prefilled(span, prompt_length, n)]
-        return Positions(tuple(dict.fromkeys(moved)) or (Span("prompt", 0, 0),))
+        moved = [part for span in self.spans for part in _prefilled(span, prompt_length, n) if not part.is_empty()]
+        if not moved:
+            raise WorkbenchError(f"{self} means no token of a prompt of {prompt_length} tokens (template included)")
+        return Positions(tuple(dict.fromkeys(moved)))
 
     def check_prompt_length(self, prompt_length: int) -> None:
         """Refuse a prompt index outside a prompt of ``prompt_length`` tokens."""
@@ -130,6 +155,30 @@ class Positions:
                     f"{span} is outside a prompt of {prompt_length} tokens (template included); "
                     f"expected an index from {-prompt_length} to {prompt_length - 1}"
                 )
+
+    def check_covered(self, chats: Iterable[tuple[int, int]]) -> None:
+        """Refuse a span that means no token of any of these chats: its edit would do nothing, and nobody would see it.
+
+        Args:
+            chats: of each, the number of tokens of the prompt, and of prompt and response together.
+
+        Raises:
+            WorkbenchError: the message gives the lengths that there are.
+
+        >>> (PROMPT[30:40] | RESPONSE).check_covered([(12, 20), (35, 43)])
+        >>> PROMPT[30:40].check_covered([(9, 17), (12, 20)])
+        Traceback (most recent call last):
+        workbench._errors.WorkbenchError: prompt[30:40] means no token of any chat: the prompts have 9 to 12 tokens (template included); ...
+        """
+        lengths = sorted(set(chats))
+        for span in self.spans:
+            if not any(Positions((span,)).mask(*chat).any() for chat in lengths):
+                prompts, responses = [prompt for prompt, _ in lengths], [whole - prompt for prompt, whole in lengths]
+                seen = {"prompt": f"the prompts have {_between(prompts)} tokens (template included)"}
+                seen["response"] = f"the responses have at most {max(responses)} tokens"
+                said = " and ".join(seen.values()) if span.region == "all" else seen[span.region]
+                example = "response" if span.region == "response" else "prompt[-1]"
+                raise WorkbenchError(f"{span} means no token of any chat: {said}; try e.g. {example}")
 
     def __str__(self) -> str:
         return " | ".join(map(str, self.spans))
@@ -180,6 +229,21 @@ def _prefilled(span: Span, prompt_length: int, n: int) -> list[Span]:
     if end is None or end > max(first, 0):
         parts.append(Span("response", max(first, 0) or None, end))
     return parts
+
+
+def _between(numbers: Sequence[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _mended(span: Span) -> Span:
+    """What somebody may have meant who wrote an empty span: its bounds in order, or the token at which it stops."""
+    start = span.start or 0
+    if span.stop == 0 and start < 0:
+        return replace(span, stop=None)
+    if span.stop is None or start == span.stop:
+        return Span(span.region, index=start)
+    return replace(span, start=span.stop, stop=start)
 
 
 _TERM = re.compile(

@@ -17,6 +17,7 @@ import torch
 from workbench._errors import WorkbenchError
 from workbench.generation.memory import Room
 from workbench.generation.vllm_engine import VLLM
+from workbench.models.identity import memory_hash
 from workbench.models.load import EXACT, from_modules, load
 from workbench.models.model import Loading, Model
 from workbench.sweeps.rows import Decoding, Job, complete_rows
@@ -172,6 +173,7 @@ class _ShippedModel:
     tokenizer: Any
     dtype: torch.dtype
     template: Mapping[str, Any]
+    memory: str  # a hash of what it is in memory
 
     @classmethod
     def of(cls, model: Model) -> "_ShippedModel":
@@ -180,9 +182,14 @@ class _ShippedModel:
             {name: x.cpu() for name, x in some} for some in (hf.state_dict().items(), hf.named_buffers())
         )
         parts = (hf.config, hf.generation_config, weights, buffers, model.tokenizer, model.dtype, model.template)
-        return cls(type(hf), *parts)
+        return cls(type(hf), *parts, memory_hash(model))
 
     def unpack(self, name: str, revision: str, device: str | None = None) -> Model:
+        """The model again, under the name and revision that it had.
+
+        Raises:
+            WorkbenchError: it is another one, since it held something that its weights, buffers and config do not say.
+        """
         config = copy.deepcopy(self.config)
         if config._attn_implementation == EXACT:  # not known here yet: ``from_modules`` chooses it anew
             config._attn_implementation = "eager"
@@ -192,7 +199,14 @@ class _ShippedModel:
             buffer.data = self.buffers[place].clone()
         hf.generation_config = self.generation_config
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        return from_modules(hf.to(device), self.tokenizer, name, revision, self.template)
+        model = from_modules(hf.to(device), self.tokenizer, name, revision, self.template)
+        if (arrived := memory_hash(model)) != self.memory:
+            raise WorkbenchError(
+                f"a worker was sent {name}, which is {self.memory} in memory, and made {arrived} of it: its modules hold what "
+                "weights, buffers and config do not say, e.g. an attribute that was edited. Write that into the config, save "
+                "the model with save_pretrained, and wb.load(folder) it, or sweep with on='local'"
+            )
+        return model
 
 
 class _Worker:
@@ -207,13 +221,13 @@ class _Worker:
         place = None if orders.vllm is None else "cpu"  # the GPU is vLLM's
         if isinstance(source, Loading):
             self.model = _load_again(source, place)
+            if (self.model.name, self.model.revision) != (orders.name, orders.revision):
+                raise WorkbenchError(
+                    f"the worker on {ray.util.get_node_ip_address()} loaded {self.model.name} {self.model.revision}, but the "
+                    f"sweep is of {orders.name} {orders.revision}; give every machine the same files"
+                )
         else:
             self.model = source.unpack(orders.name, orders.revision, place)
-        if (self.model.name, self.model.revision) != (orders.name, orders.revision):
-            raise WorkbenchError(
-                f"the worker on {ray.util.get_node_ip_address()} loaded {self.model.name} {self.model.revision}, but the "
-                f"sweep is of {orders.name} {orders.revision}; give every machine the same files"
-            )
         self.room = Room(self.model, orders.batch_size, orders.sharers)
 
     def __call__(self, batch: "pd.DataFrame") -> "pd.DataFrame":

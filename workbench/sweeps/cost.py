@@ -18,7 +18,14 @@ from workbench._errors import WorkbenchError
 from workbench.generation.generate import continue_tokens
 from workbench.generation.memory import BATCH_SHARE, free_bytes, row_bytes_of
 from workbench.generation.schedule import lowest_layer, read_tokens
-from workbench.generation.steer_hooks import check_all, check_model, check_sizes, first_edited
+from workbench.generation.steer_hooks import (
+    check_all,
+    check_covered,
+    check_model,
+    check_positions,
+    check_sizes,
+    first_edited,
+)
 from workbench.models.model import Model
 from workbench.models.prompts import Pairs, Prompt, Prompts
 from workbench.models.sizes import Shape, shape, shape_of
@@ -164,6 +171,9 @@ def plan(
     if isinstance(model, Model):
         check_all(steers, model)
         lengths = list(model.encode(distinct).lengths)
+        for steer in steers:
+            check_positions([steer] * len(lengths), lengths)
+            check_covered([steer] * len(lengths), lengths, max_new_tokens)
     else:
         lengths = [
             _TEMPLATE_TOKENS + round(len(p.system + p.text + p.prefill) / _CHARACTERS_PER_TOKEN) for p in distinct

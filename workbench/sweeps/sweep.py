@@ -15,7 +15,7 @@ from workbench._errors import WorkbenchError, check_flag, unknown
 from workbench._errors.redaction import logger
 from workbench._files import content_key
 from workbench.generation.decoding import Sampling
-from workbench.generation.steer_hooks import check_all, check_model, check_positions, check_sizes
+from workbench.generation.steer_hooks import check_all, check_covered, check_model, check_positions, check_sizes
 from workbench.generation.store import Store, check_place
 from workbench.generation.vllm_engine import VLLM, choose_engine, import_vllm
 from workbench.generation.vllm_limits import refuse
@@ -129,6 +129,7 @@ def sweep(
     rows = sweep_rows(model, sets, arms, decoding)
     steers, lengths = [row.arm.steer for row in rows], [len(row.token_ids) for row in rows]
     check_positions(steers, lengths)
+    check_covered(steers, lengths, max_new_tokens)
     if vllm is not None:
         refuse(model, steers, lengths, vllm.chunk)
         import_vllm()

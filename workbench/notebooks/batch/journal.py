@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from functools import cache
 from heapq import heapreplace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import nbformat
 
@@ -23,12 +25,16 @@ from workbench import _files
 from workbench._errors import WorkbenchError
 from workbench._files import data_folder, package_folder
 from workbench.claims.entries import versions
-from workbench.models.fetch import files_of
+from workbench.models.fetch import NotFetched, files_of
+from workbench.models.identity import file_hash
 from workbench.models.registry import Embedded, Hub, base_of, is_fetched, resolve
 from workbench.notebooks.batch.plan import Execution
 from workbench.notebooks.execute import read_notebook
 
 _FILE = "batch.jsonl"
+
+#: what names one state of a hub model, and not a branch or tag, which move
+_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -204,6 +210,8 @@ def content_key(execution: Execution) -> str:
         "parameters": execution.parameters,
         "code": code_version(),
     }
+    if contents := {name: path_revision(path) for name, path in execution.own_paths.items() if name != "model"}:
+        inputs["files"] = contents
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:24]
 
 
@@ -215,14 +223,38 @@ def source_hash(notebook: Path) -> str:
 
 
 def model_revision(name: str) -> str:
-    """The revision that ``load`` would give a model, without loading it."""
+    """The revision of a model, without loading or downloading it: of files their hash, of a hub model its commit.
+
+    A hub id without a commit means what its branch was when it was last fetched here. Where that is not known, the revision is
+    an unknown one, which equals no other: what ran under it runs again with ``resume``.
+
+    >>> model_revision("someone/some-model").startswith("unknown: someone/some-model at main is not on this machine")
+    True
+    >>> model_revision("someone/some-model") == model_revision("someone/some-model")
+    False
+    """
     source = resolve(name)
     base = base_of(source)
-    if isinstance(base, Hub):
-        return base.revision
     if isinstance(base, Embedded) and not is_fetched(base):
         return f"{base.sha256[:12]}, not fetched"
-    return files_of(source).revision()
+    if isinstance(base, Hub) and _COMMIT.fullmatch(base.revision):
+        return base.revision
+    try:
+        files = files_of(source, download=False)
+    except NotFetched as error:
+        return f"unknown: {error} ({uuid4().hex})"
+    return files.commit if isinstance(base, Hub) else files.revision()
+
+
+def path_revision(path: Path) -> str:
+    """What a file or the folder of a model holds, as a hash; "" where there is none.
+
+    >>> path_revision(Path("/no/such/place"))
+    ''
+    """
+    if path.is_dir():
+        return model_revision(str(path))
+    return file_hash(path) if path.is_file() else ""
 
 
 @cache

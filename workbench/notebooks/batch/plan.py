@@ -16,7 +16,7 @@ from workbench._files import data_folder
 from workbench.claims.files import logged_claims
 from workbench.claims.toml_schema import Lines, Place, build, expect, read_toml
 from workbench.models.registry import SOURCES, Embedded, Hub, base_of, is_fetched, label, located, resolve
-from workbench.notebooks.execute import execute, find, read_parameters
+from workbench.notebooks.execute import PATHS, execute, find, read_parameters
 
 #: in place of a model: those that the logs behind a notebook's claims were written with
 LOGGED = "logged"
@@ -52,13 +52,24 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Execution:
-    """One execution: a notebook with its parameters, on a model, in a profile."""
+    """One execution: a notebook with its parameters, on a model, in a profile.
+
+    ``moved``: parameters that name a file of the machine which planned it, as they are called where it runs.
+    """
 
     notebook: Path
     model: str
     profile: str
     parameters: Mapping[str, object] = field(default_factory=dict)
     last: bool = False
+    moved: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def own_paths(self) -> dict[str, Path]:
+        """The parameters that name a file or folder of this machine, the model among them, as absolute paths."""
+        named = {"model": self.model} | {name: self.parameters.get(name) for name in PATHS}
+        paths = {name: Path(located(str(value))) for name, value in named.items() if value}
+        return {name: path for name, path in paths.items() if path.is_absolute() and path.exists()}
 
     @property
     def claims(self) -> dict[str, bytes]:
@@ -87,7 +98,8 @@ class Execution:
 
     def run(self, runs: Path) -> None:
         """Execute the notebook in this process, and write what its cells print to the log."""
-        execute(self.notebook, self.model, self.profile, self.parameters, runs, False, self.stem, log=True)
+        given = {**self.parameters, **self.moved}
+        execute(self.notebook, self.model, self.profile, given, runs, False, self.stem, log=True)
 
 
 @dataclass(frozen=True)
