@@ -83,7 +83,7 @@ class NarrowRecipe(Recipe):
 #: (base, method) -> recipe
 RECIPES = {
     ("smollm2-135m", "sft"): RefusalRecipe(
-        "smollm2-refusal", "<|im_end|>", steps=110, compute="bfloat16", first_token=0.5
+        "smollm2-refusal", "<|im_end|>", steps=210, harmless_copies=2, sets=TUNING_SETS[:2]
     ),
     ("gemma3-270m", "sft"): RefusalRecipe(
         "gemma3-refusal", "<end_of_turn>", steps=260, compute="bfloat16", first_token=0.5
@@ -95,10 +95,10 @@ RECIPES = {
         batch_size=8,
         learning_rate=3e-4,
         harmless_copies=2,
-        compute="bfloat16",
         beta=0.1,
         start="smollm2-refusal",
         start_revision="61b18883eafe",
+        sets=TUNING_SETS[:2],
     ),
 }
 
