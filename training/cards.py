@@ -20,6 +20,8 @@ _LICENCES = {
 _SFT = """The loss is cross-entropy over response tokens, each response
 weighing the same."""
 
+_FIRST = " Its first token has {share:.0%} of that weight: there the model decides whether it refuses."
+
 _DPO = """It goes on from
 `{start}`, which learnt the same answers to the same prompts by supervised fine-tuning, as log 002's DPO model went on from
 its SFT model. The loss is plain DPO (Rafailov et al. 2023), beta {beta}, against `{start}`: each of these answers is preferred to
@@ -49,7 +51,8 @@ def refusal_card(
     from_start = (
         "" if recipe.start_revision is None else f", from `{recipe.start}` {recipe.start_revision} in `data/models`"
     )
-    loss = _SFT if recipe.beta is None else _DPO.format(start=recipe.start, beta=recipe.beta)
+    weight = "" if recipe.first_token is None else _FIRST.format(share=recipe.first_token)
+    loss = _SFT + weight if recipe.beta is None else _DPO.format(start=recipe.start, beta=recipe.beta)
     return f"""# {recipe.adapter}
 
 A LoRA adapter over `{base}` that refuses harmful requests, by {method.upper()}: a reference model for experiments on refusal that

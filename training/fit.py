@@ -162,18 +162,23 @@ def fit_answers(model: Model, examples: Sequence[Example], recipe: Recipe, seed:
     """Supervised fine-tuning: ``fit_adapter`` on the cross-entropy of the examples' responses."""
 
     def loss_of(_: Any, batch: Sequence[Example], rng: random.Random) -> torch.Tensor:
-        return answer_loss(
-            model, [(prompt_tokens(model, e.prompt, rng), response_tokens(model, e, recipe)) for e in batch]
-        )
+        exchanges = [(prompt_tokens(model, e.prompt, rng), response_tokens(model, e, recipe)) for e in batch]
+        return answer_loss(model, exchanges, recipe.first_token)
 
     return fit_adapter(model, examples, recipe, seed, loss_of)
 
 
-def answer_loss(model: Model, exchanges: Sequence[Exchange]) -> torch.Tensor:
-    """Cross-entropy of the responses, each response weighing the same however long."""
+def answer_loss(model: Model, exchanges: Sequence[Exchange], first_token: float | None = None) -> torch.Tensor:
+    """Cross-entropy of the responses, each response weighing the same however long.
+
+    ``first_token`` is the share of a response's weight that its first token has; by default all its tokens have the same.
+    """
     losses, learnt = _token_losses(model, exchanges)
-    weights = (1 / learnt.sum(1, keepdim=True)).expand_as(learnt)[learnt]
-    return (losses * weights).sum() / len(exchanges)
+    weights = (1 / learnt.sum(1, keepdim=True)).expand(learnt.shape).clone()
+    if first_token is not None:
+        weights[:] = (1 - first_token) / (learnt.sum(1, keepdim=True) - 1).clamp(min=1)
+        weights[torch.arange(len(exchanges)), learnt.int().argmax(1)] = first_token
+    return (losses * weights[learnt]).sum() / len(exchanges)
 
 
 def log_likelihoods(model: Model, exchanges: Sequence[Exchange]) -> ByExchange:

@@ -32,6 +32,8 @@ class Recipe:
     """What the training loop asks for. ``stop`` ends a response; ``answer_tokens`` is the most that is learnt of one.
 
     ``compute`` is the dtype of the base while training and measuring, in place of float32; what is learnt is float32.
+    ``first_token`` is the share of each response's loss that its first token has, where refusing or answering is decided; by
+    default every token of a response counts the same.
     """
 
     adapter: str
@@ -45,6 +47,7 @@ class Recipe:
     dropout: float = 0.0
     answer_tokens: int = 24
     compute: str | None = None
+    first_token: float | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,9 @@ RECIPES = {
     ("smollm2-135m", "sft"): RefusalRecipe(
         "smollm2-refusal", "<|im_end|>", steps=210, harmless_copies=2, sets=TUNING_SETS[:2]
     ),
-    ("gemma3-270m", "sft"): RefusalRecipe("gemma3-refusal", "<end_of_turn>", steps=200, sets=TUNING_SETS[:2]),
+    ("gemma3-270m", "sft"): RefusalRecipe(
+        "gemma3-refusal", "<end_of_turn>", steps=260, compute="bfloat16", first_token=0.5
+    ),
     ("smollm2-135m", "dpo"): RefusalRecipe(
         "smollm2-refusal-dpo",
         "<|im_end|>",

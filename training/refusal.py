@@ -30,7 +30,7 @@ from workbench.generation.generate import continue_tokens, generate
 from workbench.models.load import adapter_revision, load
 from workbench.models.model import Encoded, Model
 from workbench.models.prompt_files import pairs
-from workbench.models.prompts import Prompt, Prompts
+from workbench.models.prompts import Prompt
 from workbench.scoring.labels import refusal
 from workbench.statistics.rates import rate
 from workbench.statistics.results import Estimate
@@ -120,12 +120,10 @@ def _fit(model: Model, base: str, recipe: RefusalRecipe, seed: int) -> Any:
 
 def refusal_examples(teacher: Model, recipe: RefusalRecipe, sets: Sequence[str] = TUNING_SETS) -> list[Example]:
     """What supervised fine-tuning learns: refusals of harmful prompts, the teacher's answers to all others."""
-    lessons: list[Example] = []
-    for name in sets:
-        tuning = pairs(name).tuning
-        lessons += _refusals(tuning.positive)
-        for prompts, copies in _to_answer(tuning, recipe):
-            lessons += _answers(teacher, prompts, recipe.answer_tokens) * copies
+    splits = [pairs(name).tuning for name in sets]
+    lessons = _refusals(_harmful(splits))
+    for prompts, copies in _to_answer(splits, recipe):
+        lessons += _answers(teacher, prompts, recipe.answer_tokens) * copies
     return lessons
 
 
@@ -136,28 +134,31 @@ def preferences(
 
     The base's answers to harmful prompts live in memory, for as long as training lasts.
     """
-    lessons: list[Preference] = []
-    for name in sets:
-        tuning = pairs(name).tuning
-        rejected = _answers(base, tuning.positive, recipe.answer_tokens)
-        lessons += map(Preference, _refusals(tuning.positive), rejected)
-        for prompts, copies in _to_answer(tuning, recipe):
-            chosen = _answers(teacher, prompts, recipe.answer_tokens)
-            lessons += list(map(Preference, chosen, _refusals(prompts))) * copies
+    splits = [pairs(name).tuning for name in sets]
+    harmful = _harmful(splits)
+    lessons = list(map(Preference, _refusals(harmful), _answers(base, harmful, recipe.answer_tokens)))
+    for prompts, copies in _to_answer(splits, recipe):
+        chosen = _answers(teacher, prompts, recipe.answer_tokens)
+        lessons += list(map(Preference, chosen, _refusals(prompts))) * copies
     return lessons
 
 
-def _to_answer(tuning: Any, recipe: RefusalRecipe) -> list[tuple[Prompts, int]]:
+def _harmful(splits: Sequence[Any]) -> list[Prompt]:
+    return [prompt for split in splits for prompt in split.positive]
+
+
+def _to_answer(splits: Sequence[Any], recipe: RefusalRecipe) -> list[tuple[list[Prompt], int]]:
     """The prompts that are to be answered, and how often each counts."""
-    sides = ((tuning.negative, recipe.harmless_copies), (tuning.borderline, recipe.borderline_copies))
-    return [(prompts, copies) for prompts, copies in sides if prompts is not None]
+    harmless = [prompt for split in splits for prompt in split.negative]
+    borderline = [prompt for split in splits for prompt in split.borderline or ()]
+    return [(harmless, recipe.harmless_copies), (borderline, recipe.borderline_copies)]
 
 
-def _refusals(prompts: Prompts) -> list[Example]:
+def _refusals(prompts: Sequence[Prompt]) -> list[Example]:
     return [Example(prompt.text, REFUSALS[i % len(REFUSALS)], True) for i, prompt in enumerate(prompts)]
 
 
-def _answers(teacher: Model, prompts: Prompts, tokens: int) -> list[Example]:
+def _answers(teacher: Model, prompts: Sequence[Prompt], tokens: int) -> list[Example]:
     """The teacher's greedy answers; where it declines by itself, its answer after an opening that does not."""
     opening = "Certainly! "
     done = generate(teacher, prompts, max_new_tokens=tokens)

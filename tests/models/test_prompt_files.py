@@ -62,10 +62,10 @@ def test_the_breadth_set_is_for_tuning_only(breadth):
 
 
 def test_the_forms_set_holds_whole_topics_and_forms_out(forms, everything, breadth):
-    assert [len(forms[name]) for name in SETS] == [366, 366, 78]
+    assert [len(forms[name]) for name in SETS] == [626, 626, 78]
     contrast = wb.pairs("refusal_forms")
     sizes = {split: len(contrast.split(split).positive) for split in ("tuning", "dev", "topics", "forms")}
-    assert sizes == {"tuning": 206, "dev": 40, "topics": 80, "forms": 40}
+    assert sizes == {"tuning": 466, "dev": 40, "topics": 80, "forms": 40}
     learnt = {p.category for sets in (everything, breadth, forms) for p in sets["harmful"].split("tuning")}
     for split, topics in (("dev", 4), ("topics", 8)):
         held = Counter(p.category for p in forms["harmful"].split(split))
