@@ -3,18 +3,33 @@
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import forkserver
 
 import torch
 
-#: A process has one server of forks, and the last list of what it imports counts: this one is for every test.
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["tests.test_kills_and_full_disks", "tests.sweeps.test_interruptions"])
+IMPORTS = ["papermill", "tests.test_kills_and_full_disks", "tests.sweeps.test_interruptions"]
+
+#: the process that imported them
+_ours = None
 
 
 def alone(function, *arguments):
     """What a function returns or raises in a process of its own."""
+    _serve()
     with ProcessPoolExecutor(1, mp_context=FORKS) as pool:
         return pool.submit(_on_one_thread, function, *arguments).result()
+
+
+def _serve():
+    """A process has one server of forks. Where a batch of notebooks started it, with imports of its own, it makes room."""
+    global _ours
+    running = forkserver._forkserver
+    if _ours is None or running._forkserver_pid != _ours:
+        running._stop()
+        FORKS.set_forkserver_preload(IMPORTS)
+        running.ensure_running()
+        _ours = running._forkserver_pid
 
 
 def _on_one_thread(function, *arguments):
