@@ -61,6 +61,22 @@ def gemma3_refusal():
 
 
 @pytest.fixture(scope="session")
+def smollm2_quick():
+    """The same weights in bfloat16 where the processor has matrix units for it, for what no digit depends on."""
+    import workbench as wb
+
+    return wb.load("smollm2-refusal", dtype="auto", check=False)
+
+
+@pytest.fixture(scope="session")
+def gemma3_quick():
+    """The same of the Gemma family."""
+    import workbench as wb
+
+    return wb.load("gemma3-refusal", dtype="auto", check=False)
+
+
+@pytest.fixture(scope="session")
 def one_ray():
     """Ray stays up from test to test, and goes at the end."""
     for patience, value in {  # on a busy machine; Ray's own are 10 to 60 seconds
@@ -142,12 +158,18 @@ TOGETHER = {
     "cluster": "ray",
     "test_sign_inversion_runs[smollm2-refusal]": "smollm2",  # it leaves the activations that pages of docs read
     "smollm2_refusal": "smollm2",
+    "smollm2_quick": "smollm2",
     "gemma3_refusal": "gemma3",
+    "gemma3_quick": "gemma3",
     "llama_class": "gemma3",
     "chromium": "browser",
     "runs": "browser",
     "mixed": "batch",
 }
+
+
+#: many tests of some seconds each: they fill up what longer ones leave of one worker's time
+LAST = "test_every_notebook_runs_on_any_model"
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
@@ -159,7 +181,7 @@ def pytest_collection_modifyitems(items):
         if index < len(words):
             item.add_marker(pytest.mark.xdist_group(TOGETHER[words[index]]))
     heavy = {item: any(item.get_closest_marker(mark) for mark in HEAVY) for item in items}
-    items.sort(key=lambda item: (heavy[item] or shared[item] < len(words), shared[item]))
+    items.sort(key=lambda i: (heavy[i] or shared[i] < len(words), shared[i], i.name.startswith(LAST)))
 
 
 #: what fetches models while the cheap laws run
@@ -173,7 +195,7 @@ def pytest_collection_finish(session):
         or session.config.option.collectonly
     ):
         return
-    models = {"smollm2_refusal": "smollm2-refusal", "gemma3_refusal": "gemma3-refusal"}
+    models = {f"{name}_{which}": f"{name}-refusal" for name in ("smollm2", "gemma3") for which in ("refusal", "quick")}
     wanted = {model for word, model in models.items() if any(named(item, word) for item in session.items)}
     lacking = [model for model in sorted(wanted, reverse=True) if not is_fetched(base_of(resolve(model)))]
     if lacking:

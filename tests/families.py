@@ -1,40 +1,14 @@
 """Tiny random models of each family, with a word tokenizer and a chat template that behaves like the family's."""
 
+from __future__ import annotations
+
+import typing
 from pathlib import Path
 
-import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import (
-    Gemma2Config,
-    Gemma2ForCausalLM,
-    Gemma3ForCausalLM,
-    Gemma3TextConfig,
-    GemmaConfig,
-    GemmaForCausalLM,
-    LlamaConfig,
-    LlamaForCausalLM,
-    Ministral3Config,
-    Ministral3ForCausalLM,
-    MistralConfig,
-    MistralForCausalLM,
-    MixtralConfig,
-    MixtralForCausalLM,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-    Qwen2MoeConfig,
-    Qwen2MoeForCausalLM,
-    Qwen3Config,
-    Qwen3ForCausalLM,
-    Qwen3MoeConfig,
-    Qwen3MoeForCausalLM,
-    SmolLM3Config,
-    SmolLM3ForCausalLM,
-)
+if typing.TYPE_CHECKING:  # the process that hands out tests to others needs the names alone, and torch takes seconds
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from workbench.models.load import from_modules
-from workbench.models.model import Model
+    from workbench.models.model import Model
 
 WORDS = """
 how do i make bake pick steal a an the lock cake river bread song story please tell me about write sort list of in garden
@@ -74,29 +48,30 @@ COMMON = {
 }
 _SLIDING = {"sliding_window": 16}
 _EXPERTS = {"num_hidden_layers": 3, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
+#: of each family: the names of its configuration and model in transformers, its template, and sizes of its own
 FAMILIES = {
-    "llama": (LlamaConfig, LlamaForCausalLM, CHATML, {"num_hidden_layers": 3}),
-    "mistral": (MistralConfig, MistralForCausalLM, NO_SYSTEM, {"num_hidden_layers": 3, **_SLIDING}),
-    "qwen2": (Qwen2Config, Qwen2ForCausalLM, NO_BOS, {"num_hidden_layers": 3}),
-    "qwen3": (Qwen3Config, Qwen3ForCausalLM, NO_BOS, {"num_hidden_layers": 3}),
+    "llama": ("LlamaConfig", "LlamaForCausalLM", CHATML, {"num_hidden_layers": 3}),
+    "mistral": ("MistralConfig", "MistralForCausalLM", NO_SYSTEM, {"num_hidden_layers": 3, **_SLIDING}),
+    "qwen2": ("Qwen2Config", "Qwen2ForCausalLM", NO_BOS, {"num_hidden_layers": 3}),
+    "qwen3": ("Qwen3Config", "Qwen3ForCausalLM", NO_BOS, {"num_hidden_layers": 3}),
     "gemma2": (
-        Gemma2Config,
-        Gemma2ForCausalLM,
+        "Gemma2Config",
+        "Gemma2ForCausalLM",
         NO_SYSTEM,
         {"num_hidden_layers": 4, "query_pre_attn_scalar": 8, **_SLIDING},
     ),
     "gemma3": (
-        Gemma3TextConfig,
-        Gemma3ForCausalLM,
+        "Gemma3TextConfig",
+        "Gemma3ForCausalLM",
         NO_SYSTEM,
         {"num_hidden_layers": 4, "query_pre_attn_scalar": 8, **_SLIDING},
     ),
-    "gemma": (GemmaConfig, GemmaForCausalLM, NO_SYSTEM, {"num_hidden_layers": 3}),
-    "smollm3": (SmolLM3Config, SmolLM3ForCausalLM, NO_BOS, {"num_hidden_layers": 4, "no_rope_layer_interval": 2}),
-    "ministral3": (Ministral3Config, Ministral3ForCausalLM, NO_SYSTEM, {"num_hidden_layers": 3, **_SLIDING}),
-    "mixtral": (MixtralConfig, MixtralForCausalLM, NO_SYSTEM, {"num_hidden_layers": 3, "num_local_experts": 4}),
-    "qwen2_moe": (Qwen2MoeConfig, Qwen2MoeForCausalLM, NO_BOS, {**_EXPERTS, "shared_expert_intermediate_size": 24}),
-    "qwen3_moe": (Qwen3MoeConfig, Qwen3MoeForCausalLM, NO_BOS, _EXPERTS),
+    "gemma": ("GemmaConfig", "GemmaForCausalLM", NO_SYSTEM, {"num_hidden_layers": 3}),
+    "smollm3": ("SmolLM3Config", "SmolLM3ForCausalLM", NO_BOS, {"num_hidden_layers": 4, "no_rope_layer_interval": 2}),
+    "ministral3": ("Ministral3Config", "Ministral3ForCausalLM", NO_SYSTEM, {"num_hidden_layers": 3, **_SLIDING}),
+    "mixtral": ("MixtralConfig", "MixtralForCausalLM", NO_SYSTEM, {"num_hidden_layers": 3, "num_local_experts": 4}),
+    "qwen2_moe": ("Qwen2MoeConfig", "Qwen2MoeForCausalLM", NO_BOS, {**_EXPERTS, "shared_expert_intermediate_size": 24}),
+    "qwen3_moe": ("Qwen3MoeConfig", "Qwen3MoeForCausalLM", NO_BOS, _EXPERTS),
 }
 
 PROMPTS = [
@@ -111,6 +86,9 @@ PROMPTS = [
 
 def tokenizer(template: str) -> PreTrainedTokenizerFast:
     """A word-level tokenizer."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
     vocabulary = {word: i for i, word in enumerate(dict.fromkeys([*SPECIAL, *WORDS]))}
     core = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -129,7 +107,11 @@ def tiny_modules(
 
     ``sizes``: of the configuration, in place of the usual ones.
     """
-    config_class, model_class, template, extra = FAMILIES[family]
+    import torch
+    import transformers
+
+    config_name, model_name, template, extra = FAMILIES[family]
+    config_class, model_class = getattr(transformers, config_name), getattr(transformers, model_name)
     extra = extra | ({"num_hidden_layers": layers} if layers else {})
     words = tokenizer(template)
     torch.manual_seed(0)
@@ -138,6 +120,8 @@ def tiny_modules(
 
 def tiny_model(family: str, dtype: str = "float32", layers: int = 0, **sizes: object) -> Model:
     """The same as a Model."""
+    from workbench.models.load import from_modules
+
     return from_modules(*tiny_modules(family, dtype, layers, **sizes), f"tiny-{family}")
 
 

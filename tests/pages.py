@@ -25,7 +25,8 @@ def code(page, *languages):
 def run(page, folder, monkeypatch, model, extractions):
     """Execute the Python of a page, top to bottom, in a folder.
 
-    ``wb.load`` of the model that all pages use gives that one, and ``wb.extract`` keeps in a store what several of them read.
+    ``wb.load`` of the model that all pages use gives that one, in whichever dtype it is, and ``wb.extract`` keeps in a store
+    what several of them read.
     """
     real, extract = wb.load, wb.extract
 

@@ -1,5 +1,7 @@
 """Rows as a sweep gives them, drawn from stated rates: what a replication without a model looks like."""
 
+from functools import lru_cache
+
 import numpy as np
 import pandas as pd
 
@@ -34,9 +36,16 @@ def arm_rows(where, kind, layer, ratio, seed, values, bases=None):
 
 def rows_of(arms):
     """Several arms, each as ``arm_rows`` takes it, in one frame."""
+    told = [(*arm[:5], len(arm[5]), None if arm[6] is None else tuple(arm[6])) for arm in arms]
+    return rows_without_values(tuple(told)).assign(value=[value for arm in arms for value in arm[5]])
+
+
+@lru_cache(maxsize=4)  # simulations draw the same arms many hundred times
+def rows_without_values(arms):
+    """The frame of some arms of so many prompts."""
     columns = {name: [] for name in ("set", "prompt", "base", "arm", "kind", "layer", "ratio", "seed", "key", "value")}
-    for where, kind, layer, ratio, seed, values, bases in arms:
-        n, name = len(values), arm_name(kind, layer, ratio, seed)
+    for where, kind, layer, ratio, seed, n, bases in arms:
+        name = arm_name(kind, layer, ratio, seed)
         prompts = [f"{where}-{i}" for i in range(n)]
         told = {"set": where, "arm": name, "kind": kind, "layer": layer, "ratio": ratio, "seed": seed}
         for column, value in told.items():
@@ -44,7 +53,7 @@ def rows_of(arms):
         columns["prompt"] += prompts
         columns["base"] += prompts if bases is None else list(bases)
         columns["key"] += [f"{prompt} {name}" for prompt in prompts]
-        columns["value"] += list(values)
+        columns["value"] += [""] * n
     frame = pd.DataFrame(columns)
     same = {"category": "", "tokens": 8, "finish": "stop", "model": "planted", "revision": "1", "score": "refusal"}
     return frame.assign(dose=frame["ratio"].abs(), **same)

@@ -19,10 +19,10 @@ PAGES = [ROOT / "README.md", *DOCS]
 @pytest.mark.model
 @pytest.mark.slow
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: page.stem)
-def test_examples_run_as_written(page, tmp_path, monkeypatch, smollm2_refusal, extractions, request):
+def test_examples_run_as_written(page, tmp_path, monkeypatch, smollm2_quick, extractions, request):
     if page.stem == "cluster":
         request.getfixturevalue("no_ray")  # it starts Rays of its own
-    run(page, tmp_path, monkeypatch, smollm2_refusal, extractions)
+    run(page, tmp_path, monkeypatch, smollm2_quick, extractions)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -4,48 +4,26 @@ Thirty kills of a sweep are in ``tests/sweeps/test_interruptions.py``; with the 
 """
 
 import json
-import multiprocessing
 import os
 import random
 import resource
 import signal
 import sys
-from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
 import workbench as wb
 from tests.books import write
+from tests.forks import alone, fork
 from tests.planted_rows import planted_rows
 from workbench._files import whole
 from workbench.cli import main
 from workbench.notebooks.batch.journal import Ended, Journal
 
-#: Processes of their own, forked from one that has imported everything once.
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload([__name__])
+pytestmark = pytest.mark.xdist_group("forks")  # their server starts once
 
 #: what a process asks the system for when it writes
 WRITES = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.listdir", "shutil.rmtree", "shutil.copyfile"}
-
-
-def alone(function, *arguments):
-    """What a function returns or raises in a process of its own."""
-    with ProcessPoolExecutor(1, mp_context=FORKS) as pool:
-        return pool.submit(function, *arguments).result()
-
-
-def fork(action):
-    """The id of a forked process that does something and ends."""
-    child = os.fork()
-    if child == 0:
-        try:
-            action()
-        except BaseException as error:
-            os.write(2, repr(error).encode())
-            os._exit(1)
-        os._exit(0)
-    return child
 
 
 def ended(child):

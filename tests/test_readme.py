@@ -16,9 +16,9 @@ def blocks(language):
 
 
 @pytest.mark.model
-def test_the_examples_run_as_written(tmp_path, monkeypatch, smollm2_refusal, extractions):
+def test_the_examples_run_as_written(tmp_path, monkeypatch, smollm2_quick, extractions):
     assert len([line for line in blocks("python")[0].splitlines() if line.strip()]) <= 14
-    run(ROOT / "README.md", tmp_path, monkeypatch, smollm2_refusal, extractions)
+    run(ROOT / "README.md", tmp_path, monkeypatch, smollm2_quick, extractions)
     assert {page.name for page in tmp_path.rglob("*.html")} == {"dose.html", "trajectory.html", "forest.html"}
 
 

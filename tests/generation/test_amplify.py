@@ -6,30 +6,34 @@ import torch
 
 import workbench as wb
 from tests.families import PROMPTS, tiny_model
+from tests.generation.test_generate import greedy
 from workbench.generation.amplify import _amplified
 
 BASELINE = "hello please be brief"
 
 
-def by_hand(model, prompt, alpha, new, top=None):
-    """Greedy tokens under amplified logits, two full passes per token and no cache; of the target's likeliest alone."""
-    target, baseline = (list(ids) for ids in model.encode([prompt, BASELINE]).token_ids)
-    written = []
-    while len(written) < new and (not written or written[-1] not in model.stop_ids):
-        with torch.no_grad():
-            t, b = (
-                model.hf(torch.tensor([ids + written]), use_cache=False).logits[0, -1] for ids in (target, baseline)
-            )
-        amplified = t + alpha * (t - b)
-        best = t.argsort(descending=True)[:top]
-        written.append(int(best[amplified[best].argmax()]))
-    return tuple(written)
+def by_hand(model, prompt, written, alpha, new, top=None):
+    """Greedy tokens under amplified logits, from two full passes and no cache; of the target's likeliest alone.
+
+    They equal what was written, if every token of that is the likeliest behind those before it.
+    """
+    target, baseline = model.encode([prompt, BASELINE]).token_ids
+    with torch.no_grad():
+        t, b = (
+            model.hf(torch.tensor([[*ids, *written]]), use_cache=False).logits[0, len(ids) - 1 :]
+            for ids in (target, baseline)
+        )
+    best = t.argsort(descending=True)[:, :top]
+    chosen = (t + alpha * (t - b)).gather(1, best).argmax(-1, keepdim=True)
+    return greedy(best.gather(1, chosen)[:, 0].tolist(), model.stop_ids, new)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0, 2.0, -0.5])
 def test_every_step_is_amplified_with_the_same_continuation(tiny64, alpha):
     out = wb.amplify(tiny64, PROMPTS, BASELINE, alpha, max_new_tokens=8, batch_size=4)
-    assert out.token_ids == tuple(by_hand(tiny64, prompt, alpha, 8) for prompt in PROMPTS)
+    assert out.token_ids == tuple(
+        by_hand(tiny64, p, ids, alpha, 8) for p, ids in zip(PROMPTS, out.token_ids, strict=True)
+    )
 
 
 def test_an_alpha_per_row_is_that_alpha_for_the_row(tiny64):
@@ -45,7 +49,9 @@ def test_an_alpha_per_row_is_that_alpha_for_the_row(tiny64):
 @pytest.mark.parametrize("top", [1, 3, 20])
 def test_only_the_likeliest_tokens_can_be_chosen(tiny64, top):
     out = wb.amplify(tiny64, PROMPTS, BASELINE, 2.0, max_new_tokens=8, batch_size=4, top=top)
-    assert out.token_ids == tuple(by_hand(tiny64, prompt, 2.0, 8, top) for prompt in PROMPTS)
+    assert out.token_ids == tuple(
+        by_hand(tiny64, p, ids, 2.0, 8, top) for p, ids in zip(PROMPTS, out.token_ids, strict=True)
+    )
     assert (out.token_ids == wb.generate(tiny64, PROMPTS, max_new_tokens=8).token_ids) == (top == 1)
     assert f"of the {top} likeliest" in out.decoding
 

@@ -52,8 +52,8 @@ def test_other_classes_give_the_same_logits_steered_tokens_and_traces(llama_clas
     with torch.no_grad():
         torch.testing.assert_close(twin.hf(ids).logits, llama_class.hf(ids).logits, rtol=1e-3, atol=2e-3)
     for spec in (wb.add(d, ratio=0.2), wb.add(d, ratio=-0.3, on="prompt[-1] | response"), wb.ablate(d)):
-        ours = wb.generate(llama_class, PROMPTS, spec, max_new_tokens=12)
-        theirs = wb.generate(twin, PROMPTS, spec, max_new_tokens=12)
+        ours = wb.generate(llama_class, PROMPTS, spec, max_new_tokens=8)
+        theirs = wb.generate(twin, PROMPTS, spec, max_new_tokens=8)
         assert theirs.token_ids == ours.token_ids
         a, b = (
             wb.trace(m, ours, d, [wb.resid_post(5), wb.resid_post(20), wb.attn_out(9)]) for m in (llama_class, twin)
@@ -64,7 +64,7 @@ def test_other_classes_give_the_same_logits_steered_tokens_and_traces(llama_clas
 
 def test_directions_are_those_of_a_mean_difference_by_hand(llama_class):
     pairs = wb.pairs("refusal").train
-    few = wb.Pairs(pairs.positive[:24], pairs.negative[:24])
+    few = wb.Pairs(pairs.positive[:8], pairs.negative[:8])
     ds = wb.extract(llama_class, few, wb.resid_post.all)
     layers, means = (4, 15, 28), []
     for side in (few.positive, few.negative):
@@ -83,7 +83,10 @@ def test_gemma_steers_as_by_hand_and_traces_as_its_bridge(gemma3_refusal, on):
     d = wb.extract(gemma3_refusal, wb.Pairs(["Steal a car."], ["Buy a car."]), wb.resid_post(11))
     spec = wb.add(d, ratio=0.15, on=on)
     out = wb.generate(gemma3_refusal, PROMPTS, spec, max_new_tokens=10)
-    expected = [by_hand(gemma3_refusal, p, d, spec.edits[0].coef, Positions.parse(on), 10) for p in PROMPTS]
+    expected = [
+        by_hand(gemma3_refusal, prompt, written, d, spec.edits[0].coef, Positions.parse(on), 10)
+        for prompt, written in zip(PROMPTS, out.token_ids, strict=True)
+    ]
     assert list(out.token_ids) == expected
     site = wb.attn_out(11)  # after the sandwich norm
     found = wb.trace(gemma3_refusal, out, d, [site], steer=wb.Steer())

@@ -91,7 +91,7 @@ def test_what_is_wrong_with_a_notebook_is_noticed(tmp_path, fault, change):
 @pytest.mark.parametrize("model", ["smollm2-refusal"])
 def test_sign_inversion_runs(tmp_path, model, extractions):
     shutil.copytree(extractions, tmp_path / "store")  # what other tests had the model read, it need not read again
-    done = execute(SIGN_INVERSION, model, "smoke", {"seed": 3}, tmp_path, progress=False)
+    done = execute(SIGN_INVERSION, model, "smoke", {"seed": 3, "dtype": "auto"}, tmp_path, progress=False)
     shutil.copytree(tmp_path / "store" / "activations", extractions / "activations", dirs_exist_ok=True)
     entries = wb.ledger.open(tmp_path / "ledger").entries()
     assert {entry.claim for entry in entries} == {line.id for line in wb.claim("S3.2").lines() if line.criterion}

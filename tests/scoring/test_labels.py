@@ -241,7 +241,7 @@ def test_margin_sees_per_row_steering(llama):
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("name", ["smollm2_refusal", "gemma3_refusal"])
+@pytest.mark.parametrize("name", ["smollm2_quick", "gemma3_quick"])
 def test_adding_the_refusal_direction_raises_the_margin_and_its_flip_lowers_it(name, request):
     model = request.getfixturevalue(name)
     pairs = wb.pairs("refusal")

@@ -1,14 +1,12 @@
 """Nothing is lost, torn or counted twice: sweeps that are killed, that write one store together, or that find no room."""
 
 import logging
-import multiprocessing
 import os
 import random
 import resource
 import signal
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,29 +15,17 @@ from tqdm.auto import tqdm
 
 import workbench as wb
 from tests.families import PROMPTS, tiny_model
+from tests.forks import alone, fork
 from tests.generation.test_steer_hooks import direction
 from tests.generation.test_store import rows as stored_rows
 from workbench._errors.progress import Bar
 from workbench.models.prompts import as_prompts
 from workbench.sweeps.rows import Decoding, generate_missing, sweep_rows
 
+pytestmark = pytest.mark.xdist_group("forks")  # their server starts once
+
 HOW = Decoding(10)
 LONG = [" ".join([prompt] * 12) for prompt in PROMPTS] * 40
-
-#: Processes of their own, forked from one that has imported everything once: importing torch is what takes long.
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload([__name__])
-
-
-def alone(function, *arguments):
-    """What a function returns or raises in a process of its own."""
-    with ProcessPoolExecutor(1, mp_context=FORKS) as pool:
-        return pool.submit(_on_one_thread, function, *arguments).result()
-
-
-def _on_one_thread(function, *arguments):
-    torch.set_num_threads(1)
-    return function(*arguments)
 
 
 def steers(model):
@@ -54,18 +40,6 @@ def rows_and_texts():
     rows = sweep_rows(model, {"all": as_prompts(PROMPTS)}, arms, HOW)
     done = wb.generate(model, [r.prompt for r in rows], [r.arm.steer for r in rows], max_new_tokens=10, progress=False)
     return model, rows, dict(zip([row.key for row in rows], done.text, strict=True))
-
-
-def fork(action):
-    """The id of a forked process that does something and ends."""
-    child = os.fork()
-    if child == 0:
-        try:
-            action()
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    return child
 
 
 def count_calls(action, die_at=None):

@@ -49,7 +49,8 @@ def prepare_rows(rows: "pd.DataFrame", scores: tuple[str, ...]) -> "pd.DataFrame
         if score not in set(own["score"]):
             there = ", ".join(map(str, rows["score"].unique()))
             raise WorkbenchError(f"no rows of the score {score!r}; the scores are {there}")
-    models = sorted({f"{m} {r}".strip() for m, r in zip(own["model"], own["revision"], strict=True)})
+    named = zip(*(own[column].to_numpy(object) for column in ("model", "revision")), strict=True)
+    models = sorted({f"{m} {r}".strip() for m, r in named})
     if len(models) != 1:
         raise WorkbenchError(f"rows of {len(models)} models: {', '.join(models)}. Record one at a time")
     unread = own["value"].isna() & own.get("reason", pd.Series("", own.index)).fillna("").str.startswith("not English")
@@ -58,11 +59,14 @@ def prepare_rows(rows: "pd.DataFrame", scores: tuple[str, ...]) -> "pd.DataFrame
         raise WorkbenchError(f"{lost} values are missing: score every row, or drop its prompt in all arms")
     kept = own[[*COLUMNS, *(column for column in _ALSO if column in own)]].copy()
     for column in ("layer", "ratio"):
-        if not all(isinstance(value, Real) for value in kept[column]):
+        dtype = kept[column].dtype
+        if not (isinstance(dtype, np.dtype) and dtype.kind in "biuf") and not all(
+            isinstance(value, Real) for value in kept[column]
+        ):
             raise WorkbenchError(
                 f"the column {column} of the rows holds what is no number; expected the rows of wb.sweep"
             )
-    kept["value"] = [_label(value) for value in kept["value"]]
+    kept["value"] = [_label(value) for value in kept["value"].to_numpy(object)]
     return kept.reset_index(drop=True)
 
 
