@@ -37,8 +37,8 @@ def replace_folder(target: Path) -> Iterator[Path]:
     Traceback (most recent call last):
     workbench._errors.WorkbenchError: ...site holds thesis.tex, which no report wrote; move it away, or give another folder with --out
     """
-    target = Path(os.path.abspath(target.resolve()))
-    _check_own(target)
+    given, target = target, Path(os.path.abspath(target.resolve()))
+    _check_own(given)  # a message shows the folder as it was given
     target.parent.mkdir(parents=True, exist_ok=True)
     _clear_leftovers(target)
     draft = target.with_name(f".{target.name}.draft-{_host()}-{os.getpid()}-{uuid.uuid4().hex}")
@@ -47,7 +47,7 @@ def replace_folder(target: Path) -> Iterator[Path]:
         _write_marker(draft, {})
         yield draft
         _write_marker(draft, {name: _hash(draft / name) for name in _files_in(draft) if name != _MARKER})
-        _check_own(target)
+        _check_own(given)
         _swap(draft, target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
