@@ -24,6 +24,13 @@ def test_a_picture_is_drawn_and_keeps_the_dots_of_its_name(ending, figure, tmp_p
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.browser
+@pytest.mark.parametrize(("asked", "given", "drawn"), [(900, None, 900), (None, None, 600), (900, (400, 300), 300)])
+def test_a_picture_is_as_high_as_its_figure_asks_for(asked, given, drawn, figure, tmp_path):
+    path = wb.figures.save(figure.update_layout(height=asked), tmp_path / "a.svg", given)
+    assert f'height="{drawn * 2}"' in path.read_text()[:300] or f'height="{drawn}"' in path.read_text()[:300]
+
+
 def test_a_page_of_text_is_no_picture(tmp_path):
     with pytest.raises(wb.WorkbenchError, match=r"save it as heads\.html"):
         wb.figures.save(wb.figures.attention([[1.0]], ["Hello"]), tmp_path / "heads.svg")

@@ -63,7 +63,7 @@ class Markup:
         return self.body
 
 
-def save(figure: "go.Figure | Markup", path: str | Path, size: tuple[int, int] = (1000, 600)) -> Path:
+def save(figure: "go.Figure | Markup", path: str | Path, size: tuple[int, int] | None = None) -> Path:
     """Write a figure as an HTML page that needs no network. The pages of a folder share one plotly script.
 
     Args:
@@ -71,7 +71,8 @@ def save(figure: "go.Figure | Markup", path: str | Path, size: tuple[int, int] =
         path: the file to write; ``.html`` is added to a name that does not end in it, so "ratio_0.3" and "ratio_0.5"
             are two pages. A name that ends in ``.svg``, ``.png`` or ``.pdf`` gives a picture instead; this needs
             kaleido and a Chromium or Chrome.
-        size: width and height of a picture, in pixels.
+        size: width and height of a picture, in pixels. By default those that the figure asks for, as a forest of many
+            lines does; else 1000 and 600.
 
     Returns:
         The path of the page or picture.
@@ -110,14 +111,15 @@ def save(figure: "go.Figure | Markup", path: str | Path, size: tuple[int, int] =
     return target
 
 
-def _picture(figure: "go.Figure | Markup", target: Path, size: tuple[int, int]) -> Path:
+def _picture(figure: "go.Figure | Markup", target: Path, size: tuple[int, int] | None) -> Path:
     """The figure drawn by a browser that is installed; nothing is downloaded."""
     if isinstance(figure, Markup):
         raise WorkbenchError(
             f"{target}: {figure.title!r} is a page of text; save it as {target.with_suffix('.html').name}"
         )
+    width, height = size or (figure.layout.width or 1000, figure.layout.height or 600)
     try:
-        drawn = figure.to_image(format=target.suffix.lower().lstrip("."), width=size[0], height=size[1], scale=2)
+        drawn = figure.to_image(format=target.suffix.lower().lstrip("."), width=width, height=height, scale=2)
     except (ImportError, ValueError, RuntimeError) as error:
         raise WorkbenchError(f"{target}: {_lacking(error)}") from error
     with whole(target) as draft:
