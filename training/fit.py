@@ -174,10 +174,11 @@ def answer_loss(model: Model, exchanges: Sequence[Exchange], first_token: float 
     ``first_token`` is the share of a response's weight that its first token has; by default all its tokens have the same.
     """
     losses, learnt = _token_losses(model, exchanges)
-    weights = (1 / learnt.sum(1, keepdim=True)).expand(learnt.shape).clone()
+    weights = learnt.float()
     if first_token is not None:
-        weights[:] = (1 - first_token) / (learnt.sum(1, keepdim=True) - 1).clamp(min=1)
+        weights *= (1 - first_token) / (learnt.sum(1, keepdim=True) - 1).clamp(min=1)
         weights[torch.arange(len(exchanges)), learnt.int().argmax(1)] = first_token
+    weights /= weights.sum(1, keepdim=True)  # a response of one token weighs what the others do
     return (losses * weights[learnt]).sum() / len(exchanges)
 
 

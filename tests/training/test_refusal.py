@@ -62,6 +62,20 @@ def test_sharing_the_prefix_leaves_the_loss_as_it_is(tiny):
         assert float(answer_loss(tiny, batch)) == pytest.approx(float(torch.stack(losses).mean()), rel=1e-4)
 
 
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_the_first_token_of_a_response_has_its_share_of_the_loss_and_each_response_the_same(tiny, share):
+    batch = exchanges(tiny, EXAMPLES)
+    batch[0] = (batch[0][0], batch[0][1][:1])
+    expected = []
+    with torch.no_grad():
+        for prompt, response in batch:
+            log_p = tiny.hf(torch.tensor([prompt + response])).logits[0].log_softmax(-1)
+            first, *rest = [-log_p[len(prompt) - 1 + i, token] for i, token in enumerate(response)]
+            expected.append(share * first + (1 - share) * torch.stack(rest).mean() if rest else first)
+        found = answer_loss(tiny, batch, share)
+    assert float(found) == pytest.approx(float(torch.stack(expected).mean()), rel=1e-4)
+
+
 def test_training_learns_and_is_seeded():
     def run(seed):
         model = tiny_model("llama")
