@@ -38,7 +38,11 @@ def launched():
 
 
 def until(page, condition, seconds=120):
-    """Wait until a condition holds, asked from outside: a page with a policy may not evaluate it by itself."""
+    """Wait until a condition holds, asked from outside.
+
+    A page with a policy may not evaluate text, so Playwright's `wait_for_function` fails there unless the condition
+    holds at once.
+    """
     end = time.monotonic() + seconds
     while not page.evaluate(condition):
         assert time.monotonic() < end, condition

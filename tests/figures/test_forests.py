@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import workbench as wb
+from tests.browser import until
 from tests.figures.test_in_browser import boxes, overflow, overlapping, point
 from tests.planted_rows import planted_rows, record, setup_passed
 from workbench.claims.claim import OUTCOMES
@@ -162,8 +163,9 @@ def test_the_page_is_readable_wide_and_narrow(visitor, figure, tmp_path, width):
     x, y = point(page, trace, 0)
     page.mouse.move(x - 30, y + 20)
     page.mouse.move(x, y, steps=4)
-    page.wait_for_function(  # the cards of the points on the way come up first
+    until(  # the cards of the points on the way come up first
+        page,
         """() => { const card = document.querySelector('.hoverlayer .hovertext')?.textContent ?? '';
             return card.includes('S3.2') && !card.includes('not reproduced')
-                && card.includes('reproduced, on another model: planted'); }"""
+                && card.includes('reproduced, on another model: planted'); }""",
     )

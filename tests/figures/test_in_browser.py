@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
+from tests.browser import until
 from tests.traces import PROMPT, frame
 from workbench import figures
 from workbench.figures.words import shorten, visible
@@ -156,7 +157,7 @@ def test_with_many_tokens_zooming_in_brings_every_token(visitor, pages):
     page.mouse.down()
     page.mouse.move(right + 3, top, steps=5)
     page.mouse.up()
-    page.wait_for_function("document.querySelectorAll('.xtick text').length === 21")
+    until(page, "document.querySelectorAll('.xtick text').length === 21")
     table = frame(**SIZES[300], layers=1)
     words = table["token"].tolist()[60:81]
     shown = page.evaluate(
@@ -174,8 +175,8 @@ def test_the_slider_changes_the_curve(visitor, tmp_path):
     assert before["y"] == pytest.approx(expected["dot"].tolist(), rel=1e-3)
     rail = page.locator(".slider-rail-touch-rect").bounding_box()
     page.mouse.click(rail["x"] + rail["width"] - 12, rail["y"] + rail["height"] / 2)
-    page.wait_for_function("document.querySelector('.slider-group > .slider-label').textContent === 'layer 5'")
-    page.wait_for_function("document.querySelector('.gtitle').textContent.includes('layer 5')")
+    until(page, "document.querySelector('.slider-group > .slider-label').textContent === 'layer 5'")
+    until(page, "document.querySelector('.gtitle').textContent.includes('layer 5')")
     after = curve(page, "base")
     expected = table[table["layer"] == 5]
     assert after["y"] == pytest.approx(expected["dot"].tolist(), rel=1e-3)
@@ -302,9 +303,9 @@ def test_a_page_prints_within_the_paper_on_white(visitor, pages):
             addEventListener('afterprint', () => {{ window.printed = true; }})"""
     )
     assert page.pdf(format="A4")[:5] == b"%PDF-"
-    page.wait_for_function("window.printed")
+    until(page, "window.printed")
     assert page.evaluate("window.onPaper") == 700
-    page.wait_for_function(f"{width} === {screen}")
+    until(page, f"{width} === {screen}")
     page.emulate_media(media="print", color_scheme="dark")
     assert luminance(colour_of(page, "body", "backgroundColor")) == pytest.approx(1)
     assert contrast(colour_of(page, ".xtick text", "fill"), (255, 255, 255)) >= 7
