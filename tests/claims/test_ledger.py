@@ -14,11 +14,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import TypeAdapter
 
 import workbench as wb
 from tests.planted_rows import arm_rows, planted_rows, record, setup_passed
 from workbench import statistics
 from workbench.claims.claim import Criterion
+from workbench.claims.earlier_criteria import _replaced, earlier_criteria
+from workbench.claims.entries import criterion_as_json
 from workbench.claims.ledger import export
 from workbench.claims.tables import FORMATS
 from workbench.claims.verdict import decide
@@ -587,6 +590,30 @@ def test_a_rule_that_was_changed_afterwards_is_noticed(tmp_path, own):
     assert again["agrees"].tolist() == [False, True]
     assert again["again"].tolist() == again["outcome"].tolist()  # each by the criterion of its time
     assert "the criterion was another one then" in again["differs"][0]
+
+
+def test_a_criterion_that_was_replaced_and_told_still_judges_its_entries(tmp_path):
+    (told,) = earlier_criteria("S2.17")
+    then = TypeAdapter(Criterion).validate_python(told["criterion"])
+    measured = wb.Measured(wb.Estimate(0.3, 0.1, 0.5, 60, "made up"), 0.01, True)
+    claim = wb.claim("S2.17")
+    for criterion in (claim.criterion, then, replace(then, minimum_effect=Decimal("0.1"))):
+        wb.ledger.record(replace(claim, criterion=criterion), measured=measured, model="tiny", path=tmp_path)
+        shown = FORMATS["table"](wb.ledger.open(tmp_path).records())
+        assert ("(earlier criterion)" in shown) == (criterion == then)
+    again = wb.ledger.open(tmp_path).recheck()
+    assert again["criterion"].tolist() == ["present", "earlier", "unknown"]
+    assert again["agrees"].tolist() == [True, True, False]
+    assert again["again"].tolist() == again["outcome"].tolist()
+
+
+def test_criteria_that_were_replaced_have_a_reason_and_are_not_the_present_ones():
+    for one in _replaced():
+        now = json.loads(criterion_as_json(wb.claim(one["claim"]).criterion))
+        assert now != one["criterion"], one["claim"]
+        assert one["why"].endswith(".")
+        assert one["until"] > "2026"
+        assert set(one["criterion"]) == set(Criterion.__dataclass_fields__)
 
 
 def test_what_a_claims_file_uses_is_kept_with_it(tmp_path, own):

@@ -20,6 +20,7 @@ from workbench._errors import WorkbenchError
 from workbench._errors.redaction import logger
 from workbench._files import DISTRIBUTION, data_folder, whole
 from workbench.claims.claim import Claim, Criterion, LabelContrast
+from workbench.claims.earlier_criteria import earlier_criteria
 from workbench.claims.evidence import COLUMNS
 from workbench.claims.files import logged_claims, read_claims
 from workbench.claims.toml_schema import read_toml
@@ -128,6 +129,11 @@ class Entry:
             then, now = json.loads(self.criterion_json), json.loads(criterion_as_json(criterion))
             return then == now if then is None or now is None else _same(then, now)
         return self.criterion == _as_told(criterion)
+
+    def is_about_earlier(self) -> bool:
+        """Whether the verdict was reached by a criterion that its claim had before and that the project tells as replaced."""
+        then = json.loads(self.criterion_json or "null")
+        return then is not None and any(_same(then, one["criterion"]) for one in earlier_criteria(self.claim))
 
     @property
     def criterion_then(self) -> Criterion | None:

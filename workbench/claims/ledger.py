@@ -374,14 +374,18 @@ class Ledger:
                 "audit": one.audit().verdict,
                 "part": one.criterion.part if one.criterion else "",
                 "shares_rows": one.criterion.shares_rows if one.criterion else "",
-                "verdicts": [entry.summary() for entry in latest[one.id]],
+                "verdicts": [self._told(entry) for entry in latest[one.id]],
                 "parts": [
-                    {"id": p.id, "title": p.title, "verdicts": [entry.summary() for entry in latest[p.id]]}
+                    {"id": p.id, "title": p.title, "verdicts": [self._told(entry) for entry in latest[p.id]]}
                     for p in one.lines()[1:]
                 ],
             }
             for one in self.claims
         ]
+
+    def _told(self, entry: Entry) -> dict[str, object]:
+        """An entry as plain data, and whether the criterion of its claim has been replaced since."""
+        return entry.summary() | {"earlier": self._criterion_of(entry) == "earlier"}
 
     def frame(self) -> "pd.DataFrame":
         """One row per claim (or part that is judged apart) and model, and one for each that was not run: a pandas DataFrame.
@@ -426,9 +430,10 @@ class Ledger:
             scores: the scores that gave the labels, e.g. ``[wb.refusal]``; each has a ``name``.
 
         Returns:
-            A DataFrame: id, claim, model, from ("rows" or "measured"), rule (by which it was decided, and is again), outcome, again,
-            agrees, differs (what, in words). An entry is judged by the criterion that it holds; where the claim has another one now,
-            that is a difference.
+            A DataFrame: id, claim, model, from ("rows" or "measured"), rule (by which it was decided, and is again), criterion
+            ("present", "earlier" or "unknown"), outcome, again, agrees, differs (what, in words). An entry is judged by the criterion
+            that it holds. One that is neither the present one of the claim nor among those that ``data/claims/earlier.json`` tells
+            as replaced is a difference.
         """
         import pandas as pd
 
@@ -438,10 +443,15 @@ class Ledger:
         for entry in self.entries():
             differs, again = self._judge_again(entry, texts, scores)
             source = "rows" if entry.from_rows else "measured"
-            about = (entry.id, entry.claim, entry.model, source, entry.rule, entry.outcome)
+            about = (entry.id, entry.claim, entry.model, source, entry.rule, self._criterion_of(entry), entry.outcome)
             checked.append((*about, again, not differs, "; ".join(differs)))
-        columns = ["id", "claim", "model", "from", "rule", "outcome", "again", "agrees", "differs"]
+        columns = ["id", "claim", "model", "from", "rule", "criterion", "outcome", "again", "agrees", "differs"]
         return pd.DataFrame(checked, columns=columns)
+
+    def _criterion_of(self, entry: Entry) -> str:
+        """Whether an entry was decided by the present criterion of its claim, by one that was replaced, or by neither."""
+        now = next((line.criterion for one in self.claims for line in one.lines() if line.id == entry.claim), None)
+        return "present" if entry.is_about(now) else "earlier" if entry.is_about_earlier() else "unknown"
 
     def _judge_again(self, entry: Entry, texts: "pd.DataFrame | None", scores: Sequence) -> tuple[list[str], str]:
         """What differs when an entry is computed again, and the verdict it then gets."""
@@ -452,7 +462,7 @@ class Ledger:
         chosen = next((line for one in self.claims for line in one.lines() if line.id == entry.claim), None)
         if chosen is None:
             return [*differs, "there is no such claim now"], ""
-        if not entry.is_about(chosen.criterion):
+        if not entry.is_about(chosen.criterion) and not entry.is_about_earlier():
             differs.append("the criterion was another one then")
         try:
             if then := entry.criterion_then:

@@ -14,8 +14,9 @@ _TITLE = 46
 
 
 def outcome_text(verdict: Mapping) -> str:
-    """The outcome, whether it was reached on another model than the logged one, and whether by an earlier rule."""
+    """The outcome, whether it was reached on another model than the logged one, and whether by an earlier rule or criterion."""
     earlier = " (first rule)" if verdict.get("rule", RULE) != RULE else ""
+    earlier += " (earlier criterion)" if verdict.get("earlier") else ""
     return verdict["outcome"] + standing_text(verdict.get("standing", ""), verdict["on_analogue"]) + earlier
 
 
