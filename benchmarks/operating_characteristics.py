@@ -169,7 +169,7 @@ DESIGNS = {
     "S0.4": Design(normal(0.072), sd=0.072),  # slopes of lengths that vary by 12%, as the log's, over its six alphas
     "S1.4": Design(pairs(0.3)),
     "S2.4": Design(normal(0.5), sd=0.5),
-    "S0.10": Design(normal(1.9), sd=1.9),
+    "S0.10c": Design(normal(1.9), sd=1.9),
     "S1.1": Design(normal(0.42), "layers", 0.42),
     "S2.8": Design(normal(0.25), "pairs of models", 0.25),
     "S2.10": Design(normal(0.32), "prompts", 0.32),

@@ -74,9 +74,9 @@ FORMS = [
     ("S1.8", (0.0, -0.02, 0.03), "reproduced"),  # a limit of .05
     ("S1.8", (0.2, 0.1, 0.3), "not reproduced"),
     ("S1.8", (0.03, -0.02, 0.08), "inconclusive"),
-    ("S0.10", (0.0, -0.25, 0.25), "reproduced"),  # a margin of .50
-    ("S0.10", (-1.3, -1.4, -1.2), "not reproduced"),
-    ("S0.10", (-0.4, -0.8, 0.04), "inconclusive"),
+    ("S0.10c", (0.0, -0.25, 0.25), "reproduced"),  # a margin of .50
+    ("S0.10c", (-1.3, -1.4, -1.2), "not reproduced"),
+    ("S0.10c", (-0.4, -0.8, 0.04), "inconclusive"),
     ("S2.8", (0.2, 0.1, 0.3), "reproduced"),  # without a minimum
     ("S2.8", (-0.2, -0.3, -0.1), "opposite"),
     ("S2.8", (0.2, -0.1, 0.5), "inconclusive"),
@@ -185,8 +185,8 @@ def test_too_few_units_are_no_replication():
 
 
 def test_the_form_of_a_criterion_follows_from_unit_and_tests():
-    forms = {of: wb.claim(of).criterion.form for of in ("S3.2", "S2.8", "S1.6", "S1.8", "S0.10")}
-    assert forms == {"S3.2": "effect", "S2.8": "sign", "S1.6": "level", "S1.8": "limit", "S0.10": "margin"}
+    forms = {of: wb.claim(of).criterion.form for of in ("S3.2", "S2.8", "S1.6", "S1.8", "S0.10c")}
+    assert forms == {"S3.2": "effect", "S2.8": "sign", "S1.6": "level", "S1.8": "limit", "S0.10c": "margin"}
     assert replace(wb.claim("S3.2").criterion, minimum_effect=Decimal(0)).form == "sign"
 
 
