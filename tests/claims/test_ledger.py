@@ -607,6 +607,17 @@ def test_a_criterion_that_was_replaced_and_told_still_judges_its_entries(tmp_pat
     assert again["again"].tolist() == again["outcome"].tolist()
 
 
+def test_a_verdict_shows_the_notes_that_it_was_given_and_so_does_the_entry(tmp_path):
+    verdict = record("S3.2", found(), notes=["The union, an oracle, is 92%."], path=tmp_path)
+    assert verdict.reasons[-1] == "The union, an oracle, is 92%."
+    ledger = wb.ledger.open(tmp_path)
+    assert ledger.entries()[0].reasons == verdict.reasons
+    assert ledger.recheck()["agrees"].all()
+    for notes in ("a text", [1], 7):
+        with pytest.raises(wb.WorkbenchError, match="expected a list of sentences"):
+            record("S3.2", found(), notes=notes, path=tmp_path)
+
+
 def test_criteria_that_were_replaced_have_a_reason_and_are_not_the_present_ones():
     for one in _replaced():
         now = json.loads(criterion_as_json(wb.claim(one["claim"]).criterion))

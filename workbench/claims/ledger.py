@@ -56,6 +56,7 @@ def record(
     measured: Measured | None = None,
     by_log: Measured | None = None,
     not_run: str = "",
+    notes: Sequence[str] = (),
     others: Sequence[float] = (),
     model: str = "",
     revision: str = "",
@@ -77,6 +78,7 @@ def record(
         measured: effect, p-value, direction and gates of a claim that rows of labels cannot answer.
         by_log: the same by the log's own metric.
         not_run: what is lacking; the verdict is "not run".
+        notes: sentences that a reader must know besides the numbers; the verdict shows them.
         others: p-values of the other claims that the same notebook tests: the p-value is corrected for them (Holm).
         model, revision: what was run; taken from the rows where there are rows.
         standing: what the model is to the log: "logged", "another" or "analogue". By default its hub id and revision decide (see
@@ -118,6 +120,8 @@ def record(
         on_analogue = check_flag(on_analogue, "on_analogue")
     if not isinstance(others, Sequence) or isinstance(others, str):
         raise WorkbenchError(f"others={others!r:.60}: expected a list of p-values")
+    if isinstance(notes, str) or not isinstance(notes, Sequence) or not all(isinstance(note, str) for note in notes):
+        raise WorkbenchError(f"notes={notes!r:.60}: expected a list of sentences")
     chosen = _claim_to_judge(about)
     given = {"rows": rows is not None, "measured": measured is not None, "not_run": bool(not_run)}
     there = [name for name, is_given in given.items() if is_given]
@@ -135,6 +139,7 @@ def record(
     gates, others = tuple(gates), tuple(others)
     errors = None if kept is None or measured is not None else errors_of(chosen, kept)
     how = How(arm, gates, log_score, measured, by_log, not_run, stands != "logged", others, stands, bool(said), errors)
+    how = replace(how, notes=tuple(notes))
     verdict, what, arm_judged = how.judge(chosen, kept)
     if chosen.criterion is not None and not not_run:
         written = written_times(store, kept["key"]) if store and kept is not None and "key" in kept else []
@@ -279,6 +284,7 @@ class How:
     standing: str = ""  # none in entries from before it was kept
     standing_said: bool = False
     label_errors: tuple[LabelErrors, LabelErrors] | None = None  # that the effect was corrected for
+    notes: tuple[str, ...] = ()
 
     def judge(
         self, chosen: Claim, rows: "pd.DataFrame | None", rule: int = RULE
@@ -299,6 +305,7 @@ class How:
             what, arm = reading.measured, reading.arm
             if self.log_score:
                 by_log = read_rows(chosen, rows, self.arm, self.log_score, rule=rule).measured
+        what = replace(what, notes=(*what.notes, *self.notes))
         if self.others:
             again = f"p corrected for {len(self.others)} other claims (Holm); alone it is {what.p:.2g}."
             what = replace(what, p=holm([what.p, *self.others])[0], notes=(*what.notes, again))
