@@ -142,6 +142,7 @@ def normal(sd: float) -> Draw:
 #: Base rates are those of the reference models; spreads come from the intervals of the runs before this rule, at their n.
 DESIGNS = {
     "S1.2": Design(pairs(0.6)),
+    "S1.2b": Design(pairs(0.6)),
     "S1.7": Design(pairs(0.1)),
     "S2.5": Design(pairs(0.0)),
     "S3.2": Design(pairs(0.3)),
