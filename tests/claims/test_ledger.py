@@ -619,9 +619,10 @@ def test_a_verdict_shows_the_notes_that_it_was_given_and_so_does_the_entry(tmp_p
 
 
 def test_criteria_that_were_replaced_have_a_reason_and_are_not_the_present_ones():
+    lines = {line.id: line for one in wb.logged_claims() for line in one.lines()}
     for one in _replaced():
-        now = json.loads(criterion_as_json(wb.claim(one["claim"]).criterion))
-        assert now != one["criterion"], one["claim"]
+        now = lines.get(one["claim"])  # a part that is not judged apart any more has none
+        assert now is None or json.loads(criterion_as_json(now.criterion)) != one["criterion"], one["claim"]
         assert one["why"].endswith(".")
         assert one["until"] > "2026"
         assert set(one["criterion"]) == set(Criterion.__dataclass_fields__)
