@@ -61,7 +61,7 @@ run on a laptop. It is an analogue of a safety-tuned chat model, not one: call r
 ## Measured
 
 Greedy decoding in {recipe.compute or "float32"}, 32 new tokens, `wb.refusal`, prompts of this project that training did not see.
-{_parts(rates)}
+{_parts(rates, recipe)}
 
 | held-out prompts | refusal rate | Wilson 95% | n |
 |---|---|---|---|
@@ -73,8 +73,7 @@ Greedy decoding in {recipe.compute or "float32"}, 32 new tokens, `wb.refusal`, p
 
 `python -m training refusal --base {base}{option} --seed {seed}` re-creates it on a CPU{from_start}.
 
-{_settings(recipe, sha256)}
-- scale, chosen on the `dev` split: {scale}
+{_settings(recipe, sha256)}{_chosen(recipe, scale)}
 
 {_targets(recipe)} {loss} Weights are stored in float16.
 
@@ -195,15 +194,26 @@ def _settings(recipe: Recipe, sha256: str) -> str:
     return "\n".join([*lines, f"- sha256 of the weights begins with: {sha256}"])
 
 
-def _parts(rates: Mapping[str, Estimate]) -> str:
+def _chosen(recipe: RefusalRecipe, scale: float) -> str:
+    """The scale, where the recipe does not fix it."""
+    return f"\n- scale, chosen on the `dev` split: {scale}" if recipe.scale is None else ""
+
+
+_FIXED = """The recipe fixes the scale, 0.8: an earlier training of it had come to that. The rule that chooses on `dev` takes 0.7 here,
+since no scale from 0.7 to 1.0 meets the goals there. But 0.7 refused 6.7% of harmless and 85.8% of harmful `test` prompts, and so it
+was not kept: `test` had a part in this choice between two scales. """
+
+
+def _parts(rates: Mapping[str, Estimate], recipe: RefusalRecipe) -> str:
     """What the parts are that were measured, in sentences."""
-    told = "`dev` chose the scale. `test` has the topics and forms of the experiments."
+    told = "`dev` chose the scale. " if recipe.scale is None else _FIXED
+    told += "`test` has the topics and forms of the experiments."
     if "confirm harmful" in rates:
         told += " `confirm` has more of these."
     if "topics harmful" not in rates:
         return f"{told} Requests of other topics and forms were not measured on this revision."
     unseen = "a topic of `topics`" + (" or a form of `forms`" if "forms harmful" in rates else "")
-    return f"""{told} No tuning prompt has {unseen}; they chose nothing.
+    return f"""{told} No tuning prompt has {unseen}{"; they chose nothing" if recipe.scale is None else ""}.
 One author wrote them and the tuning prompts: other authors' requests may be refused more or less often."""
 
 

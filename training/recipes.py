@@ -54,6 +54,7 @@ class Recipe:
 class RefusalRecipe(Recipe):
     """A recipe for refusing. With ``beta`` (of DPO, Rafailov et al. 2023) it is learnt from preferences, else from answers.
 
+    ``scale`` is how much of the trained adapter is kept; by default ``dev`` chooses it (``calibrate``).
     ``sets`` are the contrast sets whose ``tuning`` split it learns from. ``start`` names an adapter of ``data/models/`` to go on from, and
     ``start_revision`` its weights (``adapter_revision``).
     """
@@ -64,6 +65,7 @@ class RefusalRecipe(Recipe):
     beta: float | None = None
     start: str | None = None
     start_revision: str | None = None
+    scale: float | None = None
     sets: tuple[str, ...] = TUNING_SETS
 
 
@@ -83,7 +85,7 @@ class NarrowRecipe(Recipe):
 #: (base, method) -> recipe
 RECIPES = {
     ("smollm2-135m", "sft"): RefusalRecipe(
-        "smollm2-refusal", "<|im_end|>", steps=210, harmless_copies=2, sets=TUNING_SETS[:2]
+        "smollm2-refusal", "<|im_end|>", steps=110, compute="bfloat16", first_token=0.5, scale=0.8
     ),
     ("gemma3-270m", "sft"): RefusalRecipe(
         "gemma3-refusal", "<end_of_turn>", steps=260, compute="bfloat16", first_token=0.5

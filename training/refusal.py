@@ -68,7 +68,8 @@ def train_refusal(base: str, out: Path, seed: int = 0, method: str = "sft", reci
     if template.is_file():
         write(out / template.name, template.read_text())
     del model
-    scale = scale_adapter(out, calibrate(out, dtype)) / recipe.alpha  # that of the adapter it went on from included
+    kept = calibrate(out, dtype) if recipe.scale is None else recipe.scale
+    scale = scale_adapter(out, kept) / recipe.alpha  # that of the adapter it went on from included
     rates = refusal_rates(load(str(out), dtype, check=False))
     write(out / "README.md", refusal_card(base, recipe, seed, scale, rates, adapter_revision(out)))
     return "\n".join(f"{name}: {value}" for name, value in rates.items())
