@@ -100,7 +100,6 @@ def become_kernel(asked: socket.socket) -> None:
         os._exit(1)
 
     threading.Thread(target=end_with_the_asker, daemon=True).start()
-    bind_patiently()
     from ipykernel.kernelapp import IPKernelApp
 
     try:
@@ -108,26 +107,6 @@ def become_kernel(asked: socket.socket) -> None:
     finally:
         sys.stdout.flush()
         os._exit(0)
-
-
-def bind_patiently() -> None:
-    """Let the heartbeat wait for its port: it was free when the client chose it, and another test may have taken it since.
-
-    Without a heartbeat a kernel works, and its client stands still for ever when it closes: it waits for the answer to a ping.
-    """
-    import zmq
-    from ipykernel.heartbeat import Heartbeat
-
-    bind = Heartbeat._try_bind_socket
-
-    def patiently(heartbeat: Heartbeat) -> None:
-        for _ in range(1200):
-            with contextlib.suppress(zmq.ZMQError):
-                return bind(heartbeat)
-            time.sleep(0.1)
-        return bind(heartbeat)
-
-    Heartbeat._try_bind_socket = patiently
 
 
 def start(address: str, owner: str, arguments: list[str]) -> None:

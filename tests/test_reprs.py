@@ -50,3 +50,12 @@ def test_tables_are_shown_as_tables_without_answers_or_harmful_requests(nouns):
     shown = nouns["completions"]._repr_html_() + "".join(map(repr, nouns.values()))
     assert "pick a lock" not in shown
     assert not any(text and text in shown for text in nouns["completions"].text)
+
+
+def test_a_criterion_is_printed_as_a_rule_to_read(nouns):
+    rule = nouns["claim"].criterion
+    printed = str(rule).splitlines()
+    assert printed[:2] == [f"direction: {rule.direction}", f"outcome: {rule.outcome}"]
+    assert f"minimum effect: {rule.minimum_effect} ({rule.unit})" in printed
+    assert f"gates: {', '.join(rule.gates)}" in printed
+    assert not any(name in str(rule) for name in ("Decimal", "None", "Criterion(", "rows:"))

@@ -211,7 +211,9 @@ def plan(
 def run(
     notebook: Annotated[Path, typer.Argument(parser=_place, help="A notebook, or a folder of numbered ones.")],
     model: Annotated[str, typer.Option(help="The model to run it on.")] = "smollm2-refusal",
-    profile: Annotated[str, typer.Option(help="smoke, quick or full.")] = "quick",
+    profile: Annotated[
+        str, typer.Option(help="smoke (does it run?), quick (minutes) or full (enough prompts for a verdict).")
+    ] = "quick",
     parameter: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option("-p", "--parameter", help="KEY=VALUE; may be repeated."),

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
@@ -274,6 +275,16 @@ def test_pages_follow_the_scheme_and_stay_readable(visitor, pages, kind):
         assert (luminance(ground) > 0.5) == (scheme == "light")
         for selector, property_ in texts:
             assert contrast(colour_of(page, selector, property_), ground) >= 7
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_the_numbers_on_cells_can_be_read_on_a_dark_page_too(visitor, tmp_path, scheme):
+    """Cells are light in both schemes."""
+    cells = pd.DataFrame(
+        {"panel": "", "series": "", "train": list("aabb"), "test": list("abab"), "value": [1, 0, 0, 1]}
+    )
+    page = visitor.open(figures.save(figures.matrices(cells, title="cosines"), tmp_path / "cells"), scheme=scheme)
+    assert contrast(colour_of(page, ".heatmap-label text", "fill"), (247, 247, 247)) >= 7
 
 
 def test_the_strip_follows_jupyterlabs_theme_before_the_systems(visitor, tmp_path):

@@ -52,6 +52,9 @@ def test_rows_without_labels_are_refused():
 def test_a_map_has_a_cell_per_layer_and_dose_and_the_baseline_at_zero():
     one = rows()[rows()["set"] == "positive"]
     figure = figures.outcome_map(one)
+    assert {trace.textfont.color for trace in figure.data} == {
+        figures.theme.ON_CELLS
+    }  # cells are light on dark pages too
     refused, complied, astray, collapsed = figure.data
     assert (list(refused.x), list(refused.y)) == (["-0.30", "0", "+0.30"], ["12"])
     assert list(refused.z[0]) == [0.0, 1.0, 1.0]

@@ -189,8 +189,11 @@ def test_resolve():
 
 
 @contextmanager
-def hub(monkeypatch, folder, commit):
-    """A hub on this machine that has one model, ``lab/base``, at one commit; gives the list of what it was asked."""
+def hub(monkeypatch, folder, commit, told_once=lambda: None):
+    """A hub on this machine that has one model, ``lab/base``, whose branches are at one commit; gives what it was asked.
+
+    ``told_once`` is called when it has said which commit that is.
+    """
     asked = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -205,11 +208,13 @@ def hub(monkeypatch, folder, commit):
                 told = [{"type": "file", "path": n, "oid": n, "size": (folder / n).stat().st_size} for n in names]
             elif path.startswith("/api/models/lab/base"):
                 told = {"id": "lab/base", "sha": commit[0], "siblings": [{"rfilename": n} for n in names]}
+                told_once()
             else:
                 told = (folder / path.rpartition("/")[2]).read_bytes()
+            at = next((part for part in path.split("/") if len(part) == 40), commit[0])
             content = told if isinstance(told, bytes) else json.dumps(told).encode()
             self.send_response(200)
-            for name, value in {"X-Repo-Commit": commit[0], "ETag": f'"{hashlib.sha1(content).hexdigest()}"'}.items():
+            for name, value in {"X-Repo-Commit": at, "ETag": f'"{hashlib.sha1(content).hexdigest()}"'}.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
@@ -255,6 +260,32 @@ def test_a_branch_of_a_hub_model_is_the_commit_that_was_fetched(tmp_path, monkey
     assert files_of(resolve("lab/base")).commit == "b" * 40
     assert model_revision("lab/base") == "b" * 40
     assert model_revision("qwen3-8b") == SOURCES["qwen3-8b"].revision
+
+
+@pytest.mark.parametrize("branch", ["main", "refs/pr/1"])
+def test_what_is_downloaded_is_the_commit_whose_config_was_checked(tmp_path, monkeypatch, branch):
+    """Somebody pushes to the branch in between."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    saved_model("llama", tmp_path / "there")
+    commit = ["a" * 40]
+    with hub(monkeypatch, tmp_path / "there", commit, told_once=lambda: commit.__setitem__(0, "b" * 40)) as asked:
+        assert files_of(resolve("lab/base"), branch).commit == "a" * 40
+        of_files = [path for path in asked if "/resolve/" in path or "/tree/" in path]
+        assert len(of_files) > 3
+        assert all("a" * 40 in path for path in of_files), of_files
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert files_of(resolve("lab/base"), branch).commit == "a" * 40
+    assert files_of(resolve("lab/base"), branch, download=False).commit == "a" * 40
+
+
+def test_the_name_of_a_branch_writes_nothing_outside_of_the_notes(tmp_path):
+    snapshot = tmp_path / "models--lab--base" / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    for name in ("../../../up", "/" + str(tmp_path / "up"), "v1"):
+        fetching._note_commit(snapshot, name)
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()] == [
+        "models--lab--base/refs/v1"
+    ]
 
 
 @pytest.mark.model

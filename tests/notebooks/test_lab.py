@@ -11,6 +11,7 @@ import pytest
 import workbench as wb
 from tests.families import PROMPTS
 from workbench.notebooks import lab
+from workbench.notebooks.kernel_sockets import kernel_settings
 
 
 @pytest.fixture
@@ -29,7 +30,8 @@ def test_the_notebook_runs_as_it_stands(tiny_folder, contrast, tmp_path):
 
     path = lab.ready_notebook(str(tiny_folder), str(contrast), tmp_path / "explore")
     book = nbformat.read(path, as_version=4)
-    nbclient.NotebookClient(book, timeout=600, kernel_name="python3").execute()
+    with kernel_settings() as settings:
+        nbclient.NotebookClient(book, timeout=600, kernel_name="python3", config=settings).execute()
     assert any("application/vnd.jupyter.widget-view+json" in out.get("data", {}) for out in book.cells[-1].outputs)
 
 

@@ -143,6 +143,22 @@ class Criterion:
     arithmetic: bool = False
     shares_rows: str = ""
 
+    def __str__(self) -> str:
+        """The rule, one thing a line."""
+        lines = {
+            "direction": self.direction,
+            "outcome": self.outcome,
+            "minimum effect": f"{self.minimum_effect} ({self.unit})",
+            "logged": "" if self.logged is None else f"{self.logged} ({self.unit})",
+            "test": ", ".join(self.test),
+            "gates": ", ".join(self.gates),
+            "also": self.rule,
+            "planned n": f"{self.planned_n} {self.counts}" if self.planned_n else "",
+            "at least": f"{self.at_least} {self.counts}" if self.at_least else "",
+            "rows": f"those of {self.shares_rows}" if self.shares_rows else "",
+        }
+        return "\n".join(f"{name}: {value}" for name, value in lines.items() if value)
+
     @property
     def form(self) -> Literal["effect", "sign", "level", "limit", "margin"]:
         """By which rule the numbers are read (docs/verdicts.md); unit and tests say so.

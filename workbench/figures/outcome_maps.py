@@ -55,7 +55,7 @@ def outcome_map(rows: "pd.DataFrame", title: str = "") -> "go.Figure":
     for row, label in enumerate(LABELS, 1):
         cells = [[_cell(part, layer, dose, label) for dose in doses] for layer in layers]
         _add_panel(figure, row, label, layers, doses, cells)
-    figure.update_xaxes(type="category", tickangle=0)
+    figure.update_xaxes(type="category")  # doses turn where a phone has no room for them side by side
     figure.update_xaxes(title_text="dose: coef·‖v‖ / mean ‖h‖", row=len(LABELS), col=1)
     figure.update_yaxes(type="category", title_text="layer")
     seen = title or f"{escape(str(part['set'].iloc[0]))}: what becomes of the responses"
@@ -85,7 +85,7 @@ def _add_panel(
         z=[[None if cell is None else cell.value for cell in line] for line in cells],
         text=[["" if cell is None else f"{cell.value:.0%}" for cell in line] for line in cells],
         customdata=[["not run" if cell is None else str(cell) for cell in line] for line in cells],
-        textfont={"size": 11},
+        textfont={"size": 11, "color": theme.ON_CELLS},
         hovertemplate=f"layer %{{y}}, dose %{{x}}<br>{label} %{{customdata}}<extra></extra>",
         row=row,
         col=1,

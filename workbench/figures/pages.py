@@ -30,7 +30,7 @@ _POLICY = (
 #: bytes of a name, beside which a draft has to have one of its own
 _LONGEST = 200
 
-#: hover cards keep their own white text, which plotly puts in elements of the classes "nums" and "name"
+#: hover cards keep their own white text, which plotly puts in elements of the classes "nums" and "name"; cells keep their dark text
 _STYLE = """
 :root { color-scheme: light dark; --ink: #2b2f33; --ground: #ffffff; }
 @media (prefers-color-scheme: dark) { :root { --ink: #d6d9dc; --ground: #111111; } }
@@ -38,7 +38,7 @@ _STYLE = """
 body { margin: 0; padding: 8px; background: var(--ground); color: var(--ink);
        font: 15px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
 main { max-width: 1400px; margin: 0 auto; }
-.js-plotly-plot .main-svg text:not(.nums):not(.name) { fill: var(--ink) !important; }
+.js-plotly-plot .main-svg text:not(.nums):not(.name):not(.heatmap-label text) { fill: var(--ink) !important; }
 """
 
 

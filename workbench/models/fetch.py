@@ -26,6 +26,7 @@ from typing import Any
 from workbench._errors import WorkbenchError
 from workbench._errors.progress import Bar
 from workbench._errors.redaction import logger
+from workbench._files import whole
 from workbench.models.families import check_config
 from workbench.models.folder import check_adapter, check_folder, is_adapter, read_json
 from workbench.models.identity import files_revision
@@ -181,8 +182,8 @@ def _fetch_hub(source: Hub, revision: str) -> Files:
         check_config(read_json(Path(config)), f"{source.id}/config.json")
         weights = "*.safetensors" if any(name.endswith(".safetensors") for name in names) else "*.bin"
         wanted = ["*.json", "*.jinja", "*.txt", "*.model", weights]
-        # By the name that was asked for, so that the cache notes which commit that was: without a network it is this one.
-        folder = Path(snapshot_download(source.id, revision=revision, allow_patterns=wanted, ignore_patterns=["*/*"]))
+        folder = Path(snapshot_download(source.id, revision=commit, allow_patterns=wanted, ignore_patterns=["*/*"]))
+        _note_commit(folder, revision)
         return Files(folder, commit=folder.name)
     except WorkbenchError:
         raise
@@ -197,6 +198,15 @@ def _fetch_hub(source: Hub, revision: str) -> Files:
             f"could not download {source.id} at {revision[:12]} from the model hub: {reason}. "
             "Embedded models need no hub: try smollm2-refusal or gemma3-refusal"
         ) from error
+
+
+def _note_commit(snapshot: Path, revision: str) -> None:
+    """Note in the hub's own cache which commit a branch or tag is, so that without a network it is this one."""
+    notes = snapshot.parents[1] / "refs"
+    note = notes / revision
+    if revision != snapshot.name and note.resolve().is_relative_to(notes.resolve()):
+        with contextlib.suppress(OSError), whole(note) as draft:  # a cache that is only read stays as it is
+            draft.write_text(snapshot.name)
 
 
 def _fetch_embedded(source: Embedded) -> None:

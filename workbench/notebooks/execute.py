@@ -330,9 +330,11 @@ def _papermill(path: Path, target: Path, parameters: Mapping[str, object], progr
     from papermill.exceptions import PapermillExecutionError
     from papermill.iorw import papermill_io
 
+    from workbench.notebooks.kernel_sockets import kernel_settings
+
     papermill_io.register(str(target), _WrittenWhole(target))  # the latest of a path is asked first
     try:
-        with contextlib.nullcontext() if log else _no_chatter():
+        with contextlib.nullcontext() if log else _no_chatter(), kernel_settings() as settings:
             papermill.execute_notebook(
                 str(path),
                 str(target),
@@ -344,6 +346,7 @@ def _papermill(path: Path, target: Path, parameters: Mapping[str, object], progr
                 cwd=str(path.parent),
                 start_timeout=300,  # a kernel on a busy machine is given more than a minute
                 extra_arguments=["--IPKernelApp.log_level=40"],  # no warning that TCP on this machine is not encrypted
+                config=settings,
             )
     except PapermillExecutionError as error:
         raised = f"{error.ename}: {error.evalue}"
@@ -356,6 +359,9 @@ def _papermill(path: Path, target: Path, parameters: Mapping[str, object], progr
     except DeadKernelError as error:
         died = "its kernel died (out of memory?)"
         raise NotebookFailed(f"{path.name}: {died}; what was executed is kept: {target}", -1, died) from error
+    except RuntimeError as error:  # as nbclient has it: the kernel ended, or said nothing, before the first cell
+        never = f"its kernel did not start ({error})"
+        raise NotebookFailed(f"{path.name}: {never}; try: workbench doctor", -1, never) from error
     except NoSuchKernel as error:
         raise WorkbenchError("no Jupyter kernel 'python3'; type: python -m ipykernel install --sys-prefix") from error
 

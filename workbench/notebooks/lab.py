@@ -2,6 +2,7 @@
 
 import os
 import sys
+import uuid
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote
@@ -10,10 +11,12 @@ from workbench._errors import WorkbenchError
 from workbench._files import whole
 from workbench.models.registry import label, located, resolve
 
-#: the server prints its address and its problems
-_QUIET = ("--log-level=WARN", "--LabApp.log_level=WARN")
+#: the server prints its address, and what goes wrong
+_QUIET = ("--log-level=ERROR", "--LabApp.log_level=ERROR")
 #: Settings of Jupyter for this server alone. Its page asks nobody for updates, and the reader no question about news.
 _SETTINGS = Path(__file__).parent / "jupyter"
+#: bytes that the path of a Unix socket may have on every system
+_ROOM = 103
 _CELLS = (
     (
         "markdown",
@@ -75,6 +78,14 @@ def ready_notebook(model: str, pairs: str = "refusal", folder: str | Path = "run
     return path
 
 
+def _sockets() -> list[str]:
+    """Kernels are reached over Unix sockets, which no other process takes, where the paths that Jupyter gives them are short enough."""
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    longest = os.path.join(jupyter_runtime_dir(), f"kernel-{uuid.uuid4()}-ipc-5")
+    return ["--KernelManager.transport=ipc"] * (os.name == "posix" and len(os.fsencode(longest)) < _ROOM)
+
+
 def open_lab(notebook: Path, browser: bool = True) -> NoReturn:
     """Become JupyterLab at a notebook: what stops this process stops it. Its kernel is the Python that runs this.
 
@@ -83,7 +94,7 @@ def open_lab(notebook: Path, browser: bool = True) -> NoReturn:
     if os.environ.get("JPY_PARENT_PID"):
         raise WorkbenchError(f"this is a notebook already; open {notebook} in it")
     options = ["--no-browser"] * (not browser) + ["--allow-root"] * (os.name == "posix" and os.geteuid() == 0)
-    command = [sys.executable, "-m", "jupyterlab", str(notebook), *_QUIET, *options]
+    command = [sys.executable, "-m", "jupyterlab", str(notebook), *_QUIET, *_sockets(), *options]
     command.append(f"--LabApp.default_url=/lab/tree/{quote(notebook.name)}")  # the address it prints is the notebook's
     places = [str(_SETTINGS), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]  # beside those of the user
     environment = {**os.environ, "JUPYTER_CONFIG_PATH": os.pathsep.join(places)}

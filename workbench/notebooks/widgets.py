@@ -238,7 +238,7 @@ class Explorer:
         self._offer()
         self._show_inside()
         self.seconds = time.monotonic() - started
-        self._parts["state"].value = f"{self.seconds:.1f} s"
+        self._parts["state"].value = f"computed in {self.seconds:.1f} s"
 
     def _show_inside(self) -> None:
         """The second row: what the layer would say, and which components write the direction at the chosen token. And the code."""

@@ -42,14 +42,17 @@ def grim(of: Cells, n_slack: int = 0) -> Result:
     far = [cell for cell in far if cell not in cut]
     if far:
         listed = "; ".join(f"{c} of n = {c.n} ({c.name})" for c in far[:6]) + ("; …" if len(far) > 6 else "")
-        return Result("fails", f"{len(far)} of {len(tested)} percentages are no count out of n: {listed}", (len(far),))
+        which = f"{len(far)} of {len(tested)} percentages are" if len(tested) > 1 else "the percentage is"
+        return Result("fails", f"{which} no count out of n: {listed}", (len(far),))
     if cut:
         listed = "; ".join(f"{c} of n = {c.n} is {_rounded_otherwise(c)}" for c in cut[:6]) + ("; …" * (len(cut) > 6))
-        return Result("slip", f"{len(cut)} of {len(tested)} percentages are not rounded: {listed}", (len(cut),))
+        which = f"{len(cut)} of {len(tested)} percentages are" if len(tested) > 1 else "the percentage is"
+        return Result("slip", f"{which} not rounded: {listed}", (len(cut),))
     if moved:
         listed = "; ".join(f"{cells} need n = {other}, not {n}" for cells, n, other in moved)
         return Result("slip", f"counts out of an n that is off by a little: {listed}", tuple(m for _, _, m in moved))
-    return Result("holds", f"all {len(tested)} percentages are counts out of their n", (0,))
+    which = f"all {len(tested)} percentages are counts" if len(tested) > 1 else "the percentage is a count"
+    return Result("holds", f"{which} out of {'their' if len(tested) > 1 else 'its'} n", (0,))
 
 
 def _rounded_otherwise(cell: Cell) -> str:
