@@ -196,7 +196,7 @@ def _settings(recipe: Recipe, sha256: str) -> str:
 
 def _chosen(recipe: RefusalRecipe, scale: float) -> str:
     """The scale, where the recipe does not fix it."""
-    return f"\n- scale, chosen on the `dev` split: {scale}" if recipe.scale is None else ""
+    return f"\n- scale, chosen on the `dev` split: {scale:g}" if recipe.scale is None else ""
 
 
 _FIXED = """The recipe fixes the scale, 0.8: an earlier training of it had come to that. The rule that chooses on `dev` takes 0.7 here,

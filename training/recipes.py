@@ -99,8 +99,8 @@ RECIPES = {
         harmless_copies=2,
         beta=0.1,
         start="smollm2-refusal",
-        start_revision="61b18883eafe",
-        sets=TUNING_SETS[:2],
+        start_revision="cc2d7eb3cac8",
+        compute="bfloat16",
     ),
 }
 
