@@ -250,6 +250,17 @@ def test_a_draft_says_once_what_is_not_given_and_checks_a_table_once(tmp_path):
     assert claims[0].audit().verdict == "supported"
 
 
+def test_what_is_wrong_in_a_sentence_is_told_once_of_its_draft(tmp_path):
+    log = "The probe is 97.5% accurate (n = 20).\n\nRefusals: 93.3% of 20 prompts, 12.5% of 20 prompts.\n\nOf 40 prompts, 41 were refused."
+    path = write_draft(read_text(log, "log.md"), tmp_path / "log.toml")
+    assert "number2 = { percent = 12.5, n = 20 }" in path.read_text()
+    faults = [f for f in wb.audit(path) if f.grade == "error"]
+    assert [f.rule for f in faults] == ["grim", "grim", "grim", "count"]
+    assert not [f for f in faults if "number" in f.sentence]
+    path.write_text(path.read_text().replace("n = 20 }", "n = 30 }", 1))  # a number that its sentence does not give
+    assert [f.rule for f in wb.audit(path) if "'number1 97.5% (n = 30)'" in f.sentence] == ["grim"]
+
+
 def test_a_draft_of_a_table_alone_makes_a_claim_of_it(tmp_path):
     log = read_text("arm,refused,n,rate\nbase,6,35,0.171\nsteered,31,35,0.896\n", "rates.csv", ".csv")
     claims = read_claims(write_draft(log, tmp_path / "rates.toml"))

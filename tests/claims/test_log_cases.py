@@ -141,6 +141,21 @@ FOUND = [
     ("two outcomes that make 100% in all rows but one", "| cond | refusal | compliance |\n|---|---|---|\n| base | 62% | 38% |\n| +v | 91% | 9% |\n| −v | 12% | 98% |\n", "shares", 110),
     ("a rate that is called ASR", "We sampled 25 prompts per arm.\n\n| arm | ASR |\n|---|---|\n| none | 16% |\n| prefix | 58% |\n| suffix | 72% |\n", "grim", None),
     ("a power of ten with raised digits", "The correlation is significant (r = 0.15, n = 30, p = 3 × 10⁻⁴).", "r and p", None),
+    ("the n behind a rate, another before it", "We trained the probe on 60 prompts, and it is 97.5% accurate on 20 held-out prompts.", "grim", 95),
+    ("the n ahead of a rate, another between", "On 20 held-out prompts the probe (trained on 60 prompts) is 97.5% accurate.", "grim", 95),
+    ("the n in brackets behind a rate", "The probe has 97.5% accuracy (20 held-out prompts); 60 prompts were used for training.", "grim", 95),
+    ("the n in brackets ahead of a rate", "Held-out accuracy (20 prompts) is 97.5%; the probe saw 60 prompts.", "grim", 95),
+    ("a rate and its n in two phrases of a list", "On 60 training prompts accuracy reaches 100%, on 20 held-out prompts 97.5%.", "grim", 95),
+    ("rates on two sets, each with its n", "The refusal rate is 97.5% on 40 harmful prompts and 12.5% on 60 harmless prompts.", "grim", 100 * 7 / 60),
+    ("rates and their n in two lists", "Accuracy is 95.0% and 87.5% on 20 and 60 prompts.", "grim", 100 * 52 / 60),
+    ("an n that something was trained on", "Trained on n = 40 prompts, the probe is 97.5% accurate on 20 held-out prompts.", "grim", 95),
+    ("a set that is called a training set", "With 60 training prompts and 20 held-out prompts, the probe is 97.5% accurate.", "grim", 95),
+    ("two n, and a rate that is a count of none", "We used 60 prompts and 20 other prompts; the probe is 97.5% accurate.", "grim", None),
+    ("n in words in the name of a column", "| probe | accuracy on 20 held-out prompts |\n|---|---|\n| A | 97.5% |\n| B | 95.0% |\n\nTrained on 60 prompts.", "grim", 95),
+    ("n in words in the name of a row", "| split | accuracy |\n|---|---|\n| train (60 prompts) | 98.3% |\n| held-out (20 prompts) | 97.5% |\n", "grim", 95),
+    ("n in the words of a cell", "| probe | result |\n|---|---|\n| A | 97.5% on 20 held-out prompts, trained on 60 prompts |\n| B | 95.0% on 20 held-out prompts |\n", "grim", 95),
+    ("a training set and another below a table", "| probe | accuracy |\n|---|---|\n| A | 97.5% |\n| B | 95.0% |\n\nProbes were trained on 60 prompts and tested on 20 held-out prompts.", "grim", 95),
+    ("two n in a title, and a rate that is a count of none", "Accuracy on 60 prompts and 20 other prompts.\n\n| probe | accuracy |\n|---|---|\n| A | 97.5% |\n| B | 95.0% |\n", "grim", None),
 ]  # fmt: skip
 
 LEFT_ALONE = [
@@ -240,6 +255,11 @@ LEFT_ALONE = [
     ("parts at settings that make their total", "We collected 240 completions: 96 at layer 8, 72 at layer 12 and 72 at layer 16."),
     ("a whole between its parts in brackets", "Overall, 61.3% of 150 requests were refused (cyber 55.0% of 60, bio 61.2% of 49, fraud 70.7% of 41). Overall, 15% failed (5% timed out, 10% were empty)."),
     ("means of two sentences, d in the third", "Steered: M = 5.80, SD = 1.90, n = 40. Unsteered: M = 5.10, SD = 2.10, n = 40. Cohen's d = 0.35, t(78) = 1.56, p = .122."),
+    ("rates on two sets, each of its n", "Accuracy: 95.0% on 20 prompts, 88.3% on 60 prompts. Refusals: 88.3% and 95.0% on 60 and 20 prompts."),
+    ("an n that a probe was trained on is no n of its rate", "Trained on 60 prompts, the probe is 97.5% accurate. A direction from 32 prompts has an accuracy of 97.5%."),
+    ("an n per group, and runs", "Accuracy is 97.5% on 20 prompts per category, in 60 prompts of training. It is 97.5% over 2 runs of 20 prompts."),
+    ("a row that is named by a number of examples", "| shots | accuracy |\n|---|---|\n| few-shot (5 examples) | 62.5% |\n| 3 prompts | 71.4% |\n"),
+    ("a rate that is a count of one of two n", "We used 60 prompts and 40 other prompts; the probe is 97.5% accurate."),
 ]  # fmt: skip
 
 
@@ -260,6 +280,22 @@ def test_a_fault_that_was_passed_over_is_found_with_its_value(text, rule, value)
 @pytest.mark.parametrize("text", [case[1] for case in LEFT_ALONE], ids=[case[0] for case in LEFT_ALONE])
 def test_what_was_called_a_fault_and_is_none_is_left_alone(text):
     assert [str(f) for f in alarms(text)] == []
+
+
+def test_a_rate_whose_n_may_be_one_of_two_is_told_with_both():
+    def said(text):
+        return [(f.grade, f.sentence.partition("': ")[2]) for f in wb.audit(read_text(text, "log.md"))]
+
+    told = said("We used 60 prompts and 40 other prompts; the probe is 97.5% accurate.")
+    assert told == [
+        (
+            "note",
+            "the sentence gives several n, and does not say which is that of 97.5%: a count out of 40 gives it, none out of 60",
+        )
+    ]
+    told = said("We used 60 prompts and 20 other prompts; the probe is 97.5% accurate.")
+    assert told == [("weak", "no count out of 20 or 60 gives 97.5% (n from the sentence, which gives 2)")]
+    assert said("We used 60 prompts and 40 other prompts; the probe is 95.0% accurate.") == []
 
 
 def test_an_n_that_nearly_no_percentage_fits_is_doubted_once():

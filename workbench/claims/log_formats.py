@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.claims.log_builder import LogBuilder, unreadable
 from workbench.claims.log_markdown import read_markdown
-from workbench.claims.log_numbers import plain, read_cell
+from workbench.claims.log_numbers import Number, plain, read_cell, read_numbers
 from workbench.claims.log_repairs import has_decimal_commas, repaired, with_points
 from workbench.claims.log_text import LogText
 
@@ -244,10 +244,13 @@ def read_claims_file(text: str, source: str) -> LogText:
         log.section += 1
         log.block += 1
         line = line_of(claim.get("statement", ""))
-        log.sentences(str(claim.get("statement", "")), line)
+        statement = str(claim.get("statement", ""))
+        log.sentences(statement, line)
         given = claim.get("numbers", {})
         named = given.items() if isinstance(given, Mapping) else (("", g) for g in given if isinstance(given, list))
-        parts = [f"{key.replace('_', ' ')} {_said_number(value)}".strip() for key, value in named]
+        said = [(key, value, _is_said(value, read_numbers(statement))) for key, value in named]
+        two = len(said) == 2 and not all(in_statement for *_, in_statement in said)  # they are compared
+        parts = [f"{key.replace('_', ' ')} {_said_number(v)}".strip() for key, v, told in said if two or not told]
         log.sentences(", against ".join(parts) if len(parts) == 2 else "; ".join(parts), line)
     return log.log(lines)
 
@@ -270,6 +273,22 @@ def _percent(share: object) -> object:
     if isinstance(share, float):
         return f"{Decimal(str(share)).scaleb(2):f}"
     return 100 * share if isinstance(share, int) and not isinstance(share, bool) else share
+
+
+def _is_said(value: object, numbers: Sequence[Number]) -> bool:
+    """Whether a statement gives a number of its claim, with its n: what is wrong with it is then said of the statement."""
+    if not isinstance(value, Mapping) or "n" not in value:
+        return False
+    share = value.get("percent", _percent(value.get("share")))
+    ns = {x.value for x in numbers if x.kind == "n"}
+    return any(
+        (x.n or value["n"]) == value["n"]
+        and (x.n or value["n"] in ns)
+        and (
+            x.successes == value["count"] if "count" in value else x.kind == "percent" and x.value == float(share or 0)
+        )
+        for x in numbers
+    )
 
 
 def _said_number(value: object) -> str:

@@ -21,7 +21,9 @@ _CELLS = (
     (
         "markdown",
         "# Explore `{model}`\n\n"
-        "Choose *Run > Run All Cells*. Then type a prompt, move a slider, or click a token of an answer. "
+        "Choose *Run > Run All Cells*. The first run takes about a minute on a laptop: it loads the model, downloads it first if "
+        "it is not on this machine, and extracts one direction per layer. "
+        "Then type a prompt, move a slider, or click a token of an answer. "
         "The last box holds the code of what you see.",
     ),
     (

@@ -5,10 +5,11 @@ import re
 from collections.abc import Iterator
 
 from workbench.claims.feasible import grim, nearest_count
-from workbench.claims.log_numbers import Number
+from workbench.claims.log_numbers import Number, plain, read_numbers
 from workbench.claims.log_text import LogTable, LogText, Statement
 from workbench.claims.rounding import Grade, shown
 from workbench.claims.rules.finding import Family, LogFinding, Place, in_cell, in_sentence, in_table
+from workbench.claims.rules.paired_n import unpaired_ns
 from workbench.claims.rules.row_names import is_sd, phrase
 from workbench.claims.rules.units import (
     GROWING,
@@ -137,6 +138,8 @@ def _grim_of_sentence(log: LogText, s: Statement) -> Findings:
             continue
         n = n_of_number(log, s, x) or n_in_words_near(log, s)
         if n is None:
+            if x.kind == "percent" and x.value <= 100 and x.step > 0 and RATE.search(text):
+                yield from _grim_of_several(x, unpaired_ns(s.numbers, text), place._replace(line=x.line), "sentence")
             continue
         if x.kind == "percent" and x.value <= 100 and x.step > 0 and _is_count_of(n, text):
             each = re.search(r"\bper\b|\beach\b|\bevery\b", text + " ".join(s.heading))
@@ -152,7 +155,8 @@ def _is_count_of(n: N, text: str) -> bool:
     """Whether a percentage of a sentence is one of units, so that the n found for it is its own."""
     if n.where in ("cell", "sentence", "heading"):
         return True
-    item = n.where == "near" and len(text) < 40 and re.match(r"[^:]{1,30}:\s", text) and not GROWING.search(text)
+    short_enough = len(text) < {"near": 40, "phrase": 90}.get(n.where, 0)
+    item = short_enough and re.match(r"[^:]{1,30}:\s", text) and not GROWING.search(text)
     return bool(item or RATE.search(text))
 
 
@@ -177,15 +181,30 @@ def _grim_of_cells(log: LogText, table: LogTable) -> Findings:
             continue
         for i, x in enumerate(table.column(j)):
             n = n_of_cell(log, table, i, j) if x else None
-            if not x or not n or x.bound or x.signed or x.spread is not None or x.successes is not None:
+            if not x or x.bound or x.signed or x.spread is not None or x.successes is not None:
                 continue
             place = in_cell(table, i, j)
+            if n is None:
+                yield from _grim_of_title(table, j, x, place)
+                continue
             if x.kind == "percent" and 0 <= x.value <= 100 and not is_averaged(f"{head} {table.label(i)}"):
-                if (n.sure and n.where != "each") or RATE.search(f"{head} {table.title} {context}"):
+                if (
+                    (n.sure and n.where != "each")
+                    or n.where == "name"
+                    or RATE.search(f"{head} {table.title} {context}")
+                ):
                     arms = len(table.value_columns) if n.where in ("caption", "near", "nearby") else 1
                     yield from _grim(x, n, place, arms, _ns_near(log, table.section))
             elif x.kind == "number" and j in table.value_columns and n.sure and _is_share(x) and SHARE.search(head):
                 yield from _grim(_in_percent(x), n, place)
+
+
+def _grim_of_title(table: LogTable, j: int, x: Number, place: Place) -> Findings:
+    """A percentage of a table whose title gives several n: one that is possible out of none of them is doubted."""
+    about = f"{table.columns[j]} {table.title}"
+    if x.kind == "percent" and 0 <= x.value <= 100 and RATE.search(about):
+        ns = unpaired_ns(read_numbers(table.title), plain(table.title))
+        yield from (f for f in _grim_of_several(x, ns, place, "title") if f.grade != "note")
 
 
 def _is_share(x: Number) -> bool:
@@ -201,7 +220,10 @@ def _ns_near(log: LogText, section: int) -> frozenset[int]:
     return frozenset(int(x.value) for x in numbers if x.kind == "n") | {x.n for x in numbers if x.n}
 
 
-_CALLED = {"column": "table", "near": "section", "nearby": "section", "words": "sentence", "each": "text, for each"}
+_CALLED = {
+    "column": "table", "near": "section", "nearby": "section", "words": "sentence", "phrase": "sentence",
+    "name": "name of its row or column", "each": "text, for each",
+}  # fmt: skip
 
 
 def _grim(x: Number, n: N, place: Place, arms: int = 1, others: frozenset[int] = frozenset()) -> Findings:
@@ -220,7 +242,8 @@ def _grim(x: Number, n: N, place: Place, arms: int = 1, others: frozenset[int] =
         split = {m for m in (2, arms) if n.value % m == 0} if arms > 1 and n.where != "cell" else ()
         if any(grim(x.value, x.step, n.value // m) == "holds" for m in split):
             return
-        around = {m for m in others | {n.value - 1, n.value + 1} if m > 1} if not sure else ()
+        around = {n.value - 1, n.value + 1} | (set() if n.where in ("phrase", "name") else others)
+        around = {m for m in around if m > 1} if not sure else set()
         if any(grim(x.value, x.step, m) != "error" for m in around):
             return
         said = "" if n.where == "cell" else f" (n from the {_CALLED.get(n.where, n.where)})"
@@ -229,6 +252,24 @@ def _grim(x: Number, n: N, place: Place, arms: int = 1, others: frozenset[int] =
         )
     elif grade == "holds" or sure:
         yield place.finds(grade, "grim", f"{x} of {n.value} is not rounded: {near}", 100 * k / n.value)
+
+
+def _grim_of_several(x: Number, ns: tuple[int, ...], place: Place, where: str) -> Findings:
+    """A percentage whose n may be each of several that are given, and is not said."""
+    if len(ns) < 2 or any(x.step * n >= 100 for n in ns):
+        return
+    fits = [n for n in ns if grim(x.value, x.step, n) != "error"]
+    others = " or ".join(str(n) for n in ns if n not in fits)
+    if not fits:
+        yield place.finds(
+            "weak", "grim", f"no count out of {others} gives {x} (n from the {where}, which gives {len(ns)})"
+        )
+    elif others:
+        mine = " or ".join(map(str, fits))
+        said = f"the {where} gives several n, and does not say which is that of {x}: a count out of {mine} gives it, none out of {others}"
+        yield place.finds("note", "grim", said)
+    else:
+        yield place.holds("grim")
 
 
 FAMILY = Family(

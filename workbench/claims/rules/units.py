@@ -2,12 +2,13 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple, cast
 
-from workbench.claims.log_numbers import Number, read_numbers
+from workbench.claims.log_numbers import Number, plain, read_numbers
 from workbench.claims.log_text import LogTable, LogText, Statement
+from workbench.claims.rules.paired_n import is_fitted_on, is_fitting_set, is_of_list, n_of_name, paired_n
 from workbench.claims.rules.row_names import phrase, stems
 
 #: outcomes that are counted: a percentage of one of them is a count out of n
@@ -103,6 +104,8 @@ def n_of_cell(log: LogText, table: LogTable, i: int, j: int) -> N | None:
         return N(head[0], "header")
     if own := n_in(table.label(i)) or _in_footnote(log, table, i, j):
         return N(own[0], "cell")
+    if n := n_of_name(table.columns[j]) or n_of_name(table.label(i)):
+        return N(n, "name")
     if n := _in_n_column(table, i, j) or _only(c.n for c in table.numbers[i] if c is not None and c.n):
         return N(n, "column")
     for text, where in ((table.title, "caption"), ("".join(table.heading[-1:]), "header")):
@@ -266,7 +269,12 @@ def n_of_number(log: LogText, s: Statement, number: Number) -> N | None:
     """The number of units behind a number of a sentence and where it is given."""
     if number.n:
         return N(number.n, number.n_from or "cell")
-    given = [x for x in s.numbers if x.kind == "n" and not x.unit]
+    sizes = [x for x in s.numbers if x.kind == "n" and not is_fitted_on(x, s.text)]
+    given = [x for x in sizes if not x.unit]
+    listed = any(is_of_list(x, s.text) for x in sizes)
+    several = listed or (len({x.value for x in s.numbers if x.kind == "n"}) > 1 and len(given) < len(sizes))
+    if several and _may_be_rate(number) and (own := paired_n(number, s.numbers, s.text)):
+        return N(int(own.value), "phrase" if own.unit else "sentence")
     attached = [(x.start, x.n) for x in s.numbers if x.kind == "percent" and x.n and x.successes is None]
     if given and {n for _, n in attached} - {
         int(x.value) for x in given
@@ -281,7 +289,9 @@ def n_of_number(log: LogText, s: Statement, number: Number) -> N | None:
         return N(int(given[rates.index(number)].value), "sentence") if one_each else None
     if n := _only(n for _, n in attached):
         return N(n, "sentence" if attached[-1][0] > number.start else "near")
-    if n := _only(int(x.value) for x in s.numbers if x.kind == "n"):
+    if listed:
+        return None
+    if n := _only_of_words(sizes):
         return N(n, "words")
     for heading in reversed(s.heading):
         if in_heading := n_in(heading):
@@ -289,6 +299,15 @@ def n_of_number(log: LogText, s: Statement, number: Number) -> N | None:
             return N(n, "heading") if n else None
     n = _only(log.ns_by_block.get(s.block, ())) or _only(log.ns_by_section.get(s.section, ()))
     return N(n, "near") if n else _words_of_block(log, s.block).at(s.line)
+
+
+def _only_of_words(sizes: Sequence[Number]) -> int | None:
+    """The only number of units, or the only one that is not called that of a training set."""
+    return _only(int(x.value) for x in sizes) or _only(int(x.value) for x in sizes if not is_fitting_set(x))
+
+
+def _may_be_rate(x: Number) -> bool:
+    return x.kind == "percent" or (x.kind == "number" and 0 < x.value < 1)
 
 
 # ---- in words
@@ -353,7 +372,10 @@ def _sampled_in(text: str) -> tuple[int, ...]:
     numbers = read_numbers(text)
     if any(x.kind == "count" for x in numbers):
         return ()
-    return tuple(int(x.value) for x in numbers if x.kind == "n" and _SAMPLED.match(x.unit) and x.value >= 5)
+    sampled = [x for x in numbers if x.kind == "n" and _SAMPLED.match(x.unit) and x.value >= 5]
+    sampled = [x for x in sampled if not is_fitted_on(x, plain(text)) and not is_of_list(x, plain(text))]
+    n = _only_of_words(sampled)
+    return (n,) if n else tuple(int(x.value) for x in sampled)
 
 
 _UNIT = phrase(
@@ -371,9 +393,11 @@ def n_in_words_near(log: LogText, s: Statement) -> N | None:
 
 
 def _ns_in_words(statements: Iterable[Statement]) -> set[int]:
-    numbers = [x for s in statements for x in s.numbers]
-    counted = any(x.kind == "count" for x in numbers)
-    return set() if counted else {int(x.value) for x in numbers if x.kind == "n" and _UNIT.search(x.unit)}
+    numbers = [(x, s.text) for s in statements for x in s.numbers]
+    if any(x.kind == "count" for x, _ in numbers):
+        return set()
+    units = [(x, text) for x, text in numbers if x.kind == "n" and _UNIT.search(x.unit)]
+    return {int(x.value) for x, text in units if not is_fitted_on(x, text)}
 
 
 def _is_share_of(x: Number, k: int, n: int) -> bool:
