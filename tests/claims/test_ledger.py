@@ -19,13 +19,15 @@ from pydantic import TypeAdapter
 import workbench as wb
 from tests.planted_rows import arm_rows, planted_rows, record, setup_passed
 from workbench import statistics
+from workbench._files import data_folder
 from workbench.claims.claim import Criterion
 from workbench.claims.earlier_criteria import _replaced, earlier_criteria
-from workbench.claims.entries import criterion_as_json
+from workbench.claims.entries import criterion_as_json, published_entries, replaced_adapters
 from workbench.claims.ledger import export
 from workbench.claims.tables import FORMATS
 from workbench.claims.verdict import decide
 from workbench.cli import app
+from workbench.models.load import adapter_revision
 
 #: doses of the planted rows
 ARM = "direction L8 -0.30"
@@ -776,3 +778,13 @@ def test_an_entry_with_an_infinite_number_is_still_shown(tmp_path):
     records = wb.ledger.open(tmp_path).records()
     for show in FORMATS.values():
         assert "S3.2" in show(records)
+
+
+def test_verdicts_on_an_adapter_that_was_replaced_say_so(tmp_path):
+    published = {entry.id: entry for entry in published_entries()}
+    for one in replaced_adapters():
+        assert adapter_revision(data_folder() / "models" / one["model"]) != one["adapter"]
+        assert {published[entry].model for entry in one["entries"]} == {one["model"]}
+        assert {published[entry].adapter for entry in one["entries"]} == {one["adapter"]}
+    told = FORMATS["table"](wb.ledger.open(tmp_path, published=True).records())
+    assert ("(earlier adapter)" in told) == bool(replaced_adapters())

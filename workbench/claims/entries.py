@@ -57,6 +57,7 @@ _SHOWN = (
     "rule",
     "registered",
     "published",
+    "adapter",
 )
 
 
@@ -81,6 +82,7 @@ class Entry:
         rule: by which it was decided; 1 in entries from before it was kept (``first_rule``).
         registered: whether and when the criterion had been registered, in words; empty in entries from before that was looked at.
         published: whether it comes with the project, and was not recorded here. The file does not say so, its place does.
+        adapter: the first digits of the adapter's sha256 where the project has replaced the adapter since; else empty.
     """
 
     file: Path
@@ -106,6 +108,7 @@ class Entry:
     rule: int = 1
     registered: str = ""
     published: bool = False
+    adapter: str = ""
 
     @property
     def from_rows(self) -> bool:
@@ -327,7 +330,19 @@ def _whole_entries(folder: Path) -> Iterator[Entry]:
 
 def published_entries() -> list[Entry]:
     """The verdicts that come with the project, in the order in which they were recorded."""
-    return [replace(entry, published=True) for entry in read_entries(data_folder() / "ledger")]
+    adapter = {entry: one["adapter"] for one in replaced_adapters() for entry in one["entries"]}
+    entries = read_entries(data_folder() / "ledger")
+    return [replace(entry, published=True, adapter=adapter.get(entry.id, "")) for entry in entries]
+
+
+def replaced_adapters() -> list[Mapping]:
+    """The bundled adapters that published verdicts rest on and that were replaced since.
+
+    Returns:
+        For each ``model``, ``adapter`` (the first digits of the sha256 of its weights) and ``entries`` (ids of the verdicts).
+    """
+    file = data_folder() / "ledger" / "earlier_adapters.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
 
 
 def keep_claim(ledger: Path, claim: Claim) -> None:

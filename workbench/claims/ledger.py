@@ -425,7 +425,7 @@ class Ledger:
                 about |= {} if rule.logged is None else {"logged": float(rule.logged)}
             for verdict in [entry.summary() for entry in latest[one.id]] or [{}]:
                 rows.append({**about, **nothing, **{k: v for k, v in verdict.items() if v is not None}})
-        return pd.DataFrame(rows).drop(columns=["gates", "revision", "id"], errors="ignore")
+        return pd.DataFrame(rows).drop(columns=["gates", "revision", "id", "adapter"], errors="ignore")
 
     def recheck(
         self, texts: "pd.DataFrame | None" = None, scores: Sequence[Callable[[str], object]] = ()

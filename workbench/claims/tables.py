@@ -30,8 +30,9 @@ def effect_text(verdict: Mapping) -> str:
 
 
 def model_text(verdict: Mapping) -> str:
-    """The model, and whether the verdict comes with the project."""
-    return verdict["model"] + ", published" * verdict.get("published", False)
+    """The model, whether its adapter was replaced since, and whether the verdict comes with the project."""
+    earlier = " (earlier adapter)" if verdict.get("adapter") else ""
+    return verdict["model"] + earlier + ", published" * verdict.get("published", False)
 
 
 def verdict_text(verdict: Mapping) -> str:
