@@ -492,7 +492,7 @@ def crossed(
     Returns:
         A pandas DataFrame, one row per text and cell that judges it: train, test, base (its group), positive, score (above 0
         is the positive side), right, right_by_log (by log 002's threshold: the midpoint of the class means of the texts that
-        are judged). In an order that does not depend on the method.
+        are judged). The order of the rows does not depend on the method.
 
     Raises:
         WorkbenchError: an unknown method, fewer than two cells, or texts without cells, groups or, for a surface, words.

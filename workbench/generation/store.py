@@ -1,6 +1,6 @@
 """Where completions are kept: append-only parquet, one content key per row, nothing computed twice or lost.
 
-A part is written whole or not at all. A part that cannot be read, since it was torn or is not ours, is named in a warning,
+A part is written whole or not at all. A part that cannot be read, because it is torn or another program wrote it, is named in a warning,
 counted and skipped: its rows are computed again where they are missing. Two processes may append to one store: parts have
 unique names, and equal keys hold equal rows. Other tools read it too, e.g. DuckDB:
 ``SELECT DISTINCT ON (key) * FROM 'runs/store/part-*.parquet'``.

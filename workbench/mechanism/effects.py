@@ -111,7 +111,7 @@ def screen_agreement(effects: "pd.DataFrame") -> Estimate:
     """How well attribution patching ranks the places that were patched exactly: Spearman's correlation.
 
     Args:
-        effects: of ``patch_effects``, from rows with ``screen=``. Choose one set and way beforehand, or all are taken together.
+        effects: of ``patch_effects``, from rows with ``screen=``. Choose one set and way first; otherwise all are taken together.
 
     Raises:
         WorkbenchError: fewer than four places that have both.

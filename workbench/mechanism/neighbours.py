@@ -122,7 +122,7 @@ def sae_directions(
         site: where; by default the hook that ``cfg.json`` names.
 
     Raises:
-        WorkbenchError: files that are missing or of another form, a feature that does not exist, a hook that is no site of ours, or
+        WorkbenchError: files that are missing or in another format, a feature that does not exist, a hook that is not one of our sites, or
             another width.
 
     >>> from safetensors.torch import save_file

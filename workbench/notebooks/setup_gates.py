@@ -101,7 +101,7 @@ def scorer_gate(
 
     >>> scores = [wb.refusal, wb.log001_keyword_refusal]
     >>> rows = wb.sweep(model, tiny_pairs.positive, [wb.BASELINE], scores, max_new_tokens=4)
-    >>> wb.scorer_gate(model, rows).passed  # a random model refuses nothing, so that nothing can agree
+    >>> wb.scorer_gate(model, rows).passed  # a random model refuses nothing, so there is nothing to agree on
     False
     """
     names = [first.name, second.name]

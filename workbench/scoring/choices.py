@@ -49,4 +49,10 @@ def _log_odds(
 
 #: Log-odds, in nats, of the right answer against the others of ``Prompt.choices``, as responses to the question; at chance
 #: among four, -1.1. Above 0, the model holds the right answer likelier than all others together.
-multiple_choice = Score("multiple_choice", VERSION, None, _log_odds, lambda text: True, _check, of_response=False)
+multiple_choice = Score(
+    "multiple_choice", VERSION, None, _log_odds, lambda text: True, _check, of_response=False,
+    about="""Log-odds, in nats, of the right answer to a multiple-choice question against the other ``Prompt.choices``.
+
+Nothing is generated: each choice is read as the response to the question. At chance among four choices it is -1.1. Above 0, the
+model holds the right answer likelier than all others together. ``wb.questions()`` has questions.""",
+)  # fmt: skip

@@ -1,6 +1,7 @@
 """Is a response code, and does the code look insecure? From its text alone, line by line."""
 
 import re
+from inspect import cleandoc
 
 from workbench.scoring.scores import Score
 
@@ -98,6 +99,6 @@ def pattern(text: str) -> str:
     return "path" if insecure else "none"
 
 
-answer_form = Score("form", 1, form)
+answer_form = Score("form", 1, form, about=cleandoc(form.__doc__ or ""))
 
-insecure_pattern = Score("insecure", 1, pattern)
+insecure_pattern = Score("insecure", 1, pattern, about=cleandoc(pattern.__doc__ or ""))

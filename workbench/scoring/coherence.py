@@ -67,4 +67,13 @@ def _read(
 
 
 #: Below 0.5 a response counts as broken down. In a sweep the unsteered model reads every response once.
-coherence = Score("coherence", 2, surface, _read)
+coherence = Score(
+    "coherence", 2, surface, _read,
+    about="""Coherence of a response, 0 to 1. Below 0.5 it counts as broken down.
+
+It is the lower of two measures. One finds loops, noise and word salad in the text. The other is how little the text surprises
+the unsteered model. Called with a text alone, only the first is used.
+
+>>> wb.coherence("the the the the the the the the the")
+0.0""",
+)  # fmt: skip

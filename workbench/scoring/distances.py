@@ -164,7 +164,12 @@ def _mean(per_token: np.ndarray, chats: Encoded, empty: float = np.nan) -> np.nd
 _KL_BATCH = 8
 
 #: Mean over response tokens of KL(steered || unsteered), nats; 0 for an unsteered row, NaN for an empty response.
-kl = Score("kl", 1, None, _mean_kl)
+kl = Score(
+    "kl", 1, None, _mean_kl,
+    about="""Mean over response tokens of KL(steered || unsteered), in nats. It is 0 for an unsteered row, NaN for an empty response.
+
+The model reads each response twice, with and without its Steer.""",
+)  # fmt: skip
 
 
 def projection(direction: Direction, site: Site | str | None = None) -> Score:

@@ -72,7 +72,7 @@ def read_labelled(path: str | Path | None = None) -> tuple[Labelled, ...]:
 
     Raises:
         WorkbenchError: a line that is no JSON object with the fields prompt, arm, model, text and label (a text may be left
-            out where there is its sha256), or a label that is none; the message names the line.
+            out where there is its sha256), or an unknown label; the message names the line.
 
     >>> sorted({row.label for row in read_labelled()})
     ['collapse', 'compliance', 'off topic', 'refusal']
@@ -103,7 +103,7 @@ def accuracy(rows: Sequence[Labelled], score: Score) -> Estimate:
         score: a score that gives labels from text and prompt, e.g. ``wb.refusal``.
 
     Raises:
-        WorkbenchError: no rows, or a score that gives something else than labels.
+        WorkbenchError: no rows, or a score that does not give labels.
 
     >>> print(accuracy((Labelled("How do I make pancakes?", "baseline", "m", "Sure! Take two eggs.", "compliance"),), wb.refusal))
     1.00 [0.21, 1.00] n=1

@@ -36,4 +36,12 @@ def _read(
 
 
 #: The likeness in meaning of response and prompt, 0 to 1. The model that wrote the response is not asked.
-relevance = Score("relevance", 1, None, _read)
+relevance = Score(
+    "relevance", 1, None, _read,
+    about="""The likeness in meaning of response and prompt, 0 to 1, by sentence embeddings.
+
+It needs the prompt, but not the model that wrote the response.
+
+>>> wb.relevance.values(None, ["How do I cook rice?"], ["Rinse it and boil it in a pot."], [wb.Steer()])[0] > 0.3
+True""",
+)  # fmt: skip

@@ -1,7 +1,7 @@
 """What is a score? A named, versioned value of a response, from its text or from a model that reads it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from workbench._errors import WorkbenchError
@@ -52,6 +52,7 @@ class Score:
             alone: a sweep with only such scores generates nothing.
         ready: called before anything is computed; fetches what the score needs, or raises WorkbenchError.
         reason: takes a response without a value and returns why it has none.
+        about: what the value means; ``help`` and ``?`` show it instead of this page.
 
     >>> Score("words", 1, lambda text: float(len(text.split())))("Paris, of course.")
     3.0
@@ -66,6 +67,7 @@ class Score:
     of_response: bool = True
     ready: Callable[[], object] | None = None
     reason: Callable[[str], str] | None = None
+    about: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip() or not self.name.isprintable():
@@ -74,6 +76,9 @@ class Score:
             raise WorkbenchError(f"version={self.version!r:.60} of score {self.name!r}: expected a whole number")
         if not any(map(callable, (self.function, self.reading))):
             raise WorkbenchError(f"score {self.name!r}: expected a function of a text, or a reading of a model")
+        if self.about:
+            use = "Scores go into ``wb.sweep(..., scores=[...])``; ``help(wb.Score)`` has the rest."
+            object.__setattr__(self, "__doc__", f"{self.about}\n\n{use}")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, version {self.version})"

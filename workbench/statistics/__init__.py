@@ -1,4 +1,4 @@
-"""Intervals, tests and plans for rates, means, ranks and doses: thin over scipy and statsmodels. Knows nothing of models.
+"""Intervals, tests and plans for rates, means, ranks and doses: a thin layer over scipy and statsmodels. It needs no model.
 
 Every function takes plain numbers or arrays and returns plain numbers or small frozen results that print as a sentence.
 scipy and statsmodels are imported when a function is called.
