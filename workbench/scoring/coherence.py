@@ -20,7 +20,8 @@ from workbench.steering.steer import Steer
 #: Mean surprise, in nats per token and smoothed as below, at which a response is as good as broken down. Measured on both
 #: reference models: refusals lie below 1.6, prose by others at 2.9 to 5.7 even where it answers another question, terse
 #: answers at 3.1 to 4.1, and word salad that the surface does not find at 6.4 to 8.2. Made for models of their size. Since
-#: gemma3-refusal was trained again, one of four salads lies at 5.6 to 5.8 there, just below the limit.
+#: both were trained again, one of four salads lies just below the limit on gemma3-refusal (5.6 to 5.8), and one or two of four, by
+#: prompt, on smollm2-refusal, where prose stays far from it.
 LIMIT = 5.9
 _SCALE = 0.5
 
