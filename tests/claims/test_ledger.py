@@ -21,9 +21,9 @@ from tests.planted_rows import arm_rows, planted_rows, record, setup_passed
 from workbench import statistics
 from workbench._files import data_folder
 from workbench.claims.claim import Criterion
-from workbench.claims.earlier_criteria import _replaced, earlier_criteria
-from workbench.claims.entries import criterion_as_json, published_entries, replaced_adapters
+from workbench.claims.entries import criterion_as_json, published_entries
 from workbench.claims.ledger import export
+from workbench.claims.replaced import earlier_criteria, replaced_adapters, replaced_criteria
 from workbench.claims.tables import FORMATS
 from workbench.claims.verdict import decide
 from workbench.cli import app
@@ -622,7 +622,7 @@ def test_a_verdict_shows_the_notes_that_it_was_given_and_so_does_the_entry(tmp_p
 
 def test_criteria_that_were_replaced_have_a_reason_and_are_not_the_present_ones():
     lines = {line.id: line for one in wb.logged_claims() for line in one.lines()}
-    for one in _replaced():
+    for one in replaced_criteria():
         now = lines.get(one["claim"])  # a part that is not judged apart any more has none
         assert now is None or json.loads(criterion_as_json(now.criterion)) != one["criterion"], one["claim"]
         assert one["why"].endswith(".")

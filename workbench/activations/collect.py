@@ -226,6 +226,12 @@ class Contrast:
         texts: the texts of each side; empty if unknown.
         groups: the group of each text, positive side first. Texts of one group count as one observation.
         prompts: hash of the texts, as a Direction holds it.
+
+    Raises:
+        WorkbenchError: not two arrays [text, width] of one width, NaN or infinity, or not one group or text per activation.
+
+    >>> Contrast([[2.0, 1.0], [4.0, 1.0]], [[1.0, 1.0]]).positive.mean(0).tolist()
+    [3.0, 1.0]
     """
 
     positive: torch.Tensor = field(repr=False)

@@ -18,6 +18,7 @@ Questions, and the files that answer them:
     how do rows become an effect and gates?           replication      read_rows
     where are verdicts kept?                          ledger           record, open, Ledger
     what does one entry hold?                         entries          Entry
+    what did one rest on that was replaced since?     replaced         earlier_criteria, replaced_adapters
     how are they printed?                             tables           FORMATS, verdict_text, summary
     what is wrong with a log as it is?                log_audit        audit, RULES; reading it: log_reader, log_text, log_patterns; rules/
     how is that shown, or made a claims file?         log_page, log_draft

@@ -204,6 +204,10 @@ class Claim:
             criterion of the part that decides the claim's own verdict.
         criteria: the criteria of the other parts, by letter; ``part`` returns such a part as a claim.
         file: the claims file that it was read from.
+
+    >>> from workbench.claims.files import claim
+    >>> claim("S3.2").minimum_effect, claim("S3.2").notebook
+    (0.2, '01_sign_inversion')
     """
 
     id: str

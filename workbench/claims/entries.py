@@ -20,9 +20,9 @@ from workbench._errors import WorkbenchError
 from workbench._errors.redaction import logger
 from workbench._files import DISTRIBUTION, data_folder, whole
 from workbench.claims.claim import Claim, Criterion, LabelContrast
-from workbench.claims.earlier_criteria import earlier_criteria
 from workbench.claims.evidence import COLUMNS
 from workbench.claims.files import logged_claims, read_claims
+from workbench.claims.replaced import earlier_criteria, replaced_adapters
 from workbench.claims.toml_schema import read_toml
 from workbench.claims.verdict import Measured, Verdict
 
@@ -333,16 +333,6 @@ def published_entries() -> list[Entry]:
     adapter = {entry: one["adapter"] for one in replaced_adapters() for entry in one["entries"]}
     entries = read_entries(data_folder() / "ledger")
     return [replace(entry, published=True, adapter=adapter.get(entry.id, "")) for entry in entries]
-
-
-def replaced_adapters() -> list[Mapping]:
-    """The bundled adapters that published verdicts rest on and that were replaced since.
-
-    Returns:
-        For each ``model``, ``adapter`` (the first digits of the sha256 of its weights) and ``entries`` (ids of the verdicts).
-    """
-    file = data_folder() / "ledger" / "earlier_adapters.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
 
 
 def keep_claim(ledger: Path, claim: Claim) -> None:

@@ -37,6 +37,12 @@ class Gate:
     ``of_effect``: the condition is about an effect that was found (is it larger than that of control directions?). If
     it fails, nothing is reproduced, but a verdict of no effect is still possible. ``spares``: outcomes that this
     failure cannot have caused, given what was measured.
+
+    Raises:
+        WorkbenchError: a name that is empty, ``passed`` that is not True or False, or ``measured`` that is not text.
+
+    >>> Gate("G5 coherence", 0.04 <= 0.10, "4% of the steered responses collapse").id
+    'G5'
     """
 
     name: str
@@ -82,6 +88,13 @@ class Measured:
         gates: the conditions that were checked first.
         uncorrected: the effect without correction for label errors, if ``effect`` is corrected.
         notes: sentences that a reader must know besides the numbers.
+
+    Raises:
+        WorkbenchError: an effect far outside its interval, a p that is no probability, or a field of another kind.
+
+    >>> found = Measured(Estimate(0.62, 0.47, 0.75, 40, "paired difference"), p=0.0004, direction_holds=True)
+    >>> print(found.effect)
+    0.62 [0.47, 0.75] n=40
     """
 
     effect: Estimate
@@ -147,6 +160,11 @@ class Verdict:
 
     ``rule``: the version of the rule that decided it. ``registered``: whether its criterion was registered before the
         run, in words.
+
+    >>> from workbench.claims.files import claim
+    >>> effect = Estimate(0.02, -0.05, 0.09, 120, "paired difference")
+    >>> decide(claim("S3.2"), [], effect, p=0.6, direction_holds=True).outcome  # no gate was measured
+    'inconclusive'
     """
 
     claim: str

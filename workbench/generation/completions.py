@@ -33,6 +33,10 @@ class Completions:
         vocabulary: fingerprint of the tokenizer, as ``Model.vocabulary``.
         decoding: "greedy", or a description of the sampling or amplification.
         template: options of the chat template, as JSON.
+
+    >>> done = wb.generate(model, ["how do i bake a cake"], max_new_tokens=4, progress=False)
+    >>> len(done), [len(ids) <= 4 for ids in done.token_ids], done.frame().columns[0]
+    (1, [True], 'prompt')
     """
 
     prompts: tuple[str, ...] = field(repr=False)

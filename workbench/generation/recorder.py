@@ -326,6 +326,11 @@ def replay(
 
     Raises:
         WorkbenchError: the tokenizers differ, or a direction does not fit.
+
+    >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(2))
+    >>> done = wb.generate(model, ["how do i bake a cake"], max_new_tokens=3, progress=False)
+    >>> wb.replay(model, done, d).probes[0].site  # here by the model that wrote them
+    resid_post(2)
     """
     if not isinstance(completions, Completions):
         raise WorkbenchError(f"expected Completions, as wb.generate returns them, not {completions!r}")

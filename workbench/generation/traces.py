@@ -66,6 +66,11 @@ class Trace:
         random: [row, control, site, position]: projections on random unit vectors; no controls without ``envelope=``.
         edited: [row, position], bool: tokens that a Steer edited at any site, gates considered.
         hidden: rows whose response is only shown on request: steered answers to harmful requests.
+
+    >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(2))
+    >>> found = wb.trace(model, [("how do i bake a cake", " bread song")], d)
+    >>> found.dot.shape == (1, 1, len(found.tokens[0])), found.mean("prompt").shape
+    (True, (1, 1))
     """
 
     probes: tuple[Probe, ...]

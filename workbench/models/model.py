@@ -132,6 +132,9 @@ class Model:
     ``identity``). It is a hash of the files (after the commit, for a hub model) or of the weights in memory.
     ``template`` holds the options of the chat template. ``date`` is the day that is passed to a template that writes
     today's date. ``engine`` is the engine of sweeps that do not name one.
+
+    >>> model.n_layers, model.d_model, model.dtype  # what wb.load returned
+    (3, 32, torch.float32)
     """
 
     name: str

@@ -32,6 +32,13 @@ class Arm:
         seed: the seed of a control, -1 for other arms.
         amount: the part of the name that describes the edit, if it is not a ratio, e.g. ``coef +3`` or ``ablate``.
         detail: an addition to the name that keeps the names of one grid distinct, e.g. ``on response``.
+
+    Raises:
+        WorkbenchError: a field of another kind, or a baseline that steers.
+
+    >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(2))
+    >>> Arm(wb.add(d, ratio=0.3), "direction", layer=2, ratio=0.3).name
+    'direction L2 +0.30'
     """
 
     steer: Steer

@@ -46,6 +46,11 @@ class Direction:
     Raises:
         WorkbenchError: the vector is not one-dimensional, holds NaN or infinity, or is zero; an activation norm that is 0,
             negative or infinite.
+
+    >>> from workbench.steering.sites import resid_post
+    >>> d = Direction(torch.tensor([3.0, 4.0]), resid_post(12), "my-model", activation_norm=50.0)
+    >>> round(float(d.vector.norm() / d.activation_norm), 3), (-d).vector.tolist()  # ratio=0.1 is the vector itself
+    (0.1, [-3.0, -4.0])
     """
 
     vector: Float[Tensor, " width"] = field(repr=False)
@@ -306,7 +311,15 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 @dataclass(frozen=True)
 class Directions:
-    """One direction per site, from one pass over the prompts: ``ds[12]`` is that of layer 12."""
+    """One direction per site, from one pass over the prompts: ``ds[12]`` is that of layer 12.
+
+    Raises:
+        WorkbenchError: two directions of one layer, or of different kinds of site.
+
+    >>> ds = wb.extract(model, tiny_pairs, at=wb.resid_post.all)
+    >>> ds.layers, ds[2].site, len(ds.select([1, 2]))
+    ((0, 1, 2), resid_post(2), 2)
+    """
 
     items: tuple[Direction, ...]
 

@@ -258,6 +258,12 @@ def outcomes(rows: "pd.DataFrame", set: str, arm: Arm | str, label: str) -> "pd.
     Raises:
         WorkbenchError: there are no such rows, they were screened out, or some of them failed. A row without a label
             is neither a refusal nor a compliance.
+
+    >>> d = wb.extract(model, tiny_pairs, at=wb.resid_post(2))
+    >>> arms = wb.grid(d, layers=[2], ratios=[0, 0.3])
+    >>> rows = wb.sweep(model, tiny_pairs, arms, [wb.refusal], folder, max_new_tokens=4)
+    >>> len(wb.outcomes(rows, "positive", arms[-1], "refusal"))  # one per prompt
+    3
     """
     if label not in LABELS:
         raise unknown("label", label, LABELS)
