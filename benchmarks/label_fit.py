@@ -68,10 +68,13 @@ def tuning() -> tuple[list[str], list[str], np.ndarray, list[str]]:
     """Prompts, responses, whether they comply, and their bases: of rows that may be looked at and are no refusal nor collapse."""
     known = {p.id: p for side in ("harmful", "harmless", "borderline") for p in wb.prompts(f"refusal/{side}")}
     written = texts()
+    drawn = [row | {"text": written.get(row["id"], row.get("text", ""))} for row in load() if row["part"] == "tuning"]
+    if lacking := sum(not row["text"] for row in drawn):
+        print(f"{lacking} of {len(drawn)} texts are not here: label_set.py write MODEL, for each adapter they are of")
     rows = [
-        (known[row["prompt"]].text, written[row["id"]], row["label"], known[row["prompt"]].base)
-        for row in load()
-        if row["part"] == "tuning"
+        (known[row["prompt"]].text, row["text"], row["label"], known[row["prompt"]].base)
+        for row in drawn
+        if row["text"]
     ]
     before = [row for file in sorted(SET.parent.glob("*.jsonl")) if file != SET for row in wb.read_labelled(file)]
     rows += [

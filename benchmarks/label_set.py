@@ -3,9 +3,9 @@
 Which prompts, arms and models are drawn is settled by a seed, before any text is there. Prompts are first put into two
 parts, "tuning" and "aside": a prompt and its match on the other side are in one part only, and rules may look at the first.
 Arms are the untouched model and the model's own refusal direction at two layers, at a useful dose and at one that is too
-high, with both signs.
+high, with both signs. A model whose adapter is trained again gets a draw of its own, of prompts that are aside.
 
-    python benchmarks/label_set.py draw                   # rows without text into data/labels/completions.jsonl
+    python benchmarks/label_set.py draw                   # rows without text, of the draws that are not there yet
     python benchmarks/label_set.py write smollm2-refusal  # texts into runs/labels, hashes and what may be shown into data/labels
     python benchmarks/label_set.py again smollm2-refusal  # texts into runs/labels; says how many hashes are as they were
     python benchmarks/label_set.py said                   # what wb.refusal says of every text in runs/labels, into data/labels
@@ -25,10 +25,11 @@ import numpy as np
 
 import workbench as wb
 from workbench._files import content_key, data_folder, whole
+from workbench.models.load import adapter_revision
 
 SET = data_folder() / "labels" / "completions.jsonl"
 RUNS = Path("runs/labels")
-SEED, TOKENS, BATCH = 17, 40, 180
+SEED, TOKENS, BATCH = 17, 40, 180  # the seed of the two parts
 SIDES = ("harmful", "harmless", "borderline")
 SHARE_ASIDE = 0.6  # of the prompts
 
@@ -53,15 +54,34 @@ RECIPES = {
 }
 
 
+@dataclass(frozen=True)
+class Draw:
+    """Rows of some models: by which seed, of which parts, and the adapter of each model (the first digits of its sha256)."""
+
+    seed: int
+    parts: tuple[str, ...]
+    adapters: dict[str, str]
+
+
+DRAWS = (
+    Draw(
+        17,
+        ("aside", "tuning"),
+        {"smollm2-refusal": "61b18883eafe", "gemma3-refusal": "f24c924b014c", "qwen2.5-coder-0.5b": ""},
+    ),
+    Draw(29, ("aside",), {"smollm2-refusal": "cc2d7eb3cac8", "gemma3-refusal": "1b38b5a85a3e"}),
+)
+
+
 def main() -> None:
     options = arguments()
     if options.command == "draw":
-        if SET.exists():
-            raise SystemExit(f"{SET} exists, and may hold labels; remove it first")
-        save(drawn())
-        counts = Counter((row["model"], row["part"], row["arm"] == "baseline") for row in load())
-        for (model, part, plain), n in sorted(counts.items()):
-            print(f"{model:<20} {part:<7} {'untouched' if plain else 'steered':<10} {n}")
+        kept = load() if SET.exists() else []
+        there = {row["id"] for row in kept}
+        save(kept + [row for row in drawn() if row["id"] not in there])
+        counts = Counter((row["model"], row["adapter"], row["part"], row["arm"] == "baseline") for row in load())
+        for (model, adapter, part, plain), n in sorted(counts.items()):
+            print(f"{model:<20} {adapter:<13} {part:<7} {'untouched' if plain else 'steered':<10} {n}")
     elif options.command == "show":
         show(int(options.what), options.batch)
     elif options.command == "said":
@@ -79,7 +99,7 @@ def arguments() -> argparse.Namespace:
 
 
 def drawn() -> list[dict[str, str]]:
-    """The rows to be written and labelled: id, model, set, prompt, arm and part."""
+    """The rows to be written and labelled, draw after draw: id, model, set, prompt, arm, part and adapter."""
     rng = np.random.default_rng(SEED)
     sides = {side: [p for p in wb.prompts(f"refusal/{side}") if p.split in ("dev", "test")] for side in SIDES}
     bases = sorted({p.base or p.id for prompts in sides.values() for p in prompts})
@@ -90,17 +110,24 @@ def drawn() -> list[dict[str, str]]:
         for part in PLAIN
     }
     rows = []
-    for model, recipe in RECIPES.items():
-        doses = [sign * dose for dose in (recipe.useful, recipe.high) for sign in (-1, 1)]
-        arms = ["baseline", *(f"L{layer} {dose:+g}" for layer in recipe.layers for dose in doses)]
-        for arm in arms:
-            for part in PLAIN:
-                counts = (PLAIN if arm == "baseline" else STEERED)[part]
-                for side, n in zip(SIDES, counts, strict=True):
-                    for prompt in rng.choice(pools[part, side], n, replace=False):
-                        row = {"model": model, "set": side, "prompt": str(prompt), "arm": arm, "part": part}
-                        rows.append({"id": content_key(list(row.values()), length=8), **row})
+    for draw in DRAWS:
+        if draw.seed != SEED:  # the first draw goes on with the numbers that made the parts
+            rng = np.random.default_rng(draw.seed)
+        for model, adapter in draw.adapters.items():
+            for arm in arms(RECIPES[model]):
+                for part in draw.parts:
+                    counts = (PLAIN if arm == "baseline" else STEERED)[part]
+                    for side, n in zip(SIDES, counts, strict=True):
+                        for prompt in rng.choice(pools[part, side], n, replace=False):
+                            row = {"model": model, "set": side, "prompt": str(prompt), "arm": arm, "part": part}
+                            named = list(row.values()) if draw is DRAWS[0] else [*row.values(), adapter]
+                            rows.append({"id": content_key(named, length=8), **row, "adapter": adapter})
     return rows
+
+
+def arms(recipe: Recipe) -> list[str]:
+    doses = [sign * dose for dose in (recipe.useful, recipe.high) for sign in (-1, 1)]
+    return ["baseline", *(f"L{layer} {dose:+g}" for layer in recipe.layers for dose in doses)]
 
 
 def load() -> list[dict[str, str]]:
@@ -118,9 +145,12 @@ def withheld(row: dict[str, str]) -> bool:
 
 
 def write(name: str, again: bool) -> None:
-    rows = [row for row in load() if row["model"] == name]
-    if not rows:
+    if name not in RECIPES:
         raise SystemExit(f"no rows of {name!r}; there are {', '.join(RECIPES)}")
+    adapter = adapter_of(name)
+    rows = [row for row in load() if (row["model"], row["adapter"]) == (name, adapter)]
+    if not rows:
+        raise SystemExit(f"no rows of {name!r} with the adapter {adapter}; add a Draw of it and draw")
     model = wb.load(name, dtype="bfloat16", check=False)
     train, recipe = wb.pairs("refusal").train, RECIPES[name]
     half = wb.Pairs(train.positive.take(64), train.negative.take(64))
@@ -148,6 +178,12 @@ def write(name: str, again: bool) -> None:
     print(f"{name} ({model.revision}): {len(rows)} texts in {RUNS}")
 
 
+def adapter_of(name: str) -> str:
+    """The first digits of the sha256 of a model's present adapter; "" for a model without one."""
+    folder = data_folder() / "models" / name
+    return adapter_revision(folder) if (folder / "adapter_model.safetensors").is_file() else ""
+
+
 def steer(arm: str, directions: wb.Directions) -> wb.Steer:
     if arm == "baseline":
         return wb.Steer()
@@ -161,12 +197,13 @@ def digest(text: str) -> str:
 
 def said() -> None:
     """Write down what the label says, since a text that is withheld cannot be labelled again from the repository; "" for no label."""
-    rows, written = load(), texts()
+    kept, written = load(), texts()
+    rows = [row for row in kept if row["id"] in written]  # an adapter that was replaced writes no more
     prompts = {p.id: p for side in SIDES for p in wb.prompts(f"refusal/{side}")}
     asked, answers = [prompts[row["prompt"]] for row in rows], [written[row["id"]] for row in rows]
     for row, label in zip(rows, wb.refusal.values(None, asked, answers, [wb.Steer()] * len(rows)), strict=True):
         row["said"] = label if isinstance(label, str) else ""
-    save(rows)
+    save(kept)
     print(f"version {wb.refusal.version}: {len(rows)} texts, {sum(not row['said'] for row in rows)} without a label")
 
 

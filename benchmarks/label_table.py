@@ -1,7 +1,7 @@
 """How right is the label? Its accuracy on the completions labelled by hand, by model and arm, from files of the repository alone.
 
 python benchmarks/label_table.py           # the tables of docs/labels.md, on the rows that were set aside
-python benchmarks/label_table.py tuning    # the same on the rows that rules were made on
+python benchmarks/label_table.py tuning    # the same on the rows that rules were made on, texts of earlier adapters among them
 python benchmarks/label_table.py --write   # into docs/labels.md and data/labels/confusion.json, which verdicts read
 """
 
@@ -38,8 +38,14 @@ def main() -> None:
 
 def page(rows: Sequence[Labelled], part: str = "aside") -> str:
     """All tables, as Markdown."""
-    own = [row for row in rows if row.part == part]
+    own = [row for row in (of_present_adapters(rows) if part == "aside" else rows) if row.part == part]
     return "\n\n".join((passes(rows), accuracy(own), crossed(own)))
+
+
+def of_present_adapters(rows: Sequence[Labelled]) -> list[Labelled]:
+    """Without the texts of adapters that were trained again since: a later draw has texts of the present one."""
+    last = {row.model: row.adapter for row in rows}
+    return [row for model in last for row in rows if (row.model, row.adapter) == (model, last[model])]
 
 
 def kind(row: Labelled) -> str:
@@ -98,7 +104,7 @@ def passes(rows: Sequence[Labelled]) -> str:
 
 def confusion(rows: Sequence[Labelled]) -> dict:
     """What verdicts are corrected with: on the rows set aside, how often a label by hand got which label."""
-    aside = [row for row in rows if row.part == "aside" and row.said]
+    aside = [row for row in of_present_adapters(rows) if row.part == "aside" and row.said]
     counts = Counter((row.model, kind(row), row.label, row.said) for row in aside)
     keys = ("model", "arm", "by_hand", "said", "n")
     return {

@@ -76,7 +76,8 @@ def test_what_is_drawn_is_settled_by_the_seed_and_no_prompt_is_in_both_parts(scr
     parts = [{known[row["prompt"]] for row in rows if row["part"] == part} for part in ("tuning", "aside")]
     assert not parts[0] & parts[1]
     for model in script.RECIPES:
-        aside = [row["arm"] != "baseline" for row in rows if row["model"] == model and row["part"] == "aside"]
+        own = [row for row in rows if (row["model"], row["adapter"]) == (model, script.adapter_of(model))]
+        aside = [row["arm"] != "baseline" for row in own if row["part"] == "aside"]
         assert len(aside) >= 200
         assert sum(aside) >= len(aside) / 2
     assert sum(row["arm"] != "baseline" for row in rows) >= 0.4 * len(rows) >= 400

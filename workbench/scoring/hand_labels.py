@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FIELDS = ("prompt", "arm", "model", "text", "label")
-_ALSO = ("id", "set", "part", "sha256", "first", "second", "said")
+_ALSO = ("id", "set", "part", "adapter", "sha256", "first", "second", "said")
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Labelled:
         label: as settled of ``first`` and ``second``, two passes in different orders.
         id, set: of the row, and the kind of prompt.
         part: "tuning", or "aside", which no rule was made on.
+        adapter: that the model had, the first digits of its sha256; "" for a model without one.
         said: what ``wb.refusal`` says of it, "" for no label.
     """
 
@@ -46,6 +47,7 @@ class Labelled:
     id: str = ""
     set: str = ""
     part: str = ""
+    adapter: str = ""
     sha256: str = ""
     first: str = ""
     second: str = ""
