@@ -1,5 +1,6 @@
 """``workbench explore`` writes a notebook that runs as it stands, and opens JupyterLab at it."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -51,9 +52,11 @@ def test_a_mistake_writes_nothing(model, pairs, said, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.slow
-def test_what_stops_the_command_stops_jupyterlab(tiny_folder, contrast, tmp_path):
-    words = ["explore", str(tiny_folder), "--pairs", str(contrast), "--folder", str(tmp_path / "here"), "--no-browser"]
+@pytest.fixture
+def server(tiny_folder, contrast, tmp_path):
+    """``workbench explore`` as a process, the address that it prints, and its notebook."""
+    folder = tmp_path / "here"
+    words = ["explore", str(tiny_folder), "--pairs", str(contrast), "--folder", str(folder), "--no-browser"]
     process = subprocess.Popen(
         [sys.executable, "-m", "workbench.cli", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -62,8 +65,30 @@ def test_what_stops_the_command_stops_jupyterlab(tiny_folder, contrast, tmp_path
         said.append(line)
         if "/lab/tree/" in line:
             break
-    name = (tmp_path / "here").glob("*.ipynb").__next__().name
-    assert f"/lab/tree/{name}" in said[-1], said  # the printed address leads to the notebook
+    address = re.search(r"http://\S+", said[-1])
+    assert address, said
+    yield process, address[0], next(folder.glob("*.ipynb"))
+    for left in [*psutil.Process(process.pid).children(recursive=True), process] if process.poll() is None else []:
+        left.kill()
+
+
+@pytest.mark.slow
+def test_what_stops_the_command_stops_jupyterlab(server):
+    process, address, notebook = server
+    assert f"/lab/tree/{notebook.name}" in address  # the printed address leads to the notebook
     assert psutil.Process(process.pid).cmdline()[:3] == [sys.executable, "-m", "jupyterlab"]
     process.terminate()
     assert process.wait(60) in (0, -signal.SIGTERM)
+
+
+@pytest.mark.browser
+def test_the_notebook_has_the_whole_page_on_a_phone_too(server, chromium):
+    _, address, _ = server
+    page = chromium.new_page(viewport={"width": 390, "height": 844})
+    page.goto(address, timeout=120_000)
+    page.wait_for_selector(".jp-Notebook", timeout=120_000)
+    width = "name => document.querySelector(name).getBoundingClientRect().width"
+    files, notebook = (page.evaluate(width, name) for name in ("#jp-left-stack", ".jp-Notebook"))
+    page.close()
+    assert files == 0
+    assert notebook > 290

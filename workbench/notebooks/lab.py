@@ -1,5 +1,6 @@
 """A notebook that is ready to explore a model in: what ``workbench explore`` opens."""
 
+import json
 import os
 import sys
 import uuid
@@ -15,6 +16,11 @@ from workbench.models.registry import label, located, resolve
 _QUIET = ("--log-level=ERROR", "--LabApp.log_level=ERROR")
 #: Settings of Jupyter for this server alone. Its page asks nobody for updates, and the reader no question about news.
 _SETTINGS = Path(__file__).parent / "jupyter"
+#: The layout that JupyterLab begins with here: the notebook has the whole width, on a phone too. What the reader changes stays.
+_LAYOUT = {
+    "data": {"layout-restorer:data": {"left": {"collapsed": True, "visible": True}, "relativeSizes": [0, 1, 0]}},
+    "metadata": {"id": "default"},
+}
 #: bytes that the path of a Unix socket may have on every system
 _ROOM = 103
 _CELLS = (
@@ -88,6 +94,16 @@ def _sockets() -> list[str]:
     return ["--KernelManager.transport=ipc"] * (os.name == "posix" and len(os.fsencode(longest)) < _ROOM)
 
 
+def _layout(folder: Path) -> Path:
+    """Where the server of a folder keeps its layout: apart from that of the user's own JupyterLab, which stays as it is."""
+    from jupyterlab_server.workspaces_handler import WorkspacesManager
+
+    own = folder.resolve() / ".layout"
+    if not own.is_dir():
+        WorkspacesManager(str(own)).save("default", json.dumps(_LAYOUT))
+    return own
+
+
 def open_lab(notebook: Path, browser: bool = True) -> NoReturn:
     """Become JupyterLab at a notebook: what stops this process stops it. Its kernel is the Python that runs this.
 
@@ -98,6 +114,7 @@ def open_lab(notebook: Path, browser: bool = True) -> NoReturn:
     options = ["--no-browser"] * (not browser) + ["--allow-root"] * (os.name == "posix" and os.geteuid() == 0)
     command = [sys.executable, "-m", "jupyterlab", str(notebook), *_QUIET, *_sockets(), *options]
     command.append(f"--LabApp.default_url=/lab/tree/{quote(notebook.name)}")  # the address it prints is the notebook's
+    command.append(f"--LabApp.workspaces_dir={_layout(notebook.parent)}")
     places = [str(_SETTINGS), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]  # beside those of the user
     environment = {**os.environ, "JUPYTER_CONFIG_PATH": os.pathsep.join(places)}
     sys.stdout.flush()
