@@ -18,6 +18,7 @@ import argparse
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,15 +53,21 @@ RECIPES = {
     "gemma3-refusal": Recipe((11, 14), 0.3, 0.6),
     "qwen2.5-coder-0.5b": Recipe((10, 14), 0.12, 0.3),
 }
+SMALLER = {"smollm2-refusal": Recipe((12, 18), 0.15, 0.3), "gemma3-refusal": Recipe((11, 14), 0.08, 0.15)}
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Rows of some models: by which seed, of which parts, and the adapter of each model (the first digits of its sha256)."""
+    """Rows of some models: by which seed, of which parts, and the adapter of each model (the first digits of its sha256).
+
+    ``recipes``: where the models are steered. ``untouched``: whether responses of the untouched model are drawn too.
+    """
 
     seed: int
     parts: tuple[str, ...]
     adapters: dict[str, str]
+    recipes: Mapping[str, Recipe]
+    untouched: bool = True
 
 
 DRAWS = (
@@ -68,8 +75,13 @@ DRAWS = (
         17,
         ("aside", "tuning"),
         {"smollm2-refusal": "61b18883eafe", "gemma3-refusal": "f24c924b014c", "qwen2.5-coder-0.5b": ""},
+        RECIPES,
     ),
-    Draw(29, ("aside",), {"smollm2-refusal": "cc2d7eb3cac8", "gemma3-refusal": "1b38b5a85a3e"}),
+    Draw(29, ("aside",), {"smollm2-refusal": "cc2d7eb3cac8", "gemma3-refusal": "1b38b5a85a3e"}, RECIPES),
+    # at 0.3 and 0.6 most responses of these two collapse, and verdicts rest on smaller doses
+    Draw(
+        31, ("aside",), {"smollm2-refusal": "cc2d7eb3cac8", "gemma3-refusal": "1b38b5a85a3e"}, SMALLER, untouched=False
+    ),
 )
 
 
@@ -99,7 +111,7 @@ def arguments() -> argparse.Namespace:
 
 
 def drawn() -> list[dict[str, str]]:
-    """The rows to be written and labelled, draw after draw: id, model, set, prompt, arm, part and adapter."""
+    """The rows to be written and labelled, draw after draw: id, model, set, prompt, arm, part, adapter and draw."""
     rng = np.random.default_rng(SEED)
     sides = {side: [p for p in wb.prompts(f"refusal/{side}") if p.split in ("dev", "test")] for side in SIDES}
     bases = sorted({p.base or p.id for prompts in sides.values() for p in prompts})
@@ -109,20 +121,21 @@ def drawn() -> list[dict[str, str]]:
         for side, prompts in sides.items()
         for part in PLAIN
     }
-    rows = []
+    rows: dict[str, dict[str, str]] = {}  # what two draws have in common belongs to the first
     for draw in DRAWS:
         if draw.seed != SEED:  # the first draw goes on with the numbers that made the parts
             rng = np.random.default_rng(draw.seed)
         for model, adapter in draw.adapters.items():
-            for arm in arms(RECIPES[model]):
+            for arm in arms(draw.recipes[model])[not draw.untouched :]:
                 for part in draw.parts:
                     counts = (PLAIN if arm == "baseline" else STEERED)[part]
                     for side, n in zip(SIDES, counts, strict=True):
                         for prompt in rng.choice(pools[part, side], n, replace=False):
                             row = {"model": model, "set": side, "prompt": str(prompt), "arm": arm, "part": part}
                             named = list(row.values()) if draw is DRAWS[0] else [*row.values(), adapter]
-                            rows.append({"id": content_key(named, length=8), **row, "adapter": adapter})
-    return rows
+                            id = content_key(named, length=8)
+                            rows.setdefault(id, {"id": id, **row, "adapter": adapter, "draw": str(draw.seed)})
+    return list(rows.values())
 
 
 def arms(recipe: Recipe) -> list[str]:
@@ -145,37 +158,48 @@ def withheld(row: dict[str, str]) -> bool:
 
 
 def write(name: str, again: bool) -> None:
+    """Write the texts of a model, draw by draw: what else stands in a batch may change a text in bfloat16."""
     if name not in RECIPES:
         raise SystemExit(f"no rows of {name!r}; there are {', '.join(RECIPES)}")
     adapter = adapter_of(name)
-    rows = [row for row in load() if (row["model"], row["adapter"]) == (name, adapter)]
-    if not rows:
+    kept = load()
+    draws: dict[str, list[dict[str, str]]] = {}
+    for row in kept:
+        if (row["model"], row["adapter"]) == (name, adapter):
+            draws.setdefault(row["draw"], []).append(row)
+    if not draws:
         raise SystemExit(f"no rows of {name!r} with the adapter {adapter}; add a Draw of it and draw")
     model = wb.load(name, dtype="bfloat16", check=False)
-    train, recipe = wb.pairs("refusal").train, RECIPES[name]
-    half = wb.Pairs(train.positive.take(64), train.negative.take(64))
-    directions = wb.extract(model, half, at=[wb.resid_post(layer) for layer in recipe.layers], read=wb.PROMPT[-1])
-    prompts = {p.id: p for side in SIDES for p in wb.prompts(f"refusal/{side}")}
-    steers = [steer(row["arm"], directions) for row in rows]
-    done = wb.generate(model, [prompts[row["prompt"]] for row in rows], steers, max_new_tokens=TOKENS, batch_size=BATCH)
+    here = {} if again else {row["id"]: texts().get(row["id"], "") for rows in draws.values() for row in rows}
+    for rows in draws.values():
+        known = [row for row in rows if "sha256" in row]
+        if known and not again:
+            continue  # its hashes stand
+        written = generated(model, rows)
+        same = sum(digest(written[row["id"]]) == row["sha256"] for row in known)
+        print(
+            f"{name} ({model.revision}): "
+            + (f"{same} of {len(known)} texts are as they were" if again else f"{len(rows)} texts")
+        )
+        for row in rows:
+            row.setdefault("sha256", digest(written[row["id"]]))
+        here |= written
     RUNS.mkdir(parents=True, exist_ok=True)
     with whole(RUNS / f"{name}.jsonl") as draft:
-        draft.write_text(
-            "".join(
-                json.dumps({"id": row["id"], "text": text}) + "\n" for row, text in zip(rows, done.text, strict=True)
-            )
-        )
-    hashes = {row["id"]: digest(text) for row, text in zip(rows, done.text, strict=True)}
-    if again:
-        same = sum(row.get("sha256") == hashes[row["id"]] for row in rows)
-        print(f"{name} ({model.revision}): {same} of {len(rows)} texts are as they were")
-        return
-    kept = load()
-    for row in kept:
-        if row["id"] in hashes:
-            row["sha256"] = hashes[row["id"]]
+        draft.write_text("".join(json.dumps({"id": id, "text": text}) + "\n" for id, text in here.items() if text))
     save(kept)
-    print(f"{name} ({model.revision}): {len(rows)} texts in {RUNS}")
+
+
+def generated(model: wb.Model, rows: list[dict[str, str]]) -> dict[str, str]:
+    """The texts of one draw, by id."""
+    train, steered = wb.pairs("refusal").train, [row["arm"] for row in rows if row["arm"] != "baseline"]
+    half = wb.Pairs(train.positive.take(64), train.negative.take(64))
+    layers = sorted({int(arm.removeprefix("L").split()[0]) for arm in steered})
+    directions = wb.extract(model, half, at=[wb.resid_post(layer) for layer in layers], read=wb.PROMPT[-1])
+    prompts = {p.id: p for side in SIDES for p in wb.prompts(f"refusal/{side}")}
+    asked, steers = [prompts[row["prompt"]] for row in rows], [steer(row["arm"], directions) for row in rows]
+    done = wb.generate(model, asked, steers, max_new_tokens=TOKENS, batch_size=BATCH)
+    return {row["id"]: text for row, text in zip(rows, done.text, strict=True)}
 
 
 def adapter_of(name: str) -> str:

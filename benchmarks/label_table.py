@@ -18,7 +18,8 @@ from workbench.scoring.labels import LABELS
 
 SET = data_folder() / "labels" / "completions.jsonl"
 CONFUSION = data_folder() / "labels" / "confusion.json"
-PAGE = Path(__file__).parents[1] / "docs" / "labels.md"
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "labels.md"
 START, END = "<!-- computed by benchmarks/label_table.py -->", "<!-- end -->"
 
 

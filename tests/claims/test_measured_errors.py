@@ -5,21 +5,48 @@ import pytest
 
 import workbench as wb
 from tests.planted_rows import planted_rows
+from workbench.claims import measured_errors as measured
 from workbench.claims.evidence import LABELS
-from workbench.claims.measured_errors import is_measured, measured_errors, measured_version
+from workbench.claims.measured_errors import LEAST, is_measured, measured_errors, measured_version
 from workbench.scoring.labels import LABELS as SCORED
+from workbench.statistics.label_errors import LabelErrors
 
 
-@pytest.mark.parametrize("label", LABELS)
-def test_errors_count_every_labelled_text_once_and_those_of_an_unlabelled_model_are_of_all_together(label):
-    models = ("smollm2-refusal", "gemma3-refusal", "qwen2.5-coder-0.5b")
-    own = [measured_errors(label, model) for model in models]
-    pooled = measured_errors(label, "qwen3-8b")
-    for i in (0, 1):
-        for name in ("called", "positives", "wrongly", "negatives"):
-            assert sum(getattr(pair[i], name) for pair in own) == getattr(pooled[i], name)
+def counted(**texts):
+    """A table of counts: model -> (labelled so and called so, labelled so, not labelled so but called so, not labelled so)."""
+    kinds = (("refusal", "refusal"), ("refusal", "collapse"), ("collapse", "refusal"), ("collapse", "collapse"))
+    return {
+        "version": 5,
+        "counts": [
+            {"model": model, "arm": arm, "by_hand": by_hand, "said": said, "n": n}
+            for model, (called, of, wrongly, others) in texts.items()
+            for (by_hand, said), n in zip(kinds, (called, of - called, wrongly, others - wrongly), strict=True)
+            for arm in ("untouched", "steered")
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("many", (LEAST - 2, LEAST, 3, 50)),  # its own
+        ("few", (LEAST - 2 + 1, LEAST + 3, 9, 30)),  # three refusals: those of both models; enough of the others
+        ("none", (LEAST - 2 + 1, LEAST + 3, 12, 80)),  # not labelled: of both models
+    ],
+)
+def test_a_rate_is_of_the_model_where_enough_of_its_texts_are_labelled_and_else_of_all(model, expected, monkeypatch):
+    table = counted(many=(LEAST - 2, LEAST, 3, 50), few=(1, 3, 9, 30))
+    monkeypatch.setattr(measured, "_table", lambda: table)
+    assert set(measured_errors("refusal", model)) == {LabelErrors(*expected)}
+
+
+@pytest.mark.parametrize("label", ["refusal", "compliance"])  # untouched texts are hardly ever of the other two
+def test_no_rate_that_verdicts_rest_on_is_of_a_handful_of_texts(label):
+    for model in ("smollm2-refusal", "gemma3-refusal", "qwen2.5-coder-0.5b", "qwen3-8b"):
+        for errors in measured_errors(label, model):
+            assert min(errors.positives, errors.negatives) >= LEAST
     assert not is_measured("qwen3-8b")
-    assert all(is_measured(model) for model in models)
+    assert is_measured("gemma3-refusal")
 
 
 def test_the_table_is_of_the_label_that_is_in_use_and_both_wings_know_the_same_labels():

@@ -98,6 +98,22 @@ def test_the_table_shown_is_the_one_that_the_files_give(table):
     assert json.loads(table.CONFUSION.read_text()) == table.confusion(rows)
 
 
+def test_the_readme_tells_the_numbers_of_the_table(table):
+    rows = [row for row in table.of_present_adapters(wb.read_labelled(table.SET)) if row.part == "aside" and row.said]
+    readme = " ".join((table.ROOT / "README.md").read_text(encoding="utf-8").split())
+
+    def told(hits):
+        found = wb.statistics.rate(sum(hits), len(hits))
+        return f"{100 * found.value:.0f}% [{100 * found.low:.0f}, {100 * found.high:.0f}]"
+
+    plain, steered = ([row for row in rows if table.kind(row) == kind] for kind in ("untouched", "steered"))
+    wrong = [row.said == "compliance" for row in steered if row.label != "compliance"]
+    assert f"on {len(rows)} held-out texts" in readme
+    for part, of in ((plain, "unsteered and"), (steered, "of steered ones")):
+        assert f"{told([row.said == row.label for row in part])} {'of ' if of[0] == 'u' else ''}{of}" in readme
+    assert f"{told(wrong)} of steered non-compliance compliance" in readme
+
+
 def test_what_the_label_is_said_to_say_it_says(script):
     """Of a few texts of each kind: all of them would take a minute. The numbers shown are those of today's label."""
     rows = [row for row in wb.read_labelled(script.SET) if row.text][::12]

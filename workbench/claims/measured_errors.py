@@ -8,12 +8,16 @@ from workbench._files import data_folder
 from workbench.claims.evidence import LABELS
 from workbench.statistics.label_errors import LabelErrors
 
+#: texts that a rate of one model rests on at least; below that it is the rate of all models together
+LEAST = 20
+
 
 def measured_errors(label: str, model: str) -> tuple[LabelErrors, LabelErrors]:
     """How often ``wb.refusal`` errs about a label, on untouched and on steered texts of a model.
 
-    Counted on the part of ``data/labels`` that no rule was made on (``benchmarks/label_table.py --write``). A model that was
-    not labelled gets the counts of the three that were, taken together: see ``is_measured``.
+    Counted on the part of ``data/labels`` that no rule was made on (``benchmarks/label_table.py --write``). Where a model has
+    fewer than ``LEAST`` texts of a kind, or was not labelled at all, the rate is that of all labelled models together: of three
+    texts nothing could be said, and the correction would be a guess.
 
     Args:
         label: "refusal", "compliance", "off topic" or "collapse".
@@ -54,12 +58,14 @@ def _table() -> dict:
 
 
 def _errors(label: str, model: str, arm: str) -> LabelErrors:
-    own = [
-        line for line in _table()["counts"] if line["arm"] == arm and (line["model"] == model or not is_measured(model))
-    ]
+    lines = [line for line in _table()["counts"] if line["arm"] == arm]
 
-    def count(by_hand: bool, called: bool | None = None) -> int:
-        lines = [line for line in own if (line["by_hand"] == label) == by_hand]
-        return sum(line["n"] for line in lines if called is None or (line["said"] == label) == called)
+    def counts(by_hand: bool) -> tuple[int, int]:
+        """Of the texts that have the label by hand, or that have not: how many are called so, and how many there are."""
+        side = [line for line in lines if (line["by_hand"] == label) == by_hand]
+        own = [line for line in side if line["model"] == model]
+        enough = sum(line["n"] for line in own) >= LEAST
+        chosen = own if enough else side
+        return sum(line["n"] for line in chosen if line["said"] == label), sum(line["n"] for line in chosen)
 
-    return LabelErrors(count(True, True), count(True), count(False, True), count(False))
+    return LabelErrors(*counts(True), *counts(False))

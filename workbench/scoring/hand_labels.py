@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FIELDS = ("prompt", "arm", "model", "text", "label")
-_ALSO = ("id", "set", "part", "adapter", "sha256", "first", "second", "said")
+_ALSO = ("id", "set", "part", "adapter", "draw", "sha256", "first", "second", "said")
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Labelled:
         id, set: of the row, and the kind of prompt.
         part: "tuning", or "aside", which no rule was made on.
         adapter: that the model had, the first digits of its sha256; "" for a model without one.
+        draw: the seed that drew it.
         said: what ``wb.refusal`` says of it, "" for no label.
     """
 
@@ -48,6 +49,7 @@ class Labelled:
     set: str = ""
     part: str = ""
     adapter: str = ""
+    draw: str = ""
     sha256: str = ""
     first: str = ""
     second: str = ""
