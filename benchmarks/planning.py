@@ -2,11 +2,13 @@
 
     python benchmarks/planning.py [--model smollm2-refusal] [--prompts 20] [--layers 6] [--new 48] [--repeats 1] [--dtype float32]
 
-Writes figures/benchmark_planning.json. Other work on the machine changes both times: repeat where there is some.
+Writes figures/benchmark_planning.json, beside what was measured with another dtype or with ONEDNN_MAX_CPU_ISA. Other work on
+the machine changes both times: repeat where there is some.
 """
 
 import argparse
 import json
+import os
 import platform
 import tempfile
 import time
@@ -39,13 +41,17 @@ def main() -> None:
             sweeps.setdefault(on, []).append(compare(model, test, arms, options.new))
     facts = {
         "machine": f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads",
+        "processor": os.environ.get("ONEDNN_MAX_CPU_ISA", "all instructions that it has"),
         "model": model.name,
         "dtype": options.dtype,
         "sweeps": sweeps,
     }
     path = Path(__file__).parent.parent / "figures" / "benchmark_planning.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(facts, indent=1) + "\n")
+    kept = json.loads(path.read_text()) if path.is_file() else []
+    setting = ("model", "dtype", "processor")
+    others = [one for one in kept if [one[key] for key in setting] != [facts[key] for key in setting]]
+    path.write_text(json.dumps([*others, facts], indent=1) + "\n")
     print(json.dumps(facts, indent=1))
 
 
