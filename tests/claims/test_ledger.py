@@ -233,6 +233,21 @@ def test_a_claim_that_rows_cannot_answer_takes_what_was_measured(tmp_path):
     assert again["agrees"].all()
 
 
+def test_what_was_not_run_keeps_its_notes(tmp_path):
+    notes = ["Points of 2 models were there.", "The third model is not embedded."]
+    verdict = wb.ledger.record("S2.14", not_run="a third model", notes=notes, path=tmp_path)
+    assert verdict.reasons == ("a third model.", *notes)
+    assert str(verdict).endswith(
+        "lacking: a third model. Points of 2 models were there. The third model is not embedded."
+    )
+    ledger = wb.ledger.open(tmp_path)
+    (entry,) = ledger.entries()
+    assert entry.reasons == verdict.reasons
+    assert entry.how["notes"] == notes
+    assert ledger.recheck()[["outcome", "again", "agrees"]].values.tolist() == [["not run", "not run", True]]
+    assert wb.ledger.record("S2.14", not_run="a third model", path=tmp_path).reasons == ("a third model",)
+
+
 def test_a_measured_artefact(tmp_path):
     passed = setup_passed("S1.6")
     log = wb.Measured(wb.Estimate(0.97, 0.9, 0.99, 100, "m"), float("nan"), True, passed)
