@@ -609,6 +609,18 @@ def test_a_rule_that_was_changed_afterwards_is_noticed(tmp_path, own):
     assert "the criterion was another one then" in again["differs"][0]
 
 
+@pytest.mark.parametrize(
+    ("about", "changed", "words"),
+    [("S1.2", {"direction", "outcome", "rule"}, "arm"), ("S1.3", {"gates"}, "G5"), ("S1.3a", {"gates"}, "G5")],
+)
+def test_the_reason_of_a_replaced_criterion_is_about_what_changed(about, changed, words):
+    (told,) = earlier_criteria(about)
+    now = TypeAdapter(Criterion).dump_python(wb.claim(about).criterion, mode="json")
+    assert {name for name, value in told["criterion"].items() if value != now[name]} == changed
+    assert words in told["why"]
+    assert ("arm" in told["why"]) == ("rule" in changed)
+
+
 def test_a_criterion_that_was_replaced_and_told_still_judges_its_entries(tmp_path):
     (told,) = earlier_criteria("S2.17")
     then = TypeAdapter(Criterion).validate_python(told["criterion"])
