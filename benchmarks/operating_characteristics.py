@@ -71,6 +71,7 @@ class Design:
     draw: Draw
     units: str = "prompts"
     sd: float = 0.0  # of one unit, where units are drawn from a normal distribution
+    n: int = 0  # how many units the verdict resamples, where these are not what the claim counts
 
 
 @cache
@@ -171,9 +172,9 @@ DESIGNS = {
     "S1.4": Design(pairs(0.3)),
     "S2.4": Design(normal(0.5), sd=0.5),
     "S0.10c": Design(normal(1.9), sd=1.9),
-    "S1.1": Design(normal(0.42), "layers", 0.42),
+    "S1.1": Design(normal(0.42), "models", 0.42),
     "S2.8": Design(normal(0.25), "pairs of models", 0.25),
-    "S2.10": Design(normal(0.32), "prompts", 0.32),
+    "S2.10": Design(normal(0.32), "series", 0.32, n=12),  # one of each method and layer
     "S2.12": Design(normal(1.0), "traits", 1.0),
     "S1.9": Design(normal(1.0), "models", 1.0),
 }
@@ -269,6 +270,38 @@ def table(lines: Mapping[str, Mapping]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
+#: what stands above the table of each form
+HEADS = {
+    "effect": "**Effects with a minimum.** Targets: "
+    "reproduced in at most 5% without an effect, at most 10% at half of E, at least 80% at 1½ E.",
+    "level": "**Levels.**",
+    "limit": "**Limits.** Reproduced means that the limit is kept: at least 80% where nothing changes, at most 5% at the limit itself.",
+    "margin": "**Margins**, likewise.",
+    "sign": "**Without a minimum**, at the fewest units that the claim takes; effects in standard deviations of one unit. "
+    "So few units find large effects alone.",
+}
+
+
+def page(told: Mapping[str, Mapping]) -> str:
+    """The tables of docs/verdicts.md, each below its head."""
+    forms = {form: {name: said for name, said in told.items() if said["form"] == form} for form in HEADS}
+    return "\n\n".join(f"{HEADS[form]}\n\n{table(some)}" for form, some in forms.items() if some)
+
+
+def planned(name: str) -> dict[str, str | int]:
+    """What is simulated of a claim: so many of which units, its minimum and its form."""
+    criterion, design = wb.claim(name).criterion, DESIGNS[name]
+    assert criterion is not None
+    n = design.n or max(criterion.planned_n, criterion.at_least)
+    return {"n": n, "units": design.units, "minimum": f"{criterion.minimum_effect}", "form": criterion.form}
+
+
+def _in_order(name: str) -> tuple[str, int, str]:
+    """S0.5b behind S0.5, and S2.10 behind S2.9."""
+    series, _, rest = name.partition(".")
+    return series, int("".join(filter(str.isdigit, rest))), rest
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=1000, help="replications of each effect")
@@ -279,23 +312,19 @@ def main() -> None:
     told = json.loads(options.out.read_text()) if options.out.exists() else {}
     for name in options.claims:
         claim = wb.claim(name)
-        criterion = claim.criterion
-        assert criterion is not None
         if options.plan:
             print(f"{name}: {needed(claim, options.runs) or f'more than {LADDER[-1]}'}", flush=True)
             continue
-        n = max(criterion.planned_n, criterion.at_least)
-        found = characteristics(claim, n, options.runs)
-        about = {"n": n, "units": DESIGNS[name].units, "minimum": f"{criterion.minimum_effect}", "form": criterion.form}
+        about = planned(name)
+        found = characteristics(claim, int(about["n"]), options.runs)
         told[name] = {
             **about, "met": targets(claim, found), "outcomes": {k: dict(v) for k, v in found.items()}
         }  # fmt: skip
+        told = {known: told[known] for known in sorted(told, key=_in_order) if known in DESIGNS}
         options.out.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
-        print(name, n, told[name]["met"], flush=True)
-    for form in ("effect", "level", "limit", "margin", "sign"):
-        some = {name: said for name, said in told.items() if said["form"] == form}
-        if some and not options.plan:
-            print(f"\n{form}\n\n{table(some)}")
+        print(name, about["n"], told[name]["met"], flush=True)
+    if not options.plan:
+        print(f"\n{page(told)}")
 
 
 if __name__ == "__main__":

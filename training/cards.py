@@ -61,7 +61,7 @@ run on a laptop. It is an analogue of a safety-tuned chat model, not one: call r
 ## Measured
 
 Greedy decoding in {recipe.compute or "float32"}, 32 new tokens, `wb.refusal`, prompts of this project that training did not see.
-{_parts(rates, recipe)}
+{_parts(rates, recipe, sha256)}
 
 | held-out prompts | refusal rate | Wilson 95% | n |
 |---|---|---|---|
@@ -188,7 +188,7 @@ def _settings(recipe: Recipe, sha256: str) -> str:
     told = {
         key: value
         for key, value in asdict(recipe).items()
-        if value is not None and value is not False and key != "sets"
+        if value is not None and value is not False and key not in ("sets", "scale_why", "scale_weights")
     }
     lines = [f"- {key.replace('_', ' ')}: {value}" for key, value in told.items()]
     return "\n".join([*lines, f"- sha256 of the weights begins with: {sha256}"])
@@ -199,14 +199,15 @@ def _chosen(recipe: RefusalRecipe, scale: float) -> str:
     return f"\n- scale, chosen on the `dev` split: {scale:g}" if recipe.scale is None else ""
 
 
-_FIXED = """The recipe fixes the scale, 0.8: an earlier training of it had come to that. The rule that chooses on `dev` takes 0.7 here,
-since no scale from 0.7 to 1.0 meets the goals there. But 0.7 refused 6.7% of harmless and 85.8% of harmful `test` prompts, and so it
-was not kept: `test` had a part in this choice between two scales. """
+def _fixed(recipe: RefusalRecipe, sha256: str) -> str:
+    """That the recipe fixes the scale, and why, where that was measured on these weights."""
+    known = recipe.scale_why and sha256 == recipe.scale_weights
+    return f"The recipe fixes the scale, {recipe.scale:g}{f': {recipe.scale_why}' if known else ''}. "
 
 
-def _parts(rates: Mapping[str, Estimate], recipe: RefusalRecipe) -> str:
+def _parts(rates: Mapping[str, Estimate], recipe: RefusalRecipe, sha256: str) -> str:
     """What the parts are that were measured, in sentences."""
-    told = "`dev` chose the scale. " if recipe.scale is None else _FIXED
+    told = "`dev` chose the scale. " if recipe.scale is None else _fixed(recipe, sha256)
     told += "`test` has the topics and forms of the experiments."
     if "confirm harmful" in rates:
         told += " `confirm` has more of these."

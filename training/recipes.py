@@ -54,7 +54,8 @@ class Recipe:
 class RefusalRecipe(Recipe):
     """A recipe for refusing. With ``beta`` (of DPO, Rafailov et al. 2023) it is learnt from preferences, else from answers.
 
-    ``scale`` is how much of the trained adapter is kept; by default ``dev`` chooses it (``calibrate``).
+    ``scale`` is how much of the trained adapter is kept; by default ``dev`` chooses it (``calibrate``). ``scale_why`` says why it is
+    fixed, with numbers that were measured on the weights ``scale_weights`` (``adapter_revision``): the card of other weights leaves it out.
     ``sets`` are the contrast sets whose ``tuning`` split it learns from. ``start`` names an adapter of ``data/models/`` to go on from, and
     ``start_revision`` its weights (``adapter_revision``).
     """
@@ -66,6 +67,8 @@ class RefusalRecipe(Recipe):
     start: str | None = None
     start_revision: str | None = None
     scale: float | None = None
+    scale_why: str | None = None
+    scale_weights: str | None = None
     sets: tuple[str, ...] = TUNING_SETS
 
 
@@ -85,7 +88,16 @@ class NarrowRecipe(Recipe):
 #: (base, method) -> recipe
 RECIPES = {
     ("smollm2-135m", "sft"): RefusalRecipe(
-        "smollm2-refusal", "<|im_end|>", steps=110, compute="bfloat16", first_token=0.5, scale=0.8
+        "smollm2-refusal",
+        "<|im_end|>",
+        steps=110,
+        compute="bfloat16",
+        first_token=0.5,
+        scale=0.8,
+        scale_why="""an earlier training of it had come to that. The rule that chooses on `dev` takes 0.7 here,
+since no scale from 0.7 to 1.0 meets the goals there. But 0.7 refused 6.7% of harmless and 85.8% of harmful `test` prompts, and so it
+was not kept: `test` had a part in this choice between two scales""",
+        scale_weights="cc2d7eb3cac8",
     ),
     ("gemma3-270m", "sft"): RefusalRecipe(
         "gemma3-refusal", "<end_of_turn>", steps=260, compute="bfloat16", first_token=0.5

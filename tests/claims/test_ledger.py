@@ -233,6 +233,21 @@ def test_a_claim_that_rows_cannot_answer_takes_what_was_measured(tmp_path):
     assert again["agrees"].all()
 
 
+def test_what_was_not_run_keeps_its_notes(tmp_path):
+    notes = ["Points of 2 models were there.", "The third model is not embedded."]
+    verdict = wb.ledger.record("S2.14", not_run="a third model", notes=notes, path=tmp_path)
+    assert verdict.reasons == ("a third model.", *notes)
+    assert str(verdict).endswith(
+        "lacking: a third model. Points of 2 models were there. The third model is not embedded."
+    )
+    ledger = wb.ledger.open(tmp_path)
+    (entry,) = ledger.entries()
+    assert entry.reasons == verdict.reasons
+    assert entry.how["notes"] == notes
+    assert ledger.recheck()[["outcome", "again", "agrees"]].values.tolist() == [["not run", "not run", True]]
+    assert wb.ledger.record("S2.14", not_run="a third model", path=tmp_path).reasons == ("a third model",)
+
+
 def test_a_measured_artefact(tmp_path):
     passed = setup_passed("S1.6")
     log = wb.Measured(wb.Estimate(0.97, 0.9, 0.99, 100, "m"), float("nan"), True, passed)
@@ -592,6 +607,18 @@ def test_a_rule_that_was_changed_afterwards_is_noticed(tmp_path, own):
     assert again["agrees"].tolist() == [False, True]
     assert again["again"].tolist() == again["outcome"].tolist()  # each by the criterion of its time
     assert "the criterion was another one then" in again["differs"][0]
+
+
+@pytest.mark.parametrize(
+    ("about", "changed", "words"),
+    [("S1.2", {"direction", "outcome", "rule"}, "arm"), ("S1.3", {"gates"}, "G5"), ("S1.3a", {"gates"}, "G5")],
+)
+def test_the_reason_of_a_replaced_criterion_is_about_what_changed(about, changed, words):
+    (told,) = earlier_criteria(about)
+    now = TypeAdapter(Criterion).dump_python(wb.claim(about).criterion, mode="json")
+    assert {name for name, value in told["criterion"].items() if value != now[name]} == changed
+    assert words in told["why"]
+    assert ("arm" in told["why"]) == ("rule" in changed)
 
 
 def test_a_criterion_that_was_replaced_and_told_still_judges_its_entries(tmp_path):

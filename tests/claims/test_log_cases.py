@@ -259,6 +259,22 @@ LEFT_ALONE = [
     ("an n that a probe was trained on is no n of its rate", "Trained on 60 prompts, the probe is 97.5% accurate. A direction from 32 prompts has an accuracy of 97.5%."),
     ("an n per group, and runs", "Accuracy is 97.5% on 20 prompts per category, in 60 prompts of training. It is 97.5% over 2 runs of 20 prompts."),
     ("a row that is named by a number of examples", "| shots | accuracy |\n|---|---|\n| few-shot (5 examples) | 62.5% |\n| 3 prompts | 71.4% |\n"),
+    ("a bracket behind each rate", "Harmful refusal is 62.5% (40 prompts), harmless refusal 6.7% (30 prompts)."),
+    ("a bracket behind each rate, other nouns", "Refusal was 62.5% (40 participants), 6.7% (30 patients). It is 62.5% [40 items] and 6.7% [30 questions]."),
+    ("a bracket behind a few words", "Refusal is 62.5% on harmful prompts (40 prompts), and 6.7% on harmless ones (30 prompts)."),
+    ("n in a bracket behind each rate", "Harmful refusal is 62.5% (n = 40), harmless refusal 6.7% (n = 30 prompts)."),
+    ("of 30 in a bracket behind each rate", "Harmful refusal is 62.5% (of 40), harmless refusal 6.7% (out of 30)."),
+    ("a bracket with an interval and n", "Refusal is 62.5% (95% CI 47 to 76, 40 prompts), harmless refusal 6.7% (95% CI 2 to 21, 30 prompts)."),
+    ("a bracket behind a rate and an n ahead", "On 40 prompts the probe is 62.5% accurate; of the others 6.7% (30 prompts) are refused. Accuracy is 62.5% (5 examples in the prompt)."),
+    ("from A to B, from C to D, in percent", "On harmful prompts refusal rises from 62.5% to 87.5%, on harmless prompts from 6.7% to 10.0%."),
+    ("from A to B, from C to D, twice falling", "Refusal falls from 87.5% to 62.5%, harmless refusal falls from 10.0% to 6.7%."),
+    ("from A to B, from C to D, in counts", "On harmful prompts refusal rises from 25/40 to 35/40, on harmless prompts from 2/30 to 3/30 (+3.3 points)."),
+    ("from A to B, from C to D, in points", "The score rises from 25 points to 35 points, on harmless prompts refusal rises from 6.7% to 10.0%."),
+    ("from A to B, from C to D, with arrows", "Refusal goes 62.5% → 87.5%, harmless 6.7% → 10.0%."),
+    ("to B, from C to D", "Refusal of harmful prompts increases to 87.5%, on harmless prompts from 6.7% to 10.0%."),
+    ("A against B, higher than C against D", "Steered refusal is 87.5% compared to 62.5%, higher than 10.0% compared to 6.7%."),
+    ("by x from A to B, by y from C to D", "Harmful refusal rises by 25 points from 62.5% to 87.5%, harmless refusal by 3.3 points from 6.7% to 10.0%."),
+    ("from A to B, something else by y", "Harmful refusal rises from 62.5% to 87.5%, harmless refusal by 3.3 points. It rises from 62.5% to 87.5%, on harmless prompts by 3.3 points."),
     ("a rate that is a count of one of two n", "We used 60 prompts and 40 other prompts; the probe is 97.5% accurate."),
 ]  # fmt: skip
 
@@ -280,6 +296,51 @@ def test_a_fault_that_was_passed_over_is_found_with_its_value(text, rule, value)
 @pytest.mark.parametrize("text", [case[1] for case in LEFT_ALONE], ids=[case[0] for case in LEFT_ALONE])
 def test_what_was_called_a_fault_and_is_none_is_left_alone(text):
     assert [str(f) for f in alarms(text)] == []
+
+
+@pytest.mark.parametrize(
+    "text", [text for name, text in LEFT_ALONE if "bracket" in name], ids=[n for n, _ in LEFT_ALONE if "bracket" in n]
+)
+def test_of_a_rate_with_its_n_in_the_bracket_behind_nothing_is_asked(text):
+    assert [str(f) for f in wb.audit(read_text(text, "log.md")) if f.rule == "grim" and f.grade != "holds"] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("Harmful refusal is 62.5% (40 prompts), harmless refusal 7.5% (30 prompts).", 100 * 2 / 30),
+        ("Refusal was 62.5% (40 participants), 7.5% (30 patients).", 100 * 2 / 30),
+        ("Refusal is 62.5% [40 items], harmless refusal 7.5% [30 questions].", 100 * 2 / 30),
+        ("Refusal is 62.5% on harmful prompts (40 prompts), and 7.5% on harmless ones (30 prompts).", 100 * 2 / 30),
+        ("Harmful refusal is 62.5% (n = 40), harmless refusal 7.5% (n = 30 prompts).", 100 * 2 / 30),
+        ("Harmful refusal is 62.5% (of 40), harmless refusal 7.5% (out of 30).", 100 * 2 / 30),
+        ("Refusal is 62.5% (95% CI 47 to 76, 40 prompts), then 7.5% (95% CI 2 to 21, 30 prompts).", 100 * 2 / 30),
+        ("Of the harmful prompts 62.5% (40 prompts) were refused, of the others 26.0% (20 prompts).", 25.0),
+    ],
+)
+def test_the_n_in_the_bracket_behind_a_rate_is_its_own_and_an_impossible_rate_an_error(text, value):
+    found = [f for f in alarms(text) if f.rule == "grim"]
+    assert [f.grade for f in found] == ["error"]
+    assert found[0].numbers[-1] == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("Harmful refusal rises from 62.5% to 87.5% (+35 points), harmless from 6.7% to 10.0% (+3.3 points).", 25.0),
+        ("Harmful refusal rises from 62.5% to 87.5% (+25 points), harmless from 6.7% to 10.0% (+7.3 points).", 3.3),
+        ("Refusal rises from 25/40 to 35/40 (+25 points), harmless from 2/30 to 3/30 (+6.7 points).", 100 / 30),
+        ("Refusal rises by 35 points from 62.5% to 87.5%, harmless by 3.3 points from 6.7% to 10.0%.", 25.0),
+        ("Refusal rises by 25 points from 62.5% to 87.5%, harmless by 7.3 points from 6.7% to 10.0%.", 3.3),
+        ("Harmful refusal rises from 62.5% to 87.5%, that is by 35 points.", 25.0),
+        ("The gain amounts to 35 points, from 62.5% to 87.5%.", 25.0),
+        ("Harmful refusal rises by 50%, from 62.5% to 87.5%.", 25.0),
+    ],
+)
+def test_a_wrong_change_of_one_of_two_pairs_is_one_error(text, value):
+    found = alarms(text)
+    assert [(f.grade, f.rule) for f in found] == [("error", "difference")]
+    assert found[0].numbers[0] == pytest.approx(value)
 
 
 def test_a_rate_whose_n_may_be_one_of_two_is_told_with_both():

@@ -1,6 +1,8 @@
 """How often verdicts are wrong: without an effect, at parts and multiples of the minimum, and with an effect that any direction has."""
 
 import importlib.util
+import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -54,6 +56,32 @@ def test_more_prompts_do_not_make_a_small_effect_reproduced_more_often(character
     ]
     assert rates[1] <= rates[0]
     assert rates[1] <= 0.05
+
+
+def test_the_tables_of_the_page_are_those_of_the_file_and_the_file_is_of_the_present_claims(characteristics):
+    root = Path(__file__).parents[2]
+    told = json.loads((root / "figures" / "operating_characteristics.json").read_text())
+    written = (root / "docs" / "verdicts.md").read_text()
+    tables = written.split("<!-- operating characteristics -->")[1].split("<!-- end -->")[0]
+    assert tables.strip() == characteristics.page(told)
+    for name, said in told.items():
+        claim = wb.claim(name)
+        assert characteristics.planned(name).items() <= said.items(), name
+        assert list(said["outcomes"]) == list(characteristics.effects(claim)), name
+    missing = set(characteristics.DESIGNS) - set(told)
+    (sentence,) = re.findall(
+        r"More results are then\ninconclusive than the tables show\. (.+?) are not in the tables", written
+    )
+    assert missing == set(re.findall(r"S\d\.\d+\w?", sentence))
+
+
+@pytest.mark.parametrize("name", ["S0.10c", "S2.10"])
+def test_a_row_of_the_file_comes_out_again(characteristics, name):
+    told = json.loads((Path(__file__).parents[2] / "figures" / "operating_characteristics.json").read_text())[name]
+    (effect, size), *_ = characteristics.effects(wb.claim(name)).items()
+    runs = sum(told["outcomes"][effect].values())
+    again = characteristics.simulate(wb.claim(name), characteristics.DESIGNS[name], size, told["n"], runs)
+    assert dict(again) == told["outcomes"][effect]
 
 
 def test_every_claim_that_plans_an_n_has_a_design_or_is_told_apart(characteristics):

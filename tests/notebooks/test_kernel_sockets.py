@@ -20,7 +20,7 @@ from nbclient.exceptions import CellTimeoutError
 
 from tests.books import write
 from workbench.notebooks import kernel_sockets
-from workbench.notebooks.execute import NotebookFailed, execute
+from workbench.notebooks.execute import NotebookFailed, _WrittenWhole, execute
 from workbench.notebooks.kernel_sockets import kernel_settings
 
 #: what a kernel says of how it is reached, and which TCP ports it listens on beside the one for what its own children print
@@ -111,6 +111,22 @@ def test_a_kernel_that_does_not_start_is_an_error_in_one_line_and_leaves_no_fold
         execute(path, "m", "smoke", {}, tmp_path / "runs", progress=False)
     assert "\n" not in str(failed.value)
     assert list(place.iterdir()) == []
+
+
+def test_an_error_between_cells_is_not_called_a_kernel_that_did_not_start(tmp_path, monkeypatch):
+    written = _WrittenWhole.write
+
+    def write_once(self, content, path):
+        if json.loads(content)["cells"][-1].get("execution_count"):
+            raise RuntimeError("can't start new thread")
+        written(self, content, path)
+
+    monkeypatch.setattr(_WrittenWhole, "write", write_once)
+    path = write(tmp_path / "01_a.ipynb", "1")
+    with pytest.raises(NotebookFailed) as failed:
+        execute(path, "m", "smoke", {}, tmp_path / "runs", progress=False)
+    assert failed.value.error == "RuntimeError: can't start new thread"
+    assert "did not start" not in str(failed.value)
 
 
 @pytest.mark.parametrize("interrupt", [True, False])

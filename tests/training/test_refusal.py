@@ -148,6 +148,19 @@ def test_a_refusal_card_says_what_its_recipe_says(key):
     assert written.split() == card.split()
 
 
+def test_a_card_gives_the_reason_of_a_fixed_scale_only_for_the_weights_it_was_measured_on():
+    recipe = RECIPES["smollm2-135m", "sft"]
+    rates = rates_of_card(recipe.adapter)
+    own = refusal_card("smollm2-135m", recipe, 0, recipe.scale, rates, recipe.scale_weights)
+    assert recipe.scale_weights == adapter_revision(data_folder() / "models" / recipe.adapter)
+    assert "fixes the scale, 0.8: an earlier training" in own
+    assert "85.8% of harmful `test`" in own
+    other = refusal_card("smollm2-135m", replace(recipe, scale=0.6), 1, 0.6, rates, "0" * 12)
+    assert "fixes the scale, 0.6. `test` has" in other
+    assert "85.8% of harmful `test`" not in other
+    assert "scale why" not in own + other
+
+
 @pytest.mark.parametrize("key", bundled(NARROW_RECIPES))
 def test_a_narrow_card_says_what_its_recipe_says(key):
     recipe = NARROW_RECIPES[key]

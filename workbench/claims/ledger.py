@@ -292,7 +292,7 @@ class How:
         """The verdict by a rule, what it rests on, and the arm that was judged."""
         if self.not_run:
             none = Estimate(float("nan"), float("nan"), float("nan"), 0, "not run")
-            words = (self.not_run,)
+            words = (f"{self.not_run.rstrip('.')}.", *self.notes) if self.notes else (self.not_run,)
             return (
                 Verdict(chosen.id, "not run", none, float("nan"), words, self.on_analogue, (), self.standing, rule),
                 None,

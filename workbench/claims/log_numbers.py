@@ -232,7 +232,7 @@ def _count_of_all(m: re.Match[str]) -> list[Number]:
 
 
 def _percent_of_n(m: re.Match[str]) -> list[Number]:
-    return [_make("percent", m, n=int(_value(m["n"] or m["n2"])), n_from="cell")]
+    return [_make("percent", m, n=int(_value(m["n"] or m["n2"] or m["n3"])), n_from="cell")]
 
 
 def _n(m: re.Match[str]) -> list[Number]:

@@ -195,11 +195,9 @@ class Verdict:
         standing = standing_text(self.standing, self.on_analogue)
         if self.outcome == "not run" and math.isnan(
             self.effect.value
-        ):  # nothing was measured: the reasons name what is lacking
-            lacking = "; ".join(reason.rstrip(".") for reason in self.reasons)
-            return " ".join(
-                (f"{self.claim}: {self.outcome}{standing}; lacking: {lacking}.", *filter(None, (self.registered,)))
-            )
+        ):  # nothing was measured: the first reason names what is lacking, the others are notes
+            lacking = f"{self.claim}: {self.outcome}{standing}; lacking: {self.reasons[0].rstrip('.')}."
+            return " ".join((lacking, *self.reasons[1:], *filter(None, (self.registered,))))
         p = "" if math.isnan(self.p) else f", p = {self.p:.2g}"
         about = f"{self.claim}: {self.outcome}{standing}; effect {self.effect}{p}."
         return " ".join((about, *self.reasons, *filter(None, (self.registered,))))

@@ -7,6 +7,7 @@ import logging
 import math
 import textwrap
 import time
+import traceback
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -359,11 +360,22 @@ def _papermill(path: Path, target: Path, parameters: Mapping[str, object], progr
     except DeadKernelError as error:
         died = "its kernel died (out of memory?)"
         raise NotebookFailed(f"{path.name}: {died}; what was executed is kept: {target}", -1, died) from error
-    except RuntimeError as error:  # as nbclient has it: the kernel ended, or said nothing, before the first cell
+    except RuntimeError as error:
+        if not _came_while_starting(error):
+            raised = f"RuntimeError: {error}"
+            raise NotebookFailed(
+                f"{path.name}: {raised}, and not in a cell; what was executed is kept: {target}", -1, raised
+            ) from error
         never = f"its kernel did not start ({error})"
         raise NotebookFailed(f"{path.name}: {never}; try: workbench doctor", -1, never) from error
     except NoSuchKernel as error:
         raise WorkbenchError("no Jupyter kernel 'python3'; type: python -m ipykernel install --sys-prefix") from error
+
+
+def _came_while_starting(error: BaseException) -> bool:
+    """Whether an error was raised where nbclient starts a kernel, or waits for its first reply."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any("start_new_kernel" in frame.f_code.co_name for frame, _ in frames)
 
 
 @contextlib.contextmanager

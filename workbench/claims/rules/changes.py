@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,8 +16,8 @@ Findings = Iterator[LogFinding]
 
 _FROM_TO = phrase(r"→|->|➔|⟶|=>|\bfrom\b.*\bto\b|\bto\b|\bvs\.?\b|\bversus\b|\bagainst\b|\bcompared (?:to|with)\b")
 _GROWTH = phrase(
-    r"increas|improv|gain|ris|rose|up\b|higher|more|boost|grow|grew|lift|better|faster|decreas|reduc|drop|fall|fell|lower|less",
-    r"declin|down\b|loss|slower|fewer|cut",
+    r"\b(?:increas|improv|gain|rise|rising|rose\b|higher|more\b|boost|grow|grew|(?:up)?lift|better|faster|decreas|reduc|drop|fall|fell\b)",
+    r"\b(?:lower|less\b|declin|loss|slower|fewer|cut(?:s|ting)?\b)|\b(?:speed-?)?up\b|\b(?:slow-?)?down\b",
 )
 _CALLED_CHANGE = phrase(r"difference|\bdiff\b|change|Δ|delta|gap\b")
 _RELATIVE = phrase(
@@ -45,6 +45,11 @@ _MULTIPLES = {
 }
 #: a percentage that is no change
 _OTHER_SHARE = phrase(r"\b(?:power|confidence|probability|chance|level|credib\w+)\b")
+#: what stands between a pair and a number of something else: ", on harmless prompts", ", harmless refusal by"
+_OTHER_SUBJECT = phrase(
+    r"[,;]\s(?:and\s|but\s|while\s)?(?:on|in|at|with)\s(?!average|total|all\b|an?\b|the (?:differ|gain|change|incr|decr|drop))[a-z]",
+    r"[,;]\s(?:and\s|but\s|while\s)?(?:[a-z-]+\s)*(?:refusals?|compliance|accuracy|coherence|perplexity|margins?|rates?|scores?)\sby\s$",
+)
 _RESULTS = ("percent", "number", "mean", "count", "auc")
 
 
@@ -88,7 +93,10 @@ def _changes(log: LogText, s: Statement) -> Findings:
         if len(numbers) <= 3:
             yield from _multiple(s, pair, a, b)
         before = () if _goes_on(s.text, *numbers[k + 1 : k + 3]) else numbers[max(0, k - 1) : k]
-        beside = [c for c in (*numbers[k + 2 : k + 3], *before) if c.start not in told]
+        behind = [] if _opens_next(s.text, *numbers[k + 2 : k + 5]) else numbers[k + 2 : k + 3]
+        opened = before and _stands_right_ahead(s.text, before[0], a)
+        beside = [c for c in (before if opened else (*behind, *before)) if c.start not in told]
+        beside = [c for c in beside if not _is_end(s.text, numbers, c)]
         if c := next((c for c in beside if _is_change(s.text, a, b, c)), None):
             told.add(c.start)
             words = s.text[max(0, min(c.start, a.start) - 30) : max(c.end, b.end) + 30]
@@ -102,6 +110,35 @@ def _goes_on(text: str, b: Number, then: Number | None = None) -> bool:
         and then.kind == b.kind
         and bool(re.fullmatch(r"%?\s?(?:,|and|or|, and)\s?", text[b.end : then.start]))
     )
+
+
+def _stands_right_ahead(text: str, c: Number, a: Number) -> bool:
+    """Whether a change opens the pair that begins with a number: "by 25 points from 62.5% to 87.5%"."""
+    return bool(re.fullmatch(r"[\s,(]*(?:(?:going|rising|falling|up|down)\s)?from\s", text[c.end : a.start]))
+
+
+def _opens_next(text: str, c: Number | None = None, a: Number | None = None, b: Number | None = None) -> bool:
+    """Whether the number behind a pair is the change of the next pair: "…, harmless refusal by 3.3 points from 6.7% to 10.0%"."""
+    return bool(c and a and b and _stands_right_ahead(text, c, a) and _pair(text, a, b))
+
+
+#: behind these a number in "to 40%" is a change all the same
+_AMOUNTS = re.compile(
+    r"\b(?:amount(?:s|ed|ing)?|come|comes|came|equals?|equal|corresponds?|adds up|close|up) to\s$", re.IGNORECASE
+)
+_VERSUS = re.compile(r"\s?,?\s?(?:vs\.?|versus|against|compared (?:to|with))\s?", re.IGNORECASE)
+_ENDS = re.compile(r"\bto\s(?:about |around |only |just )?$", re.IGNORECASE)
+
+
+def _is_end(text: str, numbers: Sequence[Number], c: Number) -> bool:
+    """Whether a number is where something begins or ends, "from 62.5% to 87.5%", "to 87.5%", and so no change of anything."""
+    before = text[max(0, c.start - 20) : c.start]
+    if not c.signed and _ENDS.search(before) and not _AMOUNTS.search(before):
+        return True
+    for a, b in pairwise(numbers):
+        if c in (a, b) and _pair(text, a, b) and (_is_from_to(text, a, b) or _VERSUS.fullmatch(text[a.end : b.start])):
+            return True
+    return False
 
 
 def _results(s: Statement) -> list[Number]:
@@ -183,12 +220,18 @@ def _is_change(text: str, a: Number, b: Number, c: Number) -> bool:
     gap = text[b.end : c.start] if c.start >= b.end else text[c.end : a.start]
     behind = text[c.end : c.end + 22]
     setting = re.search(r"(?:\bat|coef\w*|strength|dose|[α-ω])\s?=?\s?$", text[: c.start], re.IGNORECASE)
-    if setting or _OTHER_SHARE.search(gap) or len(gap) > 32 or (c.bound == "~" and c.kind != "times"):
+    if (
+        len(gap) > 32
+        or setting
+        or _OTHER_SHARE.search(gap)
+        or _OTHER_SUBJECT.search(gap)
+        or (c.bound == "~" and c.kind != "times")
+    ):
         return False
     called = bool(_CALLED_CHANGE.search(gap + behind[:16]))
     if c.kind == "number" and not c.signed:
         return called and bool(re.search(r"differ|diff|gap|change", gap, re.IGNORECASE))
-    grown = c.kind == "percent" and (_GROWTH.search(behind) or re.search(r"(?:by|of|an?)\s*$", text[: c.start][-5:]))
+    grown = c.kind == "percent" and (_GROWTH.search(behind) or re.search(r"\b(?:by|of|an?)\s*$", text[: c.start][-5:]))
     return c.kind in ("points", "times") or c.signed or called or bool(grown)
 
 

@@ -24,6 +24,13 @@ _GOES_ON = re.compile(r"\s?(?:,|,? and|/|\bor\b|\bvs\.?)\s?(?:n\s?=\s?)?\d+\b(?!
 _LISTED = re.compile(
     r"(?<![.\d%])(?P<sizes>\d+(?:,\s\d+)*),?\s(?:and|or|vs\.?|×|x)\s$"
 )  # "20 and 60 prompts": ahead of the 60
+#: what may stand between a percentage and the n in the bracket behind it
+_OPENS_WITH_N = re.compile(
+    r"(?:\s(?:on|of|for|in)(?:\s[a-z-]+){1,3})?\s*[(\[]\s?"
+    r"(?:(?:\d{2}(?:\.\d+)?\s?%[\s-])?(?:CI|interval|Wilson|range)\b[^()\[\];a-z]{0,10}\d[\d.%\s]*(?:to|-|–|,)\s?[\d.%]+[,;]\s)?"
+    r"(?:[a-z-]+,\s)?(?:(?:(?:out\s)?of|on|over|across|among|for|from)\s)?(?:(?:the|all|our|its|these|those|other|only|just)\s)*",
+    re.IGNORECASE,
+)
 _OF_EACH = re.compile(r"[^.,;]{0,25}\b(?:per|each|every)\b", re.IGNORECASE)
 
 #: "trained on 60 prompts", "a direction from 60 prompts", "60 prompts for training"
@@ -33,7 +40,8 @@ _FITTED_ON = re.compile(
     re.IGNORECASE,
 )
 _FOR_FITTING = re.compile(
-    r"\s?(?:(?:was|were|are|is)\s(?:\w+\s)?)?(?:used\s)?(?:for|to)\s(?:the\s)?(?:train|fit|fine-?tun|tun|extract|calibrat|learn)",
+    r"\s?(?:(?:was|were|are|is)\s(?:\w+\s)?)?(?:used\s)?(?:for|to)\s(?:the\s)?(?:train|fit|fine-?tun|tun|extract|calibrat|learn)"
+    r"|\sin(?:\s(?:the|its|our|each))?\s(?:context|prompt)\b",
     re.IGNORECASE,
 )
 _FITTING_SET = phrase(r"\b(?:train|training|tuning|fitting|extraction|calibration|few-shot)\s(?:[a-z]+)$")
@@ -73,11 +81,29 @@ def paired_n(number: Number, numbers: Sequence[Number], text: str) -> Number | N
         before = [r for r in rates if r.end <= x.start]
         if number in before and len(before) == len(listed) > 1:
             return replace(x, value=float(listed[before.index(number)]))
+    if own := n_in_bracket(number, numbers, text):
+        return own
     behind, ahead = _behind(number, sizes, rates, text), _ahead(number, sizes, rates, text)
     if behind and ahead and behind.value != ahead.value:
         alone = not [x for x in rates if number.end <= x.start < behind.start]
         return behind if alone and _preposition(behind, text) in _STRONG else None
     return behind or ahead
+
+
+def n_in_bracket(number: Number, numbers: Sequence[Number], text: str) -> Number | None:
+    """The number of units in the bracket right behind a percentage, "6.7% (30 prompts)", "6.7% on harmless ones (n = 30)".
+
+    Nothing else can be meant by it, whatever stands ahead.
+    """
+    n = next((x for x in numbers if x.kind == "n" and x.start >= number.end), None)
+    if n is None or is_fitted_on(n, text) or is_fitting_set(n) or not _is_of_one_group(n, text):
+        return None
+    return n if _OPENS_WITH_N.fullmatch(text[number.end : n.start]) else None
+
+
+def is_counted(x: Number) -> bool:
+    """Whether a rate is a share of such units: of prompts, items or people, but not of tokens or of examples (a prompt may hold those)."""
+    return bool(_COUNTED.match(x.unit))
 
 
 def unpaired_ns(numbers: Sequence[Number], text: str) -> tuple[int, ...]:

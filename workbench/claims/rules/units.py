@@ -8,7 +8,15 @@ from typing import NamedTuple, cast
 
 from workbench.claims.log_numbers import Number, plain, read_numbers
 from workbench.claims.log_text import LogTable, LogText, Statement
-from workbench.claims.rules.paired_n import is_fitted_on, is_fitting_set, is_of_list, n_of_name, paired_n
+from workbench.claims.rules.paired_n import (
+    is_counted,
+    is_fitted_on,
+    is_fitting_set,
+    is_of_list,
+    n_in_bracket,
+    n_of_name,
+    paired_n,
+)
 from workbench.claims.rules.row_names import phrase, stems
 
 #: outcomes that are counted: a percentage of one of them is a count out of n
@@ -269,6 +277,9 @@ def n_of_number(log: LogText, s: Statement, number: Number) -> N | None:
     """The number of units behind a number of a sentence and where it is given."""
     if number.n:
         return N(number.n, number.n_from or "cell")
+    bracketed = n_in_bracket(number, s.numbers, s.text) if number.kind == "percent" else None
+    if bracketed and (is_counted(bracketed) or not bracketed.unit):
+        return N(int(bracketed.value), "sentence")
     sizes = [x for x in s.numbers if x.kind == "n" and not is_fitted_on(x, s.text)]
     given = [x for x in sizes if not x.unit]
     listed = any(is_of_list(x, s.text) for x in sizes)
