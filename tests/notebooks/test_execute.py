@@ -152,6 +152,20 @@ def test_every_notebook_runs_on_any_model_records_its_claims_and_shows_no_text(t
     assert [text for text in texts if len(text) > 30 and text[:30] in shown] == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stem", "lacking"),
+    [("03_layer_polarity", {"S1.3", "S1.3a"}), ("04_vulnerability_map", {"S3.4"}), ("10_components", set())],
+)
+def test_one_layer_is_enough_and_what_compares_layers_is_then_not_run(tmp_path, stem, lacking, stranger):
+    path = next(path for path in NOTEBOOKS if path.stem == stem)
+    execute(path, stranger, "smoke", {"seed": 3, "layers": [5]}, tmp_path, progress=False)
+    entries = {entry.claim: entry for entry in wb.ledger.open(tmp_path / "ledger").entries()}
+    assert {re.sub("[a-z]$", "", name) for name in entries} >= claims_of(path) - {"S1.5"}  # it has the rows of S1.2
+    told = [entries[name].summary() for name in lacking]
+    assert all(one["outcome"] == "not run" and "two layers to compare" in str(one["reasons"]) for one in told)
+
+
 def test_an_unknown_parameter_is_an_error_that_lists_the_known(tmp_path):
     path = write(tmp_path / "01_a.ipynb", parameters="model = ''\nprofile = ''\nout = ''\nseed = 0")
     with pytest.raises(

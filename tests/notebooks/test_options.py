@@ -1,11 +1,13 @@
 """Options that every notebook has: what they change, and what is refused before anything is loaded."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 import workbench as wb
+from tests.families import tiny_model
 from workbench.notebooks.execute import read_parameters
 from workbench.notebooks.options import default_dtype
 
@@ -80,3 +82,27 @@ def test_the_dtype_is_the_devices_own(monkeypatch):
     assert default_dtype() == "float32"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert default_dtype() == "bfloat16"
+
+
+def test_what_other_models_say_counts_while_they_are_the_models_that_said_it(tmp_path):
+    """A model that was trained again, or is gone, says nothing of what it is now."""
+    for name in ("a", "b", "c"):
+        tiny_model("llama", layers=2).hf.save_pretrained(tmp_path / name)
+    options, files = wb.NotebookOptions(), tmp_path / "runs"
+
+    def told(name, norm, profile="quick"):
+        file = files / name / profile / "07_norms" / "norms.json"
+        return [one["norm"] for one in options.of_models(file, {"norm": norm}, str(tmp_path / name))]
+
+    assert (told("a", 1), told("b", 2), told("c", 3, "full")) == ([1], [1, 2], [3])
+    assert told("a", 4) == [2, 4]  # its own anew, and once
+    settings = tmp_path / "b" / "config.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"rms_norm_eps": 0.5}))
+    assert told("a", 5) == [5]
+    assert told("b", 6) == [5, 6]
+    shutil.rmtree(tmp_path / "a")
+    assert told("b", 7) == [7]
+    before = files / "old" / "quick" / "07_norms" / "norms.json"  # it does not say which weights it is of
+    before.parent.mkdir(parents=True)
+    before.write_text(json.dumps({"model": "old", "norm": 8}))
+    assert told("b", 9) == [9]

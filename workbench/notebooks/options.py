@@ -1,14 +1,19 @@
 """The parameters that every notebook has: which weights, layers, doses, tokens and prompts, in place of those of its profile."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 from workbench._errors import WorkbenchError
+from workbench._files import whole
 from workbench.generation.vllm_engine import choose_engine, import_vllm
 from workbench.models.load import load
 from workbench.models.model import Model
 from workbench.models.prompt_files import pairs, prompts
 from workbench.models.prompts import Pairs, Prompts
+from workbench.models.registry import located
 
 #: The parts that a notebook asks a contrast set for.
 _SPLITS = ("train", "dev", "test")
@@ -104,6 +109,31 @@ class NotebookOptions:
             return every
         return Pairs(_few_train(every.positive), _few_train(every.negative), every.borderline, every.name)
 
+    def of_models(self, file: str | Path, own: Mapping[str, Any], model: str) -> list[dict[str, Any]]:
+        """What each model says that has run a notebook in this profile, this one last: for claims that compare models.
+
+        What this model says is written with its revision. What another one says is left out if its revision is not that of
+        the model as it is here now: its weights, or its adapter, were replaced since.
+
+        Args:
+            file: where this model's is kept, ``RUNS/MODEL/PROFILE/NOTEBOOK/NAME.json``.
+            own: what this model says, as plain data.
+            model: its name as the notebook was given it.
+
+        >>> file = folder / "runs/someone--mine/quick/07_norms/norms.json"
+        >>> [one["norm"] for one in NotebookOptions().of_models(file, {"norm": 3.1}, "someone/mine@" + "0" * 40)]
+        [3.1]
+        """
+        place = Path(file).resolve()
+        said = {**own, "source": located(model), "revision": _revision(located(model))}
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with whole(place) as draft:  # another model's run may read it now
+            draft.write_text(json.dumps(said, indent=1), encoding="utf-8")
+        like = "/".join(("*", *place.parts[-3:]))
+        others = [json.loads(one.read_text("utf-8")) for one in sorted(place.parents[3].glob(like)) if one != place]
+        sure = [one for one in others if "source" in one and one["revision"] == _revision(one["source"])]
+        return [*sure, said]
+
     def _pairs(self, profile: str) -> Pairs:
         if not self.prompts:
             bundled = pairs("refusal")
@@ -116,6 +146,16 @@ class NotebookOptions:
                 f"{self.prompts}: no pairs with the split {missing[0]}; add a column split with train, dev and test"
             )
         return Pairs(own.positive, own.negative, prompts("refusal/borderline"), own.name)
+
+
+def _revision(name: str) -> str:
+    """The revision of a model as it is here now; "" where it is not here any more."""
+    from workbench.notebooks.batch.journal import model_revision
+
+    try:
+        return model_revision(name)
+    except WorkbenchError:
+        return ""
 
 
 def _few_train(side: Prompts, n: int = 32) -> Prompts:
